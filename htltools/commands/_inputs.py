@@ -1,0 +1,80 @@
+"""What several commands read: models by role, and rows as arrays."""
+
+from pathlib import Path
+
+import numpy as np
+
+from htltools.errors import DataError, MissingInput
+from htltools.formats.checkpoint import Checkpoint
+from htltools.formats.store import Pictures
+from htltools.formats.stream import RowReader
+
+
+def model_path(flag: Path | None, reader: RowReader, role: str, name: str = "--model") -> Path:
+    """The model that a flag names, or else the last one of that role in the stream.
+
+    Raises: MissingInput where neither does.
+    """
+    if flag is not None:
+        return flag
+    if role not in reader.models:
+        raise MissingInput(f"no {role} model in {reader.name} or {name}", "did a filter drop the notes? See htl-stream(5)")
+    return Path(reader.models[role])
+
+
+def load_localizer(path: Path, device):
+    """The localizer of a checkpoint, on a device and in evaluation mode, and the checkpoint itself."""
+    from htltools.core.localizer import from_weights
+
+    checkpoint = Checkpoint.load(path)
+    return from_weights(checkpoint.architecture, checkpoint.weights).to(device), checkpoint
+
+
+def matching_pictures(rows: list[dict], frame: list[int], path: Path) -> Pictures:
+    """The pictures of the rows.
+
+    Raises: DataError where their frame [H, W, C] is not the one that the model at `path` takes.
+    """
+    pictures = Pictures(rows)
+    if list(pictures.shape[1:]) != list(frame):
+        stored, wanted = ("x".join(map(str, shape)) for shape in (pictures.shape[1:], frame))
+        raise DataError(f"the store holds pictures of {stored}, {path} takes {wanted}", "prepare them with the same --size")
+    return pictures
+
+
+def is_annotated(row: dict) -> bool:
+    """Whether a row says where the object is: it has a box."""
+    return bool(row.get("boxes"))
+
+
+def target_boxes(rows: list[dict]) -> np.ndarray:
+    """The annotated box of each row as shares of its picture's sides, clipped to it: float32 [N, 4]; NaN where there is none.
+
+    Raises: DataError where a row has several: these localizers answer with one box.
+    """
+    targets = np.full((len(rows), 4), np.nan, np.float32)
+    for target, row in zip(targets, rows):
+        boxes = row.get("boxes") or []
+        if len(boxes) > 1:
+            raise DataError(
+                f"{row['id']!r} has {len(boxes)} boxes, this localizer answers with one", "prepare with --one-box union or largest"
+            )
+        if boxes:
+            target[:] = np.clip(np.divide(boxes[0], row["size"] * 2), 0, 1)
+    return targets
+
+
+def picture_sizes(rows: list[dict]) -> np.ndarray:
+    """Width and height of the original picture of each row, in pixels: float [N, 2].
+
+    Raises: DataError where a row does not say.
+    """
+    missing = next((row["id"] for row in rows if not row.get("size")), None)
+    if missing is not None:
+        raise DataError(f"the row {missing!r} has no size", "rows need size [width, height] of the original picture")
+    return np.array([row["size"] for row in rows], float)
+
+
+def split_rows(rows: list[dict], split: str) -> list[dict]:
+    """The rows of a split."""
+    return [row for row in rows if row.get("split") == split]

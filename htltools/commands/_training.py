@@ -1,0 +1,161 @@
+"""What `train` does between its rows and its checkpoint: arrays, resuming, the log."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from htltools import console
+from htltools.commands._inputs import is_annotated, load_localizer, matching_pictures, split_rows, target_boxes
+from htltools.core.localizer import NORMALISATION, Localizer, architecture, build, weights_of
+from htltools.core.loop import Recipe, State, trained
+from htltools.errors import CannotCreate, DataError
+from htltools.formats.checkpoint import Checkpoint, read_arrays, write_arrays
+from htltools.formats.jsonlines import compact_json, joined_lines
+from htltools.formats.store import Pictures
+
+RESUME_KIND = "htl-resume"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the user asked of a training."""
+
+    out: Path
+    model: str
+    init: str
+    epochs: int
+    batch_size: int
+    rate: float
+    schedule: str
+    seed: int
+
+    @property
+    def resume_path(self) -> Path:
+        """Where an interrupted training waits."""
+        return self.out.with_name(f"{self.out.stem}.resume.h5")
+
+    @property
+    def log_path(self) -> Path:
+        """One line of JSON per epoch."""
+        return self.out.with_name(f"{self.out.stem}.log.jsonl")
+
+
+def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, resume: bool, history: list[dict]) -> Checkpoint:
+    """Train on the training split of the samples and write the checkpoint, which is returned."""
+    training, validation = labelled(samples, "train"), labelled(samples, "val")
+    if not training:
+        raise DataError("no annotated row of split train", "rows need split and boxes; see htl-stream(5)")
+    if not validation:
+        console.say("no annotated row of split val: the last epoch is kept, not the best")
+    pictures = Pictures(training)
+    model, shape = fresh_localizer(plan, list(pictures.shape[1:]))
+    boxes, weights = target_boxes(training), sample_weights(training)
+    held_out = (matching_pictures(validation, shape["size"], plan.out), target_boxes(validation)) if validation else None
+    identity = training_identity(plan, shape, training, weights)
+    state = load_state(plan, identity) if resume else None
+    if state:
+        console.say(f"going on after epoch {state.epoch} of {plan.resume_path}")
+    recipe = Recipe(plan.epochs, plan.batch_size, plan.rate, schedule=plan.schedule, seed=plan.seed)
+    with console.progress(f"training on {len(training)}", plan.epochs) as steps:
+        steps.advance(state.epoch if state else 0)
+        for state in trained(model, pictures, boxes, weights, held_out, recipe, device=device, dtype=dtype, resume=state):
+            save_state(plan, identity, state)
+            last = state.log[-1]
+            steps.advance(note="  ".join(f"{name} {last[name]:.4f}" for name in ("loss", "val_iou") if name in last))
+    model.load_state_dict(state.best)
+    best = max(state.log, key=lambda entry: (entry.get("val_iou", entry["epoch"])))
+    checkpoint = Checkpoint(weights_of(model), shape, {"size": shape["size"], **NORMALISATION}, dict(best), None, state.log, history)
+    checkpoint.save(plan.out)
+    plan.resume_path.unlink(missing_ok=True)
+    return checkpoint
+
+
+def labelled(samples: list[dict], split: str) -> list[dict]:
+    """The annotated rows of a split; the others are counted aloud."""
+    rows = split_rows(samples, split)
+    annotated = [row for row in rows if is_annotated(row)]
+    if len(annotated) < len(rows):
+        console.say(f"{len(rows) - len(annotated)} rows of split {split} without a box are left aside")
+    return annotated
+
+
+def sample_weights(rows: list[dict]) -> np.ndarray:
+    """The weight of each row in the loss: float32 [N], 1 where a row has none.
+
+    Raises: DataError where all are zero.
+    """
+    weights = np.array([row.get("weight", 1.0) for row in rows], np.float32)
+    if not weights.any():
+        raise DataError("all weights are zero: nothing to learn from")
+    return weights
+
+
+def fresh_localizer(plan: Plan, frame: list[int]) -> tuple[Localizer, dict]:
+    """The model to start from, and its architecture."""
+    torch.manual_seed(plan.seed)
+    if plan.init in ("none", "imagenet"):
+        shape = architecture(plan.model, frame)
+        return build(shape, imagenet=plan.init == "imagenet"), shape
+    model, checkpoint = load_localizer(Path(plan.init), torch.device("cpu"))
+    if checkpoint.architecture["name"] != plan.model or checkpoint.architecture["size"] != frame:
+        found = f"{checkpoint.architecture['name']} for {checkpoint.architecture['size']}"
+        raise DataError(f"--init {plan.init} is a {found}, wanted is {plan.model} for {frame}", "name its --model, prepare with its --size")
+    return model, checkpoint.architecture
+
+
+def input_digests(samples: list[dict], init: str) -> dict[str, str]:
+    """Digests of what a training depends on, for its history."""
+    from htltools.formats.provenance import file_digest
+
+    digests = {"rows": hashlib.sha256(joined_lines(samples)).hexdigest()}
+    return digests | ({init: file_digest(init)} if init not in ("none", "imagenet") else {})
+
+
+def training_identity(plan: Plan, shape: dict, rows: list[dict], weights: np.ndarray) -> dict:
+    """What must be the same for an interrupted training to go on: parameters and data."""
+    data = compact_json([[row["id"], row["boxes"], row["size"], row["store"], row["index"]] for row in rows]) + weights.tobytes()
+    return {
+        "parameters": {name: value for name, value in asdict(plan).items() if name != "out"},
+        "architecture": shape,
+        "data": hashlib.sha256(data).hexdigest(),
+    }
+
+
+def save_state(plan: Plan, identity: dict, state: State) -> None:
+    """Write what it takes to go on, and the log."""
+    moments = state.optimizer["state"]
+    arrays = {f"weights/{name}": tensor.numpy() for name, tensor in state.weights.items()}
+    arrays |= {f"best/{name}": tensor.numpy() for name, tensor in state.best.items()}
+    arrays |= {f"optimizer/{i}/{name}": tensor.cpu().numpy() for i, moment in moments.items() for name, tensor in moment.items()}
+    groups = state.optimizer["param_groups"]
+    write_arrays(plan.resume_path, RESUME_KIND, arrays, {"identity": identity, "epoch": state.epoch, "log": state.log, "groups": groups})
+    plan.log_path.write_bytes(joined_lines(state.log))
+
+
+def load_state(plan: Plan, identity: dict) -> State | None:
+    """The state of an interrupted training; None where there is none.
+
+    Raises: CannotCreate where it belongs to another training.
+    """
+    if not plan.resume_path.exists():
+        return None
+    arrays, about = read_arrays(plan.resume_path, RESUME_KIND)
+    identity = json.loads(json.dumps(identity))
+    if about["identity"] != identity:
+        old, new = about["identity"]["parameters"], identity["parameters"]
+        changed = [f"{name} {old[name]} -> {new[name]}" for name in new if old.get(name) != new[name]] or ["the rows"]
+        raise CannotCreate(f"{plan.resume_path} belongs to another training ({', '.join(changed)})", "start anew with --no-resume")
+
+    def tensors(prefix: str) -> dict[str, torch.Tensor]:
+        return {name.removeprefix(prefix): torch.from_numpy(np.array(array)) for name, array in arrays.items() if name.startswith(prefix)}
+
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors("optimizer/").items():
+        number, _, moment = name.partition("/")
+        moments.setdefault(int(number), {})[moment] = tensor
+    optimizer = {"state": moments, "param_groups": about["groups"]}
+    return State(about["epoch"], tensors("weights/"), optimizer, tensors("best/"), about["log"])

@@ -1,0 +1,70 @@
+"""`htl train`: rows in, a localizer out."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from htltools import console, options
+from htltools.errors import UsageError
+
+
+class Schedule(options.Choice):
+    """How the learning rate falls."""
+
+    onecycle, cosine = "onecycle", "cosine"
+
+
+@options.command
+def train(
+    run,
+    rows: options.Rows = None,
+    out: Annotated[Path, Option("-o", "--out", metavar="M.h5", help="The checkpoint to write.", show_default=False)] = ...,
+    model: Annotated[str, Option("--model", help="compact, or a torchvision backbone such as resnet18.")] = "compact",
+    init: Annotated[str, Option("--init", metavar="none|imagenet|FILE", help="Where the weights start.")] = "none",
+    epochs: Annotated[int, Option("--epochs", min=1, help="Passes over the training split.")] = 30,
+    rate: Annotated[float | None, Option("--lr", min=0, help="Highest learning rate; default 0.003 from scratch, 0.0005 otherwise.", show_default=False)] = None,
+    schedule: Annotated[Schedule, Option("--schedule", help="How the learning rate falls.")] = Schedule.onecycle,
+    batch_size: options.BatchSize = 64,
+    seed: options.Seed = 0,
+    resume: Annotated[bool, Option("--resume/--no-resume", help="Go on where an interrupted training stopped.")] = True,
+    device: options.DeviceName = "auto",
+    precision: options.PrecisionName = options.Precision.auto,
+    limit: options.Limit = None,
+    partial: options.Partial = False,
+    force: options.Force = False,
+):
+    """Train a single-box localizer on the rows of the training split.
+
+    \b
+    htl prepare FOLDER -o store | htl train -o dense.h5 > rows.jsonl
+    htl train rows.jsonl -o big.h5 --model resnet18 --init imagenet > /dev/null
+
+    The weights of the epoch with the best mean IoU on the validation split are kept. A row's `weight` counts in the loss.
+    An interrupted training leaves M.resume.h5; the same command goes on from there. M.log.jsonl has one line per epoch.
+    Writes the rows again, and a note that names the model.
+    """
+    options.rows_expected(rows)
+    from htltools.formats.atomic import refuse_existing
+    from htltools.formats.stream import RowWriter, check_groups, read_rows
+
+    refuse_existing(out, force)
+    samples, reader = read_rows(rows, partial=partial, limit=limit)
+    check_groups(samples)
+    from htltools.commands import _training
+    from htltools.core.machine import chosen_device, chosen_dtype
+
+    place = chosen_device(device)
+    dtype = chosen_dtype(precision, place)
+    if init not in ("none", "imagenet") and not Path(init).exists():
+        raise UsageError(f"--init takes none, imagenet or a checkpoint, and {init!r} is no file")
+    if rate is None:
+        rate = 3e-3 if init == "none" else 5e-4
+    plan = _training.Plan(out, model, init, epochs, batch_size, rate, str(schedule), seed)
+    inputs = _training.input_digests(samples, init)
+    history = run.chain(reader.history, inputs, device=str(place), precision=str(dtype).removeprefix("torch."), rate=rate)
+    trained = _training.train_localizer(samples, plan, place, dtype, resume=resume, history=history)
+    console.say(f"{out}: validation IoU {trained.metrics.get('val_iou', 'unknown')} at epoch {trained.metrics['epoch']} of {epochs}")
+    with RowWriter(run, history, skipped=reader.skipped) as writer:
+        writer.models(reader.models | {"dense": str(out.absolute())})
+        writer.write(samples)

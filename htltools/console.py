@@ -1,0 +1,106 @@
+"""What htl says to a person: talk, progress and tables, all of it on stderr unless a table is the output."""
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass
+class Talk:
+    """How much to say. One per process, set once by the command line."""
+
+    command: str = "htl"
+    quiet: bool = False
+    verbose: bool = False
+
+
+talk = Talk()
+
+
+def say(message: str) -> None:
+    """Tell what happened, unless -q."""
+    if not talk.quiet:
+        print(f"{talk.command}: {printable(message)}", file=sys.stderr, flush=True)
+
+
+def explain(message: str) -> None:
+    """Tell a detail, only with -v."""
+    if talk.verbose:
+        say(message)
+
+
+def complain(message: str) -> None:
+    """Tell why the command fails, even with -q."""
+    print(f"{talk.command}: {printable(message)}", file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """The text on one line, without control characters: names and metadata must not steer the terminal."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def is_terminal(stream) -> bool:
+    """Whether a person looks at this stream: a terminal, and not one that declares itself dumb."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+class Steps:
+    """Counts finished steps: a bar on a terminal, one plain line now and then elsewhere."""
+
+    QUIET_SECONDS = 30
+
+    def __init__(self, description: str, total: int | None, bar):
+        self.description, self.total, self.bar = description, total, bar
+        self.done = 0
+        self.last_line = time.monotonic()
+        self.task = bar.add_task(description, total=total) if bar else None
+
+    def advance(self, count: int = 1, note: str | None = None) -> None:
+        """`count` more steps are done; `note` is what the newest showed, worth a line of its own in a log."""
+        self.done += count
+        if self.bar:
+            text = f"{self.description}  {note}" if note else None
+            self.bar.update(self.task, advance=count, **({"description": text} if text else {}))
+        elif note or time.monotonic() - self.last_line > self.QUIET_SECONDS:
+            self.last_line = time.monotonic()
+            of_total = f"/{self.total}" if self.total else ""
+            say(f"{self.description} {self.done}{of_total}" + (f"  {note}" if note else ""))
+
+
+@contextmanager
+def progress(description: str, total: int | None = None) -> Iterator[Steps]:
+    """Show the progress of a loop on stderr."""
+    if talk.quiet or not is_terminal(sys.stderr):
+        yield Steps(description, total, None)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}", markup=False), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        yield Steps(description, total, bar)
+
+
+def show_table(headings: Sequence[str], lines: Iterable[Sequence[str]], *, title: str | None = None, to_stderr: bool = False) -> None:
+    """Print a table: aligned with rich on a terminal, tab-separated elsewhere."""
+    stream = sys.stderr if to_stderr else sys.stdout
+    lines = [[printable(str(cell)) for cell in line] for line in lines]
+    if not is_terminal(stream):
+        for line in [headings, *lines]:
+            print("\t".join(line), file=stream)
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, box=box.SIMPLE, title_justify="left", pad_edge=False)
+    for i, heading in enumerate(headings):
+        number = all(line[i][:1] in "+-.0123456789" for line in lines)
+        table.add_column(heading, justify="right" if number else "left", no_wrap=number)
+    for line in lines:
+        table.add_row(*[Text(cell) for cell in line])
+    Console(file=stream).print(table)

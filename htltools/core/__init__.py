@@ -1,0 +1,1 @@
+"""The method: arrays and tensors in, arrays and tensors out. No files, no printing."""

@@ -1,0 +1,55 @@
+"""Boxes: [x0, y0, x1, y1], x1 and y1 exclusive, as numpy arrays [..., 4] in any unit."""
+
+import numpy as np
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union, box by box: [N, 4] and [N, 4] give [N], in [0, 1]; 1 = the same box.
+
+    A box without area (x1 <= x0 or y1 <= y0) has IoU 0 with everything.
+
+    >>> iou(np.array([[0, 0, 2, 2.]]), np.array([[1, 0, 3, 2.]]))
+    array([0.33333333])
+    """
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
+    both = np.clip(high - low, 0, None).prod(-1)
+    either = area(a) + area(b) - both
+    return np.divide(both, either, out=np.zeros_like(both), where=either > 0)
+
+
+def area(boxes: np.ndarray) -> np.ndarray:
+    """Area of boxes [..., 4], in square units; 0 where x1 <= x0 or y1 <= y0."""
+    boxes = np.asarray(boxes, float)
+    return np.clip(boxes[..., 2:] - boxes[..., :2], 0, None).prod(-1)
+
+
+def box_of_mask(lesion_mask: np.ndarray) -> tuple[int, int, int, int] | None:
+    """The tight box around the true pixels of a mask [H, W]; None where there is none.
+
+    >>> box_of_mask(np.eye(4, dtype=bool)[:3])
+    (0, 0, 3, 3)
+    """
+    columns, rows = np.flatnonzero(lesion_mask.any(0)), np.flatnonzero(lesion_mask.any(1))
+    if not len(columns):
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def scaled(boxes: np.ndarray, from_size: tuple[float, float], to_size: tuple[float, float]) -> np.ndarray:
+    """Boxes [..., 4] of a frame (width, height), in another frame."""
+    factor = np.tile(np.divide(to_size, from_size), 2)
+    return np.asarray(boxes, float) * factor
+
+
+def clipped(boxes: np.ndarray, size: tuple[float, float]) -> np.ndarray:
+    """Boxes [..., 4] cut at the border of their picture (width, height)."""
+    return np.clip(boxes, 0, np.tile(size, 2))
+
+
+def single_box(boxes: np.ndarray, how: str) -> np.ndarray:
+    """One box [4] for several [B, 4]: the `largest`, or the `union`, the tight box around all."""
+    boxes = np.asarray(boxes, float)
+    if how == "union":
+        return np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
+    return boxes[area(boxes).argmax()]

@@ -1,0 +1,33 @@
+"""The compact localizer: a small residual net that keeps a spatial map before its box head."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions beside a shortcut; `stride` 2 halves the map."""
+
+    def __init__(self, before: int, after: int, stride: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, after, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(after)
+        self.conv2 = nn.Conv2d(after, after, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(after)
+        self.shortcut = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.relu(self.norm1(self.conv1(x)))
+        return torch.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+
+
+def compact(height: int, width: int, channels: int, widths: tuple[int, ...] = (24, 48, 96, 128)) -> nn.Sequential:
+    """Pictures [B, C, H, W] to raw box numbers [B, 4]; H and W multiples of 16 waste nothing.
+
+    The last map, 1/16 of the picture's sides, is flattened rather than averaged: where something is matters here.
+    """
+    stem = nn.Sequential(nn.Conv2d(channels, widths[0], 3, 2, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU())
+    stages = [Residual(before, after, 1 if i == 0 else 2) for i, (before, after) in enumerate(zip((widths[0], *widths), widths))]
+    side = [-(-n // 2 ** len(widths)) for n in (height, width)]
+    reduce = nn.Sequential(nn.Conv2d(widths[-1], 32, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU(), nn.Flatten())
+    head = nn.Sequential(nn.Linear(32 * side[0] * side[1], 128), nn.ReLU(), nn.Linear(128, 4))
+    return nn.Sequential(stem, *stages, reduce, head)

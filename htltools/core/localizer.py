@@ -1,0 +1,142 @@
+"""Localizers: a picture in, one box out. The compact net, or any torchvision classification backbone."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from htltools.core.compact import compact
+from htltools.errors import DataError, UsageError
+
+# ImageNet's colours: what pretrained backbones expect, and as good as any for the others.
+NORMALISATION = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+
+
+class Localizer(nn.Module):
+    """Pictures as stored, uint8 [B, H, W, C], to boxes float32 [B, 4]: [x0, y0, x1, y1] as shares of width and height.
+
+    Boxes lie in [0, 1] with x0 <= x1 and y0 <= y1.
+    """
+
+    def __init__(self, net: nn.Module, mean: list[float], std: list[float]):
+        super().__init__()
+        self.net = net
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def normalised(self, pictures: Tensor) -> Tensor:
+        """uint8 [B, H, W, C] to float32 [B, C, H, W] in channels-last memory, which costs no copy."""
+        return (pictures.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std
+
+    def boxes(self, x: Tensor) -> Tensor:
+        """Normalised pictures [B, C, H, W] to boxes [B, 4].
+
+        The sigmoid is stretched to [-0.1, 1.1], so that a box which touches the border needs no infinite number; training
+        sees it like this, and `forward` clips it.
+        """
+        raw = torch.sigmoid(self.net(x).float()) * 1.2 - 0.1
+        first, second = raw[:, :2], raw[:, 2:]
+        return torch.cat([torch.minimum(first, second), torch.maximum(first, second)], 1)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.boxes(self.normalised(pictures)).clamp(0, 1)
+
+
+def architecture(name: str, size: tuple[int, int, int], **more: Any) -> dict[str, Any]:
+    """What `build` needs to make a localizer for pictures of `size` (H, W, C)."""
+    return {"name": name, "size": list(size), **more}
+
+
+def build(architecture: dict[str, Any], *, imagenet: bool = False) -> Localizer:
+    """A localizer with fresh weights, or with torchvision's ImageNet weights in its backbone.
+
+    Raises: UsageError for a name that is neither `compact` nor a torchvision classification net.
+    """
+    name, (height, width, channels) = architecture["name"], architecture["size"]
+    if name == "compact":
+        if imagenet:
+            raise UsageError("there are no ImageNet weights for compact", "use --init none, or a torchvision backbone such as resnet18")
+        net = compact(height, width, channels)
+    else:
+        net = backbone(name, imagenet)
+    return Localizer(net, **NORMALISATION)
+
+
+def backbone(name: str, imagenet: bool) -> nn.Module:
+    """A torchvision classification net whose last linear layer answers with four numbers."""
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if name not in known:
+        raise UsageError(f"no model is called {name!r}", f"use compact or one of torchvision's: {', '.join(sorted(known)[:40])} ...")
+    net = models.get_model(name, weights="DEFAULT" if imagenet else None)
+    heads = [(path, module) for path, module in net.named_modules() if isinstance(module, nn.Linear)]
+    if not heads:
+        raise UsageError(f"{name} has no linear layer to put a box head on", "use another backbone")
+    path, last = heads[-1]
+    net.set_submodule(path, nn.Linear(last.in_features, 4))
+    if name.startswith(("inception", "googlenet")):
+        net.aux_logits = False
+        net.AuxLogits = net.aux1 = net.aux2 = None
+    return net
+
+
+def weights_of(model: nn.Module) -> dict[str, np.ndarray]:
+    """The state of a model as arrays on the CPU, by name."""
+    return {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
+
+
+def from_weights(architecture: dict[str, Any], weights: dict[str, np.ndarray]) -> Localizer:
+    """A localizer with stored weights, in evaluation mode. Layers narrowed by channel pruning get their stored shape.
+
+    Raises: DataError where the weights do not fit the architecture.
+    """
+    try:
+        model = build(architecture)
+        fit_shapes(model, weights)
+        model.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in weights.items()})
+    except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"the weights do not fit the architecture {architecture.get('name')!r} ({str(error).splitlines()[-1].strip()})"
+        ) from None
+    return model.eval()
+
+
+def fit_shapes(model: nn.Module, weights: dict[str, np.ndarray]) -> None:
+    """Give every layer the shape of its stored weights, and the attributes that go with it."""
+    for path, module in model.named_modules():
+        stored = weights.get(f"{path}.weight")
+        if stored is None or tuple(stored.shape) == tuple(module.weight.shape):
+            continue
+        match module:
+            case nn.Conv2d():
+                if module.groups > 1:  # depthwise: as many groups as channels
+                    module.groups = stored.shape[0] // (module.out_channels // module.groups)
+                module.out_channels, module.in_channels = stored.shape[0], stored.shape[1] * module.groups
+            case nn.Linear():
+                module.out_features, module.in_features = stored.shape
+            case nn.BatchNorm2d():
+                module.num_features = stored.shape[0]
+                module.running_mean, module.running_var = torch.zeros(stored.shape), torch.ones(stored.shape)
+            case nn.LayerNorm():
+                module.normalized_shape = tuple(stored.shape)
+        module.weight = nn.Parameter(torch.zeros(stored.shape))
+        if getattr(module, "bias", None) is not None:
+            module.bias = nn.Parameter(torch.zeros(weights[f"{path}.bias"].shape))
+    for path, parameter in list(model.named_parameters()):  # such as ConvNeXt's layer_scale
+        stored = weights.get(path)
+        if stored is not None and stored.shape != tuple(parameter.shape) and math.prod(stored.shape):
+            owner, _, name = path.rpartition(".")
+            setattr(model.get_submodule(owner), name, nn.Parameter(torch.zeros(stored.shape)))
+
+
+def fraction_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Boxes [N, 4] in pixels of pictures of (width, height) [N, 2], as shares of width and height."""
+    return (boxes / np.tile(sizes, 2)).astype(np.float32)
+
+
+def pixel_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Boxes [N, 4] as shares of width and height, in pixels of pictures of (width, height) [N, 2]."""
+    return boxes * np.tile(sizes, 2)

@@ -1,0 +1,101 @@
+"""Checkpoints: weights as HDF5 datasets and JSON beside them. No pickle: a stranger's file cannot run code."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from htltools.errors import DataError, MissingInput
+from htltools.formats.atomic import replacing
+from htltools.formats.jsonlines import compact_json
+from htltools.formats.schema import SCHEMA
+
+KIND = "htl-checkpoint"
+SPARSE = 1 / 3  # compress a tensor from this share of zeros on
+
+
+@dataclass
+class Checkpoint:
+    """A model at rest: its weights by name, and all that is needed to build and use it."""
+
+    weights: dict[str, np.ndarray]
+    architecture: dict[str, Any]
+    preprocessing: dict[str, Any]
+    metrics: dict[str, Any] = field(default_factory=dict)
+    pruning: dict[str, Any] | None = None
+    log: list[dict[str, Any]] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    ABOUT = "architecture", "preprocessing", "metrics", "pruning", "log", "history"
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint whole, or not at all."""
+        write_arrays(
+            path,
+            KIND,
+            {f"weights/{name}": array for name, array in self.weights.items()},
+            {name: getattr(self, name) for name in self.ABOUT},
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> "Checkpoint":
+        """Read a checkpoint.
+
+        Raises: MissingInput; DataError where the file is no checkpoint, or damaged.
+        """
+        arrays, about = read_arrays(path, KIND)
+        weights = {name.removeprefix("weights/"): array for name, array in arrays.items()}
+        try:
+            return cls(weights=weights, **{name: about[name] for name in cls.ABOUT})
+        except KeyError as error:
+            raise DataError(f"{path} is damaged: it lacks {error}") from None
+
+
+def write_arrays(path: Path, kind: str, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
+    """Write arrays by name and JSON by name to an HDF5 file, whole or not at all."""
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs.update(kind=kind, schema=SCHEMA)
+        for name, array in arrays.items():
+            zeros = 1 - np.count_nonzero(array) / max(array.size, 1)
+            packed = (
+                {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+                if array.ndim and array.size > 256 and zeros >= SPARSE
+                else {}
+            )
+            file.create_dataset(name, data=array, **packed)
+        for name, value in about.items():
+            file.create_dataset(f"about/{name}", data=np.frombuffer(compact_json(value), np.uint8))
+
+
+def read_arrays(path: Path, kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays and JSON by name of an HDF5 file of that kind.
+
+    Raises: MissingInput; DataError where it is another kind of file, or damaged.
+    """
+    if not path.is_file():
+        raise MissingInput(f"{path} is not there")
+    arrays: dict[str, np.ndarray] = {}
+    about: dict[str, Any] = {}
+
+    def visit(name: str, item: Any) -> None:
+        if not isinstance(item, h5py.Dataset):
+            return
+        if name.startswith("about/"):
+            about[name.removeprefix("about/")] = json.loads(item[()].tobytes())
+        else:
+            arrays[name] = item[()]
+
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            if file.attrs.get("kind") != kind:
+                raise DataError(f"{path} is no {kind.replace('-', ' ')}")
+            if int(file.attrs["schema"]) > SCHEMA:
+                raise DataError(f"{path} was written by a newer htl", "upgrade htl")
+            file.visititems(visit)
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise DataError(f"{path} is no {kind.replace('-', ' ')}, or damaged ({str(error).splitlines()[0]})") from None
+    return arrays, about

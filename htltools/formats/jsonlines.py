@@ -1,0 +1,43 @@
+"""JSON Lines as bytes: compact, UTF-8, and never NaN or Infinity."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from htltools.errors import DataError
+
+
+def compact_json(value: Any) -> bytes:
+    """The value as one line of JSON, without the newline.
+
+    Raises: DataError where it holds NaN or Infinity.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (ValueError, UnicodeEncodeError) as error:
+        raise DataError(f"a value cannot be written as JSON ({error})") from error
+
+
+def parsed_json(line: bytes | str) -> Any:
+    """The value of one line of JSON.
+
+    Raises: ValueError where it is no JSON or holds NaN or Infinity.
+    """
+
+    def refuse(word: str):
+        raise ValueError(f"{word} is not allowed")
+
+    try:
+        return json.loads(line, parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def joined_lines(values: Iterable[Any]) -> bytes:
+    """The values as JSON Lines."""
+    return b"".join(compact_json(value) + b"\n" for value in values)
+
+
+def split_lines(data: bytes) -> list[Any]:
+    """The values of JSON Lines."""
+    return [parsed_json(line) for line in data.splitlines()]

@@ -1,0 +1,128 @@
+"""Every field, dtype, shape and unit that htl reads or writes, named once.
+
+Letters: N samples, B boxes, H x W x C a stored picture (rows, columns, channels).
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeFloat, NonNegativeInt, PositiveInt
+
+SCHEMA = 1
+SPLITS = ("train", "val", "test")
+ROLES = ("dense", "pruned")
+
+Box = Annotated[list[FiniteFloat], Field(min_length=4, max_length=4)]
+
+
+class Sample(BaseModel):
+    """A row: one sample, complete in itself. Keys that are not listed pass through untouched."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    id: str = Field(description="name of the sample, unique in the stream (together with `repeat`)")
+    group: str | None = Field(None, description="what must never be split: a lesion or a patient; absent: the id")
+    split: Literal["train", "val", "test"] | None = Field(None, description="train, val or test")
+    store: str | None = Field(None, description="path of the HDF5 shard that holds the picture")
+    index: NonNegativeInt | None = Field(None, description="place of the picture in its shard")
+    size: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)] | None = Field(
+        None, description="[width, height] of the original picture, in pixels: the frame of every box"
+    )
+    boxes: list[Box] | None = Field(
+        None,
+        description="B x 4, [x0, y0, x1, y1] in pixels of the original picture, x1 and y1 exclusive; "
+        "[] = known to hold none, absent = not annotated",
+    )
+    label: str | None = Field(None, description="class of the whole picture")
+    meta: dict[str, Any] | None = Field(None, description="whatever the user's table says, by column")
+    hardness: dict[str, FiniteFloat | None] | None = Field(None, description="scores by column, see HARDNESS; higher = harder")
+    predicted: dict[str, Box] | None = Field(None, description="the answer of each role (dense, pruned), a box like those of `boxes`")
+    weight: NonNegativeFloat | None = Field(None, description="weight of the sample in the training loss; absent: 1")
+    repeat: NonNegativeInt | None = Field(None, description="which copy of the sample this is, where a row is repeated; absent: 0")
+
+
+class Begin(BaseModel):
+    """The note that opens what one command wrote."""
+
+    htl: Literal["begin"]
+    schema_: int = Field(SCHEMA, alias="schema", description="version of this format")
+    by: str = Field(description="run id of the command")
+    history: list[dict[str, Any]] = Field([], description="provenance: one record per command so far, oldest first")
+
+
+class End(BaseModel):
+    """The note that closes what one command wrote."""
+
+    htl: Literal["end"]
+    by: str = Field(description="run id, as in the begin note")
+    rows: NonNegativeInt = Field(description="rows written")
+    skipped: NonNegativeInt = Field(0, description="samples left out, each with a reason told elsewhere")
+
+
+class ModelNote(BaseModel):
+    """The note that hands a model on; the last one of a role counts."""
+
+    htl: Literal["model"]
+    role: Literal["dense", "pruned"] = Field(description="dense or pruned")
+    path: str = Field(description="path of the checkpoint")
+    sha256: str | None = Field(None, description="digest of the checkpoint")
+
+
+NOTES = {"begin": Begin, "end": End, "model": ModelNote}
+
+# Columns of `hardness`: higher = harder in every one of them.
+HARDNESS = {
+    "drift": "1 - IoU of the dense and the pruned box, in [0, 1]; needs no annotation; also measures smallness",
+    "shift": "mean distance of the four edges of the dense and the pruned box, in units of the picture's sides; needs no annotation",
+    "pruned_loss": "box loss of the pruned model, 0 or more",
+    "iou_drop": "IoU(dense, annotated) - IoU(pruned, annotated), in [-1, 1]",
+    "loss_gap": "box loss of the pruned model minus that of the dense one",
+    "loss": "box loss of the dense model, 0 or more: the control that does not prune",
+    "area": "1 - share of the picture that the annotated box covers, in [0, 1]: the control for lesion size",
+    "random": "a number in [0, 1) that depends on seed and id alone: the control for chance",
+}
+
+# Datasets and attributes of a shard of the store.
+STORE = {
+    "images": "uint8 [N, H, W, C], contiguous, RGB: the pictures, squashed to the store's frame",
+    "masks": "uint8 [N, H, W], contiguous, 0 or 255 = lesion: lesion masks in the same frame; absent where none were given",
+    "rows": "uint8 [bytes], JSON Lines: the rows of the shard without `store`",
+    "skips": "uint8 [bytes], JSON Lines: {id, source, reason} of the samples left out",
+    "@kind": "'htl-store'",
+    "@schema": "version of this format",
+    "history": "uint8 [bytes], JSON: provenance",
+    "@plan": "digest of the sources and parameters that the shard was made from",
+}
+
+# Datasets and attributes of a checkpoint. The entries under about/ are JSON as uint8 [bytes].
+CHECKPOINT = {
+    "weights/<name>": "the shape and type of the tensor: one dataset for each entry of the model's state, "
+    "compressed (shuffle, gzip) where a third or more of it is zero",
+    "about/architecture": "name of the net and what it takes to build it",
+    "about/preprocessing": "size [H, W, C] of its input, mean and std of its normalisation in [0, 1] units",
+    "about/metrics": "validation metrics of these weights",
+    "about/pruning": "method, sparsity asked and achieved, recovery, sweep of the health gate; null in a dense model",
+    "about/log": "one record per epoch",
+    "about/history": "provenance",
+    "@kind": "'htl-checkpoint'",
+    "@schema": "version of this format",
+}
+
+# What an ONNX file says of itself, in its metadata.
+ONNX = {
+    "htl.input": "images: uint8 [N, H, W, 3], RGB, the whole picture squashed to H x W",
+    "htl.output": "boxes: float32 [N, 4], [x0, y0, x1, y1] as shares of the picture's width and height, in [0, 1]",
+    "htl.history": "JSON: provenance",
+    "htl.model": "sha256 of the checkpoint it was made from",
+}
+
+METRICS = {
+    "iou_mean": "mean IoU of predicted and annotated box",
+    "iou_median": "median IoU",
+    "iou_p10": "10th percentile of IoU: how the hard ones fare",
+    "acc@0.3": "share of samples with IoU >= 0.3",
+    "acc@0.5": "share of samples with IoU >= 0.5",
+    "acc@0.7": "share of samples with IoU >= 0.7",
+    "acc@0.75": "share of samples with IoU >= 0.75",
+    "acc@0.9": "share of samples with IoU >= 0.9",
+    "failure_rate": "share of samples with IoU < 0.1; lower is better",
+}

@@ -1,0 +1,140 @@
+"""The store: HDF5 shards of pictures, contiguous, so that readers map the bytes."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from htltools.errors import DataError, MissingInput
+from htltools.formats.atomic import replacing
+from htltools.formats.jsonlines import compact_json, joined_lines, split_lines
+from htltools.formats.schema import SCHEMA
+
+SHARD_SAMPLES = 512
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """Where the shard of that number lies."""
+    return folder / f"{number:05d}.h5"
+
+
+def write_shard(
+    path: Path,
+    images: np.ndarray,  # uint8 [N, H, W, C]
+    masks: np.ndarray | None,  # uint8 [N, H, W]
+    rows: Sequence[dict[str, Any]],
+    skips: Sequence[dict[str, Any]],
+    *,
+    plan: str,
+    history: list[dict],
+) -> None:
+    """Write a shard whole, under its final name only once it is synced."""
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.create_dataset("images", data=images)
+        if masks is not None:
+            file.create_dataset("masks", data=masks)
+        for name, values in {"rows": rows, "skips": skips}.items():
+            file.create_dataset(name, data=np.frombuffer(joined_lines(values), np.uint8))
+        file.attrs.update(kind="htl-store", schema=SCHEMA, plan=plan)
+        # attributes in an HDF5 object header end at 64 KiB; a dataset does not
+        file.create_dataset("history", data=np.frombuffer(compact_json(history), np.uint8))
+
+
+def read_shard(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str]:
+    """Rows (with their store), skips and plan of a shard.
+
+    Raises: DataError where it is no shard of a store.
+    """
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            if file.attrs.get("kind") != "htl-store":
+                raise DataError(f"{path} is no shard of a store")
+            rows, skips = (split_lines(file[name][()].tobytes()) for name in ("rows", "skips"))
+            plan = str(file.attrs["plan"])
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(f"{path} is damaged ({error})", "remove it and run prepare again") from None
+    store = str(path.absolute())
+    return [with_store(row, store) for row in rows], skips, plan
+
+
+def with_store(row: dict[str, Any], store: str) -> dict[str, Any]:
+    """The row with `store` in front of `index`, where a reader expects it."""
+    named = {}
+    for key, value in row.items():
+        if key == "index":
+            named["store"] = store
+        named[key] = value
+    return named
+
+
+def store_lines(folder: Path) -> Iterator[bytes]:
+    """The rows of a finished store as lines of the stream, without notes but the history.
+
+    Raises: MissingInput where the folder holds no shard.
+    """
+    shards = sorted(folder.glob("[0-9]*.h5"))
+    if not shards:
+        raise MissingInput(f"{folder} holds no shards (00000.h5 and so on)", "make a store with htl prepare")
+    for path in shards:
+        for row in read_shard(path)[0]:
+            yield compact_json(row) + b"\n"
+
+
+class Pictures:
+    """The pictures of some rows, read from memory-mapped shards.
+
+    shape: (N, H, W, C). Raises DataError where a shard is missing, damaged or of another shape than the first.
+    """
+
+    def __init__(self, rows: Sequence[dict[str, Any]]):
+        missing = next((row["id"] for row in rows if "store" not in row or "index" not in row), None)
+        if missing is not None:
+            raise DataError(f"the row {missing!r} names no stored picture (store and index)", "make rows with htl prepare")
+        paths = sorted({row["store"] for row in rows})
+        number = {path: i for i, path in enumerate(paths)}
+        self.maps = [mapped(Path(path)) for path in paths]
+        self.shard = np.array([number[row["store"]] for row in rows], np.int64)  # [N]
+        self.index = np.array([row["index"] for row in rows], np.int64)  # [N]
+        frames = {array.shape[1:] for array in self.maps}
+        if len(frames) > 1:
+            raise DataError(f"the rows mix stores of different frames {sorted(frames)}", "prepare them with one --size")
+        for i, path in enumerate(paths):
+            if self.index[self.shard == i].max() >= len(self.maps[i]):
+                raise DataError(f"a row asks for a picture that {path} does not hold", "prepare the store again")
+        self.shape = (len(rows), *self.maps[0].shape[1:])
+
+    def batch(self, chosen: np.ndarray) -> np.ndarray:
+        """Pictures of the chosen rows (int64 [B]), in that order: uint8 [B, H, W, C]."""
+        out = np.empty((len(chosen), *self.shape[1:]), np.uint8)
+        shard, index = self.shard[chosen], self.index[chosen]
+        for i in np.unique(shard):
+            here = np.flatnonzero(shard == i)
+            out[here] = self.maps[i][index[here]]
+        return out
+
+
+def mapped(path: Path, name: str = "images") -> np.ndarray:
+    """A dataset of a shard as a read-only memory map, without a lock or an open handle.
+
+    Raises: MissingInput, DataError.
+    """
+    if not path.exists():
+        raise MissingInput(
+            f"the store {path} is not there", "rows name their store by path: was it moved? `htl view FOLDER` gives its rows anew"
+        )
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            dataset = file[name]
+            shape, offset, dtype = dataset.shape, dataset.id.get_offset(), dataset.dtype
+    except (OSError, KeyError) as error:
+        raise DataError(f"the store {path} is damaged ({error})", "prepare it again") from None
+    size = int(np.prod(shape))
+    if dtype != np.uint8 or len(shape) < 3 or (size and offset is None):
+        raise DataError(f"{path}: {name} is not contiguous uint8")
+    if size == 0:
+        return np.zeros(shape, np.uint8)
+    if path.stat().st_size < offset + size:
+        raise DataError(f"the store {path} was cut short", "prepare it again")
+    return np.memmap(path, np.uint8, "r", offset, shape)

@@ -1,0 +1,203 @@
+"""The stream: rows and notes as JSON Lines on stdin and stdout. See htl-stream(5)."""
+
+import errno
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pydantic import ValidationError
+
+from htltools.errors import ClosedPipe, DataError, MissingInput, StorageError
+from htltools.formats.jsonlines import compact_json, parsed_json
+from htltools.formats.provenance import Run, file_digest
+from htltools.formats.schema import NOTES, SCHEMA, Sample
+
+
+class RowReader:
+    """Iterates over the rows of a stream, and keeps what its notes say.
+
+    `history`, `models` (path by role, the last one counts) and `skipped` are complete once the rows are read.
+    """
+
+    def __init__(self, lines: Iterable[bytes], *, name: str = "stdin", partial: bool = False):
+        self.lines, self.name, self.partial = lines, name, partial
+        self.history: list[dict[str, Any]] = []
+        self.models: dict[str, str] = {}
+        self.skipped = 0
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        seen: set[tuple[str, int]] = set()
+        begun = ended = 0
+        opened = False
+        for number, line in enumerate(self.lines, 1):
+            if not line.strip():
+                continue
+            row = self.parsed(line, number)
+            if row is None:
+                break
+            kind = row.get("htl")
+            opened |= number == 1 and kind == "begin"
+            begun += kind == "begin"
+            ended += kind == "end"
+            if kind is not None:
+                self.take_note(row, number)
+                continue
+            self.check(row, number)
+            key = row["id"], row.get("repeat", 0)
+            if key in seen:
+                raise DataError(f"{self.name}, line {number}: the id {row['id']!r} stands twice", "every row needs an id of its own")
+            seen.add(key)
+            yield row
+        if opened and begun != ended and not self.partial:
+            raise DataError(
+                f"{self.name} was cut: {begun} begin notes, {ended} end notes",
+                "look at the command before, or accept what there is with --partial",
+            )
+
+    def parsed(self, line: bytes, number: int) -> dict[str, Any] | None:
+        """The object on a line; None for a half line that --partial forgives."""
+        try:
+            row = parsed_json(line)
+        except ValueError as error:
+            if not line.endswith(b"\n"):
+                if self.partial:
+                    return None
+                raise DataError(f"{self.name} ends in half a line (line {number})", "accept the lines before it with --partial") from None
+            raise DataError(f"{self.name}, line {number} is no JSON ({error})") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{self.name}, line {number} is no row: it should be a JSON object")
+        return row
+
+    def take_note(self, note: dict[str, Any], number: int) -> None:
+        """Remember what a note says; notes of kinds unknown here are passed over."""
+        kind = NOTES.get(note["htl"]) if isinstance(note["htl"], str) else None
+        if kind is None:
+            return
+        self.validated(kind, note, number)
+        match note["htl"]:
+            case "begin":
+                if note.get("schema", SCHEMA) > SCHEMA:
+                    raise DataError(f"{self.name} was written by a newer htl (schema {note['schema']}, known: {SCHEMA})", "upgrade htl")
+                self.history += [record for record in note.get("history", []) if record not in self.history]
+            case "end":
+                self.skipped += note.get("skipped", 0)
+            case "model":
+                self.models[note["role"]] = note["path"]
+
+    def check(self, row: dict[str, Any], number: int) -> None:
+        """Raise DataError where a row breaks the schema or a box lies outside its picture."""
+        self.validated(Sample, row, number)
+        if row.get("boxes") is None:
+            return
+        where = f"{self.name}, line {number} ({row['id']})"
+        if row.get("size") is None:
+            raise DataError(f"{where}: boxes without size", "boxes are in pixels of a picture of size [width, height]")
+        width, height = row["size"]
+        for x0, y0, x1, y1 in row["boxes"]:
+            if not (x0 < x1 and y0 < y1):
+                raise DataError(f"{where}: the box {[x0, y0, x1, y1]} is empty", "boxes are [x0, y0, x1, y1], x1 and y1 exclusive")
+            if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
+                raise DataError(f"{where}: the box {[x0, y0, x1, y1]} lies outside its picture of {width}x{height}")
+
+    def validated(self, kind: type, row: dict[str, Any], number: int) -> None:
+        try:
+            kind.model_validate(row)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise DataError(f"{self.name}, line {number}: {field}: {first['msg'].lower()}") from None
+
+
+def open_rows(source: Path | None, *, partial: bool = False) -> RowReader:
+    """Rows of a file, of a finished store, or of stdin (None or "-").
+
+    Raises: MissingInput where there is no such file.
+    """
+    if source is None or str(source) == "-":
+        return RowReader(sys.stdin.buffer, partial=partial)
+    if source.is_dir():
+        from htltools.formats.store import store_lines
+
+        return RowReader(store_lines(source), name=str(source), partial=partial)
+    if not source.exists():
+        raise MissingInput(f"{source} is not there", "name a file of rows, a store, or - for stdin")
+    return RowReader(source.open("rb"), name=str(source), partial=partial)
+
+
+def read_rows(source: Path | None, *, partial: bool = False, limit: int | None = None) -> tuple[list[dict[str, Any]], RowReader]:
+    """All rows of a source, or its first `limit`, and the reader that knows its notes.
+
+    Raises: DataError where the stream is bad or holds no row at all; MissingInput.
+    """
+    reader = open_rows(source, partial=partial)
+    rows = list(reader)
+    if not rows:
+        raise DataError(f"no rows in {reader.name}", "did the command before fail, or a filter drop them all?")
+    return rows[:limit], reader
+
+
+class RowWriter:
+    """Writes what one command says: begin, model notes, rows, end. The end is written only after success."""
+
+    def __init__(self, run: Run, history: list[dict], *, skipped: int = 0, out: BinaryIO | None = None):
+        self.run, self.history, self.skipped = run, history, skipped
+        self.out = out or sys.stdout.buffer
+        self.rows = 0
+
+    def __enter__(self) -> "RowWriter":
+        begin = {"htl": "begin", "schema": SCHEMA, "by": self.run.id}
+        self.line(begin | ({"history": self.history} if self.history else {}))
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        if kind is None:
+            self.line({"htl": "end", "by": self.run.id, "rows": self.rows, "skipped": self.skipped})
+            with writing():
+                self.out.flush()
+
+    def models(self, paths: dict[str, str]) -> None:
+        """Hand models on, by role."""
+        for role, path in paths.items():
+            self.line({"htl": "model", "role": role, "path": path, "sha256": file_digest(path)})
+
+    def write(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Write rows."""
+        for row in rows:
+            self.line(row)
+            self.rows += 1
+
+    def flush(self) -> None:
+        """Let the next command have what was written so far."""
+        with writing():
+            self.out.flush()
+
+    def line(self, value: dict[str, Any]) -> None:
+        with writing():
+            self.out.write(compact_json(value) + b"\n")
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Name what can go wrong in writing to stdout: a reader that left, a full disk."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise ClosedPipe("the reader of our output went away") from None
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise ClosedPipe("the reader of our output went away") from None
+        raise StorageError(f"cannot write to stdout ({error.strerror})") from None
+
+
+def check_groups(rows: Iterable[dict[str, Any]]) -> None:
+    """Refuse a group that stands in two splits: what is learned from it would leak into what is measured on it.
+
+    Raises: DataError naming the first such group.
+    """
+    home: dict[str, str] = {}
+    for row in rows:
+        group, split = row.get("group") or row["id"], row.get("split")
+        if split and home.setdefault(group, split) != split:
+            raise DataError(f"the group {group!r} stands in two splits, {home[group]} and {split}", "keep every group on one side")
