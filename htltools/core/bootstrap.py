@@ -1,0 +1,77 @@
+"""How sure a metric is: percentile intervals from resampling whole groups."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from htltools.core.metrics import metric_values
+
+RESAMPLES = 2000
+LEVEL = 0.95
+CELLS = 2_000_000  # samples drawn at a time: bounds the memory, changes no number
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and its 95 % interval; the interval is None where there is but one group to draw from."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+def estimates(
+    iou: np.ndarray, groups: Sequence[str], against: np.ndarray | None = None, *, seed: int, resamples: int = RESAMPLES
+) -> dict[str, Estimate]:
+    """Metrics by name with intervals, and with `against` the paired differences as `<name>.delta`, ours minus theirs.
+
+    iou, against: [N], in [0, 1], of two models on the same samples; NaN counts as 0. groups: [N], what belongs together.
+
+    Method: the percentile cluster bootstrap. As many groups as there are get drawn with replacement, each with all its
+    samples, and the interval runs from the 2.5th to the 97.5th percentile of the metrics of the draws. Both models are
+    measured on the same draws, so what is hard for both cancels in the difference.
+
+    Caution: with few groups (below about 30) percentile intervals come out too narrow; two groups say next to nothing.
+    They hold for patients like these and this one model: what another training seed would change is not in them.
+
+    Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile intervals); Field and
+    Welsh, Bootstrapping clustered data, JRSS B 69, 2007 (drawing whole clusters, there the "cluster bootstrap").
+    """
+    models = [iou] if against is None else [iou, against]
+    values = [metric_values(each) for each in models]  # per model, name: [1]
+    draws = resampled(models, groups, seed, resamples)  # per model, name: [R]
+    found = {name: estimate(values[0][name], draws[0].get(name)) for name in values[0]}
+    if against is not None:
+        for name in values[0]:
+            drawn = draws[0][name] - draws[1][name] if name in draws[0] else None
+            found[f"{name}.delta"] = estimate(values[0][name] - values[1][name], drawn)
+    return found
+
+
+def estimate(value: np.ndarray, draws: np.ndarray | None) -> Estimate:
+    """The value [1] with the interval that its draws [R] give."""
+    if draws is None:
+        return Estimate(float(value[0]), None, None)
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(float(value[0]), float(low), float(high))
+
+
+def resampled(models: Sequence[np.ndarray], groups: Sequence[str], seed: int, resamples: int) -> list[dict[str, np.ndarray]]:
+    """For each model's IoU [N], every metric by name in each of R draws, [R]; nothing where there is only one group."""
+    if len(set(groups)) < 2:
+        return [{} for _ in models]
+    pieces = [[metric_values(iou, times) for iou in models] for times in multiplicities(groups, seed, resamples)]
+    return [{name: np.concatenate([piece[i][name] for piece in pieces]) for name in pieces[0][i]} for i in range(len(models))]
+
+
+def multiplicities(groups: Sequence[str], seed: int, resamples: int) -> Iterator[np.ndarray]:
+    """How often each of N samples is taken in each draw of groups: whole numbers [r, N], in pieces that add up to R draws."""
+    names, member = np.unique(np.asarray(groups, str), return_inverse=True)  # [G], [N]
+    generator = np.random.default_rng(seed)
+    step = max(1, CELLS // len(member))
+    for start in range(0, resamples, step):
+        rows = min(step, resamples - start)
+        drawn = generator.integers(len(names), size=(rows, len(names))) + np.arange(rows)[:, None] * len(names)
+        counts = np.bincount(drawn.ravel(), minlength=rows * len(names)).reshape(rows, len(names))
+        yield counts[:, member]

@@ -1,0 +1,88 @@
+"""Subgroups of samples by what their rows say: one level per value, or per band of a number."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from htltools.errors import DataError, UsageError
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field to group by; numbers fall into bands of `width` where one is given."""
+
+    name: str
+    width: float | None = None
+
+
+def parsed_fields(text: str) -> list[Field]:
+    """The fields of `sex,age:20,site`.
+
+    Raises: UsageError.
+
+    >>> parsed_fields("sex,age:20")
+    [Field(name='sex', width=None), Field(name='age', width=20.0)]
+    """
+    fields = []
+    for part in text.split(","):
+        name, colon, width = part.strip().partition(":")
+        try:
+            field = Field(name, float(width) if colon else None)
+        except ValueError:
+            raise UsageError(f"--group-by takes names and band widths such as sex,age:20, not {part!r}") from None
+        if not name or (field.width is not None and not 0 < field.width < math.inf):
+            raise UsageError(f"--group-by takes names and band widths such as sex,age:20, not {part!r}")
+        fields.append(field)
+    return fields
+
+
+def value_of(row: dict[str, Any], name: str) -> Any:
+    """What a row says of a field: in its `meta` first, else as a key of its own; None where it does not."""
+    value = (row.get("meta") or {}).get(name)
+    return row.get(name) if value is None else value
+
+
+def level(value: Any, width: float | None) -> str:
+    """The name of the subgroup that a value belongs to. A value in no band, because it is no number, is its own level.
+
+    >>> level(45, 20), level("45", 20), level("male", None), level(None, 20), level(0.12, 0.1), level("90+", 20)
+    ('40-59', '40-59', 'male', 'unknown', '0.1-0.2', '90+')
+    """
+    if value is None or value == "" or value == [] or value == {}:
+        return UNKNOWN
+    if width is None or isinstance(value, bool):
+        return f"{value:.10g}" if isinstance(value, float) else str(value)
+    try:
+        step = math.floor(float(value) / width + 1e-9)  # 0.3 / 0.1 is a hair below 3
+    except (TypeError, ValueError, OverflowError):
+        return str(value)
+    low, high = step * width, (step + 1) * width
+    return f"{low:.10g}-{high - (width == int(width)):.10g}"
+
+
+def subgroups(rows: Sequence[dict[str, Any]], field: Field) -> dict[str, np.ndarray]:
+    """Places of the rows of each level, int64 [n] by level: in order of their numbers, then names, `unknown` last.
+
+    Raises: DataError where no row knows the field: a slip of the pen must not pass for a finding.
+    """
+    values = [value_of(row, field.name) for row in rows]
+    levels = np.array([level(value, field.width) for value in values])
+    first = {each: value for each, value in zip(levels.tolist(), values)}
+    if set(first) == {UNKNOWN}:
+        known = sorted({key for row in rows for key in row.get("meta") or {}})
+        raise DataError(f"no row has a field {field.name!r} to group by", f"their meta has {', '.join(known) or 'none'}")
+    return {each: np.flatnonzero(levels == each) for each in sorted(first, key=lambda name: rank(name, first[name]))}
+
+
+def rank(name: str, value: Any) -> tuple[bool, float, str]:
+    """Sorts levels: by number where the value is one, then by name, `unknown` last."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.inf
+    return name == UNKNOWN, number, name

@@ -1,0 +1,131 @@
+"""ONNX files: a localizer with its preprocessing inside the graph, and one that is run by onnxruntime."""
+
+import contextlib
+import io
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from htltools.errors import DataError, DeviceMissing, HtlError, MissingInput, UsageError
+
+INPUT, OUTPUT = "images", "boxes"  # uint8 [N, H, W, 3] and float32 [N, 4], see schema.ONNX
+EXAMPLE = 2  # a batch of one would be taken for a constant
+
+
+def write_onnx(path: Path, model, size: list[int], about: dict[str, str]) -> None:
+    """Write a localizer (torch module on the CPU, uint8 [N, H, W, C] to boxes) as one ONNX file for batches of any size.
+
+    size: [H, W, C]. about: metadata by key, see schema.ONNX. Zeros of a pruned model are kept, but take their space.
+
+    Raises: HtlError where torch cannot export the net.
+    """
+    import onnx
+    import torch
+
+    example = torch.zeros(EXAMPLE, *size, dtype=torch.uint8)
+    errors = []
+    for export in (by_dynamo, by_tracing):
+        try:
+            with hushed():
+                export(model, example, path)
+            break
+        except Exception as error:  # the exporters raise whatever they like: the second is tried, then both are told
+            errors.append(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
+    else:
+        raise HtlError(f"torch cannot export this net to ONNX ({'; '.join(errors)})", "try another --model in train")
+    graph = onnx.load(path)
+    forget_sources(graph)
+    onnx.helper.set_model_props(graph, about)
+    onnx.save(graph, path)
+    onnx.checker.check_model(path, full_check=True)
+
+
+def by_dynamo(model, example, path: Path) -> None:
+    """Export through torch.export."""
+    import torch
+
+    batch = ({0: torch.export.Dim("N")},)
+    names = {"input_names": [INPUT], "output_names": [OUTPUT]}
+    torch.onnx.export(model, (example,), path, dynamo=True, dynamic_shapes=batch, external_data=False, verbose=False, **names)
+
+
+def by_tracing(model, example, path: Path) -> None:
+    """Export by tracing, for nets that torch.export cannot follow."""
+    import torch
+
+    batch = {INPUT: {0: "N"}, OUTPUT: {0: "N"}}
+    names = {"input_names": [INPUT], "output_names": [OUTPUT]}
+    torch.onnx.export(model, (example,), path, dynamo=False, dynamic_axes=batch, opset_version=17, **names)
+
+
+@contextlib.contextmanager
+def hushed():
+    """Keep the exporters from talking: what matters is said by the checks that follow."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def forget_sources(graph) -> None:
+    """Remove what the exporter notes of its machine: source lines with their paths, at every node and value."""
+    for each in [*graph.graph.node, *graph.graph.input, *graph.graph.output, *graph.graph.value_info, *graph.graph.initializer]:
+        each.ClearField("metadata_props")
+        each.ClearField("doc_string")
+
+
+def is_onnx(path: Path) -> bool:
+    """Whether a file looks like ONNX, whatever its name: protobuf that opens with the number of an IR version."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        start = file.read(2)
+    return len(start) == 2 and start[0] == 0x08 and 0 < start[1] < 0x80
+
+
+class OnnxLocalizer:
+    """A localizer in an ONNX file, run by onnxruntime.
+
+    size: [H, W, C] of its pictures. about: its metadata by key, see schema.ONNX.
+
+    Raises: MissingInput; DataError where the file is damaged or no localizer; UsageError for an unknown device;
+    DeviceMissing where CUDA was asked for and onnxruntime does without.
+    """
+
+    def __init__(self, path: Path, device: str = "auto"):
+        import onnxruntime
+
+        if not path.is_file():
+            raise MissingInput(f"{path} is not there")
+        onnxruntime.set_default_logger_severity(4)  # without a GPU it complains in red, and then falls back as wished
+        wanted = providers(device, onnxruntime.get_available_providers())
+        try:
+            self.session = onnxruntime.InferenceSession(path, providers=wanted)
+        except Exception as error:  # onnxruntime has a dozen classes for a bad file
+            raise DataError(f"{path} is no ONNX model, or damaged ({str(error).splitlines()[0]})") from None
+        if device.startswith("cuda") and self.session.get_providers()[0] != "CUDAExecutionProvider":
+            raise DeviceMissing("onnxruntime cannot use CUDA here", "use --device cpu or auto, or install onnxruntime-gpu alone")
+        inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
+        if [i.name for i in inputs] != [INPUT] or [o.name for o in outputs] != [OUTPUT] or inputs[0].type != "tensor(uint8)":
+            raise DataError(f"{path} is no localizer of htl: it should take uint8 {INPUT} and answer with {OUTPUT}")
+        self.size = list(inputs[0].shape[1:])
+        self.about = dict(self.session.get_modelmeta().custom_metadata_map)
+
+    def answer(self, batch: np.ndarray) -> np.ndarray:
+        """Boxes float32 [B, 4], shares of the sides, of pictures uint8 [B, H, W, C]."""
+        return self.session.run([OUTPUT], {INPUT: batch})[0]
+
+
+def providers(device: str, available: list[str]) -> list:
+    """The execution providers to ask onnxruntime for, best first, for auto, cpu, cuda or cuda:N."""
+    kind, _, number = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdigit())):
+        raise UsageError(f"--device takes auto, cpu, cuda or cuda:N, not {device!r}")
+    cuda = [("CUDAExecutionProvider", {"device_id": number or "0"})]
+    return [*(cuda if kind != "cpu" and "CUDAExecutionProvider" in available else []), "CPUExecutionProvider"]
