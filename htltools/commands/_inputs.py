@@ -1,5 +1,6 @@
 """What several commands read: models by role, and rows as arrays."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -78,3 +79,44 @@ def picture_sizes(rows: list[dict]) -> np.ndarray:
 def split_rows(rows: list[dict], split: str) -> list[dict]:
     """The rows of a split."""
     return [row for row in rows if row.get("split") == split]
+
+
+class CountedPictures:
+    """Pictures that tell a progress bar what was read of them."""
+
+    def __init__(self, pictures: Pictures, steps):
+        self.pictures, self.steps, self.shape = pictures, steps, pictures.shape
+
+    def batch(self, chosen: np.ndarray) -> np.ndarray:
+        """As `Pictures.batch`."""
+        self.steps.advance(len(chosen))
+        return self.pictures.batch(chosen)
+
+
+def with_scores(rows: list[dict], columns: dict[str, np.ndarray], predicted: dict[str, np.ndarray]) -> Iterator[dict]:
+    """The rows with their hardness by column ([N] each; NaN is left out) and their predicted boxes ([N, 4] each, pixels)."""
+    for i, row in enumerate(rows):
+        new = {name: round(float(values[i]), 6) for name, values in columns.items() if np.isfinite(values[i])}
+        answers = {role: [round(float(edge), 2) for edge in boxes[i]] for role, boxes in predicted.items()}
+        yield row | {"hardness": row.get("hardness", {}) | new, "predicted": row.get("predicted", {}) | answers}
+
+
+def hardness_column(rows: list[dict], by: str, seed: int) -> np.ndarray:
+    """A column of hardness: float [N]. `random` and `area` follow from the rows themselves.
+
+    Raises: DataError where a row lacks it.
+    """
+    from htltools.core.controls import chance, smallness
+
+    if by == "random":
+        return chance([row["id"] for row in rows], seed)
+    if by == "area":
+        values = smallness(target_boxes(rows))
+    else:
+        values = np.array([np.nan if (value := row.get("hardness", {}).get(by)) is None else value for row in rows], float)
+    missing = np.flatnonzero(np.isnan(values))
+    if len(missing):
+        known = sorted({name for row in rows for name in row.get("hardness", {})})
+        advice = f"these rows have {', '.join(known)}" if known else "run htl score first"
+        raise DataError(f"{len(missing)} rows have no hardness {by!r} (the first: {rows[missing[0]]['id']!r})", advice)
+    return values

@@ -62,12 +62,13 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, resume: b
     recipe = Recipe(plan.epochs, plan.batch_size, plan.rate, schedule=plan.schedule, seed=plan.seed)
     with console.progress(f"training on {len(training)}", plan.epochs) as steps:
         steps.advance(state.epoch if state else 0)
-        for state in trained(model, pictures, boxes, weights, held_out, recipe, device=device, dtype=dtype, resume=state):
+        for reached in trained(model, pictures, boxes, weights, held_out, recipe, device=device, dtype=dtype, resume=state):
+            state = reached
             save_state(plan, identity, state)
             last = state.log[-1]
             steps.advance(note="  ".join(f"{name} {last[name]:.4f}" for name in ("loss", "val_iou") if name in last))
     model.load_state_dict(state.best)
-    best = max(state.log, key=lambda entry: (entry.get("val_iou", entry["epoch"])))
+    best = max(state.log, key=lambda entry: entry.get("val_iou", entry["epoch"]))
     checkpoint = Checkpoint(weights_of(model), shape, {"size": shape["size"], **NORMALISATION}, dict(best), None, state.log, history)
     checkpoint.save(plan.out)
     plan.resume_path.unlink(missing_ok=True)

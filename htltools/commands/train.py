@@ -23,7 +23,9 @@ def train(
     model: Annotated[str, Option("--model", help="compact, or a torchvision backbone such as resnet18.")] = "compact",
     init: Annotated[str, Option("--init", metavar="none|imagenet|FILE", help="Where the weights start.")] = "none",
     epochs: Annotated[int, Option("--epochs", min=1, help="Passes over the training split.")] = 30,
-    rate: Annotated[float | None, Option("--lr", min=0, help="Highest learning rate; default 0.003 from scratch, 0.0005 otherwise.", show_default=False)] = None,
+    rate: Annotated[
+        float | None, Option("--lr", min=0, help="Highest learning rate; default 0.003 from scratch, 0.0005 otherwise.", show_default=False)
+    ] = None,
     schedule: Annotated[Schedule, Option("--schedule", help="How the learning rate falls.")] = Schedule.onecycle,
     batch_size: options.BatchSize = 64,
     seed: options.Seed = 0,

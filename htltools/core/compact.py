@@ -21,13 +21,16 @@ class Residual(nn.Module):
 
 
 def compact(height: int, width: int, channels: int, widths: tuple[int, ...] = (24, 48, 96, 128)) -> nn.Sequential:
-    """Pictures [B, C, H, W] to raw box numbers [B, 4]; H and W multiples of 16 waste nothing.
+    """Pictures [B, C, H, W] to raw box numbers [B, 4].
 
-    The last map, 1/16 of the picture's sides, is flattened rather than averaged: where something is matters here.
+    The stem halves small pictures and quarters those from 96 pixels on, which costs less and loses nothing measurable. The
+    last map, an eighth of that, is flattened rather than averaged: where something is matters here.
     """
-    stem = nn.Sequential(nn.Conv2d(channels, widths[0], 3, 2, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU())
+    small = min(height, width) < 96
+    kernel, stride = (3, 2) if small else (7, 4)
+    stem = nn.Sequential(nn.Conv2d(channels, widths[0], kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU())
     stages = [Residual(before, after, 1 if i == 0 else 2) for i, (before, after) in enumerate(zip((widths[0], *widths), widths))]
-    side = [-(-n // 2 ** len(widths)) for n in (height, width)]
+    side = [-(-n // (stride * 2 ** (len(widths) - 1))) for n in (height, width)]
     reduce = nn.Sequential(nn.Conv2d(widths[-1], 32, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU(), nn.Flatten())
     head = nn.Sequential(nn.Linear(32 * side[0] * side[1], 128), nn.ReLU(), nn.Linear(128, 4))
     return nn.Sequential(stem, *stages, reduce, head)

@@ -135,7 +135,9 @@ def rates(recipe: Recipe, steps: int) -> list[float]:
     return values
 
 
-def mean_iou(model: Localizer, pictures: PictureSource, boxes: np.ndarray, batch_size: int, *, device: torch.device, dtype: torch.dtype) -> float:
+def mean_iou(
+    model: Localizer, pictures: PictureSource, boxes: np.ndarray, batch_size: int, *, device: torch.device, dtype: torch.dtype
+) -> float:
     """Mean IoU of the model's answers and the annotated boxes [N, 4], in [0, 1]."""
     return float(iou(all_answers([model], pictures, max(batch_size, 64), device=device, dtype=dtype)[0], boxes).mean())
 

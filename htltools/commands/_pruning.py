@@ -1,0 +1,146 @@
+"""What `prune` does between its rows and its checkpoint: recovery, and the health gate."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from htltools import console
+from htltools.commands._inputs import load_localizer, matching_pictures, target_boxes
+from htltools.commands._training import labelled
+from htltools.core.answers import batches
+from htltools.core.channels import narrowed
+from htltools.core.localizer import Localizer, weights_of
+from htltools.core.loop import Recipe, mean_iou, trained
+from htltools.core.pruning import HEALTHY, SWEEP, baked, masked, prunable_count, recalibrate, sparsity_of
+from htltools.errors import DataError, HtlError
+from htltools.formats.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class Job:
+    """One dense model, and how to prune it."""
+
+    samples: list[dict]
+    dense_path: Path
+    method: str
+    recover: str
+    epochs: int
+    rate: float
+    batch_size: int
+    seed: int
+    device: torch.device
+    dtype: torch.dtype
+
+    @cached_property
+    def dense(self) -> tuple[Localizer, Checkpoint]:
+        """The dense localizer and its checkpoint."""
+        return load_localizer(self.dense_path, self.device)
+
+    @cached_property
+    def training(self):
+        """Pictures and boxes of the training split."""
+        return self.split("train")
+
+    @cached_property
+    def validation(self):
+        """Pictures and boxes of the validation split, which the health gate needs."""
+        return self.split("val")
+
+    def split(self, name: str):
+        rows = labelled(self.samples, name)
+        if not rows:
+            raise DataError(f"no annotated row of split {name}", "recovery needs train, the health gate needs val")
+        return matching_pictures(rows, self.dense[1].preprocessing["size"], self.dense_path), target_boxes(rows)
+
+    @cached_property
+    def dense_iou(self) -> float:
+        """Mean validation IoU of the dense model."""
+        return self.measured(self.dense[0])
+
+    def measured(self, model: Localizer) -> float:
+        return round(mean_iou(model.to(self.device), *self.validation, self.batch_size, device=self.device, dtype=self.dtype), 6)
+
+    def cut(self, sparsity: float) -> Localizer:
+        """A copy of the dense model, cut and not recovered."""
+        if self.method == "channel":
+            return narrowed(self.dense[0], sparsity, self.dense[1].preprocessing["size"]).to(self.device)
+        return masked(self.dense[0].to(self.device), self.method, sparsity, self.seed)
+
+    def recovered(self, model: Localizer) -> Localizer:
+        """The cut model after its recovery, zeros held."""
+        if self.recover == "bn":
+            pictures = self.training[0]
+            recalibrate(model, (pictures.batch(chosen) for chosen in batches(pictures.shape[0], self.batch_size)), self.device)
+        elif self.recover == "finetune":
+            pictures, boxes = self.training
+            recipe = Recipe(self.epochs, self.batch_size, self.rate, seed=self.seed)
+            uniform = np.ones(len(boxes), np.float32)
+            with console.progress("recovering", self.epochs) as steps:
+                for state in trained(model, pictures, boxes, uniform, self.validation, recipe, device=self.device, dtype=self.dtype):
+                    steps.advance(note=f"val_iou {state.log[-1]['val_iou']:.4f}")
+            model.load_state_dict(state.best)
+        return model
+
+    def at(self, sparsity: float) -> tuple[Localizer, dict]:
+        """The model pruned to that sparsity, and how it fares."""
+        cut = self.cut(sparsity)
+        before = self.measured(cut)
+        pruned = baked(self.recovered(cut)).eval()
+        after = self.measured(pruned) if self.recover != "none" else before
+        if after < HEALTHY * self.dense_iou:
+            console.say(f"pruned to {sparsity} it is not healthy: validation IoU {after:.4f} < {HEALTHY} of the dense {self.dense_iou:.4f}")
+        pruning = {
+            "method": self.method,
+            "asked": sparsity,
+            "sparsity": round(sparsity_of(pruned, prunable_count(self.dense[0])), 6),
+            "parameters": sum(parameter.numel() for parameter in pruned.parameters()),
+            "recover": self.recover,
+            "val_iou": after,
+            "val_iou_before_recovery": before,
+            "dense_val_iou": self.dense_iou,
+        }
+        return pruned, pruning
+
+    def gated(self) -> tuple[Localizer, dict]:
+        """The model of the largest healthy sparsity; the sweep stands in `sweep`.
+
+        Raises: HtlError where no sparsity is healthy.
+        """
+        console.say(f"health gate: validation IoU must stay above {HEALTHY} of {self.dense_iou:.4f}")
+        sweep: list[dict] = []
+        for sparsity in SWEEP:
+            pruned, pruning = self.at(sparsity)
+            sweep.append({name: pruning[name] for name in ("asked", "val_iou_before_recovery", "val_iou")})
+            if pruning["val_iou"] >= HEALTHY * self.dense_iou:
+                break
+        else:
+            raise HtlError(
+                "no sparsity of the sweep keeps the model healthy", "train it longer, or choose --sparsity and --recover by hand"
+            )
+        sweep += [
+            {"asked": s, "val_iou_before_recovery": self.measured(baked(self.cut(s))), "val_iou": None}
+            for s in SWEEP
+            if s < pruning["asked"]
+        ]
+        self.show(sweep, pruning["asked"])
+        return pruned, pruning | {"gate": HEALTHY, "sweep": sweep}
+
+    def show(self, sweep: list[dict], chosen: float) -> None:
+        """Print the sweep of the gate on stderr."""
+        if console.talk.quiet:
+            return
+        lines = [
+            [f"{entry['asked']:.2f}", f"{entry['val_iou_before_recovery']:.4f}", "-" if entry["val_iou"] is None else f"{entry['val_iou']:.4f}",
+             "<- taken" if entry["asked"] == chosen else ""]
+            for entry in sweep
+        ]  # fmt: skip
+        console.show_table(["sparsity", "val IoU, cut", "recovered", ""], lines, to_stderr=True)
+
+    def save(self, path: Path, pruned: Localizer, pruning: dict, history: list[dict]) -> None:
+        """Write the pruned checkpoint."""
+        dense = self.dense[1]
+        metrics = {"val_iou": pruning["val_iou"]}
+        Checkpoint(weights_of(pruned), dense.architecture, dense.preprocessing, metrics, pruning, [], history).save(path)

@@ -1,0 +1,127 @@
+"""`htl view`: rows in, chosen rows or a table out."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from htltools import console, options
+from htltools.errors import UsageError
+
+USUAL = "id", "group", "split", "label", "weight"
+
+
+@options.command
+def view(
+    run,
+    rows: options.Rows = None,
+    split: Annotated[str | None, Option("--split", metavar="train|val|test", help="Only rows of this split.", show_default=False)] = None,
+    where: Annotated[
+        list[str] | None,
+        Option(
+            "--where",
+            metavar="FIELD=VALUE",
+            help="Only rows for which this holds; also != < <= > >=; repeat it for and.",
+            show_default=False,
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None, Option("--sort", metavar="FIELD", help="Highest first; rows without the field come last.", show_default=False)
+    ] = None,
+    limit: options.Limit = None,
+    columns: Annotated[str | None, Option("--columns", metavar="A,B,...", help="Fields of a table.", show_default=False)] = None,
+    tsv: Annotated[bool, Option("--tsv", help="A tab-separated table with a heading.")] = False,
+    rows_out: Annotated[bool, Option("--rows", help="Rows even on a terminal.")] = False,
+    notes: Annotated[bool, Option("--notes/--no-notes", help="Write notes with the rows.")] = True,
+    sheet: Annotated[
+        Path | None, Option("--sheet", metavar="PNG", help="Also draw the chosen rows with their boxes.", show_default=False)
+    ] = None,
+    partial: options.Partial = False,
+    force: options.Force = False,
+):
+    """Choose rows and look at them: rows into a pipe, a table on a terminal.
+
+    \b
+    htl view scored.jsonl --split test --where 'age>=60' --limit 10
+    htl view scored.jsonl --sort drift --limit 24 --sheet hardest.png --tsv > hardest.tsv
+    htl view store > rows.jsonl     the rows of a finished store, from where it lies now
+
+    A field is a key of the row, or one of meta or hardness: age, meta.age, hardness.drift. The whole input is read, also
+    with --limit, so that the command before ends well.
+    """
+    options.rows_expected(rows)
+    from htltools.formats.atomic import refuse_existing
+    from htltools.formats.fields import condition, field
+    from htltools.formats.schema import SPLITS
+    from htltools.formats.stream import RowWriter, open_rows
+
+    if split is not None and split not in SPLITS:
+        raise UsageError(f"--split takes {', '.join(SPLITS)}, not {split!r}")
+    if tsv and rows_out:
+        raise UsageError("--tsv and --rows exclude each other")
+    if sheet:
+        refuse_existing(sheet, force)
+    tests = [condition(text) for text in where or []]
+    reader = open_rows(rows, partial=partial)
+    chosen = [row for row in reader if split in (None, row.get("split")) and all(test(row) for test in tests)]
+    if sort:
+        chosen.sort(key=lambda row: sort_key(field(row, sort)), reverse=True)
+    chosen = chosen[:limit]
+    if sheet:
+        draw(chosen, sheet, sort)
+    if tsv or columns or (console.is_terminal(sys.stdout) and not rows_out):
+        show(chosen, columns.split(",") if columns else None)
+        return
+    writer = RowWriter(run, run.chain(reader.history), skipped=reader.skipped)
+    if not notes:
+        writer.write(chosen)
+        return
+    with writer:
+        writer.models(reader.models)
+        writer.write(chosen)
+
+
+def sort_key(value) -> tuple:
+    """Numbers above texts above nothing."""
+    if isinstance(value, (int, float)):
+        return 2, value
+    return (1, value) if isinstance(value, str) else (0, 0)
+
+
+def show(rows: list[dict], columns: list[str] | None) -> None:
+    """Print a table of fields: those asked for, or those the rows have."""
+    from htltools.formats.fields import cell, field
+
+    if columns is None:
+        nested = [
+            f"{outer}.{name}" for outer in ("meta", "hardness") for name in dict.fromkeys(n for row in rows for n in row.get(outer, {}))
+        ]
+        columns = [name for name in USUAL if any(name in row for row in rows)] + nested
+    console.show_table(columns, [[cell(field(row, name)) for name in columns] for row in rows])
+
+
+def draw(rows: list[dict], path: Path, sort: str | None) -> None:
+    """Draw rows as a contact sheet: at most 60 of them."""
+    import numpy as np
+
+    from htltools.commands._inputs import picture_sizes, target_boxes
+    from htltools.core.contact_sheet import contact_sheet
+    from htltools.formats.fields import cell, field
+    from htltools.formats.png import write_png
+    from htltools.formats.schema import ROLES
+    from htltools.formats.store import Pictures
+
+    rows = rows[:60]
+    if not rows:
+        raise UsageError("no row is left to draw")
+    sizes = picture_sizes(rows)
+    boxes = {"annotated": target_boxes(rows)}
+    for role in ROLES:
+        if any(role in row.get("predicted", {}) for row in rows):
+            pixels = np.array([row.get("predicted", {}).get(role, [np.nan] * 4) for row in rows], float)
+            boxes[role] = pixels / np.tile(sizes, 2)
+    captions = [f"{row['id']}  {cell(field(row, sort)) if sort else cell(row.get('label'))}" for row in rows]
+    title = f"{len(rows)} samples" + (f", highest {sort} first" if sort else "")
+    write_png(path, contact_sheet(Pictures(rows).batch(np.arange(len(rows))), sizes, boxes, captions, title))
+    console.say(f"{path}: {len(rows)} samples drawn")
