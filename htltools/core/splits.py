@@ -1,0 +1,33 @@
+"""Which side of the study a group stands on: train, val or test, by a hash of its name."""
+
+import hashlib
+from collections.abc import Sequence
+
+SIDES = "train", "val", "test"
+
+
+def split_of(group: str, shares: Sequence[float], seed: int = 0) -> str:
+    """The split of a group: a function of its name, the shares (train, val, test; any positive total) and the seed alone.
+
+    So a group stays where it is when others are added, and two pictures of a group never part.
+
+    >>> [split_of(group, (0.7, 0.15, 0.15)) for group in ("P1", "P2", "P5")]
+    ['val', 'train', 'train']
+    """
+    digest = hashlib.sha256(f"{seed}:{group}".encode("utf-8", "surrogatepass")).digest()
+    place = int.from_bytes(digest[:8]) / 2**64 * sum(shares)  # in [0, total)
+    for side, share in zip(SIDES, shares, strict=True):
+        if place < share:
+            return side
+        place -= share
+    return next(side for side, share in zip(SIDES[::-1], shares[::-1], strict=True) if share > 0)  # rounding at the very end
+
+
+def settled_splits(groups: Sequence[str], given: Sequence[str | None], shares: Sequence[float], seed: int = 0) -> list[str]:
+    """The split of each of N samples: as given, else that of another sample of its group, else by hash of the group.
+
+    >>> settled_splits(["a", "a", "b"], ["test", None, "val"], (1, 0, 0))
+    ['test', 'test', 'val']
+    """
+    home = {group: split for group, split in zip(groups, given, strict=True) if split}
+    return [home.get(group) or split_of(group, shares, seed) for group in groups]

@@ -1,0 +1,47 @@
+"""COCO JSON: boxes by picture."""
+
+from pathlib import Path
+
+from htltools.errors import DataError, MissingInput
+from htltools.formats.jsonlines import parsed_json
+from htltools.formats.table import Facts, picture_key
+
+
+def read_coco(path: Path) -> dict[str, Facts]:
+    """Facts by picture key from COCO annotations. Pictures without annotations hold no object: their boxes are [].
+
+    The category is the label where a picture has a single one. Boxes are in the frame that the file says the picture has.
+    Crowd annotations are passed over.
+
+    Raises: MissingInput; DataError where it is no COCO file.
+    """
+    try:
+        content = parsed_json(path.read_bytes())
+        return facts_of(content)
+    except FileNotFoundError:
+        raise MissingInput(f"the annotations {path} are not there") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} is no COCO JSON of boxes ({type(error).__name__}: {error})") from None
+
+
+def facts_of(content: dict) -> dict[str, Facts]:
+    """Facts by picture key."""
+    categories = {category["id"]: str(category["name"]) for category in content.get("categories", [])}
+    facts = {image["id"]: Facts(boxes=[], frame=frame_of(image)) for image in content["images"]}
+    kinds: dict[int, set[str]] = {number: set() for number in facts}
+    for annotation in content["annotations"]:
+        if annotation.get("iscrowd"):
+            continue
+        x, y, width, height = (float(value) for value in annotation["bbox"])
+        facts[annotation["image_id"]].boxes.append([x, y, x + width, y + height])
+        if annotation.get("category_id") in categories:
+            kinds[annotation["image_id"]].add(categories[annotation["category_id"]])
+    for number, names in kinds.items():
+        facts[number].label = next(iter(names)) if len(names) == 1 else None
+    return {picture_key(str(image["file_name"])): facts[image["id"]] for image in content["images"]}
+
+
+def frame_of(image: dict) -> tuple[float, float] | None:
+    """(width, height) where the file says it."""
+    width, height = image.get("width"), image.get("height")
+    return (float(width), float(height)) if width and height else None

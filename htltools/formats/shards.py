@@ -1,0 +1,68 @@
+"""Which shards of a store stand from an earlier run, and may stay."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from htltools.errors import CannotCreate, DataError
+from htltools.formats.atomic import replacing
+from htltools.formats.jsonlines import compact_json, joined_lines
+from htltools.formats.store import read_shard, shard_path
+
+
+def plan_of(parameters: dict[str, Any], stamps: Iterable[Any]) -> str:
+    """The digest of all that a store is made from: parameters, and the stamp of each candidate."""
+    digest = hashlib.sha256(compact_json(parameters))
+    for stamp in stamps:
+        digest.update(b"\n" + compact_json(stamp))
+    return digest.hexdigest()
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a store, unless it is there.
+
+    Raises: CannotCreate.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotCreate(f"cannot create the folder {folder} ({error.strerror.lower()})") from None
+
+
+def standing_shards(folder: Path, count: int, plan: str, *, force: bool) -> set[int]:
+    """Numbers of the shards that were made by the same plan. With `force`, all others are removed.
+
+    Raises: CannotCreate where shards of another plan stand; DataError where one is damaged.
+    """
+    for leftover in folder.glob(".[0-9]*.h5.*.tmp"):  # of a run that was killed
+        leftover.unlink(missing_ok=True)
+    standing = {int(path.stem): path for path in folder.glob("[0-9]*.h5") if path.stem.isdecimal()}
+    ours = {
+        number for number, path in standing.items() if number < count and path == shard_path(folder, number) and made_by(path, plan, force)
+    }
+    others = [path for number, path in sorted(standing.items()) if number not in ours]
+    if others and not force:
+        remedy = "replace it with --force, or name another folder with -o"
+        raise CannotCreate(f"{folder} holds a store of other sources or parameters", remedy)
+    for path in others:
+        path.unlink()
+    return ours
+
+
+def made_by(path: Path, plan: str, force: bool) -> bool:
+    """Whether a shard was made by that plan; a damaged one was not, if it may be replaced."""
+    try:
+        return read_shard(path)[2] == plan
+    except DataError:
+        if force:
+            return False
+        raise
+
+
+def write_skips(folder: Path, skips: Iterable[dict[str, str]]) -> Path:
+    """List what was left out, {id, source, reason}, in skips.jsonl."""
+    path = folder / "skips.jsonl"
+    with replacing(path) as temporary:
+        temporary.write_bytes(joined_lines(skips))
+    return path

@@ -1,0 +1,186 @@
+"""The table beside the pictures: a CSV of ids, groups, splits, labels and boxes, and whatever else it says."""
+
+import csv
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from htltools.errors import DataError, MissingInput
+from htltools.formats.picture import SUFFIXES
+
+NAMES = {
+    "id": ("image_id", "image", "id", "image_name", "filename", "file_name", "file", "isic_id", "isic_file", "name", "path"),
+    "group": ("group_id", "patient_id", "lesion_id"),
+    "split": ("split", "subset", "fold_name"),
+    "label": ("label", "dx", "diagnosis", "class", "target", "dx2017"),
+}
+XYXY = (
+    ("bbox_x0", "bbox_y0", "bbox_x1", "bbox_y1"),
+    ("x0", "y0", "x1", "y1"),
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("x_min", "y_min", "x_max", "y_max"),
+    ("x1", "y1", "x2", "y2"),
+)
+XYWH = (("x", "y", "w", "h"), ("x", "y", "width", "height"), ("bbox_x", "bbox_y", "bbox_w", "bbox_h"))
+SPLIT_WORDS = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d+)?([eE][+-]?\d{1,3})?")
+ABSENT = {"", "nan"}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column says what; None: not there. `boxes` are four columns, with `box_format` xyxy or xywh."""
+
+    id: str | None = None
+    group: str | None = None
+    split: str | None = None
+    label: str | None = None
+    boxes: Sequence[str] | None = None
+    box_format: str | None = None
+
+    @property
+    def taken(self) -> set[str]:
+        """The columns that have a field of their own in a row."""
+        return {name for name in (self.id, self.group, self.split, self.label, *(self.boxes or ())) if name}
+
+
+@dataclass
+class Facts:
+    """What a table or an annotation file says of one picture."""
+
+    group: str | None = None
+    split: str | None = None
+    label: str | None = None
+    boxes: list[list[float]] | None = None  # None: none given; [x0, y0, x1, y1] in `frame`
+    frame: tuple[float, float] | None = None  # (width, height) of the boxes' frame where it is told
+    meta: dict[str, Any] = field(default_factory=dict)
+    known: bool = True  # False: nothing speaks of the picture
+
+
+def read_table(path: Path, asked: Columns = Columns()) -> tuple[dict[str, Facts], Columns]:
+    """Facts by picture key (see `picture_key`), and the columns they came from. Several lines of one id are several boxes.
+
+    Raises: MissingInput; DataError where the table is no table, lacks a column asked for, or holds a bad box or split.
+    """
+    header, lines = table_lines(path)
+    columns = recognised(header, asked, path)
+    numeric = {name for name in header if name not in columns.taken and is_numeric(line[name] for _, line in lines)}
+    found: dict[str, Facts] = {}
+    for number, line in lines:
+        if not line[columns.id]:
+            raise DataError(f"{path}, line {number}: no {columns.id}")
+        facts = facts_of(line, columns, numeric, f"{path}, line {number}")
+        known = found.setdefault(picture_key(line[columns.id]), facts)
+        if known is facts:
+            continue
+        if (known.group, known.split) != (facts.group, facts.split):
+            raise DataError(f"{path}, line {number}: {line[columns.id]!r} has another group or split than before")
+        known.boxes = (known.boxes or []) + (facts.boxes or []) or known.boxes
+    return found, columns
+
+
+def table_lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Header and (line number, cells by column) of a CSV with commas, semicolons or tabs, stripped, "" for what is absent."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise MissingInput(f"the table {path} is not there") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is no UTF-8 text", "save it as CSV in UTF-8") from None
+    first = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except csv.Error as error:
+        raise DataError(f"{path} is no table ({error})") from None
+    if not any(header):
+        raise DataError(f"{path} is empty")
+    twice = next((name for name in header if name and header.count(name) > 1), None)
+    if twice:
+        raise DataError(f"{path}: the column {twice!r} stands twice")
+    for number, cells in lines:
+        if len(cells) > len(header):
+            raise DataError(f"{path}, line {number}: {len(cells)} cells under {len(header)} columns")
+    return header, [(number, dict(zip(header, present(cells, len(header)), strict=True))) for number, cells in lines]
+
+
+def present(cells: list[str], count: int) -> list[str]:
+    """The cells, stripped, as many as there are columns, "" for what is absent."""
+    stripped = [cell.strip() for cell in cells] + [""] * (count - len(cells))
+    return ["" if cell.lower() in ABSENT else cell for cell in stripped]
+
+
+def recognised(header: list[str], asked: Columns, path: Path) -> Columns:
+    """The columns asked for, and common names for the others.
+
+    Raises: DataError where one asked for is missing, or no column holds ids.
+    """
+    missing = [name for name in asked.taken if name not in header]
+    if missing:
+        raise DataError(f"{path} has no column {missing[0]!r}", f"it has {', '.join(header)}")
+    lower = {name.lower(): name for name in reversed(header)}
+
+    def column(role: str) -> str | None:
+        return getattr(asked, role) or next((lower[name] for name in NAMES[role] if name in lower), None)
+
+    if column("id") is None:
+        raise DataError(f"{path} has no column of picture names", "name it with --id-column")
+    boxes, box_format = asked.boxes, asked.box_format or "xyxy"
+    if boxes is None:
+        groups = [(names, kind) for kind, sets in (("xyxy", XYXY), ("xywh", XYWH)) for names in sets if set(names) <= set(lower)]
+        if groups:
+            boxes, box_format = [lower[name] for name in groups[0][0]], asked.box_format or groups[0][1]
+    return Columns(column("id"), column("group"), column("split"), column("label"), boxes, box_format if boxes else None)
+
+
+def facts_of(line: dict[str, str], columns: Columns, numeric: set[str], where: str) -> Facts:
+    """What one line says."""
+    said = {role: line[name] or None if (name := getattr(columns, role)) else None for role in ("group", "split", "label")}
+    if said["split"]:
+        if said["split"].lower() not in SPLIT_WORDS:
+            raise DataError(f"{where}: the split {said['split']!r} is none of {', '.join(SPLIT_WORDS)}")
+        said["split"] = SPLIT_WORDS[said["split"].lower()]
+    meta = {name: number(cell) if name in numeric else cell for name, cell in line.items() if name and cell and name not in columns.taken}
+    return Facts(**said, boxes=boxes_of(line, columns, where), meta=meta)
+
+
+def boxes_of(line: dict[str, str], columns: Columns, where: str) -> list[list[float]] | None:
+    """The box of one line, [[x0, y0, x1, y1]]; None where the columns are empty or absent."""
+    cells = [line[name] for name in columns.boxes or ()]
+    if not any(cells):
+        return None
+    try:
+        x, y, right, low = (float(cell) for cell in cells)
+    except ValueError:
+        raise DataError(f"{where}: the box {','.join(cells)} is not four numbers") from None
+    return [[x, y, x + right, y + low]] if columns.box_format == "xywh" else [[x, y, right, low]]
+
+
+def is_numeric(cells: Iterable[str]) -> bool:
+    """Whether all cells that are not empty are numbers: no leading zeros, no more digits than a float can hold."""
+    return all(NUMBER.fullmatch(cell) and math.isfinite(float(cell)) for cell in cells if cell)
+
+
+def number(cell: str) -> int | float:
+    """The number of a cell; an int where it is a whole number."""
+    value = float(cell)
+    return int(value) if value.is_integer() and abs(value) < 1e15 else value
+
+
+def picture_key(name: str) -> str:
+    """What a table or a file calls a picture, comparable: a relative path with / and without a picture's suffix.
+
+    >>> picture_key("./a\\\\ISIC_1.JPG"), picture_key("000001-12"), picture_key("v1.2")
+    ('a/ISIC_1', '000001-12', 'v1.2')
+    """
+    path = PurePosixPath(name.replace("\\", "/"))
+    return str(path.with_suffix("") if path.suffix.lower() in SUFFIXES else path)
