@@ -9,7 +9,7 @@ from htltools.core.metrics import metric_values
 
 RESAMPLES = 2000
 LEVEL = 0.95
-CELLS = 2_000_000  # samples drawn at a time: bounds the memory, changes no number
+CELLS = 2_000_000  # samples drawn at a time: bounds the memory; the draws are the same
 
 
 @dataclass(frozen=True)

@@ -20,16 +20,16 @@ def metric_values(iou: np.ndarray, times: np.ndarray | None = None) -> dict[str,
     """
     iou = np.nan_to_num(np.asarray(iou, float))
     times = np.ones((1, len(iou)), np.int64) if times is None else times
-    hits = iou[:, None] >= np.array([*THRESHOLDS, FAILURE])  # [N, K]
-    sums = times @ np.column_stack([iou, hits]).astype(float)  # [R, 1 + K]
-    mean, *shares, found = (sums / times.sum(1)[:, None]).T
+    hits = iou[:, None] >= np.array(THRESHOLDS)  # [N, T]
+    sums = times @ np.column_stack([iou, hits, iou < FAILURE]).astype(float)  # [R, 1 + T + 1]
+    mean, *shares, failures = (sums / times.sum(1)[:, None]).T
     median, low = repeated_quantiles(iou, times, (0.5, 0.1))
     return {
         "iou_mean": mean,
         "iou_median": median,
         "iou_p10": low,
         **{f"acc@{threshold:g}": share for threshold, share in zip(THRESHOLDS, shares)},
-        "failure_rate": 1 - found,
+        "failure_rate": failures,
     }
 
 

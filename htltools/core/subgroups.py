@@ -55,7 +55,9 @@ def level(value: Any, width: float | None) -> str:
     """
     if value is None or value == "" or value == [] or value == {}:
         return UNKNOWN
-    if width is None or isinstance(value, bool):
+    if isinstance(value, bool):
+        return str(value).lower()
+    if width is None:
         return f"{value:.10g}" if isinstance(value, float) else str(value)
     try:
         step = math.floor(float(value) / width + 1e-9)  # 0.3 / 0.1 is a hair below 3

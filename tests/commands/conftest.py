@@ -1,0 +1,76 @@
+"""What tests of several commands start from."""
+
+import io
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+SIZE = [32, 32, 3]
+
+# id, group, split, boxes in pictures of 200 x 100, meta
+SAMPLES = [
+    ("t0", "g0", "test", [[50.0, 25.0, 150.0, 75.0]], {"sex": "male", "age": 30}),
+    ("t1", "g0", "test", [[50.0, 25.0, 110.0, 75.0]], {"sex": "male", "age": 45}),
+    ("t2", "g1", "test", [[50.0, 25.0, 70.0, 75.0]], {"sex": "female", "age": 44}),
+    ("t3", "g2", "test", [[160.0, 80.0, 190.0, 95.0]], {"sex": None, "age": 70}),
+    ("t4", "g3", "test", None, {}),
+    ("t5", "g4", "test", [], {}),
+    ("a0", "g5", "train", [[50.0, 25.0, 150.0, 75.0]], {"sex": "male"}),
+    ("v0", "g6", "val", None, {}),
+]
+
+
+def save_fixed(path, box):
+    """Write a checkpoint of a compact net that answers with one box, whatever the picture: shares of the sides [4]."""
+    import torch
+
+    from htltools.core.localizer import NORMALISATION, architecture, build, weights_of
+    from htltools.formats.checkpoint import Checkpoint
+
+    torch.manual_seed(0)
+    weights = weights_of(build(architecture("compact", SIZE)))
+    head = max(name for name in weights if name.endswith(".bias")).removesuffix("bias")
+    weights[f"{head}weight"] *= 0
+    stretched = (np.array(box) + 0.1) / 1.2
+    weights[f"{head}bias"] = np.log(stretched / (1 - stretched)).astype(np.float32)
+    Checkpoint(weights, architecture("compact", SIZE), {"size": SIZE, **NORMALISATION}, history=[{"run": "made by hand"}]).save(path)
+
+
+@pytest.fixture(scope="session")
+def fixed(tmp_path_factory):
+    """A store of eight pictures of noise, their rows (`rows`, and `file` with them), and two models that always answer with one box.
+
+    `half` answers with the middle half of the picture, `left` with the left half of that.
+    """
+    from htltools.formats.jsonlines import joined_lines
+    from htltools.formats.store import read_shard, write_shard
+
+    folder = tmp_path_factory.mktemp("fixed")
+    rows = []
+    for index, (name, group, split, boxes, meta) in enumerate(SAMPLES):
+        row = {"id": name, "group": group, "split": split, "index": index, "size": [200, 100], "boxes": boxes, "meta": meta}
+        rows.append({key: value for key, value in row.items() if value is not None})
+    noise = np.random.default_rng(0).integers(0, 256, (len(rows), *SIZE), np.uint8)
+    write_shard(folder / "00000.h5", noise, None, rows, [], plan="by hand", history=[])
+    rows = read_shard(folder / "00000.h5")[0]
+    (folder / "rows.jsonl").write_bytes(joined_lines(rows))
+    save_fixed(folder / "half.h5", [0.25, 0.25, 0.75, 0.75])
+    save_fixed(folder / "left.h5", [0.25, 0.25, 0.5, 0.75])
+    return SimpleNamespace(folder=folder, rows=rows, file=folder / "rows.jsonl", half=folder / "half.h5", left=folder / "left.h5")
+
+
+@pytest.fixture
+def htl(monkeypatch, capfdbinary):
+    """Run htl within this process: `htl(*args, stdin=b"")` gives exit code, stdout as bytes and stderr as text."""
+    from htltools.cli import main
+
+    def call(*args, stdin=b""):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capfdbinary.readouterr()
+        code = main([str(arg) for arg in args])
+        out, err = capfdbinary.readouterr()
+        return code, out, err.decode()
+
+    return call

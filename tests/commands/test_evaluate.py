@@ -1,0 +1,199 @@
+"""`htl evaluate`."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from htltools import console
+from htltools.formats.jsonlines import joined_lines, split_lines
+
+# IoU of `half` with t0 .. t3: 1, .6, .2, 0; of `left`: .5, 50/60, .4, 0
+HALF = {"iou_mean": 0.45, "iou_median": 0.4, "iou_p10": 0.06, "acc@0.3": 0.5, "acc@0.5": 0.5, "acc@0.7": 0.25, "failure_rate": 0.25}
+DELTA = (1.8 - (0.5 + 50 / 60 + 0.4)) / 4
+
+
+@pytest.fixture(scope="module")
+def half_onnx(fixed):
+    """The model `half` as an ONNX file under a name that does not say so."""
+    import torch
+
+    from htltools.commands._inputs import load_localizer
+    from htltools.formats.onnx_file import write_onnx
+
+    path = fixed.folder / "half.model"
+    write_onnx(path, load_localizer(fixed.half, torch.device("cpu"))[0], [32, 32, 3], {})
+    return path
+
+
+def values(out, subgroup=None):
+    """Values of the metrics by name."""
+    return {line["metric"]: line["value"] for line in split_lines(out) if line["subgroup"] == subgroup}
+
+
+def test_metrics_are_those_worked_by_hand(htl, fixed):
+    """Four annotated test rows give the numbers of pencil and paper, one metric a line, with keys in the order of the manual."""
+    code, out, err = htl("evaluate", fixed.file, "--model", fixed.half)
+    lines = split_lines(out)
+    assert code == 0
+    assert [*lines[0]] == ["metric", "split", "subgroup", "n", "value", "low", "high"]
+    assert {(line["split"], line["n"]) for line in lines} == {("test", 4)}
+    assert len(lines) == 9
+    assert values(out) | HALF == pytest.approx(values(out), abs=1e-5)
+    assert all(line["low"] <= line["value"] <= line["high"] for line in lines)
+    assert err == "htl evaluate: test: 4 samples, 3 groups, 2 without a box left out; intervals are 95 %, from resampling groups\n"
+
+
+def test_compares_with_another_model(htl, fixed):
+    """--against adds the paired difference of every metric, ours minus theirs, and names the other model."""
+    _, out, _ = htl("evaluate", fixed.file, "--model", fixed.half, "--against", fixed.left)
+    deltas = [line for line in split_lines(out) if line["metric"].endswith(".delta")]
+    assert len(deltas) == 9
+    assert values(out)["iou_mean.delta"] == pytest.approx(DELTA, abs=1e-5)
+    assert {line["against"] for line in deltas} == {str(fixed.left)}
+    assert not any("against" in line for line in split_lines(out) if not line["metric"].endswith(".delta"))
+
+
+def test_onnx_file_measures_like_its_checkpoint(htl, fixed, half_onnx):
+    """An ONNX file is a model like any other, known by its content, and differs from its checkpoint by nothing."""
+    code, out, _ = htl("evaluate", fixed.file, "--model", half_onnx, "--against", fixed.half, "--batch-size", 3)
+    assert code == 0
+    assert {line["value"] for line in split_lines(out) if line["metric"].endswith(".delta")} == {0}
+    assert values(out)["iou_mean"] == pytest.approx(0.45, abs=1e-5)
+
+
+def test_subgroups_by_value_and_band(htl, fixed):
+    """--group-by measures every level of every field; a level of one group has no interval."""
+    _, out, _ = htl("evaluate", fixed.file, "--model", fixed.half, "--group-by", "sex,age:20")
+    means = [line for line in split_lines(out) if line["metric"] == "iou_mean"]
+    assert [(line["subgroup"], line["n"], round(line["value"], 3)) for line in means] == [
+        (None, 4, 0.45),
+        ({"sex": "female"}, 1, 0.2),
+        ({"sex": "male"}, 2, 0.8),
+        ({"sex": "unknown"}, 1, 0.0),
+        ({"age": "20-39"}, 1, 1.0),
+        ({"age": "40-59"}, 2, 0.4),
+        ({"age": "60-79"}, 1, 0.0),
+    ]
+    assert (means[2]["low"], means[2]["high"]) == (None, None)
+    assert means[5]["low"] is not None
+
+
+def test_last_dense_model_of_the_stream(htl, fixed):
+    """Without --model the dense model last named in the stream is measured, not the pruned one."""
+    named = [("dense", fixed.left), ("dense", fixed.half), ("pruned", fixed.left)]
+    notes = [{"htl": "model", "role": role, "path": str(path)} for role, path in named]
+    code, out, _ = htl("evaluate", stdin=joined_lines([*notes, *fixed.rows]))
+    assert code == 0
+    assert values(out)["iou_mean"] == pytest.approx(0.45, abs=1e-5)
+
+
+def test_order_of_rows_and_repeats_change_nothing(htl, fixed):
+    """Shuffled rows, and rows that stand twice for training, give the same values."""
+    _, out, _ = htl("evaluate", "--model", fixed.half, stdin=joined_lines([{**fixed.rows[0], "repeat": 1}, *fixed.rows[::-1]]))
+    assert values(out) | HALF == pytest.approx(values(out), abs=1e-5)
+
+
+def test_writes_a_file_once(htl, fixed, tmp_path):
+    """-o writes the same lines to a file, nothing to stdout, and replaces nothing without --force."""
+    target = tmp_path / "m.jsonl"
+    args = "evaluate", fixed.file, "--model", fixed.half, "-o", target
+    assert htl(*args)[:2] == (0, b"")
+    assert values(target.read_bytes())["iou_mean"] == pytest.approx(0.45, abs=1e-5)
+    code, _, err = htl(*args)
+    assert (code, "exists; replace it with --force" in err) == (73, True)
+    assert htl(*args, "--force")[0] == 0
+
+
+def test_a_person_gets_tables(htl, fixed, monkeypatch):
+    """On a terminal the metrics come as a table with intervals, then the subgroups."""
+    monkeypatch.setattr(console, "is_terminal", lambda stream: stream is sys.stdout)
+    monkeypatch.setenv("COLUMNS", "100")
+    _, out, _ = htl("evaluate", fixed.file, "--model", fixed.half, "--against", fixed.left, "--group-by", "sex")
+    text = out.decode()
+    assert "iou_mean" in text and "0.450" in text and "+0.017" in text
+    assert text.index("failure_rate") < text.index("sex male")
+    assert "{" not in text
+
+
+@pytest.mark.parametrize(
+    ("limits", "code", "message"),
+    [
+        (["iou_mean=0.4", "failure_rate=0.3"], 0, ""),
+        (["iou_mean=0.5"], 3, "iou_mean is 0.45, under 0.5 (--fail-under)"),
+        (["failure_rate=0.2"], 3, "failure_rate is 0.25, over 0.2 (--fail-under)"),
+    ],
+)
+def test_fail_under(htl, fixed, limits, code, message):
+    """--fail-under exits with 3 where a metric is worse, which is above for the failure rate, after the metrics were written."""
+    flags = [part for limit in limits for part in ("--fail-under", limit)]
+    found, out, err = htl("evaluate", fixed.file, "--model", fixed.half, *flags)
+    assert found == code
+    assert message in err
+    assert len(split_lines(out)) == 9
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--fail-under", "miou=0.8"], "--fail-under knows no metric 'miou'; use one of iou_mean, iou_median"),
+        (["--fail-under", "iou_mean"], "--fail-under takes NAME=VALUE"),
+        (["--fail-under", "iou_mean=nan"], "--fail-under takes NAME=VALUE"),
+        (["--group-by", "age:x"], "--group-by takes names and band widths"),
+        (["--split", "all"], "--split takes train, val, test, not 'all'"),
+    ],
+)
+def test_wrong_flags_are_told_before_any_work(htl, flags, message):
+    """A flag that cannot be meant is a usage error, even before the rows are looked for."""
+    code, out, err = htl("evaluate", "absent.jsonl", *flags)
+    assert (code, out) == (2, b"")
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "message"),
+    [
+        (["--split", "val"], 65, "none of the 1 rows of the split val has a box; the splits there are: test, train, val"),
+        (["--limit", "4", "--split", "train"], 65, "no row is of the split train; the splits there are: test"),
+        (["--group-by", "sexx"], 65, "no row has a field 'sexx' to group by; their meta has age, sex"),
+        (["--against", "absent.h5"], 66, "absent.h5 is not there"),
+    ],
+)
+def test_what_cannot_be_measured_is_told(htl, fixed, flags, code, message):
+    """Rows that hold nothing to measure, and models that are not there, end in one line and a code of their own."""
+    found, out, err = htl("evaluate", fixed.file, "--model", fixed.half, *flags)
+    assert (found, out) == (code, b"")
+    assert message in err
+
+
+def test_no_model(htl, fixed):
+    """Rows without a model note and without --model are no reason to guess."""
+    code, _, err = htl("evaluate", fixed.file)
+    assert code == 66
+    assert "no dense model in" in err
+
+
+def test_a_group_in_two_splits_is_refused(htl, fixed):
+    """A patient in training and in test would be measured on what was learned from them."""
+    leaked = [*fixed.rows[:6], {**fixed.rows[6], "group": "g0"}]
+    code, _, err = htl("evaluate", "--model", fixed.half, stdin=joined_lines(leaked))
+    assert code == 65
+    assert "the group 'g0' stands in two splits" in err
+
+
+def test_training_rows_are_no_test(htl, fixed):
+    """Measuring on training rows works, and is called what it is."""
+    code, out, err = htl("evaluate", fixed.file, "--model", fixed.half, "--split", "train")
+    assert (code, values(out)["iou_mean"]) == (0, pytest.approx(1, abs=1e-5))
+    assert "no held-out figure" in err
+
+
+def test_a_real_pipe(fixed):
+    """As a process of its own it reads a pipe, and its output is plain JSON Lines, without notes or NaN."""
+    environment = {**os.environ, "HTL_DEVICE": "cpu"}
+    command = [sys.executable, "-m", "htltools", "evaluate", "--model", fixed.half, "-q"]
+    done = subprocess.run(command, input=fixed.file.read_bytes(), capture_output=True, env=environment, check=True)
+    assert done.stderr == b""
+    assert [json.loads(line)["metric"] for line in done.stdout.splitlines()][:2] == ["iou_mean", "iou_median"]
