@@ -96,7 +96,7 @@ STORE = {
 # Datasets and attributes of a checkpoint. The entries under about/ are JSON as uint8 [bytes].
 CHECKPOINT = {
     "weights/<name>": "the shape and type of the tensor: one dataset for each entry of the model's state, "
-    "compressed (shuffle, gzip) where a third or more of it is zero",
+    "compressed (gzip) where a third or more of it is zero",
     "about/architecture": "name of the net and what it takes to build it",
     "about/preprocessing": "size [H, W, C] of its input, mean and std of its normalisation in [0, 1] units",
     "about/metrics": "validation metrics of these weights",
