@@ -11,7 +11,7 @@ session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]
 _, height, width, _ = session.get_inputs()[0].shape  # [N, H, W, 3]
 
 picture = ImageOps.exif_transpose(Image.open(source)).convert("RGB")
-squashed = picture.resize((width, height), Image.Resampling.BOX if picture.width >= width else Image.Resampling.BILINEAR)
+squashed = picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2)  # as htl prepare does
 (box,) = session.run(["boxes"], {"images": np.asarray(squashed)[None]})[0]  # shares of width and height, in [0, 1]
 
 x0, y0, x1, y1 = box * np.tile(picture.size, 2)  # x1 and y1 exclusive

@@ -24,7 +24,7 @@ class BoxFormat(StrEnum):
 
 
 Sources = Annotated[
-    list[str] | None, Argument(metavar="[SOURCE]...", help="Folders, picture files, or - for a list of paths on stdin.", show_default=False)
+    list[str] | None, Argument(metavar="SOURCE", help="Folders, picture files, or - for a list of paths on stdin.", show_default=False)
 ]
 Out = Annotated[Path, Option("-o", "--out", metavar="DIR", help="Folder of the store.", show_default=False)]
 Size = Annotated[str, Option("--size", metavar="N|HxW", help="Pixels of a stored picture.")]
@@ -51,7 +51,7 @@ def prepare(
     run,
     out: Out,
     sources: Sources = None,
-    size: Size = "64",
+    size: Size = "96",
     table: Table = None,
     coco: Coco = None,
     masks: Masks = None,
