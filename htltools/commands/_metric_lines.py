@@ -32,17 +32,21 @@ def write_metrics(lines: list[dict], out: Path | None) -> None:
 
 
 def show(lines: list[dict]) -> None:
-    """Print the metrics of all samples, then those of the subgroups."""
-    overall = [line for line in lines if line["subgroup"] is None]
-    console.show_table(["metric", "value", "95 % interval"], [[line["metric"], *told(line)] for line in overall])
-    by_subgroup: dict[str, dict[str, dict]] = {}
+    """Print the metrics of all samples, with the differences beside them, then those of the subgroups."""
+    titles: dict[str, dict[str, dict]] = {}
     for line in lines:
-        for field, level in (line["subgroup"] or {}).items():
-            by_subgroup.setdefault(f"{field} {level}", {})[line["metric"]] = line
-    if by_subgroup:
-        names = [name for name in COLUMNS if any(line["metric"] == name for line in lines)]
-        table = [[title, str(of["iou_mean"]["n"]), *(" ".join(told(of[name])) for name in names)] for title, of in by_subgroup.items()]
-        console.show_table(["subgroup", "n", *names], table)
+        title = " ".join(f"{field} {level}" for field, level in (line["subgroup"] or {}).items())
+        titles.setdefault(title, {})[line["metric"]] = line
+    overall = titles.pop("")
+    names = [name for name in overall if not name.endswith(".delta")]
+    compared = len(names) < len(overall)
+    headings = ["metric", "value", "95 % interval", *(["delta", "95 % interval"] if compared else [])]
+    table = [[name, *told(overall[name]), *(told(overall[f"{name}.delta"]) if compared else [])] for name in names]
+    console.show_table(headings, table)
+    if titles:
+        columns = [name for name in COLUMNS if name in overall]
+        table = [[title, str(of[columns[0]]["n"]), *(" ".join(told(of[name])) for name in columns)] for title, of in titles.items()]
+        console.show_table(["subgroup", "n", *columns], table)
 
 
 def told(line: dict) -> tuple[str, str]:

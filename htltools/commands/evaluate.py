@@ -35,18 +35,19 @@ def evaluate(
 
     \b
     htl evaluate rows.jsonl --model attended.h5 --against dense.h5 --group-by sex,age:20
-    htl evaluate rows.jsonl --model lesion.onnx --fail-under iou_mean=0.8 --fail-under failure_rate=0.02
+    htl evaluate rows.jsonl --model lesion.onnx --fail-under iou_mean=0.8
 
     A model is a checkpoint or an ONNX file; without --model it is the dense one last named in the stream. Writes one metric a
     line as JSON Lines, without notes, or a table where stdout is a terminal: iou_mean iou_median iou_p10 acc@0.3 acc@0.5
     acc@0.7 acc@0.75 acc@0.9 failure_rate, and with --against the paired differences as NAME.delta. Intervals (95 %) come
-    from 2,000 resamples of whole groups (field `group`); they say nothing of other training seeds.
+    from 2,000 resamples of whole groups (field `group`); they say nothing of other training seeds. Rows of the split without a
+    box are left out and counted.
     """
     from htltools.core.subgroups import parsed_fields, subgroups
     from htltools.formats.schema import SPLITS
 
     limits = thresholds(fail_under or [])
-    fields = parsed_fields(group_by) if group_by else []
+    fields = parsed_fields(group_by) if group_by is not None else []
     if split not in SPLITS:
         raise UsageError(f"--split takes {', '.join(SPLITS)}, not {split!r}")
     if out:

@@ -94,7 +94,8 @@ def test_what_cannot_be_exported_is_told(htl, tmp_path, monkeypatch, flags, code
 def test_client_draws_the_box(exported, tmp_path):
     """The example needs only numpy, Pillow and onnxruntime to turn a JPEG into a PNG with the box drawn."""
     Image.new("RGB", (400, 200), "black").save(tmp_path / "in.jpg")
-    blocked = "import sys; sys.modules.update(torch=None, h5py=None, htltools=None); sys.argv = sys.argv[1:]; exec(open(sys.argv[0]).read())"
+    others = "torch=None, h5py=None, onnx=None, htltools=None"  # None: the import fails
+    blocked = f"import sys; sys.modules.update({others}); sys.argv = sys.argv[1:]; exec(open(sys.argv[0]).read())"
     command = [sys.executable, "-c", blocked, CLIENT, exported[0], tmp_path / "in.jpg", tmp_path / "out.png"]
     done = subprocess.run(command, capture_output=True, check=True, text=True, cwd=tmp_path)
     assert done.stdout == "100.0 50.0 300.0 150.0\n"
