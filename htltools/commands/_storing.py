@@ -92,7 +92,7 @@ def judge(skips: list[dict[str, str]], kept: int, strict: bool) -> None:
     if not kept:
         raise DataError("no sample is left", "skips.jsonl says why; --keep-unlabelled keeps pictures without a box")
     if strict and skips:
-        raise DataError(f"{len(skips)} samples were left out, and --strict was given")
+        raise DataError(f"left out: {len(skips)}, and --strict was given")
 
 
 def worthwhile_jobs(jobs: int, count: int) -> int:

@@ -1,5 +1,6 @@
 """`htl prepare`: pictures, masks and tables become rows and a store."""
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from htltools import console, options
+from htltools import __version__, console, options
 from htltools.errors import UsageError
 
 
@@ -100,7 +101,7 @@ def prepare(
     tell(findings)
 
     work = Work((frame[0], frame[-1]), one_box.value, box_frame_size, findings.labelled, keep_unlabelled, seed if phantom else 0)
-    plan = plan_of(vars(work), (candidate.stamp() for candidate in candidates))
+    plan = plan_of({"htl": __version__, **vars(work)}, (candidate.stamp() for candidate in candidates))
     history = run.chain([], {name: file_digest(path) for name, path in findings.files.items()})
     make_folder(out)
     kept, skips = write_store(run, out, candidates, work, plan, history, findings.skips, jobs=jobs, force=force, strict=strict)
@@ -119,7 +120,7 @@ def check_sources(sources, phantom, table, coco, masks):
 
 def listed(sources):
     """The lines of stdin, where a source is `-`."""
-    return sys.stdin.read().splitlines() if "-" in sources else []
+    return [os.fsdecode(line) for line in sys.stdin.buffer.read().splitlines()] if "-" in sources else []
 
 
 def phantoms(count, seed):

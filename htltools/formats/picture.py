@@ -110,7 +110,7 @@ def decoding(path: Path) -> Iterator[Image.Image]:
         raise DataError("no picture in a known format") from None
     except Image.DecompressionBombError:
         raise DataError(f"more than {2 * Image.MAX_IMAGE_PIXELS // 10**6} million pixels") from None
-    except Exception as error:  # noqa: BLE001 - decoders raise nearly anything on damaged files
+    except Exception as error:  # decoders raise nearly anything on damaged files
         raise DataError(reason_of(error)) from None
 
 

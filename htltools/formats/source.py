@@ -27,7 +27,7 @@ class Candidate:
     @property
     def origin(self) -> str:
         """What the candidate was made from, to be shown to people."""
-        return "phantom" if self.picture is None else str(self.picture)
+        return "phantom" if self.picture is None else readable(self.picture)
 
     def stamp(self) -> list:
         """What must be the same for an old result to stand: facts, and name, size and time of the files."""
@@ -65,7 +65,7 @@ def find_candidates(sources: Iterable[str], listed: Iterable[str], naming: Namin
     """
     findings = Findings()
     found: list[Candidate] = []
-    used: dict[str, set[str]] = {}
+    used: set[str] = set()
     tables: dict[str, dict[str, Facts]] = {}
     for source in sources:
         entries, folder = entries_of(source, listed)
@@ -74,16 +74,15 @@ def find_candidates(sources: Iterable[str], listed: Iterable[str], naming: Namin
         findings.labelled |= masks is not None
         for name, path in entries:
             key = matching(facts, name, path)
-            used.setdefault(str(folder), set()).update([key] if key is not None else [])
+            used |= {key} if key is not None else set()
             findings.unlisted += bool(facts) and key is None
             mask = masks.get(matching(masks, name, path) or "") if masks is not None else None
             told = replace(facts[key]) if key is not None else Facts(known=False)
             if masks is not None:
                 findings.ignored_boxes |= told.boxes is not None
                 told.boxes = None
-            found.append(Candidate(name, path, mask, told, masks is not None))
-    matched = set().union(*used.values())
-    findings.unused_lines = len({key for table in tables.values() for key in table} - matched)
+            found.append(Candidate(readable(name), path, mask, told, masks is not None))
+    findings.unused_lines = len({key for table in tables.values() for key in table} - used)
     if not found:
         raise MissingInput(f"no pictures in {', '.join(sources)}", f"looked for {' '.join(sorted(SUFFIXES))}")
     keep_first(sorted(found, key=lambda candidate: candidate.id), findings)
@@ -182,5 +181,10 @@ def file_stamp(path: Path | None) -> list | None:
     try:
         stat = path.stat() if path else None
     except OSError:
-        return [str(path)]
-    return [str(path), stat.st_size, stat.st_mtime_ns] if stat else None
+        return [readable(path)]
+    return [readable(path), stat.st_size, stat.st_mtime_ns] if stat else None
+
+
+def readable(name: str | Path) -> str:
+    """A file name as text; bytes that are no UTF-8 as \\xNN."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
