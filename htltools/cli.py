@@ -5,15 +5,26 @@ import importlib
 import os
 import signal
 import sys
-import traceback
 
 import typer
 from typer.core import TyperGroup
 
 from htltools import __version__, console
-from htltools.errors import ClosedPipe, HtlError
+from htltools.errors import ClosedPipe, HtlError, UsageError
 
-COMMANDS = ("prepare", "train", "prune", "score", "resample", "evaluate", "export", "view")
+COMMANDS = {  # each a module of htltools.commands; the summaries stand here so that `htl --help` need not import those
+    "prepare": "Make rows and a store from pictures, masks and a table.",
+    "train": "Train a single-box localizer on the rows of the training split.",
+    "prune": "Prune a copy of a localizer; the dense one stays as it is.",
+    "score": "Score how hard each sample is to learn.",
+    "resample": "Turn hardness into training weights, repeats or a selection.",
+    "evaluate": "Measure a localizer, with intervals, by subgroup, and against another one.",
+    "export": "Write a localizer as an ONNX file, checked against torch before it appears.",
+    "view": "Choose rows and look at them: rows into a pipe, a table on a terminal.",
+}
+
+
+OFF = "", "0", "false", "f", "no", "n", "off"  # what a variable says for a flag that is not given
 
 
 class LazyGroup(TyperGroup):
@@ -23,23 +34,38 @@ class LazyGroup(TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx, name):
+        if name == "help":
+            return single_command("help", show_page)
         if name not in COMMANDS:
             return None
-        module = importlib.import_module(f"htltools.commands.{name}")
-        single = typer.Typer(add_completion=False, rich_markup_mode=None)
-        single.command(name, context_settings=HELP)(getattr(module, name))
-        return typer.main.get_command(single)
+        command = single_command(name, getattr(importlib.import_module(f"htltools.commands.{name}"), name))
+        for option in command.params:  # every flag has an environment variable of its name
+            if option.param_type_name == "option" and not option.envvar and option.name != "help":
+                flag = max(option.opts, key=len).removeprefix("--")
+                option.envvar = f"HTL_{name}_{flag}".replace("-", "_").upper()
+        return command
+
+    def format_commands(self, ctx, formatter):
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
     def resolve_command(self, ctx, args):
         self.commands = dict.fromkeys(COMMANDS)  # what "Did you mean" chooses from
         return super().resolve_command(ctx, args)
 
 
+def single_command(name: str, function):
+    """A function as a command of that name."""
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    single.command(name, context_settings=HELP)(function)
+    return typer.main.get_command(single)
+
+
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 app = typer.Typer(
     cls=LazyGroup,
-    context_settings=HELP | {"auto_envvar_prefix": "HTL"},
+    context_settings=HELP,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     pretty_exceptions_show_locals=False,
@@ -79,11 +105,31 @@ def htl(
       | htl evaluate --against dense.h5
     htl export --onnx --model attended.h5 -o lesion.onnx
 
-    Rows go from command to command as JSON Lines; talk goes to stderr. See htl(1) and htl-stream(5).
+    Rows go from command to command as JSON Lines; talk goes to stderr. `htl help COMMAND` opens a command's manual page,
+    `htl help` that of htl, and `htl help stream` that of the format.
     """
     if context.invoked_subcommand is None:
         print(context.get_help(), file=sys.stderr)
         raise typer.Exit(2)
+
+
+def show_page(
+    topic: str = typer.Argument("htl", help="A command, stream, or htl.", autocompletion=lambda: [*COMMANDS, "stream"]),
+) -> int:
+    """Open a page of the manual, or print the help where there is no page or no man(1)."""
+    import shutil
+    import subprocess
+    from pathlib import Path
+
+    if topic not in ("htl", "stream", *COMMANDS):
+        raise UsageError(f"there is no page on {topic!r}", f"there are htl, {', '.join(COMMANDS)} and stream")
+    section = 5 if topic == "stream" else 1
+    page = "htl.1" if topic == "htl" else f"htl-{topic}.{section}"
+    places = Path(__file__).parents[1] / "man" / page, Path(sys.prefix) / "share" / "man" / f"man{section}" / page
+    found = next((place for place in places if place.is_file()), None)
+    if found and shutil.which("man"):
+        return subprocess.call(["man", str(found)])
+    return run([topic, "--help"] if topic in COMMANDS else ["--help"])
 
 
 class Terminated(BaseException):
@@ -98,31 +144,42 @@ def raise_terminated(signum, frame):
 def main(args: list[str] | None = None) -> int:
     """Run htl and return its exit code."""
     signal.signal(signal.SIGTERM, raise_terminated)
-    debug = "--debug" in (sys.argv if args is None else args)
+    debug = "--debug" in (sys.argv if args is None else args) or os.environ.get("HTL_DEBUG", "0").lower() not in OFF
     try:
         code = run(args)
         close_stdout()
         return code
-    except HtlError as error:
-        if not isinstance(error, ClosedPipe):
-            console.complain(str(error))
-        code = error.exit_code
-    except typer.TyperException as error:  # a wrong flag, with typer's own words
-        error.show()
-        code = error.exit_code
-    except KeyboardInterrupt:
-        code = 130
-    except Terminated:
-        code = 143
-    except MemoryError:
-        console.complain("out of memory; try a smaller --batch-size or --size")
-        code = 75
-    except Exception as error:
-        code, message = unforeseen(error)
-        console.complain(message)
-    if debug:
-        traceback.print_exc()
+    except (Exception, KeyboardInterrupt, Terminated) as error:
+        if debug:
+            import traceback
+
+            traceback.print_exception(error)
+        code = told(error)
     abandon_stdout()
+    return code
+
+
+def told(error: BaseException) -> int:
+    """Say why a command failed, in one line; its exit code."""
+    match error:
+        case KeyboardInterrupt():
+            return 130
+        case Terminated():
+            return 143
+        case ClosedPipe():
+            code, message = error.exit_code, None
+        case HtlError():
+            code, message = error.exit_code, str(error)
+        case typer.TyperException():  # a wrong flag
+            context = getattr(error, "ctx", None)
+            console.talk.command = context.command_path if context else "htl"
+            code, message = error.exit_code, f"{error.format_message().rstrip('.')}; see {console.talk.command} --help"
+        case MemoryError():
+            code, message = 75, "out of memory; try a smaller --batch-size or --size"
+        case _:
+            code, message = unforeseen(error)
+    if message:
+        console.complain(message)
     return code
 
 
@@ -148,7 +205,7 @@ def unforeseen(error: Exception) -> tuple[int, str]:
 
 def close_stdout() -> None:
     """Flush what is left: a full disk or a closed pipe must not pass for success."""
-    from htltools.formats.stream import writing
+    from htltools.formats.jsonlines import writing
 
     with writing():
         sys.stdout.flush()

@@ -25,15 +25,17 @@ class Precision(Choice):
 
 
 Rows = Annotated[
-    Path | None, Argument(metavar="[ROWS]", help="A file of rows, a finished store, or - for stdin (the default).", show_default=False)
+    Path | None, Argument(metavar="ROWS", help="A file of rows, a finished store, or - for stdin (the default).", show_default=False)
 ]
-Model = Annotated[Path | None, Option("--model", help="The model; without it the last one named in the stream.", show_default=False)]
+Model = Annotated[
+    Path | None, Option("--model", metavar="FILE", help="The model; without it the last one named in the stream.", show_default=False)
+]
 DeviceName = Annotated[str, Option("--device", metavar="auto|cpu|cuda[:N]", help="Where to compute.", envvar="HTL_DEVICE")]
 PrecisionName = Annotated[Precision, Option("--precision", help="Arithmetic of the heavy part.", envvar="HTL_PRECISION")]
-Seed = Annotated[int, Option("--seed", min=0, help="Seed of everything random.", envvar="HTL_SEED")]
-BatchSize = Annotated[int, Option("--batch-size", min=1, help="Samples per step.", envvar="HTL_BATCH_SIZE")]
-Jobs = Annotated[int, Option("-j", "--jobs", min=0, help="Processes; 0 = one for each core.", envvar="HTL_JOBS")]
-Limit = Annotated[int | None, Option("--limit", min=1, help="Use only the first N rows.", show_default=False)]
+Seed = Annotated[int, Option("--seed", metavar="N", min=0, help="Seed of everything random.", envvar="HTL_SEED")]
+BatchSize = Annotated[int, Option("--batch-size", metavar="N", min=1, help="Samples per step.", envvar="HTL_BATCH_SIZE")]
+Jobs = Annotated[int, Option("-j", "--jobs", metavar="N", min=0, help="Processes; 0 = one for each core.", envvar="HTL_JOBS")]
+Limit = Annotated[int | None, Option("--limit", metavar="N", min=1, help="Use only the first N rows.", show_default=False)]
 Partial = Annotated[bool, Option("--partial", help="Accept rows that were cut short.", envvar="HTL_PARTIAL")]
 Force = Annotated[bool, Option("--force", help="Replace what exists.")]
 Quiet = Annotated[bool, Option("-q", "--quiet", help="Say only what goes wrong.", envvar="HTL_QUIET")]

@@ -30,6 +30,8 @@ def score(
     htl score rows.jsonl --model dense.h5 --pruned p70.h5 --pruned p80.h5 --pruned p90.h5
 
     Writes the rows again with `hardness` (higher = harder in every column) and `predicted` boxes:
+
+    \b
     pruned_loss   box loss of the pruned model
     drift, shift  disagreement of dense and pruned box; need no annotation (drift also measures smallness)
     iou_drop, loss_gap  what pruning cost

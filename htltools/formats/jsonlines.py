@@ -1,10 +1,12 @@
 """JSON Lines as bytes: compact, UTF-8, and never NaN or Infinity."""
 
+import errno
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from htltools.errors import DataError
+from htltools.errors import ClosedPipe, DataError, StorageError
 
 
 def compact_json(value: Any) -> bytes:
@@ -41,3 +43,16 @@ def joined_lines(values: Iterable[Any]) -> bytes:
 def split_lines(data: bytes) -> list[Any]:
     """The values of JSON Lines."""
     return [parsed_json(line) for line in data.splitlines()]
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Name what can go wrong in writing to stdout: a reader that left, a full disk."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise ClosedPipe("the reader of our output went away") from None
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise ClosedPipe("the reader of our output went away") from None
+        raise StorageError(f"cannot write to stdout ({error.strerror})") from None

@@ -1,16 +1,14 @@
 """The stream: rows and notes as JSON Lines on stdin and stdout. See htl-stream(5)."""
 
-import errno
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
-from htltools.errors import ClosedPipe, DataError, MissingInput, StorageError
-from htltools.formats.jsonlines import compact_json, parsed_json
+from htltools.errors import DataError, MissingInput
+from htltools.formats.jsonlines import compact_json, parsed_json, writing
 from htltools.formats.provenance import Run, file_digest
 from htltools.formats.schema import NOTES, SCHEMA, Sample
 
@@ -176,19 +174,6 @@ class RowWriter:
     def line(self, value: dict[str, Any]) -> None:
         with writing():
             self.out.write(compact_json(value) + b"\n")
-
-
-@contextmanager
-def writing() -> Iterator[None]:
-    """Name what can go wrong in writing to stdout: a reader that left, a full disk."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise ClosedPipe("the reader of our output went away") from None
-    except OSError as error:
-        if error.errno == errno.EPIPE:
-            raise ClosedPipe("the reader of our output went away") from None
-        raise StorageError(f"cannot write to stdout ({error.strerror})") from None
 
 
 def check_groups(rows: Iterable[dict[str, Any]]) -> None:
