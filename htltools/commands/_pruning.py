@@ -132,11 +132,11 @@ class Job:
         """Print the sweep of the gate on stderr."""
         if console.talk.quiet:
             return
-        lines = [
-            [f"{entry['asked']:.2f}", f"{entry['val_iou_before_recovery']:.4f}", "-" if entry["val_iou"] is None else f"{entry['val_iou']:.4f}",
-             "<- taken" if entry["asked"] == chosen else ""]
-            for entry in sweep
-        ]  # fmt: skip
+        lines = []
+        for entry in sweep:
+            recovered = "-" if entry["val_iou"] is None else f"{entry['val_iou']:.4f}"
+            taken = "<- taken" if entry["asked"] == chosen else ""
+            lines.append([f"{entry['asked']:.2f}", f"{entry['val_iou_before_recovery']:.4f}", recovered, taken])
         console.show_table(["sparsity", "val IoU, cut", "recovered", ""], lines, to_stderr=True)
 
     def save(self, path: Path, pruned: Localizer, pruning: dict, history: list[dict]) -> None:

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -60,7 +62,7 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, resume: b
     if state:
         console.say(f"going on after epoch {state.epoch} of {plan.resume_path}")
     recipe = Recipe(plan.epochs, plan.batch_size, plan.rate, schedule=plan.schedule, seed=plan.seed)
-    with console.progress(f"training on {len(training)}", plan.epochs) as steps:
+    with console.progress(f"training on {len(training)}", plan.epochs) as steps, hint_of(plan):
         steps.advance(state.epoch if state else 0)
         for reached in trained(model, pictures, boxes, weights, held_out, recipe, device=device, dtype=dtype, resume=state):
             state = reached
@@ -73,6 +75,17 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, resume: b
     checkpoint.save(plan.out)
     plan.resume_path.unlink(missing_ok=True)
     return checkpoint
+
+
+@contextmanager
+def hint_of(plan: Plan) -> Iterator[None]:
+    """However a training is broken off, say how it goes on."""
+    try:
+        yield
+    except BaseException:
+        if plan.resume_path.exists():
+            console.say(f"stopped; the same command goes on from {plan.resume_path}")
+        raise
 
 
 def labelled(samples: list[dict], split: str) -> list[dict]:

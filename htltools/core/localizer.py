@@ -2,13 +2,14 @@
 
 import math
 from typing import Any
+from urllib.error import URLError
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from htltools.core.compact import compact
-from htltools.errors import DataError, UsageError
+from htltools.errors import DataError, MissingInput, UsageError
 
 # ImageNet's colours: what pretrained backbones expect, and as good as any for the others.
 NORMALISATION = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
@@ -52,7 +53,8 @@ def architecture(name: str, size: tuple[int, int, int], **more: Any) -> dict[str
 def build(architecture: dict[str, Any], *, imagenet: bool = False) -> Localizer:
     """A localizer with fresh weights, or with torchvision's ImageNet weights in its backbone.
 
-    Raises: UsageError for a name that is neither `compact` nor a torchvision classification net.
+    Raises: UsageError for a name that is neither `compact` nor a torchvision classification net; MissingInput where the
+    ImageNet weights cannot be fetched.
     """
     name, (height, width, channels) = architecture["name"], architecture["size"]
     if name == "compact":
@@ -71,7 +73,10 @@ def backbone(name: str, imagenet: bool) -> nn.Module:
     known = models.list_models(module=models)
     if name not in known:
         raise UsageError(f"no model is called {name!r}", f"use compact or one of torchvision's: {', '.join(sorted(known)[:40])} ...")
-    net = models.get_model(name, weights="DEFAULT" if imagenet else None)
+    try:
+        net = models.get_model(name, weights="DEFAULT" if imagenet else None)
+    except URLError as error:
+        raise MissingInput(f"the ImageNet weights of {name} could not be fetched ({error.reason})", "connect, or use --init none") from None
     heads = [(path, module) for path, module in net.named_modules() if isinstance(module, nn.Linear)]
     if not heads:
         raise UsageError(f"{name} has no linear layer to put a box head on", "use another backbone")
