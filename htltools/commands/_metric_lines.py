@@ -9,6 +9,7 @@ from htltools.formats.atomic import replacing
 from htltools.formats.jsonlines import joined_lines
 from htltools.formats.stream import writing
 
+
 def metric_line(name: str, about: dict, estimate: Estimate, against: Path | None) -> dict:
     """One line of output."""
     numbers = {key: None if value is None else round(value, 6) + 0.0 for key, value in vars(estimate).items()}
