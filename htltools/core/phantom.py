@@ -109,26 +109,26 @@ def painted(patient: np.random.Generator, view: np.random.Generator, outline: Ou
     tone = patient.uniform(0.95, 1.1) if planted == "rare" else patient.uniform(0, 0.65)
     field = skin(view, WIDTH, HEIGHT, tone)
     first, second = tones(patient, planted)
-    blend = sigmoid(5 * patches(view, WIDTH, HEIGHT, 9) + np.float32(1.5 * patient.normal()))[..., None]  # the two tones, in patches
-    grain = 1 + 0.06 * patches(view, WIDTH, HEIGHT, 48)[..., None]
+    blend = sigmoid(5 * patches(view, WIDTH, HEIGHT, 9) + np.float32(1.5 * patient.normal()))  # the two tones, in patches
+    grain = 1 + 0.06 * patches(view, WIDTH, HEIGHT, 48)
     strength = patient.uniform(0.1, 0.17) if planted == "faint" else patient.uniform(0.42, 0.85)
-    cover = np.float32(strength) * sigmoid(outline.depth / np.float32(patient.uniform(1, 4)))[..., None]
+    cover = np.float32(strength) * sigmoid(outline.depth / np.float32(patient.uniform(1, 4)))
     field += ((first + (second - first) * blend) * grain - field) * cover
     field = combed(view, field, outline, planted) * light(view)
-    return np.rint(np.clip(field, 0, 1) * 255).astype(np.uint8)
+    return np.ascontiguousarray(np.rint(np.clip(field, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
 
 
 def tones(patient: np.random.Generator, planted: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """The two colours of a lesion, each [3]: browns, or the pale and blue of the rare ones."""
+    """The two colours of a lesion, each [3, 1, 1]: browns, or the pale and blue of the rare ones."""
     lightness, depth, blue = patient.uniform([0.75, 0.35, 1], [1.2, 0.75, 1.5]).astype(np.float32)
     if planted == "rare":
         return rgb(0.55, 0.56, 0.62) * lightness, rgb(0.36, 0.43, 0.56) * lightness
     first = rgb(0.47, 0.27, 0.2) * lightness
-    return first, first * depth * np.stack([1, 1, blue])
+    return first, first * depth * rgb(1, 1, blue)
 
 
 def combed(view: np.random.Generator, field: np.ndarray, outline: Outline, planted: str | None) -> np.ndarray:
-    """The field [H, W, 3] under hair: thick and across the lesion where `hairy`, thin and sparse in a third of the others."""
+    """The field [3, H, W] under hair: thick and across the lesion where `hairy`, thin and sparse in a third of the others."""
     if planted == "hairy":
         count, thickness = int(view.integers(14, 24)), int(view.integers(1, 3))
         cover = hair(view, WIDTH, HEIGHT, count=count, thickness=thickness, around=outline.centre, spread=outline.radius)
@@ -137,17 +137,17 @@ def combed(view: np.random.Generator, field: np.ndarray, outline: Outline, plant
     else:
         return field
     colour = rgb(0.16, 0.1, 0.08) * np.float32(view.uniform(0.6, 1.6))
-    return field + (colour - field) * cover[..., None]
+    return field + (colour - field) * cover
 
 
 def light(view: np.random.Generator) -> np.ndarray:
-    """The light [H, W, 1] of the lens, about 1: brighter in the middle, with dark corners in some."""
+    """The light [H, W] of the lens, about 1: brighter in the middle, with dark corners in some."""
     x, y = grid(WIDTH, HEIGHT)
     far = x**2 + (y * (HEIGHT / WIDTH)) ** 2  # 0 in the centre, 1 at the left and right
     lamp = np.float32(view.uniform(0.9, 1.08)) * (1 - np.float32(view.uniform(0.03, 0.25)) * far)
     if view.random() < 0.15:
         lamp *= 0.06 + 0.94 * sigmoid(40 * (np.float32(view.uniform(1, 1.25)) - far))
-    return lamp[..., None]
+    return lamp
 
 
 def wrong_box(rng: np.random.Generator, true_box: tuple[int, ...]) -> tuple[float, ...]:

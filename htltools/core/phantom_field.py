@@ -1,4 +1,4 @@
-"""What phantoms are painted with: outlines, skin, patches and hair, as float32 arrays [H, W, ...] of a frame."""
+"""What phantoms are painted with: outlines, skin, patches and hair, as float32 planes [H, W] or [3, H, W] of a frame."""
 
 from dataclasses import dataclass, field
 
@@ -63,8 +63,8 @@ def sigmoid(values: np.ndarray) -> np.ndarray:
 
 
 def rgb(red: float, green: float, blue: float) -> np.ndarray:
-    """A colour [3] in [0, 1]."""
-    return np.array([red, green, blue], np.float32)
+    """A colour [3, 1, 1] in [0, 1]."""
+    return np.array([red, green, blue], np.float32)[:, None, None]
 
 
 def grid(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
@@ -73,15 +73,15 @@ def grid(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def skin(rng: np.random.Generator, width: int, height: int, tone: float) -> np.ndarray:
-    """Skin [H, W, 3] in [0, 1]: tone 0 = light, 1 = dark; with a gradient, blotches and pores."""
+    """Skin [3, H, W] in [0, 1]: tone 0 = light, 1 = dark; with a gradient, blotches and pores."""
     light, dark = rgb(0.91, 0.73, 0.64), rgb(0.42, 0.28, 0.21)
-    base = light + (dark - light) * np.float32(tone) + rng.standard_normal(3, np.float32) * 0.02
+    base = light + (dark - light) * np.float32(tone) + rgb(*rng.standard_normal(3, np.float32) * 0.02)
     x, y = grid(width, height)
     slope = rng.standard_normal(2, np.float32) * 0.04
     relief = 1 + slope[0] * x + slope[1] * y + 0.025 * patches(rng, width, height, 6) + 0.02 * patches(rng, width, height, 64)
     relief += 0.015 * rng.standard_normal((height, width), np.float32)
     red = 0.02 * patches(rng, width, height, 10)
-    return base * relief[..., None] + red[..., None] * rgb(0.4, -0.6, -0.4)
+    return base * relief + red * rgb(0.4, -0.6, -0.4)
 
 
 def hair(

@@ -269,7 +269,7 @@ def crowd(tmp_path_factory):
 
 
 def test_killed_and_taken_up(crowd, tmp_path):
-    """A run killed by SIGKILL leaves whole shards and no process; its rerun gives the rows and shards of an undisturbed run, byte for byte."""
+    """A run killed by SIGKILL leaves whole shards and no process; its rerun gives the bytes of an undisturbed run."""
     args = crowd, "-o", tmp_path / "s", "--size", "8", "-j", "2"
     killed = prepare_process(*args)  # nobody reads: it waits on its first rows, with the first shard written
     deadline = time.monotonic() + 60
