@@ -31,7 +31,7 @@ class Run:
         """A run id: unique, or a digest of the call where the output must be byte-stable."""
         if self.history and "SOURCE_DATE_EPOCH" not in os.environ:
             return uuid.uuid4().hex[:12]
-        return hashlib.sha256(compact_json([self.command, plain(self.parameters)])).hexdigest()[:12]
+        return hashlib.sha256(compact_json([self.command, self.lasting(self.parameters)])).hexdigest()[:12]
 
     def record(self, inputs: dict[str, str] | None = None, **resolved: Any) -> dict[str, Any]:
         """The record of this run. `inputs`: digests by name; `resolved`: what defaults such as `auto` came to."""
@@ -41,9 +41,14 @@ class Run:
             "command": shlex.join(["htl", *sys.argv[1:]]),
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(stamp)),
             "versions": {"htl": __version__, "python": sys.version.split()[0], **loaded_versions()},
-            "parameters": {k: v for k, v in plain(self.parameters | resolved).items() if k not in HIDDEN},
+            "parameters": self.lasting(self.parameters | resolved),
             "inputs": inputs or {},
         }
+
+    @staticmethod
+    def lasting(parameters: dict[str, Any]) -> dict[str, Any]:
+        """The parameters that can change a result, in JSON's types."""
+        return {name: value for name, value in plain(parameters).items() if name not in HIDDEN}
 
     def chain(self, upstream: list[dict], inputs: dict[str, str] | None = None, **resolved: Any) -> list[dict]:
         """The whole history: what came before, then this run. Empty with --no-history."""
