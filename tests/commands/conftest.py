@@ -1,7 +1,5 @@
 """What tests of several commands start from."""
 
-import io
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -59,18 +57,3 @@ def fixed(tmp_path_factory):
     save_fixed(folder / "half.h5", [0.25, 0.25, 0.75, 0.75])
     save_fixed(folder / "left.h5", [0.25, 0.25, 0.5, 0.75])
     return SimpleNamespace(folder=folder, rows=rows, file=folder / "rows.jsonl", half=folder / "half.h5", left=folder / "left.h5")
-
-
-@pytest.fixture
-def htl(monkeypatch, capfdbinary):
-    """Run htl within this process: `htl(*args, stdin=b"")` gives exit code, stdout as bytes and stderr as text."""
-    from htltools.cli import main
-
-    def call(*args, stdin=b""):
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        capfdbinary.readouterr()
-        code = main([str(arg) for arg in args])
-        out, err = capfdbinary.readouterr()
-        return code, out, err.decode()
-
-    return call
