@@ -17,11 +17,11 @@ one_seed() { # everything of one seed; what is there already is not done again
   [ -e "$dir/dense.h5" ] || htl train "$rows" -q -o "$dir/dense.h5" --epochs "$epochs" --seed "$seed" >/dev/null
   [ -e "$dir/pruned.h5" ] || htl prune "$rows" -q --model "$dir/dense.h5" -o "$dir/pruned.h5" --seed "$seed" >/dev/null
   [ -e "$dir/scored.jsonl" ] || htl score "$rows" -q --model "$dir/dense.h5" --pruned "$dir/pruned.h5" >"$dir/scored.jsonl"
-  htl evaluate "$rows" -q --model "$dir/dense.h5" --split test -o "$dir/dense.jsonl" --force
+  htl evaluate "$rows" -q --model "$dir/dense.h5" --split test -o "$dir/dense.jsonl" --force >/dev/null
   for column in $by; do
     [ -e "$dir/$column.h5" ] || htl resample "$dir/scored.jsonl" -q --by "$column" --seed "$seed" |
       htl train -q -o "$dir/$column.h5" --epochs "$epochs" --seed "$seed" >/dev/null
-    htl evaluate "$rows" -q --model "$dir/$column.h5" --against "$dir/dense.h5" --split test -o "$dir/$column.jsonl" --force
+    htl evaluate "$rows" -q --model "$dir/$column.h5" --against "$dir/dense.h5" --split test -o "$dir/$column.jsonl" --force >/dev/null
   done
 }
 export -f one_seed

@@ -17,16 +17,16 @@ def metric_line(name: str, about: dict, estimate: Estimate, against: Path | None
 
 
 def write_metrics(lines: list[dict], out: Path | None) -> None:
-    """Write the metrics to a file, or else to stdout; a terminal gets tables."""
+    """Write the metrics to a file, or else to stdout. A terminal gets tables, and so does a stdout that the file left free."""
     if out:
         with replacing(out) as temporary:
             temporary.write_bytes(joined_lines(lines))
-    if console.is_terminal(sys.stdout):
-        show(lines)
-    elif not out:
-        with writing():
+    with writing():
+        if out or console.is_terminal(sys.stdout):
+            show(lines)
+        else:
             sys.stdout.buffer.write(joined_lines(lines))
-            sys.stdout.buffer.flush()
+        sys.stdout.flush()
 
 
 def show(lines: list[dict]) -> None:

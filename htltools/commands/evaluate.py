@@ -22,7 +22,7 @@ def evaluate(
     split: Annotated[str, Option("--split", metavar="train|val|test", help="The rows to measure on.")] = "test",
     group_by: GroupBy = None,
     fail_under: FailUnder = None,
-    out: Annotated[Path | None, Option("-o", "--out", help="Write the metrics here.", show_default=False)] = None,
+    out: Annotated[Path | None, Option("-o", "--out", help="Write the metrics here, and tables to stdout.", show_default=False)] = None,
     device: options.DeviceName = "auto",
     precision: options.PrecisionName = options.Precision.auto,
     batch_size: options.BatchSize = 256,

@@ -97,10 +97,12 @@ def test_order_of_rows_and_repeats_change_nothing(htl, fixed):
 
 
 def test_writes_a_file_once(htl, fixed, tmp_path):
-    """-o writes the same lines to a file, nothing to stdout, and replaces nothing without --force."""
+    """-o writes the same lines to a file, tables to stdout, and replaces nothing without --force."""
     target = tmp_path / "m.jsonl"
     args = "evaluate", fixed.file, "--model", fixed.half, "-o", target
-    assert htl(*args)[:2] == (0, b"")
+    code, out, _ = htl(*args)
+    heading, mean, *_ = out.decode().splitlines()
+    assert (code, heading, mean[:15]) == (0, "metric\tvalue\t95 % interval", "iou_mean\t0.450\t")
     assert values(target.read_bytes())["iou_mean"] == pytest.approx(0.45, abs=1e-5)
     code, _, err = htl(*args)
     assert (code, "exists; replace it with --force" in err) == (73, True)
