@@ -1,6 +1,8 @@
 """`htl view`: rows in, chosen rows or a table out."""
 
+import shutil
 import sys
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +11,7 @@ from typer import Option
 from htltools import console, options
 from htltools.errors import UsageError
 
-USUAL = "id", "group", "split", "label", "weight"
+USUAL = "id", "split", "label", "weight"
 
 
 @options.command
@@ -90,15 +92,22 @@ def sort_key(value) -> tuple:
 
 
 def show(rows: list[dict], columns: list[str] | None) -> None:
-    """Print a table of fields: those asked for, or those the rows have."""
-    from htltools.formats.fields import cell, field
+    """Print a table of fields: those asked for, or those the rows have; on a terminal only as many as it holds."""
+    from htltools.formats.fields import NESTED, cell, field
 
     if columns is None:
-        nested = [
-            f"{outer}.{name}" for outer in ("meta", "hardness") for name in dict.fromkeys(n for row in rows for n in row.get(outer, {}))
-        ]
+        nested = [f"{outer}.{name}" for outer in NESTED for name in dict.fromkeys(name for row in rows for name in row.get(outer, {}))]
         columns = [name for name in USUAL if any(name in row for row in rows)] + nested
-    console.show_table(columns, [[cell(field(row, name)) for name in columns] for row in rows])
+    table = [[cell(field(row, name)) for name in columns] for row in rows]
+    headings = columns
+    if console.is_terminal(sys.stdout):
+        headings = [name.rpartition(".")[2] for name in columns]
+        widths = [max(map(len, [heading, *(line[i] for line in table)])) + 2 for i, heading in enumerate(headings)]
+        fitting = sum(total <= shutil.get_terminal_size().columns for total in accumulate(widths))
+        if fitting < len(columns):
+            console.say(f"columns left out: {', '.join(columns[fitting:])}; choose with --columns")
+        headings, table = headings[:fitting], [line[:fitting] for line in table]
+    console.show_table(headings, table)
 
 
 def draw(rows: list[dict], path: Path, sort: str | None) -> None:
