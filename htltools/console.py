@@ -87,7 +87,7 @@ def progress(description: str, total: int | None = None) -> Iterator[Steps]:
 def show_table(headings: Sequence[str], lines: Iterable[Sequence[str]], *, title: str | None = None, to_stderr: bool = False) -> None:
     """Print a table: aligned with rich on a terminal, tab-separated elsewhere."""
     stream = sys.stderr if to_stderr else sys.stdout
-    lines = [[printable(str(cell)) for cell in line] for line in lines]
+    headings, *lines = [[printable(str(cell)) for cell in line] for line in [headings, *lines]]
     if not is_terminal(stream):
         for line in [headings, *lines]:
             print("\t".join(line), file=stream)

@@ -57,6 +57,8 @@ def resample(
         suspects = attention.hardest(_inputs.hardness_column(training, drop_by or by, seed), drop_top)
         dropped = {id(row) for row, gone in zip(training, suspects) if gone}
         training = [row for row in training if id(row) not in dropped]
+        if not training:
+            raise DataError(f"--drop-top {drop_top} leaves no training row")
     hardness = _inputs.hardness_column(training, by, seed)
     is_hard = attention.hardest(hardness, top)
     match mode:
@@ -64,8 +66,8 @@ def resample(
             weights = attention.soft_weights(hardness, boost) if soft else attention.top_weights(hardness, top, boost)
             changed = {id(row): [row | {"weight": float(weight)}] for row, weight in zip(training, weights)}
         case Mode.repeat:
-            copies = round(boost)
-            changed = {id(row): repeats(row, copies if hard else 0) for row, hard in zip(training, is_hard)}
+            copies, free = round(boost), free_numbers(samples)
+            changed = {id(row): repeats(row, copies if hard else 0, free) for row, hard in zip(training, is_hard)}
         case Mode.select:
             changed = {id(row): [row] if hard else [] for row, hard in zip(training, is_hard)}
     kept = [new for row in samples if id(row) not in dropped for new in changed.get(id(row), [row])]
@@ -76,7 +78,16 @@ def resample(
         writer.write(kept)
 
 
-def repeats(row: dict, copies: int) -> list[dict]:
-    """The row and its copies, told apart by `repeat`."""
-    first = row.get("repeat", 0)
-    return [row, *(row | {"repeat": first + i} for i in range(1, copies + 1))]
+def free_numbers(rows: list[dict]) -> dict[str, int]:
+    """The first `repeat` of each id that no row has."""
+    free: dict[str, int] = {}
+    for row in rows:
+        free[row["id"]] = max(free.get(row["id"], 1), row.get("repeat", 0) + 1)
+    return free
+
+
+def repeats(row: dict, copies: int, free: dict[str, int]) -> list[dict]:
+    """The row and its copies, told apart by `repeat`; `free` moves on."""
+    first = free[row["id"]]
+    free[row["id"]] += copies
+    return [row, *(row | {"repeat": number} for number in range(first, first + copies))]

@@ -1,6 +1,5 @@
 """Localizers: a picture in, one box out. The compact net, or any torchvision classification backbone."""
 
-import math
 from typing import Any
 from urllib.error import URLError
 
@@ -99,7 +98,8 @@ def from_weights(architecture: dict[str, Any], weights: dict[str, np.ndarray]) -
     Raises: DataError where the weights do not fit the architecture.
     """
     try:
-        model = build(architecture)
+        with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, and thrown away
+            model = build(architecture)
         fit_shapes(model, weights)
         model.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in weights.items()})
     except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -113,7 +113,7 @@ def fit_shapes(model: nn.Module, weights: dict[str, np.ndarray]) -> None:
     """Give every layer the shape of its stored weights, and the attributes that go with it."""
     for path, module in model.named_modules():
         stored = weights.get(f"{path}.weight")
-        if stored is None or tuple(stored.shape) == tuple(module.weight.shape):
+        if stored is None or not is_narrower(stored.shape, module.weight.shape):
             continue
         match module:
             case nn.Conv2d():
@@ -132,9 +132,14 @@ def fit_shapes(model: nn.Module, weights: dict[str, np.ndarray]) -> None:
             module.bias = nn.Parameter(torch.zeros(weights[f"{path}.bias"].shape))
     for path, parameter in list(model.named_parameters()):  # such as ConvNeXt's layer_scale
         stored = weights.get(path)
-        if stored is not None and stored.shape != tuple(parameter.shape) and math.prod(stored.shape):
+        if stored is not None and is_narrower(stored.shape, parameter.shape):
             owner, _, name = path.rpartition(".")
             setattr(model.get_submodule(owner), name, nn.Parameter(torch.zeros(stored.shape)))
+
+
+def is_narrower(stored: tuple[int, ...], built: tuple[int, ...]) -> bool:
+    """Whether a tensor is what channel pruning leaves of another: fewer channels, the same kernel. Loading refuses any other shape."""
+    return len(stored) == len(built) and stored[2:] == built[2:] and stored != built and all(0 < s <= b for s, b in zip(stored, built))
 
 
 def fraction_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:

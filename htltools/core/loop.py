@@ -1,8 +1,9 @@
 """The training loop: one function that reads top to bottom, and can stop and go on after any epoch."""
 
+import copy
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -103,7 +104,7 @@ def trained(
             record["val_iou"] = round(mean_iou(model, *validation, recipe.batch_size, device=device, dtype=dtype), 6)
         now = copied(model.state_dict())
         better = not validation or not state.log or record["val_iou"] > max(entry["val_iou"] for entry in state.log)
-        state = State(epoch + 1, now, optimizer.state_dict(), now if better else state.best, [*state.log, record])
+        state = State(epoch + 1, now, copy.deepcopy(optimizer.state_dict()), now if better else state.best, [*state.log, record])
         yield state
 
 
@@ -145,8 +146,3 @@ def mean_iou(
 def copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Weights that later steps do not change."""
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}
-
-
-def shortened(recipe: Recipe, epochs: int) -> Recipe:
-    """The recipe of a short recovery after pruning: fewer epochs at a third of the rate."""
-    return replace(recipe, epochs=epochs, rate=recipe.rate / 3)

@@ -5,7 +5,7 @@ Letters: N samples, B boxes, H x W x C a stored picture (rows, columns, channels
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, PositiveInt
 
 SCHEMA = 1
 SPLITS = ("train", "val", "test")
@@ -15,7 +15,7 @@ Box = Annotated[list[FiniteFloat], Field(min_length=4, max_length=4)]
 
 
 class Sample(BaseModel):
-    """A row: one sample, complete in itself. Keys that are not listed pass through untouched."""
+    """A row: one sample, complete in itself. Keys that are not listed pass through untouched, listed ones that are null are absent."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -36,7 +36,7 @@ class Sample(BaseModel):
     meta: dict[str, Any] | None = Field(None, description="whatever the user's table says, by column")
     hardness: dict[str, FiniteFloat | None] | None = Field(None, description="scores by column, see HARDNESS; higher = harder")
     predicted: dict[str, Box] | None = Field(None, description="the answer of each role (dense, pruned), a box like those of `boxes`")
-    weight: NonNegativeFloat | None = Field(None, description="weight of the sample in the training loss; absent: 1")
+    weight: Annotated[FiniteFloat, Field(ge=0)] | None = Field(None, description="weight of the sample in the training loss; absent: 1")
     repeat: NonNegativeInt | None = Field(None, description="which copy of the sample this is, where a row is repeated; absent: 0")
 
 

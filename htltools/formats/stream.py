@@ -42,6 +42,7 @@ class RowReader:
             if kind is not None:
                 self.take_note(row, number)
                 continue
+            row = {key: value for key, value in row.items() if value is not None or key not in Sample.model_fields}  # null: absent
             self.check(row, number)
             key = row["id"], row.get("repeat", 0)
             if key in seen:
@@ -87,10 +88,10 @@ class RowReader:
     def check(self, row: dict[str, Any], number: int) -> None:
         """Raise DataError where a row breaks the schema or a box lies outside its picture."""
         self.validated(Sample, row, number)
-        if row.get("boxes") is None:
+        if "boxes" not in row:
             return
         where = f"{self.name}, line {number} ({row['id']})"
-        if row.get("size") is None:
+        if "size" not in row:
             raise DataError(f"{where}: boxes without size", "boxes are in pixels of a picture of size [width, height]")
         width, height = row["size"]
         for x0, y0, x1, y1 in row["boxes"]:

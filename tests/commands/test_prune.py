@@ -1,0 +1,142 @@
+"""`htl prune`."""
+
+import numpy as np
+import pytest
+
+from htltools.commands import _pruning
+from htltools.core.localizer import build
+from htltools.core.pruning import SWEEP, prunable
+from htltools.formats.checkpoint import Checkpoint
+from htltools.formats.jsonlines import joined_lines, split_lines
+from htltools.formats.provenance import file_digest
+
+
+def zero_share(path):
+    """The share of the prunable weights of a checkpoint that is zero."""
+    checkpoint = Checkpoint.load(path)
+    model = build(checkpoint.architecture)
+    names = [name for name, module in model.named_modules() if any(module is other for other, _ in prunable(model))]
+    weights = [checkpoint.weights[f"{name}.weight"] for name in names]
+    return 1 - sum(np.count_nonzero(w) for w in weights) / sum(w.size for w in weights)
+
+
+@pytest.mark.parametrize("method", ["l1", "layer-l1", "random"])
+def test_the_share_asked_for_is_cut(htl, phantom, dense, tmp_path, method):
+    """Each unstructured method writes zeros for the share asked for, into a smaller file, and leaves the dense file's bytes alone."""
+    before = dense.read_bytes()
+    options = ["--method", method, "--sparsity", 0.9, "--recover", "none", "-q"]
+    code, out, _ = htl("prune", phantom.rows, "--model", dense, "-o", tmp_path / "p.h5", *options)
+    assert code == 0
+    assert zero_share(tmp_path / "p.h5") == pytest.approx(0.9, abs=1e-3)
+    assert dense.read_bytes() == before
+    # what is small in a net of 2 MB, biases and norms, is not cut; and random leaves more kinds of numbers than the largest ones
+    assert (tmp_path / "p.h5").stat().st_size <= (0.15 if method == "l1" else 0.155) * dense.stat().st_size
+    checkpoint = Checkpoint.load(tmp_path / "p.h5")
+    assert (checkpoint.pruning["method"], checkpoint.pruning["asked"], checkpoint.pruning["recover"]) == (method, 0.9, "none")
+    assert checkpoint.pruning["sparsity"] == pytest.approx(0.9, abs=1e-3)
+    assert checkpoint.history[-1]["inputs"] == {str(dense): file_digest(dense)}
+    notes = [line for line in split_lines(out) if line.get("htl") == "model"]
+    assert [(note["role"], note["path"]) for note in notes] == [("dense", str(dense)), ("pruned", str(tmp_path / "p.h5"))]
+    assert notes[1]["sha256"] == file_digest(tmp_path / "p.h5")
+    assert [line for line in split_lines(out) if "id" in line] == phantom.samples
+
+
+def test_channels_make_the_net_smaller(htl, phantom, dense, tmp_path):
+    """--method channel writes a net with fewer parameters, which loads and scores like any other."""
+    options = ["--method", "channel", "--sparsity", 0.5, "--recover", "bn", "-q"]
+    assert htl("prune", phantom.rows, "--model", dense, "-o", tmp_path / "p.h5", *options)[0] == 0
+    small, whole = (sum(w.size for w in Checkpoint.load(path).weights.values()) for path in (tmp_path / "p.h5", dense))
+    assert small == pytest.approx(whole / 2, rel=0.15)
+    code, out, _ = htl("score", phantom.rows, "--model", dense, "--pruned", tmp_path / "p.h5", "--limit", 5, "-q")
+    assert code == 0
+    assert [len(line["hardness"]) for line in split_lines(out) if "id" in line] == [8] * 5
+
+
+def test_recoveries(htl, phantom, dense, pruned, tmp_path):
+    """bn renews statistics and no weight; finetune trains the weights that stayed; both hold the zeros."""
+    cut = Checkpoint.load(pruned).weights
+    for recover in ("bn", "finetune"):
+        options = ["--sparsity", 0.6, "--recover", recover, "--epochs", 1, "--batch-size", 16, "-q"]
+        assert htl("prune", phantom.rows, "--model", dense, "-o", tmp_path / f"{recover}.h5", *options)[0] == 0
+    bn, finetuned = (Checkpoint.load(tmp_path / f"{recover}.h5").weights for recover in ("bn", "finetune"))
+    assert (bn["net.0.0.weight"] == cut["net.0.0.weight"]).all()
+    assert not (bn["net.0.1.running_mean"] == cut["net.0.1.running_mean"]).all()
+    for name in ("net.0.0.weight", "net.3.conv1.weight", "net.6.0.weight"):
+        assert (finetuned[name][cut[name] == 0] == 0).all()
+        assert not (finetuned[name] == cut[name]).all()
+    assert finetuned.keys() == cut.keys()
+
+
+def test_nothing_cut_is_the_dense_model(htl, phantom, dense, tmp_path):
+    """--sparsity 0 without recovery copies the weights bit for bit."""
+    assert htl("prune", phantom.rows, "--model", dense, "-o", tmp_path / "p.h5", "--sparsity", 0, "--recover", "none", "-q")[0] == 0
+    before, after = Checkpoint.load(dense).weights, Checkpoint.load(tmp_path / "p.h5").weights
+    assert all((after[name] == array).all() for name, array in before.items())
+
+
+def test_the_health_gate_takes_the_largest_healthy_sparsity(htl, phantom, dense, tmp_path, monkeypatch):
+    """auto keeps the first sparsity of its sweep, from the largest, whose validation IoU stays above the gate, and shows the sweep."""
+    dense_iou = _pruning_iou(htl, phantom, dense, tmp_path)
+    code, _, err = htl("prune", phantom.rows, "--model", dense, "-o", tmp_path / "p.h5", "--recover", "none")
+    pruning = Checkpoint.load(tmp_path / "p.h5").pruning
+    assert code == 0
+    assert [entry["asked"] for entry in pruning["sweep"]] == list(SWEEP)
+    healthy = [entry["asked"] for entry in pruning["sweep"] if entry["val_iou_before_recovery"] >= 0.9 * dense_iou]
+    assert pruning["asked"] == max(healthy)
+    assert pruning["val_iou"] >= 0.9 * pruning["dense_val_iou"]
+    assert "sparsity\tval IoU, cut\trecovered\t\n" in err
+    assert err.count("<- taken") == 1
+    assert zero_share(tmp_path / "p.h5") == pytest.approx(pruning["asked"], abs=1e-3)
+
+
+def _pruning_iou(htl, phantom, dense, tmp_path):
+    """The validation IoU of the dense model, as prune measures it."""
+    htl("prune", phantom.rows, "--model", dense, "-o", tmp_path / "0.h5", "--sparsity", 0, "--recover", "none", "-q")
+    return Checkpoint.load(tmp_path / "0.h5").pruning["dense_val_iou"]
+
+
+def test_no_healthy_sparsity(htl, phantom, dense, tmp_path, monkeypatch):
+    """Where no sparsity is healthy, auto fails with the remedy and writes nothing."""
+    monkeypatch.setattr(_pruning, "HEALTHY", 9.0)
+    code, out, err = htl("prune", phantom.rows, "--model", dense, "-o", tmp_path / "p.h5", "--recover", "none", "-q")
+    assert (code, out) == (1, b"")
+    assert "no sparsity of the sweep keeps the model healthy; train it longer, or choose --sparsity and --recover by hand" in err
+    assert not (tmp_path / "p.h5").exists()
+
+
+@pytest.mark.parametrize(
+    "sparsity, said",
+    [
+        ("1", "--sparsity takes numbers from 0 up to but not including 1, not '1'"),
+        ("-0.1", "--sparsity takes numbers from 0 up to but not including 1, not '-0.1'"),
+        ("nan", "--sparsity takes numbers from 0 up to but not including 1, not 'nan'"),
+        ("much", "--sparsity takes numbers between 0 and 1, not 'much'"),
+        ("0.5,0.6", "--sparsity takes auto or one number; run prune once for each sparsity"),
+    ],
+)
+def test_wrong_sparsities(htl, phantom, tmp_path, sparsity, said):
+    """A sparsity that is none is a wrong flag, told before anything is read."""
+    code, _, err = htl("prune", phantom.rows, "-o", tmp_path / "p.h5", f"--sparsity={sparsity}")
+    assert (code, err) == (2, f"htl prune: {said}\n")
+
+
+def test_without_a_model(htl, phantom, tmp_path):
+    """Rows without a model note need --model."""
+    code, _, err = htl("prune", phantom.rows, "-o", tmp_path / "p.h5")
+    assert (code, err) == (
+        66,
+        f"htl prune: no dense model in {phantom.rows} or --model; did a filter drop the notes? See htl-stream(5)\n",
+    )
+
+
+def test_without_validation(htl, phantom, dense, tmp_path):
+    """The gate needs a validation split, and says so."""
+    rows = joined_lines(row for row in phantom.samples if row["split"] == "train")
+    code, _, err = htl("prune", "--model", dense, "-o", tmp_path / "p.h5", stdin=rows)
+    assert (code, err) == (65, "htl prune: no annotated row of split val; recovery needs train, the health gate needs val\n")
+
+
+def test_existing_output(htl, phantom, dense):
+    """The dense model cannot be overwritten by its pruned copy by mistake."""
+    code, _, err = htl("prune", phantom.rows, "--model", dense, "-o", dense)
+    assert (code, err) == (73, f"htl prune: {dense} exists; replace it with --force, or name another output\n")

@@ -1,0 +1,119 @@
+"""`htl view`."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from htltools.core.contact_sheet import COLOURS
+from htltools.formats.jsonlines import joined_lines, split_lines
+
+ROWS = [
+    {"id": "a", "split": "train", "label": "nv", "meta": {"age": 70, "site": "face"}, "hardness": {"drift": 0.25}, "mine": [1, 2]},
+    {"id": "b", "split": "test", "label": "mel", "meta": {"age": 30, "site": "b\tack\n"}, "hardness": {"drift": 0.75}},
+    {"id": "c", "split": "test", "label": "nv", "meta": {"age": 45}},
+]
+
+
+def viewed(htl, *args, rows=ROWS):
+    """The ids that view writes."""
+    code, out, err = htl("view", *args, stdin=joined_lines(rows))
+    assert code == 0, err
+    return [line["id"] for line in split_lines(out) if "id" in line]
+
+
+@pytest.mark.parametrize(
+    "args, ids",
+    [
+        ([], "abc"), (["--split", "test"], "bc"), (["--where", "label=nv"], "ac"), (["--where", "age>=45", "--where", "age<70"], "c"),
+        (["--where", "label!=nv"], "b"), (["--sort", "drift"], "bac"), (["--sort", "age", "--limit", 2], "ac"), (["--limit", 1], "a"),
+        (["--split", "val"], ""),
+    ],
+)  # fmt: skip
+def test_chooses_and_sorts(htl, args, ids):
+    """Rows are chosen by split and field, sorted highest first with those without the field last, and limited at the end."""
+    assert "".join(viewed(htl, *args)) == ids
+
+
+def test_rows_are_unchanged_and_the_end_note_is_true(htl):
+    """Chosen rows pass as they came, and the end note counts them, also with --limit."""
+    _, out, _ = htl("view", "--limit", 2, stdin=joined_lines(ROWS))
+    begin, *rows, end = split_lines(out)
+    assert rows == ROWS[:2]
+    assert (begin["htl"], end["htl"], end["rows"]) == ("begin", "end", 2)
+
+
+def test_no_notes(htl):
+    """--no-notes leaves plain rows for other programs."""
+    assert htl("view", "--no-notes", stdin=joined_lines(ROWS))[1] == joined_lines(ROWS)
+
+
+def test_models_go_on(htl, dense):
+    """Notes of models survive, so that view stands anywhere in a chain."""
+    note = {"htl": "model", "role": "dense", "path": str(dense)}
+    _, out, _ = htl("view", "--limit", 1, stdin=joined_lines([*ROWS, note]))
+    assert [line["path"] for line in split_lines(out) if line.get("htl") == "model"] == [str(dense)]
+
+
+def test_tables(htl):
+    """--tsv writes one line per row with a heading, without tabs or newlines of the data's own, whatever the rows have."""
+    code, out, _ = htl("view", "--tsv", stdin=joined_lines(ROWS))
+    assert code == 0
+    assert out.decode().split("\n") == [
+        "id\tsplit\tlabel\tmeta.age\tmeta.site\thardness.drift",
+        "a\ttrain\tnv\t70\tface\t0.25",
+        "b\ttest\tmel\t30\tb ack \t0.75",
+        "c\ttest\tnv\t45\t\t",
+        "",
+    ]
+    assert htl("view", "--columns", "id,drift,mine,no", stdin=joined_lines(ROWS[:1]))[1] == b"id\tdrift\tmine\tno\na\t0.25\t1 2\t\n"
+
+
+def test_escape_codes_of_the_data_never_reach_a_table(htl):
+    """A name that would steer a terminal is shown harmlessly in a table, and passes untouched as JSON."""
+    evil = {"id": "\x1b[2Jx", "meta": {"\x1b]0;t\x07": "\x9b31m\r"}}
+    _, out, _ = htl("view", "--tsv", stdin=joined_lines([evil]))
+    assert not any(byte in out.decode() for byte in "\x1b\x07\x9b\r")
+    assert split_lines(htl("view", "--no-notes", stdin=joined_lines([evil]))[1]) == [evil]
+
+
+def test_a_store_is_a_source(htl, phantom):
+    """A finished store gives its rows again, as prepare wrote them."""
+    _, out, _ = htl("view", phantom.folder / "store", "--no-notes")
+    assert split_lines(out) == phantom.samples
+
+
+def test_sheet(htl, scored, tmp_path):
+    """--sheet draws the chosen rows with the boxes they have, and never overwrites without --force."""
+    args = ["view", scored, "--split", "train", "--sort", "drift", "--limit", 7, "--sheet", tmp_path / "s.png"]
+    code, out, err = htl(*args, "--columns", "id,drift")
+    assert (code, err) == (0, f"htl view: {tmp_path}/s.png: 7 samples drawn\n")
+    drift = [float(line.split("\t")[1]) for line in out.decode().splitlines()[1:]]
+    assert drift == sorted(drift, reverse=True)
+    picture = np.asarray(Image.open(tmp_path / "s.png"))
+    assert picture.shape[2] == 3
+    assert all((picture == colour).all(-1).sum() > 50 for colour in COLOURS.values())
+    code, _, err = htl(*args)
+    assert (code, err) == (73, f"htl view: {tmp_path}/s.png exists; replace it with --force, or name another output\n")
+
+
+@pytest.mark.parametrize(
+    "args, said",
+    [
+        (["--split", "dev"], "--split takes train, val, test, not 'dev'"),
+        (["--where", "age"], "--where takes FIELD=VALUE (or !=, <, <=, >, >=), not 'age'"),
+        (["--tsv", "--rows"], "--tsv and --rows exclude each other"),
+        (["--split", "val", "--sheet", "{}/s.png"], "no row is left to draw"),
+    ],
+)
+def test_wrong_flags(htl, tmp_path, args, said):
+    """Wrong flags are refused in one line with 2, and nothing is drawn."""
+    code, out, err = htl("view", *[arg.format(tmp_path) for arg in args], stdin=joined_lines(ROWS))
+    assert (code, out, err) == (2, b"", f"htl view: {said}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nulls_are_no_trouble(htl):
+    """Rows whose meta or hardness is null, as jq may leave them, are viewed and filtered like rows without."""
+    rows = [{"id": "a", "meta": None, "hardness": None, "predicted": None}]
+    assert viewed(htl, "--where", "age!=3", "--sort", "drift", rows=rows) == ["a"]
+    assert htl("view", "--tsv", stdin=joined_lines(rows))[1] == b"id\na\n"

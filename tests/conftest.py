@@ -1,0 +1,106 @@
+"""What the tests share: htl within the process, htl in a shell, and small artifacts that are made once."""
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: processes side by side, and equal bits in all of them
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def call_htl(*args, stdin: bytes = b"") -> tuple[int, bytes, str]:
+    """Run htl within this process: exit code, stdout as bytes and stderr as text."""
+    from htltools.cli import main
+
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    before, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(stdin))
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main([str(arg) for arg in args])
+    finally:
+        sys.stdin = before
+    return code, out.buffer.getvalue(), err.buffer.getvalue().decode()
+
+
+def made(*args) -> bytes:
+    """What a call of htl writes that must succeed."""
+    code, out, err = call_htl(*args)
+    assert code == 0, err
+    return out
+
+
+@pytest.fixture(scope="session")
+def htl():
+    """`htl(*args, stdin=b"")` gives exit code, stdout as bytes and stderr as text."""
+    return call_htl
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """`shell("htl view - | head -1", **variables)` runs a line of bash with real processes, and gives what subprocess.run gives.
+
+    It runs in `tmp_path`, fails where any part of a pipe fails, and finds htl on its PATH.
+    """
+    environment = os.environ | {"PATH": f"{ROOT / 'bin'}:{os.environ['PATH']}", "NO_COLOR": "1"}
+
+    def run(line: str, **variables):
+        return subprocess.run(
+            ["bash", "-c", f"set -o pipefail; {line}"],
+            cwd=tmp_path,
+            env=environment | {name: str(value) for name, value in variables.items()},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of real pictures beside the checkout, where this machine has one."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real pictures: there is no folder {os.path.relpath(folder, ROOT)}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory):
+    """80 synthetic pictures of 32 x 32 in a store: `folder`, `rows` (a file) and `samples` (its rows as dicts)."""
+    from htltools.formats.stream import read_rows
+
+    folder = tmp_path_factory.mktemp("phantom")
+    (folder / "rows.jsonl").write_bytes(made("prepare", "--phantom", 80, "--size", 32, "-j", 1, "-q", "-o", folder / "store"))
+    return SimpleNamespace(folder=folder, rows=folder / "rows.jsonl", samples=read_rows(folder / "rows.jsonl")[0])
+
+
+@pytest.fixture(scope="session")
+def dense(phantom):
+    """A compact localizer trained for two epochs on the phantom rows: path of its checkpoint."""
+    path = phantom.folder / "dense.h5"
+    (phantom.folder / "trained.jsonl").write_bytes(made("train", phantom.rows, "-q", "-o", path, "--epochs", 2, "--batch-size", 16))
+    return path
+
+
+@pytest.fixture(scope="session")
+def pruned(phantom, dense):
+    """A copy of `dense` without 60 % of its weights, not recovered: path of its checkpoint."""
+    path = phantom.folder / "pruned.h5"
+    made("prune", phantom.rows, "-q", "--model", dense, "-o", path, "--sparsity", 0.6, "--recover", "none")
+    return path
+
+
+@pytest.fixture(scope="session")
+def scored(phantom, dense, pruned):
+    """The phantom rows with their hardness: path of the file."""
+    path = phantom.folder / "scored.jsonl"
+    path.write_bytes(made("score", phantom.rows, "-q", "--model", dense, "--pruned", pruned))
+    return path

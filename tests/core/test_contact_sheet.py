@@ -1,0 +1,47 @@
+"""The contact sheet."""
+
+import numpy as np
+import pytest
+
+from htltools.core.contact_sheet import CAPTION, COLOURS, GAP, HEADER, TILE, contact_sheet, fitted
+
+
+def sheet(count, **boxes):
+    """A sheet of black pictures of 200 x 100."""
+    black = np.zeros((count, 32, 32, 3), np.uint8)
+    return contact_sheet(black, np.tile([200.0, 100.0], (count, 1)), boxes, [f"s{i}" for i in range(count)], "title")
+
+
+def test_boxes_stand_where_they_belong():
+    """A box of the middle half is drawn there, in the colour of its role, on a picture in the proportions of its original."""
+    drawn = sheet(1, annotated=np.array([[0.25, 0.25, 0.75, 0.75]]))
+    rows, columns = np.nonzero((drawn[HEADER:] == COLOURS["annotated"]).all(-1))
+    left, top = GAP, (TILE - TILE // 2) // 2
+    assert (columns.min(), columns.max()) == (left + TILE // 4, left + TILE * 3 // 4 - 1)
+    assert (rows.min(), rows.max()) == (top + TILE // 8, top + TILE * 3 // 8 - 1)
+
+
+def test_roles_without_a_box_are_not_drawn():
+    """A sample that is not annotated shows no annotated box, and beside it the others all the same."""
+    drawn = sheet(1, annotated=np.full((1, 4), np.nan), dense=np.array([[0.1, 0.1, 0.9, 0.9]]))[HEADER:]
+    assert not (drawn == COLOURS["annotated"]).all(-1).any()
+    assert (drawn == COLOURS["dense"]).all(-1).any()
+    assert not (drawn == COLOURS["pruned"]).all(-1).any()
+
+
+@pytest.mark.parametrize("count, columns, lines", [(1, 3, 1), (6, 6, 1), (7, 6, 2), (60, 6, 10)])
+def test_the_grid_grows_with_the_samples(count, columns, lines):
+    """At most six pictures stand in a line, and as many lines as it takes."""
+    height, width, channels = sheet(count).shape
+    assert (width, height, channels) == (GAP + columns * (TILE + GAP), HEADER + lines * (TILE + CAPTION + GAP) + GAP, 3)
+
+
+def test_boxes_beyond_the_picture_and_without_area_are_drawn_at_all():
+    """Answers that leave the picture or have collapsed do not stop the sheet."""
+    assert sheet(2, pruned=np.array([[-1.0, -1, 2, 2], [0.5, 0.5, 0.5, 0.5]])).dtype == np.uint8
+
+
+def test_pictures_keep_their_proportions():
+    """Wide and tall pictures fill a tile by their longer side."""
+    assert fitted(np.array([200, 100])) == (TILE, TILE // 2)
+    assert fitted(np.array([1, 5000])) == (1, TILE)

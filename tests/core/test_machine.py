@@ -1,0 +1,54 @@
+"""The device and the arithmetic."""
+
+import pytest
+import torch
+
+from htltools.core.machine import chosen_device, chosen_dtype
+from htltools.errors import DeviceMissing, UsageError
+
+
+@pytest.fixture
+def no_cuda(monkeypatch):
+    """A machine without CUDA."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """A machine with two CUDA devices, as far as asking goes."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+
+def test_without_cuda(no_cuda):
+    """auto is the CPU, and asking for CUDA fails with the remedy."""
+    assert chosen_device("auto") == chosen_device("cpu") == torch.device("cpu")
+    with pytest.raises(DeviceMissing, match="no CUDA device can be used here; use --device cpu or auto"):
+        chosen_device("cuda")
+
+
+def test_with_cuda(cuda):
+    """auto is CUDA, a device is chosen by number, and a number that is not there is told."""
+    assert chosen_device("auto").type == "cuda"
+    assert chosen_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(DeviceMissing, match="there is no cuda:2: 2 CUDA devices here"):
+        chosen_device("cuda:2")
+
+
+@pytest.mark.parametrize("name", ["gpu", "mps", "", "cuda:x", "cpu:", "meta"])
+def test_other_names_are_refused(name):
+    """Any other device is a wrong flag."""
+    with pytest.raises(UsageError) as caught:
+        chosen_device(name)
+    assert str(caught.value) == f"--device takes auto, cpu, cuda or cuda:N, not {name!r}"
+
+
+def test_arithmetic(cuda, monkeypatch):
+    """auto is bf16 where the GPU has tensor cores for it, and fp32 elsewhere; what is asked for is taken."""
+    gpu, cpu = torch.device("cuda"), torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    assert chosen_dtype("auto", gpu) == torch.bfloat16
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    assert chosen_dtype("auto", gpu) == chosen_dtype("auto", cpu) == torch.float32
+    assert chosen_dtype("bf16", cpu) == torch.bfloat16
+    assert chosen_dtype("fp32", gpu) == torch.float32

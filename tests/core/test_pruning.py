@@ -1,0 +1,105 @@
+"""Pruning a copy of a localizer."""
+
+import numpy as np
+import pytest
+import torch
+
+from htltools.core.loop import Recipe, trained
+from htltools.core.pruning import baked, masked, prunable, prunable_count, recalibrate, sparsity_of
+
+METHODS = ("l1", "layer-l1", "random")
+CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
+
+
+def state_bytes(model) -> dict[str, bytes]:
+    """The state of a model, bit for bit."""
+    return {name: tensor.detach().numpy().tobytes() for name, tensor in model.state_dict().items()}
+
+
+def zeros(model):
+    """Where the prunable weights are zero, layer by layer."""
+    return [(module.weight == 0).clone() for module, _ in prunable(model)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.5, 0.9, 0.999])
+def test_achieved_is_asked_up_to_rounding(localizer, method, sparsity):
+    """The share of zeros is the share asked for, to one weight of a layer."""
+    layers = len(prunable(localizer)) if method == "layer-l1" else 1
+    achieved = sparsity_of(baked(masked(localizer, method, sparsity)))
+    assert achieved == pytest.approx(sparsity, abs=(layers / 2 + 0.5) / prunable_count(localizer))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_dense_model_is_untouched(localizer, method):
+    """Pruning works on a copy: the dense model keeps every bit, and no hook."""
+    before = state_bytes(localizer)
+    pruned = masked(localizer, method, 0.7)
+    assert state_bytes(localizer) == before
+    baked(pruned)
+    assert state_bytes(localizer) == before
+    assert pruned.state_dict().keys() == localizer.state_dict().keys()
+
+
+def test_nothing_cut_changes_nothing(localizer):
+    """At sparsity 0 the pruned copy has the weights of the dense one, and a picture the same answer."""
+    pruned = baked(masked(localizer, "l1", 0.0))
+    assert state_bytes(pruned) == state_bytes(localizer)
+
+
+def test_l1_cuts_the_smallest_of_all(localizer):
+    """Global L1: no weight that went is larger than one that stayed."""
+    pruned = baked(masked(localizer, "l1", 0.6))
+    before = torch.cat([module.weight.detach().flatten() for module, _ in prunable(localizer)]).abs()
+    gone = torch.cat([mask.flatten() for mask in zeros(pruned)])
+    assert before[gone].max() <= before[~gone].min()
+
+
+def test_layer_l1_cuts_the_same_share_of_each_layer(localizer):
+    """Layer-wise L1: each layer loses its own smallest weights."""
+    for (module, _), gone in zip(prunable(localizer), zeros(baked(masked(localizer, "layer-l1", 0.6)))):
+        assert gone.float().mean().item() == pytest.approx(0.6, abs=1 / gone.numel())
+        assert module.weight.detach().abs()[gone].max() <= module.weight.detach().abs()[~gone].min()
+
+
+def test_random_is_reproducible_and_leaves_the_random_state_alone(localizer):
+    """The same seed cuts the same weights, another one others, and torch's own random numbers go on as if nothing had been drawn."""
+    state = torch.get_rng_state()
+    first, second, third = (state_bytes(baked(masked(localizer, "random", 0.5, seed))) for seed in (1, 1, 2))
+    assert first == second
+    assert first != third
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_zeros_are_held_through_finetuning(localizer, shelf):
+    """What was cut stays zero while the rest trains on, and the rest does train."""
+    pruned = masked(localizer, "l1", 0.8)
+    cut = zeros(pruned)
+    kept_before = pruned.net[0][0].weight.detach().clone()
+    for _ in trained(pruned, shelf, shelf.boxes, np.ones(48, np.float32), None, Recipe(2, 16), **CPU):
+        pass
+    kept_after = pruned.net[0][0].weight.detach().clone()
+    after = zeros(baked(pruned))
+    assert all((now | ~before).all() for before, now in zip(cut, after))
+    assert not torch.equal(kept_before, kept_after)
+    assert sparsity_of(pruned) == pytest.approx(0.8, abs=0.001)
+
+
+def test_recalibration_renews_statistics_and_no_weight(localizer, shelf):
+    """Batch-norm recovery changes running means and variances, and nothing that was learned; the same pictures give the same ones."""
+    pruned = baked(masked(localizer, "l1", 0.5))
+    parameters = [p.detach().clone() for p in pruned.parameters()]
+    before = pruned.net[0][1].running_mean.clone()
+    recalibrate(pruned, (shelf.pictures[i : i + 16] for i in range(0, 48, 16)), torch.device("cpu"))
+    first = state_bytes(pruned)
+    assert not pruned.training
+    assert all(torch.equal(a, b) for a, b in zip(parameters, pruned.parameters()))
+    assert not torch.equal(before, pruned.net[0][1].running_mean)
+    recalibrate(pruned, (shelf.pictures[i : i + 16] for i in range(0, 48, 16)), torch.device("cpu"))
+    assert state_bytes(pruned) == first
+
+
+def test_unknown_methods_are_refused(localizer):
+    """A method that does not exist is an error, never a silent default."""
+    with pytest.raises(ValueError, match="no method 'l2'"):
+        masked(localizer, "l2", 0.5)
