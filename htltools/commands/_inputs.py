@@ -5,10 +5,24 @@ from pathlib import Path
 
 import numpy as np
 
+from htltools import console
 from htltools.errors import DataError, MissingInput
 from htltools.formats.checkpoint import Checkpoint
 from htltools.formats.store import Pictures
 from htltools.formats.stream import RowReader
+
+
+def chosen_machine(device: str, precision: str) -> tuple:
+    """The device and the type of arithmetic that --device and --precision come to.
+
+    Raises: DeviceMissing, UsageError.
+    """
+    from htltools.core.machine import chosen_device, chosen_dtype
+
+    place = chosen_device(device)
+    dtype = chosen_dtype(precision, place)
+    console.explain(f"computing on {place} in {str(dtype).removeprefix('torch.')}")
+    return place, dtype
 
 
 def model_path(flag: Path | None, reader: RowReader, role: str, name: str = "--model") -> Path:
@@ -28,6 +42,7 @@ def load_localizer(path: Path, device):
     from htltools.core.localizer import from_weights
 
     checkpoint = Checkpoint.load(path)
+    console.explain(f"{path}: {checkpoint.architecture['name']}, {' '.join(f'{k} {v}' for k, v in checkpoint.metrics.items())}")
     return from_weights(checkpoint.architecture, checkpoint.weights).to(device), checkpoint
 
 

@@ -128,7 +128,7 @@ def predicted_boxes(path: Path, rows: list[dict], device: str, precision: str, b
     """The box that a checkpoint or an ONNX file answers with for each row: float32 [N, 4], shares of the sides."""
     import numpy as np
 
-    from htltools.commands._inputs import load_localizer, matching_pictures
+    from htltools.commands._inputs import chosen_machine, load_localizer, matching_pictures
     from htltools.formats.onnx_file import OnnxLocalizer, is_onnx
 
     if is_onnx(path):
@@ -137,12 +137,11 @@ def predicted_boxes(path: Path, rows: list[dict], device: str, precision: str, b
         starts = range(0, len(rows), batch_size)
         return np.concatenate([net.answer(pictures.batch(np.arange(i, min(i + batch_size, len(rows))))) for i in starts])
     from htltools.core.answers import all_answers
-    from htltools.core.machine import chosen_device, chosen_dtype
 
-    where = chosen_device(device)
+    where, dtype = chosen_machine(device, precision)
     localizer, checkpoint = load_localizer(path, where)
     pictures = matching_pictures(rows, checkpoint.preprocessing["size"], path)
-    return all_answers([localizer], pictures, batch_size, device=where, dtype=chosen_dtype(precision, where))[0]
+    return all_answers([localizer], pictures, batch_size, device=where, dtype=dtype)[0]
 
 
 def require(limits: dict[str, float], lines: list[dict]) -> None:

@@ -64,12 +64,10 @@ def prune(
     samples, reader = read_rows(rows, partial=partial, limit=limit)
     check_groups(samples)
     from htltools.commands import _pruning
-    from htltools.commands._inputs import model_path
-    from htltools.core.machine import chosen_device, chosen_dtype
+    from htltools.commands._inputs import chosen_machine, model_path
 
     dense_path = model_path(model, reader, "dense")
-    place = chosen_device(device)
-    dtype = chosen_dtype(precision, place)
+    place, dtype = chosen_machine(device, precision)
     job = _pruning.Job(samples, dense_path, str(method), str(recover), epochs, rate, batch_size, seed, place, dtype)
     pruned, pruning = job.gated() if asked is None else job.at(asked[0])
     history = run.chain(reader.history, {str(dense_path): file_digest(dense_path)}, device=str(place), sparsity=pruning["sparsity"])

@@ -47,9 +47,8 @@ def score(
     from htltools.core.controls import chance
     from htltools.core.hardness import scores
     from htltools.core.localizer import pixel_boxes
-    from htltools.core.machine import chosen_device, chosen_dtype
 
-    place = chosen_device(device)
+    place, dtype = _inputs.chosen_machine(device, precision)
     paths = [_inputs.model_path(model, reader, "dense"), *(pruned or [_inputs.model_path(None, reader, "pruned", "--pruned")])]
     models, checkpoints = zip(*(_inputs.load_localizer(path, place) for path in paths))
     pictures = [_inputs.matching_pictures(samples, checkpoint.preprocessing["size"], path) for checkpoint, path in zip(checkpoints, paths)][
@@ -58,7 +57,7 @@ def score(
     sizes, targets = _inputs.picture_sizes(samples), _inputs.target_boxes(samples)
     with console.progress("scoring", len(samples)) as steps:
         pieces = _inputs.CountedPictures(pictures, steps)
-        boxes = all_answers(models, pieces, batch_size, device=place, dtype=chosen_dtype(precision, place))
+        boxes = all_answers(models, pieces, batch_size, device=place, dtype=dtype)
     columns = scores(boxes[0], boxes[1:], targets) | {"random": chance([row["id"] for row in samples], seed)}
     predicted = {"dense": pixel_boxes(boxes[0], sizes), "pruned": pixel_boxes(boxes[1:].mean(0), sizes)}
     history = run.chain(reader.history, {str(path): file_digest(path) for path in paths}, device=str(place))

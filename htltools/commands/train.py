@@ -54,10 +54,9 @@ def train(
     samples, reader = read_rows(rows, partial=partial, limit=limit)
     check_groups(samples)
     from htltools.commands import _training
-    from htltools.core.machine import chosen_device, chosen_dtype
+    from htltools.commands._inputs import chosen_machine
 
-    place = chosen_device(device)
-    dtype = chosen_dtype(precision, place)
+    place, dtype = chosen_machine(device, precision)
     if init not in ("none", "imagenet") and not Path(init).exists():
         raise UsageError(f"--init takes none, imagenet or a checkpoint, and {init!r} is no file")
     if rate is None:
