@@ -144,6 +144,9 @@ def raise_terminated(signum, frame):
 def main(args: list[str] | None = None) -> int:
     """Run htl and return its exit code."""
     signal.signal(signal.SIGTERM, raise_terminated)
+    if sys.stdout is None:  # the caller closed it
+        console.complain("stdout is closed")
+        return 74
     debug = "--debug" in (sys.argv if args is None else args) or os.environ.get("HTL_DEBUG", "0").lower() not in OFF
     try:
         code = run(args)

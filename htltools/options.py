@@ -72,9 +72,9 @@ def command(function):
 def rows_expected(rows: Path | None) -> None:
     """Refuse to wait for rows that nobody will type.
 
-    Raises: typer.Exit(2) after a short help where stdin is a terminal and no file is named.
+    Raises: typer.Exit(2) after a short help where stdin is a terminal, or closed, and no file is named.
     """
-    if rows is None and sys.stdin.isatty():
+    if (rows is None or str(rows) == "-") and (sys.stdin is None or sys.stdin.isatty()):
         name = console.talk.command
         print(f"Usage: {name} [OPTIONS] [ROWS]\n{name}: no rows: pipe them in or name a file; see {name} --help", file=sys.stderr)
         raise typer.Exit(2)

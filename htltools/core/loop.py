@@ -79,6 +79,8 @@ def trained(
         state = resume
         model.load_state_dict(state.weights)
         optimizer.load_state_dict(state.optimizer)
+        for parameter, moments in optimizer.state.items():  # the fused step walks memory: moments must lie as their weights do
+            moments |= {name: torch.empty_like(parameter).copy_(m) for name, m in moments.items() if m.shape == parameter.shape}
     targets, importance = torch.from_numpy(boxes), torch.from_numpy(weights)
     for epoch in range(state.epoch, recipe.epochs):
         random = torch.Generator().manual_seed(epoch_seed(recipe.seed, epoch))

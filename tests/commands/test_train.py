@@ -1,0 +1,247 @@
+"""`htl train`."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from htltools.formats.checkpoint import Checkpoint, read_arrays
+from htltools.formats.jsonlines import joined_lines, split_lines
+from htltools.formats.stream import read_rows
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICK = ["--epochs", 2, "--batch-size", 16, "-q"]
+LONG = ["--epochs", 12, "--batch-size", 16, "-q"]
+
+
+def same_weights(first, second):
+    """Whether two checkpoints hold the same weights, bit for bit."""
+    a, b = Checkpoint.load(first).weights, Checkpoint.load(second).weights
+    return a.keys() == b.keys() and all(a[name].tobytes() == b[name].tobytes() for name in a)
+
+
+def started(*args):
+    """A real `htl train`, in a process of its own."""
+    return subprocess.Popen([ROOT / "bin" / "htl", "train", *map(str, args)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def epochs_in(log):
+    """How many epochs a log tells of."""
+    return len(log.read_bytes().splitlines()) if log.exists() else 0
+
+
+def wait_for_epoch(process, log):
+    """Wait until an epoch is logged."""
+    deadline = time.monotonic() + 120
+    while not epochs_in(log):
+        assert process.poll() is None, process.stderr.read().decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(phantom, tmp_path_factory, htl):
+    """A checkpoint of twelve epochs that nothing interrupted."""
+    path = tmp_path_factory.mktemp("undisturbed") / "m.h5"
+    assert htl("train", phantom.rows, "-o", path, *LONG)[0] == 0
+    return path
+
+
+def test_writes_a_checkpoint_a_log_and_the_rows(htl, phantom, dense):
+    """The checkpoint says what it is and how it came to be; the log has a line per epoch; the rows go on with a note of the model."""
+    checkpoint = Checkpoint.load(dense)
+    assert checkpoint.architecture == {"name": "compact", "size": [32, 32, 3]}
+    assert checkpoint.preprocessing["size"] == [32, 32, 3]
+    assert checkpoint.pruning is None
+    assert [record["command"].split()[0] for record in checkpoint.history] == ["htl", "htl"]
+    log = split_lines((dense.parent / "dense.log.jsonl").read_bytes())
+    assert [entry["epoch"] for entry in log] == [1, 2]
+    assert log == checkpoint.log
+    assert checkpoint.metrics == max(log, key=lambda entry: entry["val_iou"])
+    assert not (dense.parent / "dense.resume.h5").exists()
+    rows, reader = read_rows(phantom.folder / "trained.jsonl")
+    assert rows == phantom.samples
+    assert reader.models == {"dense": str(dense)}
+    assert len(reader.history) == 2
+
+
+def test_same_seed_same_weights(htl, phantom, dense, tmp_path):
+    """The same rows, parameters and seed give the same weights bit for bit; another seed does not."""
+    assert htl("train", phantom.rows, "-o", tmp_path / "a.h5", *QUICK)[0] == 0
+    assert same_weights(tmp_path / "a.h5", dense)
+    assert htl("train", phantom.rows, "-o", tmp_path / "b.h5", *QUICK, "--seed", 1)[0] == 0
+    assert not same_weights(tmp_path / "b.h5", dense)
+
+
+def test_killed_and_run_again_equals_undisturbed(htl, phantom, undisturbed, tmp_path):
+    """A training killed by SIGKILL between two epochs, and run again, ends with the weights of one that was never killed."""
+    process = started(phantom.rows, "-o", tmp_path / "m.h5", *LONG)
+    wait_for_epoch(process, tmp_path / "m.log.jsonl")
+    process.kill()
+    process.communicate()
+    assert not (tmp_path / "m.h5").exists()
+    assert 1 <= read_arrays(tmp_path / "m.resume.h5", "htl-resume")[1]["epoch"] < 12
+    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", *LONG[:-1])
+    assert code == 0
+    assert "going on after epoch" in err
+    assert same_weights(tmp_path / "m.h5", undisturbed)
+    assert (tmp_path / "m.log.jsonl").read_bytes() == undisturbed.with_name("m.log.jsonl").read_bytes()
+    assert not (tmp_path / "m.resume.h5").exists()
+
+
+def test_ctrl_c_leaves_a_training_to_go_on_from(htl, phantom, tmp_path):
+    """Ctrl-C ends with 130 and no traceback, and leaves M.resume.h5; other parameters or rows are then refused, --no-resume starts anew."""
+    process = started(phantom.rows, "-o", tmp_path / "m.h5", *LONG)
+    wait_for_epoch(process, tmp_path / "m.log.jsonl")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert (process.returncode, err) == (130, b"")
+    assert (tmp_path / "m.resume.h5").exists()
+    assert not (tmp_path / "m.h5").exists()
+
+    before = (tmp_path / "m.resume.h5").read_bytes()
+    code, out, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", *LONG, "--lr", 0.01)
+    said = f"{tmp_path}/m.resume.h5 belongs to another training (rate 0.003 -> 0.01); start anew with --no-resume"
+    assert (code, out, err) == (73, b"", f"htl train: {said}\n")
+    code, _, err = htl("train", "-o", tmp_path / "m.h5", *LONG, stdin=joined_lines(phantom.samples[:-9]))
+    assert code == 73
+    assert "belongs to another training (the rows)" in err
+    assert (tmp_path / "m.resume.h5").read_bytes() == before
+
+    assert htl("train", phantom.rows, "-o", tmp_path / "m.h5", *QUICK, "--no-resume")[0] == 0
+    assert not (tmp_path / "m.resume.h5").exists()
+
+
+def test_existing_output_is_refused_before_anything_is_read(htl, phantom, dense):
+    """A checkpoint that exists is never overwritten without --force."""
+    before = dense.read_bytes()
+    code, out, err = htl("train", "nowhere.jsonl", "-o", dense, *QUICK)
+    assert (code, out) == (73, b"")
+    assert err == f"htl train: {dense} exists; replace it with --force, or name another output\n"
+    assert dense.read_bytes() == before
+
+
+def test_force_replaces(htl, phantom, tmp_path, dense):
+    """--force replaces what exists."""
+    (tmp_path / "m.h5").write_text("old")
+    assert htl("train", phantom.rows, "-o", tmp_path / "m.h5", *QUICK, "--force")[0] == 0
+    assert same_weights(tmp_path / "m.h5", dense)
+
+
+def test_missing_folder_of_the_output(htl, tmp_path):
+    """A folder that is not there is told before the training, not after."""
+    code, _, err = htl("train", "-o", tmp_path / "no" / "m.h5", stdin=b"{}")
+    assert (code, err) == (73, f"htl train: the folder {tmp_path}/no is not there; create it first\n")
+
+
+def test_a_group_in_two_splits_is_refused(htl, phantom, tmp_path):
+    """What would leak from training into testing is refused by name, with 65, and nothing is written."""
+    rows = [row | {"group": "same"} for row in phantom.samples]
+    code, out, err = htl("train", "-o", tmp_path / "m.h5", stdin=joined_lines(rows))
+    assert (code, out) == (65, b"")
+    assert err.startswith("htl train: the group 'same' stands in two splits, ")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda row: row | {"split": "test"}, "no annotated row of split train; rows need split and boxes; see htl-stream(5)"),
+        (lambda row: row | {"boxes": []}, "no annotated row of split train; rows need split and boxes; see htl-stream(5)"),
+        (lambda row: row | {"weight": 0}, "all weights are zero: nothing to learn from"),
+        (
+            lambda row: row | {"boxes": row["boxes"] * 2},
+            "has 2 boxes, this localizer answers with one; prepare with --one-box union or largest",
+        ),
+    ],
+)
+def test_rows_that_nothing_can_be_learned_from(htl, phantom, tmp_path, change, said):
+    """Rows without a train split, boxes or weight, or with several boxes, are refused with the reason."""
+    code, out, err = htl("train", "-o", tmp_path / "m.h5", "-q", stdin=joined_lines(map(change, phantom.samples)))
+    assert (code, out) == (65, b"")
+    assert err.rstrip("\n").endswith(said)
+    assert err.count("\n") == 1
+    assert not (tmp_path / "m.h5").exists()
+
+
+def test_unlabelled_rows_are_counted_and_no_validation_is_told(htl, phantom, tmp_path):
+    """Rows without a box are left aside aloud; without a validation split the last epoch is kept."""
+    rows = [row for row in phantom.samples if row["split"] == "train"]
+    rows[0] = {key: value for key, value in rows[0].items() if key != "boxes"}
+    code, out, err = htl("train", "-o", tmp_path / "m.h5", "--epochs", 1, "--batch-size", 16, stdin=joined_lines(rows))
+    assert code == 0
+    assert "htl train: 1 rows of split train without a box are left aside\n" in err
+    assert "htl train: no annotated row of split val: the last epoch is kept, not the best\n" in err
+    assert Checkpoint.load(tmp_path / "m.h5").metrics.keys() == {"epoch", "loss"}
+    assert [row for row in split_lines(out) if "id" in row] == rows
+
+
+def test_init_from_a_checkpoint(htl, phantom, dense, tmp_path):
+    """--init FILE starts from its weights, at a lower rate; a file for another net or frame is refused."""
+    assert htl("train", phantom.rows, "-o", tmp_path / "m.h5", *QUICK, "--init", dense, "--lr", 0)[0] == 0
+    before, after = Checkpoint.load(dense), Checkpoint.load(tmp_path / "m.h5")
+    assert (before.weights["net.0.0.weight"] == after.weights["net.0.0.weight"]).all()
+    assert str(dense) in after.history[-1]["inputs"]
+    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "n.h5", *QUICK, "--init", dense, "--model", "resnet18")
+    assert code == 65
+    assert "is a compact for [32, 32, 3], wanted is resnet18 for [32, 32, 3]" in err
+    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "n.h5", "--init", "nowhere.h5")
+    assert (code, err) == (2, "htl train: --init takes none, imagenet or a checkpoint, and 'nowhere.h5' is no file\n")
+
+
+def test_weights_count_and_no_boost_is_no_weight(htl, scored, dense, tmp_path):
+    """Rows that `resample --boost 0` wrote train to the same bits as rows without weights; --boost 1 to others."""
+    for boost in (0, 1):
+        code, weighted, _ = htl("resample", scored, "--by", "loss", "--boost", boost)
+        assert code == 0
+        assert htl("train", "-o", tmp_path / f"{boost}.h5", *QUICK, stdin=weighted)[0] == 0
+    assert same_weights(tmp_path / "0.h5", dense)
+    assert not same_weights(tmp_path / "1.h5", dense)
+
+
+def test_null_weights_are_no_weights(htl, phantom, dense, tmp_path):
+    """A weight that jq left as null counts as 1, and never as not-a-number."""
+    rows = [row | {"weight": None} for row in phantom.samples]
+    assert htl("train", "-o", tmp_path / "m.h5", *QUICK, stdin=joined_lines(rows))[0] == 0
+    assert same_weights(tmp_path / "m.h5", dense)
+
+
+def test_a_torchvision_backbone_trains(htl, phantom, tmp_path):
+    """Any torchvision classification net can be the localizer."""
+    options = ["--epochs", 1, "--batch-size", 16, "-q", "--model", "mobilenet_v3_small", "--schedule", "cosine"]
+    assert htl("train", phantom.rows, "-o", tmp_path / "m.h5", *options)[0] == 0
+    checkpoint = Checkpoint.load(tmp_path / "m.h5")
+    assert checkpoint.architecture["name"] == "mobilenet_v3_small"
+    assert all(np.isfinite(array).all() for array in checkpoint.weights.values())
+
+
+def test_byte_stable_output(htl, phantom, tmp_path, monkeypatch):
+    """With --no-history the same call writes the same rows; with SOURCE_DATE_EPOCH the records are stable as well."""
+    outputs = []
+    for _ in range(2):
+        code, out, _ = htl("train", phantom.rows, "-o", tmp_path / "m.h5", *QUICK, "--force", "--no-history")
+        assert code == 0
+        outputs.append((out, (tmp_path / "m.h5").read_bytes()))
+    assert outputs[0] == outputs[1]
+    assert "history" not in json.loads(outputs[0][0].splitlines()[0])
+
+
+def test_mixed_frames_are_refused(htl, phantom, tmp_path):
+    """Training and validation pictures of different frames do not mix."""
+    code, _, _ = htl("prepare", "--phantom", 20, "--size", 48, "-j", 1, "-o", tmp_path / "other")
+    assert code == 0
+    other = [
+        row | {"id": f"o{row['id']}", "group": f"o{row['group']}"} for row in read_rows(tmp_path / "other")[0] if row["split"] == "val"
+    ]
+    rows = [row for row in phantom.samples if row["split"] == "train"] + other
+    code, _, err = htl("train", "-o", tmp_path / "m.h5", *QUICK, stdin=joined_lines(rows))
+    assert (code, err) == (
+        65,
+        f"htl train: the store holds pictures of 48x48x3, {tmp_path}/m.h5 takes 32x32x3; prepare them with the same --size\n",
+    )
+    assert os.listdir(tmp_path) == ["other"]

@@ -1,0 +1,228 @@
+"""The command line: exit codes, errors and what a terminal sees."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from htltools import cli, errors
+from htltools.formats.jsonlines import joined_lines
+
+ROOT = Path(__file__).resolve().parents[1]
+ROWS = joined_lines([{"id": f"r{i}", "split": "train"} for i in range(3)])
+
+
+def process(*args, **how):
+    """A real htl."""
+    return subprocess.Popen([ROOT / "bin" / "htl", *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)
+
+
+def all_errors(kind=errors.HtlError):
+    """The classes of errors.py."""
+    yield kind
+    for below in kind.__subclasses__():
+        yield from all_errors(below)
+
+
+def test_the_commands_are_these(htl):
+    """The commands, in the order of a session: the same in the help of the program as here."""
+    assert tuple(cli.COMMANDS) == ("prepare", "train", "prune", "score", "resample", "evaluate", "export", "view")
+    code, out, _ = htl("--help")
+    assert code == 0
+    assert re.findall(r"^  (\w+)  ", out.decode().split("Commands:")[1], re.MULTILINE) == list(cli.COMMANDS)
+
+
+def test_the_tree_of_errors_is_the_drawn_one():
+    """Each exit code stands for one kind of failure, and the drawing at the top of errors.py is true."""
+    codes = {kind.__name__: kind.exit_code for kind in all_errors()}
+    drawn = dict(
+        line.replace("├── ", "").replace("└── ", "").split()[:2]
+        for line in errors.__doc__.splitlines()[2:]
+        if line[:3] in ("Htl", "├──", "└──")
+    )
+    assert {name: int(code) for name, code in drawn.items()} == codes
+    assert codes == {
+        "HtlError": 1, "UsageError": 2, "NotMet": 3, "DataError": 65, "MissingInput": 66, "DeviceMissing": 69, "CannotCreate": 73,
+        "StorageError": 74, "TryAgain": 75, "ClosedPipe": 141,
+    }  # fmt: skip
+
+
+def test_no_command_shows_the_help(htl):
+    """htl alone shows its help on stderr and ends with 2."""
+    code, out, err = htl()
+    assert (code, out) == (2, b"")
+    assert err.startswith("Usage: htl [OPTIONS] COMMAND [ARGS]...")
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_has_its_help(htl, command):
+    """--help and -h answer on stdout with 0, with an example in the text."""
+    code, out, _ = htl(command, "--help")
+    assert code == 0
+    assert out.decode().startswith(f"Usage: htl {command} ")
+    assert f"htl {command}" in out.decode().split("Options:")[0].split("\n", 1)[1]
+    assert htl(command, "-h")[1] == out
+
+
+@pytest.mark.parametrize(
+    "args, hint",
+    [
+        (["view", "--limt", "3"], "No such option: --limt"),
+        (["view", "--limt", "3"], "--limit"),
+        (["veiw"], "view"),
+        (["view", "--limit", "many"], "Input should be a valid integer"),
+        (["train"], "Missing option '-o'"),
+        (["prune", "-o", "x.h5", "--method", "l2"], "'layer-l1'"),
+        (["view", "a.jsonl", "b.jsonl"], "unexpected extra argument"),
+    ],
+)
+def test_wrong_flags_end_with_2_and_a_hint(htl, args, hint):
+    """A wrong flag, command or value is 2, says what was meant, and shows no traceback."""
+    code, out, err = htl(*args)
+    assert (code, out) == (2, b"")
+    assert hint in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "code, args, stdin, said",
+    [
+        (66, ["view", "nowhere.jsonl"], b"", "htl view: nowhere.jsonl is not there; name a file of rows, a store, or - for stdin\n"),
+        (
+            65,
+            ["view"],
+            b"{]\n",
+            "htl view: stdin, line 1 is no JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1))\n",
+        ),
+        (65, ["resample"], b"", "htl resample: no rows in stdin; did the command before fail, or a filter drop them all?\n"),
+        (2, ["train", "-o", "m.h5", "--device", "gpu"], ROWS, "htl train: --device takes auto, cpu, cuda or cuda:N, not 'gpu'\n"),
+        (73, ["train", "-o", "/nowhere/m.h5"], ROWS, "htl train: the folder /nowhere is not there; create it first\n"),
+        (66, ["score", "--model", "no.h5", "--pruned", "no.h5"], ROWS, "htl score: no.h5 is not there\n"),
+    ],
+)
+def test_errors_are_one_line_and_a_code(htl, tmp_path, monkeypatch, code, args, stdin, said):
+    """An error is one line on stderr, the cause and then the remedy, nothing on stdout, and its exit code."""
+    monkeypatch.chdir(tmp_path)
+    assert htl(*args, stdin=stdin) == (code, b"", said)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_cuda_where_there_is_none(htl, tmp_path):
+    """--device cuda without CUDA is 69, with the remedy."""
+    assert htl("train", "-o", tmp_path / "m.h5", "--device", "cuda", stdin=ROWS) == (
+        69,
+        b"",
+        "htl train: no CUDA device can be used here; use --device cpu or auto\n",
+    )
+
+
+def test_traceback_only_with_debug(htl):
+    """--debug shows where an error arose, above the line that tells it."""
+    code, _, err = htl("view", "nowhere.jsonl", "--debug")
+    assert code == 66
+    assert err.startswith("Traceback (most recent call last)")
+    assert err.splitlines()[-1].startswith("htl view: nowhere.jsonl is not there")
+
+
+@pytest.mark.parametrize(
+    "error, code, said",
+    [
+        (KeyError("x"), 1, "unexpected KeyError: 'x'; run again with --debug to see where"),
+        (MemoryError(), 75, "out of memory; try a smaller --batch-size or --size"),
+        (torch.OutOfMemoryError("CUDA"), 75, "the device is out of memory; try a smaller --batch-size"),
+        (OSError(28, "No space left on device", "x.h5"), 74, "No space left on device (x.h5)"),
+        (PermissionError(13, "Permission denied", "x.h5"), 73, "Permission denied (x.h5)"),
+    ],
+)
+def test_what_nobody_foresaw_is_one_line_as_well(htl, monkeypatch, error, code, said):
+    """Whatever goes wrong inside, the user sees one line with what to do, and a code that tells it apart."""
+
+    def fail(*args, **how):
+        raise error
+
+    monkeypatch.setattr("htltools.formats.stream.open_rows", fail)
+    assert htl("view", stdin=ROWS) == (code, b"", f"htl view: {said}\n")
+
+
+def test_control_characters_of_the_data_never_reach_stderr(htl):
+    """An id that would steer the terminal is harmless in an error, which stays one line."""
+    row = {"id": "\x1b[31mred\n\x07", "size": [9, 9], "boxes": [[5, 0, 5, 1]]}
+    code, _, err = htl("view", stdin=joined_lines([row]))
+    assert code == 65
+    assert err.count("\n") == 1
+    assert err[:-1].isprintable()
+
+
+@pytest.mark.parametrize("args", [["view"], ["resample"], ["train", "-o", "m.h5"], ["score", "-"], ["evaluate"]])
+def test_a_terminal_as_stdin_is_not_waited_for(args, tmp_path):
+    """Where rows are expected and stdin is a terminal: a short help, 2, and no hang."""
+    master, slave = pty.openpty()
+    try:
+        running = process(*args, stdin=slave, cwd=tmp_path)
+        out, err = running.communicate(timeout=60)
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert (running.returncode, out) == (2, b"")
+    assert err.decode() == (
+        f"Usage: htl {args[0]} [OPTIONS] [ROWS]\nhtl {args[0]}: no rows: pipe them in or name a file; see htl {args[0]} --help\n"
+    )
+
+
+def test_a_table_on_a_terminal_and_rows_in_a_pipe(tmp_path):
+    """The same command shows a person a table, and gives a program rows, without escape codes and with NO_COLOR obeyed."""
+    (tmp_path / "rows.jsonl").write_bytes(ROWS)
+    piped = process("view", tmp_path / "rows.jsonl")
+    out, err = piped.communicate()
+    assert [json.loads(line)["id"] for line in out.splitlines()[1:-1]] == ["r0", "r1", "r2"]
+    assert b"\x1b" not in out + err
+    master, slave = pty.openpty()
+    seen = subprocess.Popen(
+        [ROOT / "bin" / "htl", "view", tmp_path / "rows.jsonl"],
+        stdout=slave,
+        env=os.environ | {"NO_COLOR": "1", "TERM": "xterm"},
+    )
+    seen.wait(timeout=60)
+    os.close(slave)
+    shown = os.read(master, 10000).decode()
+    os.close(master)
+    assert "split" in shown
+    assert "{" not in shown
+    assert "\x1b[3" not in shown
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signals_end_it_silently(number, code):
+    """SIGTERM is 143 and Ctrl-C is 130, without a traceback."""
+    running = process("view", stdin=subprocess.PIPE)
+    running.stdin.write(ROWS)
+    running.stdin.flush()
+    time.sleep(1.5)
+    running.send_signal(number)
+    out, err = running.communicate(timeout=60)
+    assert (running.returncode, out, err) == (code, b"", b"")
+
+
+def test_version_names_what_matters(htl):
+    """--version prints htl's version and those that results depend on, one per line."""
+    code, out, _ = htl("--version")
+    assert code == 0
+    versions = dict(line.split(" ", 1) for line in out.decode().splitlines())
+    assert {"htl", "python", "torch", "torchvision", "numpy", "h5py", "onnx"} <= versions.keys()
+    assert versions["torch"].split("+")[0] == torch.__version__.split("+")[0]
+
+
+def test_environment_mirrors_flags(htl, monkeypatch):
+    """HTL_QUIET is -q, HTL_PARTIAL is --partial."""
+    cut = b'{"htl":"begin","schema":1,"by":"a"}\n' + ROWS
+    assert htl("view", stdin=cut)[0] == 65
+    monkeypatch.setenv("HTL_PARTIAL", "1")
+    assert htl("view", stdin=cut)[0] == 0
