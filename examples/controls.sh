@@ -16,7 +16,8 @@ one_seed() { # everything of one seed; what is there already is not done again
   mkdir -p "$dir"
   [ -e "$dir/dense.h5" ] || htl train "$rows" -q -o "$dir/dense.h5" --epochs "$epochs" --seed "$seed" >/dev/null
   [ -e "$dir/pruned.h5" ] || htl prune "$rows" -q --model "$dir/dense.h5" -o "$dir/pruned.h5" --seed "$seed" >/dev/null
-  [ -e "$dir/scored.jsonl" ] || htl score "$rows" -q --model "$dir/dense.h5" --pruned "$dir/pruned.h5" >"$dir/scored.jsonl"
+  [ -e "$dir/scored.jsonl" ] || htl score "$rows" -q --model "$dir/dense.h5" --pruned "$dir/pruned.h5" >"$dir/scored.part"
+  [ -e "$dir/scored.jsonl" ] || mv "$dir/scored.part" "$dir/scored.jsonl"
   htl evaluate "$rows" -q --model "$dir/dense.h5" --split test -o "$dir/dense.jsonl" --force >/dev/null
   for column in $by; do
     [ -e "$dir/$column.h5" ] || htl resample "$dir/scored.jsonl" -q --by "$column" --seed "$seed" |

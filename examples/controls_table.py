@@ -47,8 +47,9 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
 def main(out: Path) -> None:
     """Print the tables."""
     seeds = sorted(path for path in out.iterdir() if (path / "dense.jsonl").exists())
-    runs = sorted({path.stem for seed in seeds for path in seed.glob("*.jsonl")} - {"scored", "dense"} - {p.stem for p in out.glob("*/*.log.jsonl")})
-    runs = [run for run in runs if not run.endswith(".log")]
+    if not seeds:
+        sys.exit(f"{out} holds no finished seed of controls.sh")
+    runs = sorted({path.stem for seed in seeds for path in seed.glob("*.jsonl") if not path.stem.endswith(".log")} - {"scored", "dense"})
     print(f"{len(seeds)} seeds; test split; dense: " + ", ".join(f"{m} {np.mean([metrics(s / 'dense.jsonl')[m] for s in seeds]):.4f}" for m in METRICS))
     print("\nattended minus dense\t" + "\t".join(METRICS))
     for run in runs:

@@ -12,7 +12,8 @@ mkdir -p "$out"
 one_seed() { # its own phantom set, its own nets
   local seed=$1 dir=$out/$1
   mkdir -p "$dir"
-  [ -e "$dir/rows.jsonl" ] || htl prepare -q -j 1 --phantom "$count" --seed "$seed" -o "$dir/store" >"$dir/rows.jsonl"
+  [ -e "$dir/rows.jsonl" ] || htl prepare -q -j 1 --phantom "$count" --seed "$seed" -o "$dir/store" --force >"$dir/rows.part"
+  [ -e "$dir/rows.jsonl" ] || mv "$dir/rows.part" "$dir/rows.jsonl"
   [ -e "$dir/dense.h5" ] || htl train -q "$dir/rows.jsonl" -o "$dir/dense.h5" --epochs "$epochs" --seed "$seed" >/dev/null
   for recover in none finetune; do
     htl prune -q "$dir/rows.jsonl" --model "$dir/dense.h5" --sparsity "$sparsity" --recover "$recover" --seed "$seed" -o "$dir/$recover.h5" --force |
