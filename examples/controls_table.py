@@ -50,7 +50,8 @@ def main(out: Path) -> None:
     if not seeds:
         sys.exit(f"{out} holds no finished seed of controls.sh")
     runs = sorted({path.stem for seed in seeds for path in seed.glob("*.jsonl") if not path.stem.endswith(".log")} - {"scored", "dense"})
-    print(f"{len(seeds)} seeds; test split; dense: " + ", ".join(f"{m} {np.mean([metrics(s / 'dense.jsonl')[m] for s in seeds]):.4f}" for m in METRICS))
+    dense = [metrics(seed / "dense.jsonl") for seed in seeds]
+    print(f"{len(seeds)} seeds; test split; dense: " + ", ".join(f"{name} {np.mean([of[name] for of in dense]):.4f}" for name in METRICS))
     print("\nattended minus dense\t" + "\t".join(METRICS))
     for run in runs:
         there = [metrics(seed / f"{run}.jsonl") for seed in seeds if (seed / f"{run}.jsonl").exists()]

@@ -8,6 +8,7 @@ import numpy as np
 from htltools import console
 from htltools.errors import DataError, MissingInput
 from htltools.formats.checkpoint import Checkpoint
+from htltools.formats.provenance import file_digest
 from htltools.formats.store import Pictures
 from htltools.formats.stream import RowReader
 
@@ -28,13 +29,18 @@ def chosen_machine(device: str, precision: str) -> tuple:
 def model_path(flag: Path | None, reader: RowReader, role: str, name: str = "--model") -> Path:
     """The model that a flag names, or else the last one of that role in the stream.
 
-    Raises: MissingInput where neither does.
+    Raises: MissingInput where neither does; DataError where the file is no longer the one that the stream means.
     """
     if flag is not None:
         return flag
     if role not in reader.models:
         raise MissingInput(f"no {role} model in {reader.name} or {name}", "did a filter drop the notes? See htl-stream(5)")
-    return Path(reader.models[role])
+    path, digest = Path(reader.models[role]), reader.digests[role]
+    if digest and path.is_file() and file_digest(path) != digest:
+        raise DataError(
+            f"{path} is no longer the {role} model that {reader.name} names: it has changed", f"name it with {name} if it is right"
+        )
+    return path
 
 
 def load_localizer(path: Path, device):

@@ -9,8 +9,9 @@ import torch
 
 from htltools import console
 from htltools.commands._inputs import load_localizer, matching_pictures, target_boxes
-from htltools.commands._training import labelled
+from htltools.commands._training import labelled, warn_if_constant
 from htltools.core.answers import batches
+from htltools.core.boxes import constant_iou
 from htltools.core.channels import narrowed
 from htltools.core.localizer import Localizer, weights_of
 from htltools.core.loop import Recipe, mean_iou, trained
@@ -58,7 +59,9 @@ class Job:
     @cached_property
     def dense_iou(self) -> float:
         """Mean validation IoU of the dense model."""
-        return self.measured(self.dense[0])
+        reached = self.measured(self.dense[0])
+        warn_if_constant(reached, constant_iou(self.training[1], self.validation[1]))
+        return reached
 
     def measured(self, model: Localizer) -> float:
         return round(mean_iou(model.to(self.device), *self.validation, self.batch_size, device=self.device, dtype=self.dtype), 6)

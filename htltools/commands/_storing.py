@@ -42,7 +42,7 @@ def write_store(
         console.say(f"taking up an earlier run: {len(standing)} of {len(batches)} shards stand")
     missing = [(k, batch) for k, batch in batches if k not in standing]
     jobs = worthwhile_jobs(jobs, sum(len(batch) for _, batch in missing))
-    skips = list(early_skips)
+    skips, several = list(early_skips), 0
     with pool(jobs) as executor, RowWriter(run, history) as writer, console.progress("pictures", len(candidates)) as steps:
         made = decoded_shards(executor, missing, work, steps.advance)
         for number, batch in batches:
@@ -55,9 +55,12 @@ def write_store(
             writer.write(rows)
             writer.flush()
             skips += left_out
+            several += sum(len(row.get("boxes", [])) > 1 for row in rows)
         writer.skipped = len(skips)
         write_skips(out, skips)
         judge(skips, writer.rows, strict)
+    if several:
+        console.say(f"{several} samples have several boxes; train takes one each: make it so with --one-box union or largest")
     return writer.rows, skips
 
 

@@ -12,6 +12,7 @@ import torch
 
 from htltools import console
 from htltools.commands._inputs import is_annotated, load_localizer, matching_pictures, split_rows, target_boxes
+from htltools.core.boxes import constant_iou
 from htltools.core.localizer import NORMALISATION, Localizer, architecture, build, weights_of
 from htltools.core.loop import Recipe, State, trained
 from htltools.errors import CannotCreate, DataError
@@ -71,10 +72,20 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, resume: b
             steps.advance(note="  ".join(f"{name} {last[name]:.4f}" for name in ("loss", "val_iou") if name in last))
     model.load_state_dict(state.best)
     best = max(state.log, key=lambda entry: entry.get("val_iou", entry["epoch"]))
-    checkpoint = Checkpoint(weights_of(model), shape, {"size": shape["size"], **NORMALISATION}, dict(best), None, state.log, history)
+    metrics = dict(best)
+    if held_out:
+        metrics["constant_val_iou"] = round(constant_iou(boxes, held_out[1]), 6)
+        warn_if_constant(metrics["val_iou"], metrics["constant_val_iou"])
+    checkpoint = Checkpoint(weights_of(model), shape, {"size": shape["size"], **NORMALISATION}, metrics, None, state.log, history)
     checkpoint.save(plan.out)
     plan.resume_path.unlink(missing_ok=True)
     return checkpoint
+
+
+def warn_if_constant(dense_iou: float, constant: float) -> None:
+    """Say where a model has learned nothing that a constant box does not know."""
+    if dense_iou <= constant:
+        console.say(f"its validation IoU {dense_iou:.4f} is no better than that of one constant box ({constant:.4f}): train it longer")
 
 
 @contextmanager

@@ -42,6 +42,10 @@ def resample(
     options.rows_expected(rows)
     if soft and mode != Mode.weight:
         raise UsageError("--soft makes weights: it does not go with --mode " + mode)
+    if mode == Mode.repeat and round(boost) != boost:
+        raise UsageError(f"--mode repeat makes whole copies: --boost {boost:g} is none")
+    if mode == Mode.select and not top:
+        raise UsageError("--mode select with --top 0 would leave nothing to train on")
     if drop_by and not drop_top:
         raise UsageError("--drop-by needs --drop-top")
     from htltools.commands import _inputs

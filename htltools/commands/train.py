@@ -65,7 +65,8 @@ def train(
     inputs = _training.input_digests(samples, init)
     history = run.chain(reader.history, inputs, device=str(place), precision=str(dtype).removeprefix("torch."), rate=rate)
     trained = _training.train_localizer(samples, plan, place, dtype, resume=resume, history=history)
-    console.say(f"{out}: validation IoU {trained.metrics.get('val_iou', 'unknown')} at epoch {trained.metrics['epoch']} of {epochs}")
+    reached = "".join(f", {name} {value:.4f}" for name, value in trained.metrics.items() if name.endswith("val_iou") or name == "val_iou")
+    console.say(f"{out}: epoch {trained.metrics['epoch']} of {epochs}{reached}")
     with RowWriter(run, history, skipped=reader.skipped) as writer:
         writer.models(reader.models | {"dense": str(out.absolute())})
         writer.write(samples)

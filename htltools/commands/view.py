@@ -54,7 +54,7 @@ def view(
     """
     options.rows_expected(rows)
     from htltools.formats.atomic import refuse_existing
-    from htltools.formats.fields import condition, field
+    from htltools.formats.fields import compared_field, condition, field, require_fields
     from htltools.formats.schema import SPLITS
     from htltools.formats.stream import RowWriter, open_rows
 
@@ -66,14 +66,17 @@ def view(
         refuse_existing(sheet, force)
     tests = [condition(text) for text in where or []]
     reader = open_rows(rows, partial=partial)
-    chosen = [row for row in reader if split in (None, row.get("split")) and all(test(row) for test in tests)]
+    everything = list(reader)
+    shown = columns.split(",") if columns else None
+    require_fields(everything, [*(compared_field(text) for text in where or []), *([sort] if sort else []), *(shown or [])])
+    chosen = [row for row in everything if split in (None, row.get("split")) and all(test(row) for test in tests)]
     if sort:
         chosen.sort(key=lambda row: sort_key(field(row, sort)), reverse=True)
     chosen = chosen[:limit]
     if sheet:
         draw(chosen, sheet, sort)
     if tsv or columns or (console.is_terminal(sys.stdout) and not rows_out):
-        show(chosen, columns.split(",") if columns else None)
+        show(chosen, shown)
         return
     writer = RowWriter(run, run.chain(reader.history), skipped=reader.skipped)
     if not notes:

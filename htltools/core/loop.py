@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from htltools.core.augmentation import Augmentation, augmented
 from htltools.core.boxes import iou
 from htltools.core.boxloss import box_loss
 from htltools.core.localizer import Localizer
+from htltools.errors import HtlError
 
 
 class PictureSource(Protocol):
@@ -71,6 +73,8 @@ def trained(
     The best epoch is that of the highest mean validation IoU, the last one where there is no validation set. The last
     incomplete batch of an epoch is left out, unless it is the only one. Random are only the order and the augmentation
     (and dropout, where a backbone has it): all of them follow from the seed and the epoch.
+
+    Raises: HtlError where the loss is no longer finite.
     """
     model.to(device, memory_format=torch.channels_last)
     optimizer, scheduled_rate = optimizer_for(model, recipe, steps_per_epoch := max(len(boxes) // recipe.batch_size, 1))
@@ -102,6 +106,8 @@ def trained(
             optimizer.step()
             total += loss.detach()
         record = {"epoch": epoch + 1, "loss": round(total.item() / steps_per_epoch, 6)}
+        if not math.isfinite(record["loss"]):
+            raise HtlError(f"the training diverged in epoch {epoch + 1}: the loss is {record['loss']}", "try a lower --lr")
         if validation:
             record["val_iou"] = round(mean_iou(model, *validation, recipe.batch_size, device=device, dtype=dtype), 6)
         now = copied(model.state_dict())

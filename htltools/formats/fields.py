@@ -2,10 +2,10 @@
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from htltools.errors import UsageError
+from htltools.errors import DataError, UsageError
 
 NESTED = ("meta", "hardness")
 COMPARISONS = {"<=": operator.le, ">=": operator.ge, "!=": operator.ne, "<": operator.lt, ">": operator.gt, "=": operator.eq}
@@ -21,6 +21,37 @@ def field(row: dict[str, Any], name: str) -> Any:
     return next((row[outer][name] for outer in NESTED if name in row.get(outer, {})), None)
 
 
+def compared_field(text: str) -> str:
+    """The field that a comparison is about."""
+    return parsed(text)[0]
+
+
+def require_fields(rows: list[dict[str, Any]], names: Iterable[str]) -> None:
+    """Refuse names that no row has: a slip of the pen should not pass for an empty answer.
+
+    Raises: DataError naming the first of them.
+    """
+    for name in names:
+        if rows and all(field(row, name) is None for row in rows):
+            raise DataError(f"no row has a field {name!r}", f"the first has {', '.join(known_fields(rows[0]))}")
+
+
+def known_fields(row: dict[str, Any]) -> list[str]:
+    """The names of a row's fields."""
+    return [*(name for name in row if name not in NESTED), *(f"{outer}.{name}" for outer in NESTED for name in row.get(outer, {}))]
+
+
+def parsed(text: str) -> tuple[str, str, str]:
+    """Field, sign and value of a comparison.
+
+    Raises: UsageError where it is none.
+    """
+    match = re.fullmatch(r"\s*([^<>=!]+?)\s*(<=|>=|!=|<|>|=)\s*(.*?)\s*", text)
+    if not match:
+        raise UsageError(f"--where takes FIELD=VALUE (or !=, <, <=, >, >=), not {text!r}")
+    return match.groups()
+
+
 def condition(text: str) -> Callable[[dict[str, Any]], bool]:
     """A test of rows from `sex=female`, `age>=60`, `hardness.drift<0.2` or `label!=nv`.
 
@@ -28,10 +59,7 @@ def condition(text: str) -> Callable[[dict[str, Any]], bool]:
 
     Raises: UsageError where it is no comparison.
     """
-    match = re.fullmatch(r"\s*([^<>=!]+?)\s*(<=|>=|!=|<|>|=)\s*(.*?)\s*", text)
-    if not match:
-        raise UsageError(f"--where takes FIELD=VALUE (or !=, <, <=, >, >=), not {text!r}")
-    name, sign, wanted = match.groups()
+    name, sign, wanted = parsed(text)
     compare = COMPARISONS[sign]
     number = as_number(wanted)
 

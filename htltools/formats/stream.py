@@ -16,13 +16,15 @@ from htltools.formats.schema import NOTES, SCHEMA, Sample
 class RowReader:
     """Iterates over the rows of a stream, and keeps what its notes say.
 
-    `history`, `models` (path by role, the last one counts) and `skipped` are complete once the rows are read.
+    `history`, `models` (path by role, the last one counts), `digests` (sha256 by role) and `skipped` are complete once the rows
+    are read.
     """
 
     def __init__(self, lines: Iterable[bytes], *, name: str = "stdin", partial: bool = False):
         self.lines, self.name, self.partial = lines, name, partial
         self.history: list[dict[str, Any]] = []
         self.models: dict[str, str] = {}
+        self.digests: dict[str, str | None] = {}
         self.skipped = 0
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -84,6 +86,7 @@ class RowReader:
                 self.skipped += note.get("skipped", 0)
             case "model":
                 self.models[note["role"]] = note["path"]
+                self.digests[note["role"]] = note.get("sha256")
 
     def check(self, row: dict[str, Any], number: int) -> None:
         """Raise DataError where a row breaks the schema or a box lies outside its picture."""

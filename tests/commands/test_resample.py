@@ -124,6 +124,8 @@ def test_nothing_to_resample(htl):
     "options, said",
     [
         (["--soft", "--mode", "select"], "--soft makes weights: it does not go with --mode select"),
+        (["--mode", "repeat", "--boost", 0.4], "--mode repeat makes whole copies: --boost 0.4 is none"),
+        (["--mode", "select", "--top", 0], "--mode select with --top 0 would leave nothing to train on"),
         (["--drop-by", "loss"], "--drop-by needs --drop-top"),
     ],
 )

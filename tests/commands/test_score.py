@@ -128,3 +128,15 @@ def test_a_store_of_another_frame(htl, dense, pruned, tmp_path):
         65,
         f"htl score: the store holds pictures of 48x48x3, {dense} takes 32x32x3; prepare them with the same --size\n",
     )
+
+
+def test_a_model_that_changed_is_refused(htl, phantom, pruned, tmp_path):
+    """A stream means one certain model: another file under its name is no substitute, unless --model says so."""
+    swapped = tmp_path / "dense.h5"
+    swapped.write_bytes(pruned.read_bytes())
+    notes = [{"htl": "model", "role": "dense", "path": str(swapped), "sha256": "0" * 64}]
+    stdin = joined_lines([*notes, *phantom.samples])
+    code, out, err = htl("score", "--pruned", pruned, stdin=stdin)
+    assert (code, out) == (65, b"")
+    assert err == f"htl score: {swapped} is no longer the dense model that stdin means; name it with --model if it is right all the same\n"
+    assert htl("score", "-q", "--model", swapped, "--pruned", pruned, stdin=stdin)[0] == 0

@@ -65,7 +65,15 @@ def test_tables(htl):
         "c\ttest\tnv\t45\t\t",
         "",
     ]
-    assert htl("view", "--columns", "id,drift,mine,no", stdin=joined_lines(ROWS[:1]))[1] == b"id\tdrift\tmine\tno\na\t0.25\t1 2\t\n"
+    assert htl("view", "--columns", "id,drift,mine", stdin=joined_lines(ROWS[:1]))[1] == b"id\tdrift\tmine\na\t0.25\t1 2\n"
+
+
+def test_a_misspelt_field_is_no_empty_answer(htl):
+    """A field that no row has is refused, in --where, --sort and --columns alike, with the names there are."""
+    for args in ("--where", "agee>3"), ("--sort", "drft"), ("--columns", "id,no"):
+        code, out, err = htl("view", *args, stdin=joined_lines(ROWS))
+        assert (code, out) == (65, b"")
+        assert err.startswith("htl view: no row has a field") and "meta.age" in err
 
 
 def test_escape_codes_of_the_data_never_reach_a_table(htl):
@@ -114,6 +122,6 @@ def test_wrong_flags(htl, tmp_path, args, said):
 
 def test_nulls_are_no_trouble(htl):
     """Rows whose meta or hardness is null, as jq may leave them, are viewed and filtered like rows without."""
-    rows = [{"id": "a", "meta": None, "hardness": None, "predicted": None}]
+    rows = [{"id": "a", "meta": None, "hardness": None, "predicted": None}, {"id": "b", "meta": {"age": 3}, "hardness": {"drift": 0.1}}]
     assert viewed(htl, "--where", "age!=3", "--sort", "drift", rows=rows) == ["a"]
-    assert htl("view", "--tsv", stdin=joined_lines(rows))[1] == b"id\na\n"
+    assert htl("view", "--tsv", stdin=joined_lines(rows[:1]))[1] == b"id\na\n"

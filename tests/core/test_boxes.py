@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from htltools.core.annotation import fitted_boxes
-from htltools.core.boxes import area, box_of_mask, clipped, iou, scaled, single_box
+from htltools.core.boxes import area, box_of_mask, clipped, constant_iou, iou, scaled, single_box
 
 edge = st.integers(-50, 250)
 box = st.tuples(edge, edge, st.integers(1, 100), st.integers(1, 100)).map(lambda b: np.array([b[0], b[1], b[0] + b[2], b[1] + b[3]], float))
@@ -79,3 +79,9 @@ def test_boxes_fitted_to_a_picture():
     assert fitted_boxes([], (10, 10), (10, 10)) == ([], None)
     assert fitted_boxes([[10, 2, 14, 8]], (10, 10), (10, 10)) == ([], "the box [10.0, 2.0, 14.0, 8.0] lies outside its picture of 10x10")
     assert fitted_boxes([[4, 2, 4, 8]], (10, 10), (10, 10)) == ([], "the box [4.0, 2.0, 4.0, 8.0] is empty")
+
+
+def test_the_constant_box_is_the_median():
+    """The reference that a model must beat: one box, the median of the training boxes, measured on the held-out ones."""
+    training = np.array([[0, 0, 2, 2], [0, 0, 4, 4], [0, 0, 9, 9.0]])
+    assert constant_iou(training, np.array([[0, 0, 4, 4], [0, 0, 4, 2], [6, 6, 8, 8.0]])) == pytest.approx((1 + 0.5 + 0) / 3)

@@ -6,6 +6,7 @@ import torch
 
 from htltools.core.localizer import architecture, build
 from htltools.core.loop import Recipe, mean_iou, rates, trained
+from htltools.errors import HtlError
 
 CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
 ONES = np.ones(48, np.float32)
@@ -112,3 +113,9 @@ def test_schedules_end_low(schedule):
     assert max(values) == pytest.approx(0.01, rel=0.01)
     assert 0 <= values[-1] < 0.001
     assert len(rates(Recipe(1, schedule=schedule), 1)) == 1
+
+
+def test_a_diverged_training_says_so(shelf):
+    """A loss that is no longer finite ends the training with a remedy, instead of a checkpoint of NaN."""
+    with pytest.raises(HtlError, match="diverged in epoch 1: the loss is nan; try a lower --lr"):
+        states(shelf, weights=np.full(48, np.nan, np.float32))
