@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Find the lesion of a picture with an exported localizer: onnx_client.py lesion.onnx picture.jpg boxed.png."""
 
 import sys
