@@ -34,7 +34,7 @@ def prune(
     recover: Annotated[Recovery, Option("--recover", help="What the pruned copy gets before use.")] = Recovery.finetune,
     epochs: Annotated[int, Option("--epochs", min=1, help="Epochs of --recover finetune.")] = 3,
     rate: Annotated[float, Option("--lr", min=0, help="Highest learning rate of --recover finetune.")] = 1e-3,
-    batch_size: options.BatchSize = 64,
+    batch_size: options.BatchSize = 32,
     seed: options.Seed = 0,
     device: options.DeviceName = "auto",
     precision: options.PrecisionName = options.Precision.auto,

@@ -27,7 +27,7 @@ def train(
         float | None, Option("--lr", min=0, help="Highest learning rate; default 0.003 from scratch, 0.0005 otherwise.", show_default=False)
     ] = None,
     schedule: Annotated[Schedule, Option("--schedule", help="How the learning rate falls.")] = Schedule.onecycle,
-    batch_size: options.BatchSize = 64,
+    batch_size: options.BatchSize = 32,
     seed: options.Seed = 0,
     resume: Annotated[bool, Option("--resume/--no-resume", help="Go on where an interrupted training stopped.")] = True,
     device: options.DeviceName = "auto",

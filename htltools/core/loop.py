@@ -32,7 +32,7 @@ class Recipe:
     """The numbers of a training."""
 
     epochs: int
-    batch_size: int = 64
+    batch_size: int = 32
     rate: float = 3e-3  # the highest learning rate
     decay: float = 0.05
     schedule: str = "onecycle"  # or cosine
