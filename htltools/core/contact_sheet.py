@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 COLOURS = {"annotated": (40, 200, 80), "dense": (60, 140, 255), "pruned": (255, 90, 40)}
-TILE, CAPTION, GAP, HEADER = 208, 16, 8, 28  # pixels
+TILE, CAPTION, GAP, HEADER = 208, 18, 8, 28  # pixels
 
 
 def contact_sheet(pictures: np.ndarray, sizes: np.ndarray, boxes: dict[str, np.ndarray], captions: list[str], title: str) -> np.ndarray:
@@ -15,20 +15,21 @@ def contact_sheet(pictures: np.ndarray, sizes: np.ndarray, boxes: dict[str, np.n
     """
     columns = min(6, max(len(pictures), 3))
     lines = max(math.ceil(len(pictures) / columns), 1)
-    sheet = Image.new("RGB", (GAP + columns * (TILE + GAP), HEADER + lines * (TILE + CAPTION + GAP) + GAP), (250, 250, 248))
+    tile = max((fitted(size)[1] for size in sizes), default=TILE)  # as high as the highest picture
+    sheet = Image.new("RGB", (GAP + columns * (TILE + GAP), HEADER + lines * (tile + CAPTION + GAP) + GAP), (250, 250, 248))
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(12)
     draw_legend(pen, font, title, [role for role in COLOURS if role in boxes])
     for i, picture in enumerate(pictures):
-        x, y = GAP + i % columns * (TILE + GAP), HEADER + i // columns * (TILE + CAPTION + GAP)
+        x, y = GAP + i % columns * (TILE + GAP), HEADER + i // columns * (tile + CAPTION + GAP)
         width, height = fitted(sizes[i])
-        left, top = x + (TILE - width) // 2, y + (TILE - height) // 2
+        left, top = x + (TILE - width) // 2, y + (tile - height) // 2
         sheet.paste(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC), (left, top))
         for role, colour in COLOURS.items():
             if role in boxes and np.isfinite(boxes[role][i]).all():
                 x0, y0, x1, y1 = np.clip(boxes[role][i], 0, 1) * [width, height, width, height] + [left, top, left - 1, top - 1]
                 pen.rectangle((x0, y0, max(x1, x0), max(y1, y0)), outline=colour, width=2)
-        pen.text((x, y + TILE + 1), captions[i][:34], fill=(40, 40, 40), font=font)
+        pen.text((x, y + tile + 1), captions[i][:34], fill=(40, 40, 40), font=font)
     return np.asarray(sheet)
 
 

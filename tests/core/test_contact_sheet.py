@@ -16,7 +16,7 @@ def test_boxes_stand_where_they_belong():
     """A box of the middle half is drawn there, in the colour of its role, on a picture in the proportions of its original."""
     drawn = sheet(1, annotated=np.array([[0.25, 0.25, 0.75, 0.75]]))
     rows, columns = np.nonzero((drawn[HEADER:] == COLOURS["annotated"]).all(-1))
-    left, top = GAP, (TILE - TILE // 2) // 2
+    left, top = GAP, 0
     assert (columns.min(), columns.max()) == (left + TILE // 4, left + TILE * 3 // 4 - 1)
     assert (rows.min(), rows.max()) == (top + TILE // 8, top + TILE * 3 // 8 - 1)
 
@@ -31,9 +31,9 @@ def test_roles_without_a_box_are_not_drawn():
 
 @pytest.mark.parametrize("count, columns, lines", [(1, 3, 1), (6, 6, 1), (7, 6, 2), (60, 6, 10)])
 def test_the_grid_grows_with_the_samples(count, columns, lines):
-    """At most six pictures stand in a line, and as many lines as it takes."""
+    """At most six pictures stand in a line, as many lines as it takes, each no higher than its pictures."""
     height, width, channels = sheet(count).shape
-    assert (width, height, channels) == (GAP + columns * (TILE + GAP), HEADER + lines * (TILE + CAPTION + GAP) + GAP, 3)
+    assert (width, height, channels) == (GAP + columns * (TILE + GAP), HEADER + lines * (TILE // 2 + CAPTION + GAP) + GAP, 3)
 
 
 def test_boxes_beyond_the_picture_and_without_area_are_drawn_at_all():
