@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions beside a shortcut; `stride` 2 halves the map."""
+    """Two 3x3 convolutions beside a shortcut, which is a 1x1 convolution only where the shape changes; `stride` 2 halves the map."""
 
     def __init__(self, before: int, after: int, stride: int):
         super().__init__()
@@ -13,7 +13,8 @@ class Residual(nn.Module):
         self.norm1 = nn.BatchNorm2d(after)
         self.conv2 = nn.Conv2d(after, after, 3, 1, 1, bias=False)
         self.norm2 = nn.BatchNorm2d(after)
-        self.shortcut = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+        changes = before != after or stride != 1
+        self.shortcut = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)) if changes else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         y = torch.relu(self.norm1(self.conv1(x)))

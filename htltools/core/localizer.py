@@ -23,12 +23,13 @@ class Localizer(nn.Module):
     def __init__(self, net: nn.Module, mean: list[float], std: list[float]):
         super().__init__()
         self.net = net
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        gain = 1 / (255 * torch.tensor(std).view(1, -1, 1, 1))
+        self.register_buffer("gain", gain, persistent=False)
+        self.register_buffer("bias", -255 * torch.tensor(mean).view(1, -1, 1, 1) * gain, persistent=False)
 
     def normalised(self, pictures: Tensor) -> Tensor:
         """uint8 [B, H, W, C] to float32 [B, C, H, W] in channels-last memory, which costs no copy."""
-        return (pictures.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std
+        return torch.addcmul(self.bias, pictures.permute(0, 3, 1, 2).float(), self.gain)
 
     def boxes(self, x: Tensor) -> Tensor:
         """Normalised pictures [B, C, H, W] to boxes [B, 4].
