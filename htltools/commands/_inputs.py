@@ -38,7 +38,7 @@ def model_path(flag: Path | None, reader: RowReader, role: str, name: str = "--m
     path, digest = Path(reader.models[role]), reader.digests[role]
     if digest and path.is_file() and file_digest(path) != digest:
         raise DataError(
-            f"{path} is no longer the {role} model that {reader.name} names: it has changed", f"name it with {name} if it is right"
+            f"{path} is no longer the {role} model that {reader.name} means", f"name it with {name} if it is right all the same"
         )
     return path
 

@@ -62,6 +62,8 @@ def test_writes_a_checkpoint_a_log_and_the_rows(htl, phantom, dense):
     log = split_lines((dense.parent / "dense.log.jsonl").read_bytes())
     assert [entry["epoch"] for entry in log] == [1, 2]
     assert log == checkpoint.log
+    constant = checkpoint.metrics.pop("constant_val_iou")
+    assert 0.2 < constant < 0.8  # the reference that a model must beat stands beside it
     assert checkpoint.metrics == max(log, key=lambda entry: entry["val_iou"])
     assert not (dense.parent / "dense.resume.h5").exists()
     rows, reader = read_rows(phantom.folder / "trained.jsonl")
