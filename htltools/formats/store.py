@@ -1,6 +1,6 @@
 """The store: HDF5 shards of pictures, contiguous, so that readers map the bytes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from htltools.formats.jsonlines import compact_json, joined_lines, split_lines
 from htltools.formats.schema import SCHEMA
 
 SHARD_SAMPLES = 512
+
+Place = Callable[[Path, str], tuple[int, tuple[int, ...]]]  # path of a shard and name of a dataset to its offset and shape
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -85,16 +87,17 @@ def store_lines(folder: Path) -> Iterator[bytes]:
 class Pictures:
     """The pictures of some rows, read from memory-mapped shards.
 
-    shape: (N, H, W, C). Raises DataError where a shard is missing, damaged or of another shape than the first.
+    shape: (N, H, W, C). `place`: `placement`, or a cached one where the same shards are asked for again and again.
+    Raises DataError where a shard is missing, damaged or of another shape than the first.
     """
 
-    def __init__(self, rows: Sequence[dict[str, Any]]):
+    def __init__(self, rows: Sequence[dict[str, Any]], place: Place | None = None):
         missing = next((row["id"] for row in rows if "store" not in row or "index" not in row), None)
         if missing is not None:
             raise DataError(f"the row {missing!r} names no stored picture (store and index)", "make rows with htl prepare")
         paths = sorted({row["store"] for row in rows})
         number = {path: i for i, path in enumerate(paths)}
-        self.maps = [mapped(Path(path)) for path in paths]
+        self.maps = [mapped(Path(path), place=place) for path in paths]
         self.shard = np.array([number[row["store"]] for row in rows], np.int64)  # [N]
         self.index = np.array([row["index"] for row in rows], np.int64)  # [N]
         frames = {array.shape[1:] for array in self.maps}
@@ -115,8 +118,17 @@ class Pictures:
         return out
 
 
-def mapped(path: Path, name: str = "images") -> np.ndarray:
+def mapped(path: Path, name: str = "images", place: Place | None = None) -> np.ndarray:
     """A dataset of a shard as a read-only memory map, without a lock or an open handle.
+
+    Raises: MissingInput, DataError.
+    """
+    offset, shape = (place or placement)(path, name)
+    return np.memmap(path, np.uint8, "r", offset, shape) if np.prod(shape) else np.zeros(shape, np.uint8)
+
+
+def placement(path: Path, name: str) -> tuple[int, tuple[int, ...]]:
+    """Where in a shard a dataset lies: offset in bytes, and shape.
 
     Raises: MissingInput, DataError.
     """
@@ -133,8 +145,6 @@ def mapped(path: Path, name: str = "images") -> np.ndarray:
     size = int(np.prod(shape))
     if dtype != np.uint8 or len(shape) < 3 or (size and offset is None):
         raise DataError(f"{path}: {name} is not contiguous uint8")
-    if size == 0:
-        return np.zeros(shape, np.uint8)
-    if path.stat().st_size < offset + size:
+    if size and path.stat().st_size < offset + size:
         raise DataError(f"the store {path} was cut short", "prepare it again")
-    return np.memmap(path, np.uint8, "r", offset, shape)
+    return offset or 0, shape

@@ -1,5 +1,8 @@
 """The store of pictures."""
 
+import functools
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -7,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from htltools.errors import CannotCreate, DataError, MissingInput
-from htltools.formats.store import Pictures, mapped, read_shard, shard_path, store_lines, write_shard
+from htltools.formats.store import Pictures, mapped, placement, read_shard, shard_path, store_lines, write_shard
 
 FRAME = (6, 5, 3)
 
@@ -162,3 +165,12 @@ def test_a_folder_that_is_not_there(tmp_path):
     """Writing into a folder that does not exist fails with the path of the file."""
     with pytest.raises(CannotCreate, match=r"cannot create .*nowhere/00000\.h5"):
         write_shard(tmp_path / "nowhere" / "00000.h5", np.zeros((1, *FRAME), np.uint8), None, [], [], plan="p", history=[])
+
+
+def test_places_may_be_remembered(store):
+    """Pictures of batch after batch open each shard once where the caller remembers the places, and are the same pictures."""
+    rows, opened = store[0], []
+    place = functools.cache(lambda path, name: opened.append(path) or placement(path, name))
+    for row in rows:
+        assert (Pictures([row], place).batch(np.arange(1)) == Pictures([row]).batch(np.arange(1))).all()
+    assert sorted(opened) == sorted({Path(row["store"]) for row in rows})
