@@ -96,26 +96,38 @@ class Pictures:
         if missing is not None:
             raise DataError(f"the row {missing!r} names no stored picture (store and index)", "make rows with htl prepare")
         paths = sorted({row["store"] for row in rows})
-        number = {path: i for i, path in enumerate(paths)}
         self.maps = [mapped(Path(path), place=place) for path in paths]
-        self.shard = np.array([number[row["store"]] for row in rows], np.int64)  # [N]
-        self.index = np.array([row["index"] for row in rows], np.int64)  # [N]
+        number = {path: i for i, path in enumerate(paths)}
+        shard = np.array([number[row["store"]] for row in rows], np.int64)  # [N]
+        index = np.array([row["index"] for row in rows], np.int64)  # [N]
         frames = {array.shape[1:] for array in self.maps}
         if len(frames) > 1:
             raise DataError(f"the rows mix stores of different frames {sorted(frames)}", "prepare them with one --size")
-        for i, path in enumerate(paths):
-            if self.index[self.shard == i].max() >= len(self.maps[i]):
-                raise DataError(f"a row asks for a picture that {path} does not hold", "prepare the store again")
+        beyond = np.flatnonzero(index >= np.array([len(array) for array in self.maps])[shard])
+        if len(beyond):
+            raise DataError(f"a row asks for a picture that {paths[shard[beyond[0]]]} does not hold", "prepare the store again")
         self.shape = (len(rows), *self.maps[0].shape[1:])
+        self.everywhere, starts = one_field(self.maps)
+        self.start = starts[shard] + index * self.everywhere.itemsize  # [N]
 
     def batch(self, chosen: np.ndarray) -> np.ndarray:
-        """Pictures of the chosen rows (int64 [B]), in that order: uint8 [B, H, W, C]."""
-        out = np.empty((len(chosen), *self.shape[1:]), np.uint8)
-        shard, index = self.shard[chosen], self.index[chosen]
-        for i in np.unique(shard):
-            here = np.flatnonzero(shard == i)
-            out[here] = self.maps[i][index[here]]
-        return out
+        """Pictures of the chosen rows (int64 [B]), in that order: uint8 [B, H, W, C]. Near the speed of a plain memory copy."""
+        return self.everywhere[self.start[chosen]].view(np.uint8).reshape(len(chosen), *self.shape[1:])
+
+
+def one_field(maps: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Maps [N_i, H, W, C] of one frame as a single array with a picture at every byte, and the byte where each map starts: int64 [maps].
+
+    One fancy index then gathers from all maps at once. What lies between the maps must never be read; the array is valid as
+    long as the maps are.
+    """
+    addresses = np.array([array.ctypes.data for array in maps], np.int64)
+    lowest = int(addresses.argmin())
+    picture = np.dtype(f"V{int(np.prod(maps[0].shape[1:]))}")
+    first = np.asarray(maps[lowest]).reshape(-1)[: picture.itemsize].view(picture)
+    starts = addresses - addresses[lowest]
+    span = int(max(start + array.nbytes for start, array in zip(starts, maps)))
+    return np.lib.stride_tricks.as_strided(first, (span,), (1,), writeable=False), starts
 
 
 def mapped(path: Path, name: str = "images", place: Place | None = None) -> np.ndarray:
