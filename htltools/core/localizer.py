@@ -31,18 +31,19 @@ class Localizer(nn.Module):
         """uint8 [B, H, W, C] to float32 [B, C, H, W] in channels-last memory, which costs no copy."""
         return torch.addcmul(self.bias, pictures.permute(0, 3, 1, 2).float(), self.gain)
 
-    def boxes(self, x: Tensor) -> Tensor:
-        """Normalised pictures [B, C, H, W] to boxes [B, 4].
-
-        The sigmoid is stretched to [-0.1, 1.1], so that a box which touches the border needs no infinite number; training
-        sees it like this, and `forward` clips it.
-        """
-        raw = torch.sigmoid(self.net(x).float()) * 1.2 - 0.1
-        first, second = raw[:, :2], raw[:, 2:]
-        return torch.cat([torch.minimum(first, second), torch.maximum(first, second)], 1)
-
     def forward(self, pictures: Tensor) -> Tensor:
-        return self.boxes(self.normalised(pictures)).clamp(0, 1)
+        return boxes_of(self.net(self.normalised(pictures))).clamp(0, 1)
+
+
+def boxes_of(raw: Tensor) -> Tensor:
+    """The four numbers that a net answers with [B, 4], as boxes [B, 4] with their edges in order.
+
+    The sigmoid is stretched to [-0.1, 1.1], so that a box which touches the border needs no infinite number; training
+    sees it like this, and a localizer clips it.
+    """
+    edges = torch.sigmoid(raw.float()) * 1.2 - 0.1
+    first, second = edges[:, :2], edges[:, 2:]
+    return torch.cat([torch.minimum(first, second), torch.maximum(first, second)], 1)
 
 
 def architecture(name: str, size: tuple[int, int, int], **more: Any) -> dict[str, Any]:

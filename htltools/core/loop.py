@@ -5,26 +5,20 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from htltools.core import ranks
 from htltools.core.answers import all_answers
-from htltools.core.augmentation import Augmentation, augmented
+from htltools.core.augmentation import Augmentation, augmented, changes
 from htltools.core.boxes import iou
 from htltools.core.boxloss import box_loss
-from htltools.core.localizer import Localizer
-from htltools.errors import HtlError
-
-
-class PictureSource(Protocol):
-    """Stored pictures: `shape` (N, H, W, C), and `batch` of them by index, uint8 [B, H, W, C]."""
-
-    shape: tuple[int, ...]
-
-    def batch(self, chosen: np.ndarray) -> np.ndarray: ...
+from htltools.core.feed import OnDevice, PictureSource, fed, nearest
+from htltools.core.localizer import Localizer, boxes_of
+from htltools.errors import HtlError, UsageError
 
 
 @dataclass(frozen=True)
@@ -66,18 +60,25 @@ def trained(
     *,
     device: torch.device,
     dtype: torch.dtype,
+    compiled: bool = False,  # by torch.compile
     resume: State | None = None,
 ) -> Iterator[State]:
     """Train the model in place and yield its state after each epoch.
 
     The best epoch is that of the highest mean validation IoU, the last one where there is no validation set. The last
     incomplete batch of an epoch is left out, unless it is the only one. Random are only the order and the augmentation
-    (and dropout, where a backbone has it): all of them follow from the seed and the epoch.
+    (and dropout, where a backbone has it): all of them follow from the seed and the epoch. Processes that share the job
+    (see `ranks`) take a part of every batch each.
 
-    Raises: HtlError where the loss is no longer finite.
+    Raises: HtlError where the loss is no longer finite, or the net cannot be compiled; UsageError for fewer samples in a batch
+    than processes.
     """
+    batch_size, channels = min(recipe.batch_size, len(boxes)), pictures.shape[3]
+    steps = len(boxes) // batch_size  # in an epoch
+    if batch_size < ranks.count():
+        raise UsageError(f"a batch of {batch_size} cannot be shared by {ranks.count()} processes")
     model.to(device, memory_format=torch.channels_last)
-    optimizer, scheduled_rate = optimizer_for(model, recipe, steps_per_epoch := max(len(boxes) // recipe.batch_size, 1))
+    optimizer, scheduled_rate = optimizer_for(model, recipe, steps)
     state = State(0, {}, {}, {}, [])
     if resume:
         state = resume
@@ -85,31 +86,36 @@ def trained(
         optimizer.load_state_dict(state.optimizer)
         for parameter, moments in optimizer.state.items():  # the fused step walks memory: moments must lie as their weights do
             moments |= {name: torch.empty_like(parameter).copy_(m) for name, m in moments.items() if m.shape == parameter.shape}
-    targets, importance = torch.from_numpy(boxes), torch.from_numpy(weights)
+    net = ranks.trained_together(model.net, device)
+    net = torch.compile(net) if compiled else net
+    pictures = nearest(pictures, device)
+    validation = (nearest(validation[0], device), validation[1]) if validation else None
+    targets, importance = torch.from_numpy(boxes).to(device), torch.from_numpy(weights).to(device)
     for epoch in range(state.epoch, recipe.epochs):
         random = torch.Generator().manual_seed(epoch_seed(recipe.seed, epoch))
-        torch.manual_seed(epoch_seed(recipe.seed, epoch))
+        torch.manual_seed(epoch_seed(recipe.seed, epoch) + ranks.rank())
         model.train()
-        order = torch.randperm(len(boxes), generator=random)
+        turns = torch.randperm(len(boxes), generator=random)[: steps * batch_size].view(steps, batch_size).T
+        change = changes(steps * batch_size, channels, recipe.augmentation, random).view(batch_size, steps, -1)
+        turns = ranks.share(turns).T.contiguous()  # [steps, own part of the batch]
+        change = ranks.share(change).transpose(0, 1).to(device)  # [steps, own part, 5 + C]
         total = torch.zeros((), device=device)
-        for i in range(steps_per_epoch):
-            chosen = order[i * recipe.batch_size : (i + 1) * recipe.batch_size]  # [B]
-            batch = torch.from_numpy(pictures.batch(chosen.numpy())).to(device, non_blocking=True)  # uint8 [B, H, W, C]
-            x, y = augmented(model.normalised(batch), targets[chosen].to(device), recipe.augmentation, random)
+        for i, (batch, chosen) in enumerate(zip(fed(pictures, turns, device), turns.to(device))):  # uint8 [B, H, W, C], int64 [B]
+            x, y = augmented(batch, targets[chosen], change[i], model.gain, model.bias)
             with torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-                predicted = model.boxes(x.contiguous(memory_format=torch.channels_last))  # [B, 4]
-            loss = (box_loss(predicted, y) * importance[chosen].to(device)).mean()
+                raw = net(x.contiguous(memory_format=torch.channels_last))  # [B, 4]
+            loss = (box_loss(boxes_of(raw), y) * importance[chosen]).sum() / batch_size
             for group in optimizer.param_groups:
-                group["lr"] = scheduled_rate(epoch * steps_per_epoch + i)
+                group["lr"] = scheduled_rate(epoch * steps + i)
             optimizer.zero_grad()
-            loss.backward()
+            (loss * ranks.count()).backward()  # gradients are averaged over processes, not summed
             optimizer.step()
             total += loss.detach()
-        record = {"epoch": epoch + 1, "loss": round(total.item() / steps_per_epoch, 6)}
+        record = {"epoch": epoch + 1, "loss": round(ranks.summed(total).item() / steps, 6)}
         if not math.isfinite(record["loss"]):
             raise HtlError(f"the training diverged in epoch {epoch + 1}: the loss is {record['loss']}", "try a lower --lr")
         if validation:
-            record["val_iou"] = round(mean_iou(model, *validation, recipe.batch_size, device=device, dtype=dtype), 6)
+            record["val_iou"] = round(mean_iou(model, *validation, batch_size, device=device, dtype=dtype), 6)
         now = copied(model.state_dict())
         better = not validation or not state.log or record["val_iou"] > max(entry["val_iou"] for entry in state.log)
         state = State(epoch + 1, now, copy.deepcopy(optimizer.state_dict()), now if better else state.best, [*state.log, record])
@@ -145,7 +151,7 @@ def rates(recipe: Recipe, steps: int) -> list[float]:
 
 
 def mean_iou(
-    model: Localizer, pictures: PictureSource, boxes: np.ndarray, batch_size: int, *, device: torch.device, dtype: torch.dtype
+    model: Localizer, pictures: PictureSource | OnDevice, boxes: np.ndarray, batch_size: int, *, device: torch.device, dtype: torch.dtype
 ) -> float:
     """Mean IoU of the model's answers and the annotated boxes [N, 4], in [0, 1]."""
     return float(iou(all_answers([model], pictures, max(batch_size, 64), device=device, dtype=dtype)[0], boxes).mean())
