@@ -9,13 +9,22 @@ from typing import Any
 from htltools.errors import ClosedPipe, DataError, StorageError
 
 
+def refuse(word: str):
+    """Refuse NaN and Infinity, which Python's json would read."""
+    raise ValueError(f"{word} is not allowed")
+
+
+# made once: json.dumps would make one for each line
+ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def compact_json(value: Any) -> bytes:
     """The value as one line of JSON, without the newline.
 
     Raises: DataError where it holds NaN or Infinity.
     """
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return ENCODER.encode(value).encode()
     except (ValueError, UnicodeEncodeError) as error:
         raise DataError(f"a value cannot be written as JSON ({error})") from error
 
@@ -25,10 +34,6 @@ def parsed_json(line: bytes | str) -> Any:
 
     Raises: ValueError where it is no JSON or holds NaN or Infinity.
     """
-
-    def refuse(word: str):
-        raise ValueError(f"{word} is not allowed")
-
     try:
         return json.loads(line, parse_constant=refuse)
     except RecursionError:

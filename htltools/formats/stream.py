@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pydantic import ValidationError
+from pydantic_core import from_json
 
 from htltools.errors import DataError, MissingInput
+from htltools.formats.checks import check_row, check_schema
 from htltools.formats.jsonlines import compact_json, parsed_json, writing
 from htltools.formats.provenance import Run, file_digest
 from htltools.formats.schema import NOTES, SCHEMA, Sample
@@ -28,7 +29,7 @@ class RowReader:
         self.skipped = 0
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        seen: set[tuple[str, int]] = set()
+        seen: set[int] = set()
         begun = ended = 0
         opened = False
         for number, line in enumerate(self.lines, 1):
@@ -44,9 +45,11 @@ class RowReader:
             if kind is not None:
                 self.take_note(row, number)
                 continue
-            row = {key: value for key, value in row.items() if value is not None or key not in Sample.model_fields}  # null: absent
-            self.check(row, number)
-            key = row["id"], row.get("repeat", 0)
+            if None in row.values():  # null: absent
+                row = {key: value for key, value in row.items() if value is not None or key not in Sample.model_fields}
+            check_row(row, f"{self.name}, line {number}")
+            # 64 bits stand for the id, so that memory hardly grows: two of a hundred million rows share them with a chance of 1 in 4,000
+            key = hash((row["id"], row.get("repeat", 0)))
             if key in seen:
                 raise DataError(f"{self.name}, line {number}: the id {row['id']!r} stands twice", "every row needs an id of its own")
             seen.add(key)
@@ -60,7 +63,7 @@ class RowReader:
     def parsed(self, line: bytes, number: int) -> dict[str, Any] | None:
         """The object on a line; None for a half line that --partial forgives."""
         try:
-            row = parsed_json(line)
+            row = quickly_parsed(line)
         except ValueError as error:
             if not line.endswith(b"\n"):
                 if self.partial:
@@ -76,40 +79,19 @@ class RowReader:
         kind = NOTES.get(note["htl"]) if isinstance(note["htl"], str) else None
         if kind is None:
             return
-        self.validated(kind, note, number)
+        check_schema(kind, note, f"{self.name}, line {number}")
         match note["htl"]:
             case "begin":
                 if note.get("schema", SCHEMA) > SCHEMA:
                     raise DataError(f"{self.name} was written by a newer htl (schema {note['schema']}, known: {SCHEMA})", "upgrade htl")
-                self.history += [record for record in note.get("history", []) if record not in self.history]
+                told = note.get("history", [])
+                whole = all(record in told for record in self.history)  # it tells all that was known before, in its order
+                self.history = told if whole else self.history + [record for record in told if record not in self.history]
             case "end":
                 self.skipped += note.get("skipped", 0)
             case "model":
                 self.models[note["role"]] = note["path"]
                 self.digests[note["role"]] = note.get("sha256")
-
-    def check(self, row: dict[str, Any], number: int) -> None:
-        """Raise DataError where a row breaks the schema or a box lies outside its picture."""
-        self.validated(Sample, row, number)
-        if "boxes" not in row:
-            return
-        where = f"{self.name}, line {number} ({row['id']})"
-        if "size" not in row:
-            raise DataError(f"{where}: boxes without size", "boxes are in pixels of a picture of size [width, height]")
-        width, height = row["size"]
-        for x0, y0, x1, y1 in row["boxes"]:
-            if not (x0 < x1 and y0 < y1):
-                raise DataError(f"{where}: the box {[x0, y0, x1, y1]} is empty", "boxes are [x0, y0, x1, y1], x1 and y1 exclusive")
-            if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
-                raise DataError(f"{where}: the box {[x0, y0, x1, y1]} lies outside its picture of {width}x{height}")
-
-    def validated(self, kind: type, row: dict[str, Any], number: int) -> None:
-        try:
-            kind.model_validate(row)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise DataError(f"{self.name}, line {number}: {field}: {first['msg'].lower()}") from None
 
 
 def open_rows(source: Path | None, *, partial: bool = False) -> RowReader:
@@ -138,6 +120,17 @@ def read_rows(source: Path | None, *, partial: bool = False, limit: int | None =
     if not rows:
         raise DataError(f"no rows in {reader.name}", "did the command before fail, or a filter drop them all?")
     return rows[:limit], reader
+
+
+def quickly_parsed(line: bytes) -> Any:
+    """The value of one line of JSON, by pydantic's parser; what that refuses, Python's reads (a byte order mark) or explains.
+
+    Raises: ValueError where it is no JSON or holds NaN or Infinity.
+    """
+    try:
+        return from_json(line, allow_inf_nan=False, cache_strings="keys")
+    except ValueError:
+        return parsed_json(line)
 
 
 class RowWriter:

@@ -226,6 +226,27 @@ def test_cat_of_two_streams_merges_histories_and_skips():
     assert refusal(first + second.rsplit(b"\n", 2)[0] + b"\n").startswith("stdin was cut: 2 begin notes, 1 end notes")
 
 
+def test_a_later_note_that_tells_more_gives_the_order():
+    """A command that learns of more history while it writes tells the whole of it at the end, and the reader takes it as it stands."""
+    first, rest = {"run": "prepare"}, {"run": "other"}
+    _, reader = reading(written([{"id": "a"}], [first, {"run": "score"}]) + written([], [first, rest, {"run": "score"}]))
+    assert reader.history == [first, rest, {"run": "score"}]
+
+
+def test_what_the_quick_parser_refuses_is_read_all_the_same():
+    """A byte order mark, deep nesting and half a surrogate pair are valid JSON to Python, so they are to the reader."""
+    deep = b"[" * 300 + b"]" * 300
+    rows, _ = reading(b'\xef\xbb\xbf{"id":"x"}\n{"id":"y","deep":' + deep + b'}\n{"id":"z","text":"\\ud800"}\n')
+    assert [row["id"] for row in rows] == ["x", "y", "z"]
+    assert rows[2]["text"] == "\ud800"
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_numbers_keep_every_bit(value):
+    """A number is read as the float that was written."""
+    assert reading(joined_lines([{"id": "x", "value": value}]))[0][0]["value"] == value
+
+
 def test_a_source_that_is_missing_or_empty_is_told(tmp_path):
     """A file that is not there and a file without rows fail with the name of the file."""
     with pytest.raises(MissingInput, match=r"nowhere\.jsonl is not there; name a file of rows, a store, or - for stdin"):
