@@ -24,6 +24,8 @@ BELONGS_TO = {
     "typer": {"cli", "options", "commands"},
     "rich": {"cli", "options", "console", "commands"},
     "h5py": {"formats"},
+    "cv2": {"formats"},
+    "simplejpeg": {"formats"},
     "pydicom": {"formats"},
     "onnx": {"formats"},
     "onnxruntime": {"formats"},

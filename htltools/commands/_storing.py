@@ -2,13 +2,14 @@
 
 import os
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from htltools import console
 from htltools.commands._decoding import Decoded, Work
-from htltools.commands._workers import decoded_shards, pool
+from htltools.commands._workers import decoded_samples, pool
 from htltools.errors import DataError
 from htltools.formats.provenance import Run
 from htltools.formats.shards import standing_shards, write_skips
@@ -36,21 +37,22 @@ def write_store(
 
     Raises: CannotCreate, DataError (see `standing_shards` and `judge`).
     """
-    batches = [(k, candidates[i : i + SHARD_SAMPLES]) for k, i in enumerate(range(0, len(candidates), SHARD_SAMPLES))]
-    standing = standing_shards(out, len(batches), plan, force=force)
+    starts = range(0, len(candidates), SHARD_SAMPLES)
+    standing = standing_shards(out, len(starts), plan, force=force)
     if standing:
-        console.say(f"taking up an earlier run: {len(standing)} of {len(batches)} shards stand")
-    missing = [(k, batch) for k, batch in batches if k not in standing]
-    jobs = worthwhile_jobs(jobs, sum(len(batch) for _, batch in missing))
+        console.say(f"taking up an earlier run: {len(standing)} of {len(starts)} shards stand")
+    missing = [start for number, start in enumerate(starts) if number not in standing]
+    jobs = worthwhile_jobs(jobs, sum(len(candidates[start : start + SHARD_SAMPLES]) for start in missing))
     skips, several = list(early_skips), 0
     with pool(jobs) as executor, RowWriter(run, history) as writer, console.progress("pictures", len(candidates)) as steps:
-        made = decoded_shards(executor, missing, work, steps.advance)
-        for number, batch in batches:
-            path = shard_path(out, number)
+        todo = (candidate for start in missing for candidate in candidates[start : start + SHARD_SAMPLES])
+        made = decoded_samples(executor, todo, work)
+        for number, start in enumerate(starts):
+            path, batch = shard_path(out, number), candidates[start : start + SHARD_SAMPLES]
             if number in standing:
                 steps.advance(len(batch))
             else:
-                fill_shard(path, batch, next(made)[1], work.frame, plan, history)
+                fill_shard(path, batch, watched(made, steps.advance), work.frame, plan, history)
             rows, left_out, _ = read_shard(path)
             writer.write(rows)
             writer.flush()
@@ -64,23 +66,31 @@ def write_store(
     return writer.rows, skips
 
 
-def fill_shard(path: Path, batch: list[Candidate], samples: list[Decoded], frame: tuple[int, int], plan: str, history: list[dict]) -> None:
-    """Write the shard of one batch of candidates."""
-    kept = [sample for sample in samples if sample.row]
-    for index, sample in enumerate(kept):
-        sample.row["index"] = index
-    skips = [{"id": c.id, "source": c.origin, "reason": s.reason} for c, s in zip(batch, samples, strict=True) if s.reason]
-    images = stacked([sample.picture for sample in kept], (*frame, 3))
-    lesion_masks = None
-    if any(candidate.masked or candidate.phantom is not None for candidate in batch):
-        empty = np.zeros(frame, np.uint8)
-        lesion_masks = stacked([empty if sample.lesion_mask is None else sample.lesion_mask for sample in kept], frame)
-    write_shard(path, images, lesion_masks, [sample.row for sample in kept], skips, plan=plan, history=history)
+def watched(samples: Iterator[Decoded], advance: Callable[[int], None]) -> Iterator[Decoded]:
+    """The samples, each told to the progress bar."""
+    for sample in samples:
+        advance(1)
+        yield sample
 
 
-def stacked(arrays: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-    """Arrays of that shape in one, uint8 [N, ...]; N may be 0."""
-    return np.stack(arrays) if arrays else np.zeros((0, *shape), np.uint8)
+def fill_shard(
+    path: Path, batch: list[Candidate], samples: Iterator[Decoded], frame: tuple[int, int], plan: str, history: list[dict]
+) -> None:
+    """Write the shard of one batch of candidates from the next samples; each picture goes as soon as it is in its place."""
+    images = np.empty((len(batch), *frame, 3), np.uint8)
+    masked = any(candidate.masked or candidate.phantom is not None for candidate in batch)
+    lesion_masks = np.zeros((len(batch), *frame), np.uint8) if masked else None
+    rows, skips = [], []
+    for candidate, sample in zip(batch, samples):  # in this order: zip takes no sample beyond the batch
+        if sample.row is None:
+            skips.append({"id": candidate.id, "source": candidate.origin, "reason": sample.reason})
+            continue
+        index = len(rows)
+        images[index] = sample.picture
+        if sample.lesion_mask is not None:
+            lesion_masks[index] = sample.lesion_mask
+        rows.append(sample.row | {"index": index})
+    write_shard(path, images[: len(rows)], lesion_masks[: len(rows)] if masked else None, rows, skips, plan=plan, history=history)
 
 
 def judge(skips: list[dict[str, str]], kept: int, strict: bool) -> None:

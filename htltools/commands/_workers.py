@@ -5,16 +5,18 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 
 from htltools.commands._decoding import Decoded, Work, decoded
 from htltools.errors import TryAgain
 from htltools.formats.source import Candidate
 
 CHUNK = 8  # candidates per message to a worker
+AHEAD = 512  # candidates at work or done while a shard is written: enough that no worker waits, and no more pictures in memory
 
 
 def decoded_chunk(candidates: Sequence[Candidate], work: Work) -> list[Decoded]:
@@ -22,41 +24,31 @@ def decoded_chunk(candidates: Sequence[Candidate], work: Work) -> list[Decoded]:
     return [decoded(candidate, work) for candidate in candidates]
 
 
-def decoded_shards(
-    executor: Executor | None, batches: Iterable[tuple[int, list[Candidate]]], work: Work, advance: Callable[[int], None]
-) -> Iterator[tuple[int, list[Decoded]]]:
-    """The samples of each batch, in order; the next batch is at work while one is used. No executor: in this process.
+def decoded_samples(executor: Executor | None, candidates: Iterable[Candidate], work: Work) -> Iterator[Decoded]:
+    """The samples of the candidates, in order, while the next AHEAD are at work. No executor: in this process.
 
     Raises: TryAgain where a worker was killed.
     """
-    ahead: deque = deque()
-    for number, candidates in batches:
-        chunks = [candidates[i : i + CHUNK] for i in range(0, len(candidates), CHUNK)]
-        if executor is None:
-            yield number, collected((decoded_chunk(chunk, work) for chunk in chunks), advance)
-            continue
-        ahead.append((number, [executor.submit(decoded_chunk, chunk, work) for chunk in chunks]))
-        if len(ahead) > 1:
-            yield results(*ahead.popleft(), advance)
+    if executor is None:
+        use_one_thread()
+        yield from (decoded(candidate, work) for candidate in candidates)
+        return
+    ahead: deque[Future] = deque()
+    candidates = iter(candidates)
+    while chunk := list(islice(candidates, CHUNK)):
+        ahead.append(executor.submit(decoded_chunk, chunk, work))
+        if len(ahead) > AHEAD // CHUNK:
+            yield from result(ahead.popleft())
     while ahead:
-        yield results(*ahead.popleft(), advance)
+        yield from result(ahead.popleft())
 
 
-def results(number: int, futures: list, advance: Callable[[int], None]) -> tuple[int, list[Decoded]]:
-    """What the workers made of one batch."""
+def result(future: Future) -> list[Decoded]:
+    """What a worker made of one chunk."""
     try:
-        return number, collected((future.result() for future in futures), advance)
+        return future.result()
     except BrokenProcessPool:
         raise TryAgain("a decoding process was killed, perhaps for want of memory", "run again with fewer --jobs") from None
-
-
-def collected(chunks: Iterable[list[Decoded]], advance: Callable[[int], None]) -> list[Decoded]:
-    """The chunks in one list."""
-    samples: list[Decoded] = []
-    for chunk in chunks:
-        samples += chunk
-        advance(len(chunk))
-    return samples
 
 
 @contextmanager
@@ -67,7 +59,7 @@ def pool(jobs: int) -> Iterator[Executor | None]:
         return
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    context.set_forkserver_preload([__name__, "htltools.cli"])
+    context.set_forkserver_preload([__name__, "htltools.formats.jpeg", "htltools.cli"])
     executor = ProcessPoolExecutor(jobs, context, become_worker)
     try:
         with deaf():
@@ -99,6 +91,13 @@ def deaf() -> Iterator[None]:
         signal.raise_signal(number)
 
 
+def use_one_thread() -> None:
+    """Leave the other cores to the other workers."""
+    from htltools.formats import jpeg
+
+    jpeg.use_one_thread()
+
+
 def become_worker() -> None:
     """Leave Ctrl-C to the parent, let go of its stdout, and end when it does, even by SIGKILL: a pipe would hang."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -106,6 +105,7 @@ def become_worker() -> None:
     for stream in 0, 1:
         os.dup2(nothing, stream)
     os.close(nothing)
+    use_one_thread()
     threading.Thread(target=end_with_parent, daemon=True).start()
 
 

@@ -28,43 +28,58 @@ DEEP = ("I", "F")  # modes of more than 8 bits per channel, and I;16 with its va
 DEPTHS = 8, 10, 12, 14, 16
 
 
-def read_picture(path: Path, frame: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
+def read_picture(path: str | Path, frame: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
     """A picture squashed to a frame (H, W): uint8 [H, W, 3], RGB, and its original (width, height).
 
     A grey picture of more than 8 bits is scaled by its depth, the smallest of 8, 10, 12, 14 and 16 bits that holds its
-    maximum; floats in [0, 1] are scaled by 1.
+    maximum; floats in [0, 1] are scaled by 1. The filter is bilinear; a JPEG in colour is decoded no larger than needed, which
+    shifts a value by one grey level or less on average.
 
     Raises: DataError with a short reason where it cannot be decoded.
     """
+    from htltools.formats.jpeg import squashed_jpeg
+
     with decoding(path) as image:
         turn = image.getexif().get(ORIENTATION, 1)
         size = image.size[::-1] if turn >= 5 else image.size
         target = frame if turn >= 5 else frame[::-1]  # (width, height) before the turn
-        image.draft(None, (2 * target[0], 2 * target[1]))  # JPEG: decode no larger than needed
-        if is_deep(image):
-            limit = depth_limit(image)
-            small = np.asarray(image.convert("F").resize(target, Image.Resampling.BILINEAR, reducing_gap=2))
-            image = Image.fromarray(np.rint(np.clip(small / limit, 0, 1) * 255).astype(np.uint8))
-        image = coloured(image).resize(target, Image.Resampling.BILINEAR, reducing_gap=2)
-        return np.asarray(image.transpose(TURNS[turn]) if turn in TURNS else image), size
+        picture = squashed_jpeg(image, target)
+        if picture is None:
+            picture = np.asarray(squashed_image(image, target))
+    return np.asarray(Image.fromarray(picture).transpose(TURNS[turn])) if turn in TURNS else picture, size
 
 
-def read_mask(path: Path) -> np.ndarray:
+def squashed_image(image: Image.Image, frame: tuple[int, int]) -> Image.Image:
+    """An opened picture of any mode, squashed to a frame (width, height), in RGB."""
+    image.draft(None, (2 * frame[0], 2 * frame[1]))  # JPEG: decode no larger than needed
+    if is_deep(image):
+        limit = depth_limit(image)
+        small = np.asarray(image.convert("F").resize(frame, Image.Resampling.BILINEAR, reducing_gap=2))
+        image = Image.fromarray(np.rint(np.clip(small / limit, 0, 1) * 255).astype(np.uint8))
+    image = image if image.mode == "L" and not image.has_transparency_data else coloured(image)  # grey: one channel to resize, not three
+    return image.resize(frame, Image.Resampling.BILINEAR, reducing_gap=2).convert("RGB")
+
+
+def read_mask(path: str | Path) -> np.ndarray:
     """A lesion mask, bool [h, w] in its own frame: what is brighter than half of its maximum. All false: no lesion.
 
     Raises: DataError with a short reason where it cannot be decoded.
     """
     with decoding(path) as image:
         turn = image.getexif().get(ORIENTATION, 1)
-        grey = image if is_deep(image) else coloured(image).convert("L")
+        plain = is_deep(image) or (image.mode in ("1", "L") and not image.has_transparency_data)
+        grey = image if plain else coloured(image).convert("L")
         values = np.asarray(grey.transpose(TURNS[turn]) if turn in TURNS else grey)
-    return 2.0 * values > max(float(values.max()), 0)
+    if values.dtype == bool:
+        return values
+    highest = max(values.max().item(), 0)
+    return values > (highest / 2 if values.dtype.kind == "f" else highest // 2)
 
 
 def squashed_mask(lesion_mask: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
     """A mask [h, w] in another frame (H, W): uint8 [H, W], 255 where at least half of the pixel is lesion, else 0."""
-    image = Image.fromarray(lesion_mask.astype(np.uint8) * 255).resize(frame[::-1], Image.Resampling.BOX)
-    return np.where(np.asarray(image) >= 128, 255, 0).astype(np.uint8)
+    image = Image.fromarray(lesion_mask.astype(np.uint8) * np.uint8(255)).resize(frame[::-1], Image.Resampling.BOX)
+    return (np.asarray(image) >= 128) * np.uint8(255)
 
 
 def squashed_picture(picture: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
@@ -97,7 +112,7 @@ def coloured(image: Image.Image) -> Image.Image:
 
 
 @contextmanager
-def decoding(path: Path) -> Iterator[Image.Image]:
+def decoding(path: str | Path) -> Iterator[Image.Image]:
     """An opened picture, and a short reason, without the path, for whatever Pillow makes of a bad one."""
     try:
         with warnings.catch_warnings():

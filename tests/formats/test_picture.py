@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image
 
 from htltools.errors import DataError
@@ -98,6 +99,50 @@ def test_large_jpeg_is_decoded_small(tmp_path):
     assert size == (1600, 1200) and picture[4, 2, 0] > 240
 
 
+def photo(width, height):
+    """A picture with what photographs have: shading, fine grain, and a sharp edge."""
+    y, x = np.mgrid[:height, :width] / height
+    grain = np.random.default_rng(0).normal(0, 6, (height, width, 1))
+    disc = ((x - 0.6) ** 2 + (y - 0.5) ** 2 < 0.06)[..., None] * np.array([90, 110, 60])
+    colours = np.stack([200 + 40 * x, 160 + 30 * y, 140 + 20 * x * y], -1)
+    return Image.fromarray(np.clip(colours + grain - disc, 0, 255).astype(np.uint8))
+
+
+KINDS = {
+    "plain": {},
+    "progressive": {"progressive": True},
+    "fine": {"subsampling": 0},
+    "rgb": {"keep_rgb": True},
+    "grey": {"mode": "L"},
+    "cmyk": {"mode": "CMYK"},
+}
+
+
+@pytest.mark.parametrize("frame", [(256, 256), (96, 96), (64, 200), (600, 900)], ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_jpegs_are_within_the_error_of_resampling(tmp_path, kind, frame):
+    """However a JPEG is coded, and however much smaller it is decoded, the result is close to the bilinear filter of all its pixels."""
+    options = dict(KINDS[kind])
+    image = photo(600, 450).convert(options.pop("mode", "RGB"))
+    image.save(tmp_path / "a.jpg", quality=90, **options)
+    with Image.open(tmp_path / "a.jpg") as whole:
+        expected = np.asarray(whole.convert("RGB").resize(frame[::-1], Image.Resampling.BILINEAR), int)
+    difference = np.abs(read_picture(tmp_path / "a.jpg", frame)[0] - expected)
+    assert difference.mean() < 1.5 and difference.max() < 40
+
+
+def test_a_faulty_jpeg_is_read_as_pillow_reads_it(tmp_path):
+    """A JPEG that libjpeg only warns about, here of bytes between its parts, is read all the same."""
+    photo(600, 450).save(tmp_path / "a.jpg", quality=90, restart_marker_rows=4)
+    data = (tmp_path / "a.jpg").read_bytes()
+    restart = data.index(b"\xff\xd1", 2000)
+    (tmp_path / "b.jpg").write_bytes(data[:restart] + b"\x00" * 7 + data[restart:])
+    with pytest.raises(ValueError, match="[Cc]orrupt|extraneous"):
+        simplejpeg.decode_jpeg((tmp_path / "b.jpg").read_bytes())
+    whole, faulty = (read_picture(tmp_path / name, (256, 256))[0].astype(int) for name in ("a.jpg", "b.jpg"))
+    assert np.abs(whole - faulty).mean() < 2
+
+
 def test_first_page(tmp_path):
     """Of several pages the first counts."""
     halves().save(tmp_path / "a.tif", save_all=True, append_images=[Image.new("RGB", (5, 5))])
@@ -153,6 +198,22 @@ def test_mask_without_lesion(tmp_path):
     """A black mask holds no lesion."""
     Image.new("L", (20, 10)).save(tmp_path / "m.png")
     assert not read_mask(tmp_path / "m.png").any()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "I;16", "I", "P", "RGB", "RGBA", "LA"])
+def test_masks_of_any_mode(tmp_path, mode):
+    """A mask is the same lesion in whatever mode it is saved, also with a middle grey on either side of half."""
+    values = np.zeros((10, 20), np.uint8)
+    values[2:5, 3:9], values[0], values[9] = 201, 100, 101
+    image = Image.fromarray(values)
+    if mode in ("I;16", "I"):
+        image = Image.fromarray(values.astype({"I;16": np.uint16, "I": np.int32}[mode]))
+    elif mode == "1":
+        image = Image.fromarray(values > 100)
+    image = image if mode in ("L", "1", "I;16", "I") else image.convert(mode)
+    image.save(tmp_path / "m.tif")
+    lesion_mask = read_mask(tmp_path / "m.tif")
+    assert lesion_mask.dtype == bool and (lesion_mask == (values > 100)).all()
 
 
 def test_squashed_mask():
