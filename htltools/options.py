@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -35,6 +36,7 @@ PrecisionName = Annotated[Precision, Option("--precision", help="Arithmetic of t
 Seed = Annotated[int, Option("--seed", metavar="N", min=0, help="Seed of everything random.", envvar="HTL_SEED")]
 BatchSize = Annotated[int, Option("--batch-size", metavar="N", min=1, help="Samples per step.", envvar="HTL_BATCH_SIZE")]
 Jobs = Annotated[int, Option("-j", "--jobs", metavar="N", min=0, help="Processes; 0 = one for each core.", envvar="HTL_JOBS")]
+Nproc = Annotated[int, Option("--nproc", metavar="N", min=1, help="Processes that share the work, each with a GPU of its own.")]
 Limit = Annotated[int | None, Option("--limit", metavar="N", min=1, help="Use only the first N rows.", show_default=False)]
 Partial = Annotated[bool, Option("--partial", help="Accept rows that were cut short.", envvar="HTL_PARTIAL")]
 Force = Annotated[bool, Option("--force", help="Replace what exists.")]
@@ -47,7 +49,7 @@ History = Annotated[bool, Option("--history/--no-history", help="Record how each
 def command(function):
     """Give a command the flags all share, and a `run` (`formats.provenance.Run`) that knows how it was called.
 
-    The wrapped function takes `run` first, then its own parameters.
+    The wrapped function takes `run` first, then its own parameters. With `nproc` over 1 it runs in processes of its own.
     """
     shared = {"quiet": (Quiet, False), "verbose": (Verbose, False), "debug": (Debug, False), "history": (History, True)}
     own = [p for p in inspect.signature(function).parameters.values() if p.name != "run"]
@@ -62,19 +64,46 @@ def command(function):
 
         flags = {name: values.pop(name) for name in shared}
         console.talk.command = f"htl {function.__name__}"
-        console.talk.quiet, console.talk.verbose = flags["quiet"], flags["verbose"]
+        console.talk.quiet, console.talk.verbose = flags["quiet"] or not first_process(), flags["verbose"]
+        if values.get("nproc", 1) > 1 and not several_processes():
+            raise typer.Exit(launched(**values))
         return function(Run(function.__name__, values, flags["history"]), **values)
 
     shell.__signature__ = inspect.Signature(own + extra)
     return shell
 
 
+def several_processes() -> bool:
+    """Whether torchrun, or what sets the same variables, started this process beside others."""
+    return int(os.environ.get("WORLD_SIZE") or 1) > 1 and {"RANK", "MASTER_ADDR"} <= os.environ.keys()
+
+
+def first_process() -> bool:
+    """Whether this process is the one that talks and writes."""
+    return not several_processes() or int(os.environ["RANK"]) == 0
+
+
+def launched(nproc: int, rows: Path | None, partial: bool, out: Path | None = None, force: bool = False, **others: Any) -> int:
+    """The exit code of the command in several processes, once what can be known beforehand was checked."""
+    rows_expected(rows)
+    from htltools.commands._launching import launch
+    from htltools.formats.atomic import refuse_existing
+
+    if out:
+        refuse_existing(out, force)
+    return launch(nproc, rows, partial)
+
+
 def rows_expected(rows: Path | None) -> None:
     """Refuse to wait for rows that nobody will type.
 
-    Raises: typer.Exit(2) after a short help where stdin is a terminal, or closed, and no file is named.
+    Raises: typer.Exit(2) after a short help where stdin is a terminal, or closed, and no file is named; UsageError where
+    several processes would share stdin.
     """
-    if (rows is None or str(rows) == "-") and (sys.stdin is None or sys.stdin.isatty()):
+    stdin = rows is None or str(rows) == "-"
+    if stdin and several_processes():
+        raise UsageError("several processes cannot share stdin", "name a file of rows, or start them with --nproc")
+    if stdin and (sys.stdin is None or sys.stdin.isatty()):
         name = console.talk.command
         print(f"Usage: {name} [OPTIONS] [ROWS]\n{name}: no rows: pipe them in or name a file; see {name} --help", file=sys.stderr)
         raise typer.Exit(2)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from htltools import console
+from htltools import console, options
 from htltools.errors import DataError, MissingInput
 from htltools.formats.checkpoint import Checkpoint
 from htltools.formats.provenance import file_digest
@@ -14,13 +14,16 @@ from htltools.formats.stream import RowReader
 
 
 def chosen_machine(device: str, precision: str) -> tuple:
-    """The device and the type of arithmetic that --device and --precision come to.
+    """The device and the type of arithmetic that --device and --precision come to. Processes of one job meet here.
 
     Raises: DeviceMissing, UsageError.
     """
+    from htltools.core import ranks
     from htltools.core.machine import chosen_device, chosen_dtype
 
     place = chosen_device(device)
+    if options.several_processes() and not ranks.together():
+        place = ranks.join(place)
     dtype = chosen_dtype(precision, place)
     console.explain(f"computing on {place} in {str(dtype).removeprefix('torch.')}")
     return place, dtype

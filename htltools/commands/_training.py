@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from htltools import console
+from htltools import console, options
 from htltools.commands._inputs import is_annotated, load_localizer, matching_pictures, split_rows, target_boxes
 from htltools.core.boxes import constant_iou
 from htltools.core.localizer import NORMALISATION, Localizer, architecture, build, weights_of
@@ -47,7 +47,7 @@ class Plan:
         return self.out.with_name(f"{self.out.stem}.log.jsonl")
 
 
-def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, resume: bool, history: list[dict]) -> Checkpoint:
+def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, compiled: bool, resume: bool, history: list[dict]) -> Checkpoint:
     """Train on the training split of the samples and write the checkpoint, which is returned."""
     training, validation = labelled(samples, "train"), labelled(samples, "val")
     if not training:
@@ -65,9 +65,11 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, resume: b
     recipe = Recipe(plan.epochs, plan.batch_size, plan.rate, schedule=plan.schedule, seed=plan.seed)
     with console.progress(f"training on {len(training)}", plan.epochs) as steps, hint_of(plan):
         steps.advance(state.epoch if state else 0)
-        for reached in trained(model, pictures, boxes, weights, held_out, recipe, device=device, dtype=dtype, resume=state):
+        how = {"device": device, "dtype": dtype, "compiled": compiled, "resume": state}
+        for reached in trained(model, pictures, boxes, weights, held_out, recipe, **how):
             state = reached
-            save_state(plan, identity, state)
+            if options.first_process():
+                save_state(plan, identity, state)
             last = state.log[-1]
             steps.advance(note="  ".join(f"{name} {last[name]:.4f}" for name in ("loss", "val_iou") if name in last))
     model.load_state_dict(state.best)
@@ -77,8 +79,9 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, resume: b
         metrics["constant_val_iou"] = round(constant_iou(boxes, held_out[1]), 6)
         warn_if_constant(metrics["val_iou"], metrics["constant_val_iou"])
     checkpoint = Checkpoint(weights_of(model), shape, {"size": shape["size"], **NORMALISATION}, metrics, None, state.log, history)
-    checkpoint.save(plan.out)
-    plan.resume_path.unlink(missing_ok=True)
+    if options.first_process():
+        checkpoint.save(plan.out)
+        plan.resume_path.unlink(missing_ok=True)
     return checkpoint
 
 

@@ -32,6 +32,8 @@ def train(
     resume: Annotated[bool, Option("--resume/--no-resume", help="Go on where an interrupted training stopped.")] = True,
     device: options.DeviceName = "auto",
     precision: options.PrecisionName = options.Precision.auto,
+    compiled: Annotated[bool, Option("--compile/--no-compile", help="Compile the net first; pays in long trainings.")] = False,
+    nproc: options.Nproc = 1,
     limit: options.Limit = None,
     partial: options.Partial = False,
     force: options.Force = False,
@@ -64,7 +66,9 @@ def train(
     plan = _training.Plan(out, model, init, epochs, batch_size, rate, str(schedule), seed)
     inputs = _training.input_digests(samples, init)
     history = run.chain(reader.history, inputs, device=str(place), precision=str(dtype).removeprefix("torch."), rate=rate)
-    trained = _training.train_localizer(samples, plan, place, dtype, resume=resume, history=history)
+    trained = _training.train_localizer(samples, plan, place, dtype, compiled=compiled, resume=resume, history=history)
+    if not options.first_process():
+        return
     reached = "".join(f", {name} {value:.4f}" for name, value in trained.metrics.items() if name.endswith("val_iou") or name == "val_iou")
     console.say(f"{out}: epoch {trained.metrics['epoch']} of {epochs}{reached}")
     with RowWriter(run, history, skipped=reader.skipped) as writer:

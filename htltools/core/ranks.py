@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.nn.functional import all_reduce
 
 from htltools.errors import DeviceMissing
 
@@ -68,7 +67,19 @@ def trained_together(net: nn.Module, device: torch.device) -> Callable[[Tensor],
             if type(module) is nn.BatchNorm2d:
                 module.__class__ = SharedBatchNorm
     places = [device] if device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(net, places, broadcast_buffers=False, gradient_as_bucket_view=True)
+    return nn.parallel.DistributedDataParallel(net, places, gradient_as_bucket_view=True)
+
+
+class Summed(torch.autograd.Function):
+    """The sum over all processes, which gradients pass through as well."""
+
+    @staticmethod
+    def forward(ctx, tensor: Tensor) -> Tensor:
+        return summed(tensor.clone())
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        return summed(gradient.clone())
 
 
 class SharedBatchNorm(nn.BatchNorm2d):
@@ -79,10 +90,10 @@ class SharedBatchNorm(nn.BatchNorm2d):
             return super().forward(x)
         values = x.float()  # [B, C, H, W], as under autocast
         here = values.new_tensor([values.numel() / values.shape[1]])
-        sums = all_reduce(torch.cat([values.sum((0, 2, 3)), here]))
+        sums = Summed.apply(torch.cat([values.sum((0, 2, 3)), here]))
         n, mean = sums[-1].detach(), sums[:-1] / sums[-1].detach()
         centred = values - mean.view(1, -1, 1, 1)
-        variance = all_reduce(centred.square().sum((0, 2, 3))) / n
+        variance = Summed.apply(centred.square().sum((0, 2, 3))) / n
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)

@@ -1,0 +1,125 @@
+"""`--nproc` and torchrun: one job in several processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+QUICK = ["--epochs", "3", "--model", "compact", "--batch-size", "16"]
+
+
+def start(*arguments, stdin=None, module="htltools", **environment) -> subprocess.Popen:
+    """htl in a process of its own, with one thread for each worker."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HTL_")}
+    words = [sys.executable, "-m", module, *map(str, arguments)]
+    how = {"env": kept | {"OMP_NUM_THREADS": "1"} | environment, "cwd": ROOT, "text": True}
+    return subprocess.Popen(words, stdin=stdin or subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)
+
+
+def ended(process: subprocess.Popen) -> tuple[int, list[dict], str]:
+    """Exit code, stdout as JSON Lines, stderr."""
+    out, err = process.communicate(timeout=300)
+    return process.returncode, [json.loads(line) for line in out.splitlines()], err
+
+
+def weights(path) -> dict[str, np.ndarray]:
+    """The weights of a checkpoint."""
+    found = {}
+    with h5py.File(path) as file:
+        file["weights"].visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+@pytest.fixture(scope="module")
+def rows(phantom):
+    """A file of 80 rows."""
+    return phantom.rows
+
+
+@pytest.fixture(scope="module")
+def undisturbed(rows, tmp_path_factory):
+    """A training in two processes: its checkpoint and what it said."""
+    out = tmp_path_factory.mktemp("two") / "two.h5"
+    with rows.open("rb") as stdin:
+        return out, *ended(start("train", "-o", out, "--nproc", 2, *QUICK, stdin=stdin))
+
+
+def test_rows_from_stdin_and_one_voice(undisturbed):
+    """Two processes read the rows of one stdin; one of them talks and writes the rows, all of them, once."""
+    out, code, lines, err = undisturbed
+    assert code == 0, err
+    assert sum("id" in line for line in lines) == 80
+    assert [line["htl"] for line in lines if "htl" in line] == ["begin", "model", "end"]
+    assert err.count("3/3") == err.count(f"{out}: epoch") == 1
+    assert not out.with_name("two.resume.h5").exists()
+    assert "Warning" not in err
+
+
+def test_torchrun_is_the_same(rows, undisturbed, tmp_path):
+    """torchrun itself gives the same weights in every bit as --nproc."""
+    out = tmp_path / "two.h5"
+    run = ["--standalone", "--nproc-per-node", 2, "-m", "htltools", "train", rows, "-o", out, *QUICK]
+    code, lines, err = ended(start(*run, module="torch.distributed.run"))
+    assert code == 0, err
+    assert sum("id" in line for line in lines) == 80
+    expected = weights(undisturbed[0])
+    assert all(np.array_equal(array, expected[name]) for name, array in weights(out).items())
+
+
+def test_a_killed_worker_changes_nothing(rows, undisturbed, tmp_path):
+    """A worker that is killed: all start again after the last epoch, and end where the undisturbed training does, bit for bit."""
+    out = tmp_path / "two.h5"
+    process = start("train", rows, "-o", out, "--nproc", 2, *QUICK)
+    while not (out.with_name("two.resume.h5")).exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    victims = subprocess.run(["pgrep", "-f", f"htltools train {rows}"], capture_output=True, text=True).stdout.split()
+    os.kill(max(int(pid) for pid in victims if int(pid) != process.pid), signal.SIGKILL)
+    code, lines, err = ended(process)
+    assert code == 0, err
+    assert "a worker was killed by signal 9: all start again" in err
+    assert "going on after epoch" in err
+    assert sum("id" in line for line in lines) == 80
+    expected = weights(undisturbed[0])
+    assert all(np.array_equal(array, expected[name]) for name, array in weights(out).items())
+
+
+def test_told_once(rows, tmp_path):
+    """What is wrong with flags, rows or the output is found before any process starts, and told once."""
+    out = tmp_path / "m.h5"
+    out.touch()
+    assert ended(start("train", rows, "-o", out, "--nproc", 2)) == (
+        73,
+        [],
+        f"htl train: {out} exists; replace it with --force, or name another output\n",
+    )
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"id": 1}\n')
+    code, _, err = ended(start("train", bad, "-o", tmp_path / "n.h5", "--nproc", 2))
+    assert (code, err.count("\n")) == (65, 1)
+    assert ended(start("train", rows, "-o", out, "--nproc", 0))[0] == 2
+
+
+def test_a_failure_of_the_workers_has_its_code(rows, tmp_path):
+    """A worker that fails gives its exit code to the whole: here rows without a split."""
+    path = tmp_path / "all.jsonl"
+    path.write_text(rows.read_text().replace('"split":"train"', '"split":"test"'))
+    code, _, err = ended(start("train", path, "-o", tmp_path / "m.h5", "--nproc", 2))
+    assert code == 65
+    assert "no annotated row of split train" in err
+    assert "Traceback" not in err
+
+
+def test_stdin_cannot_be_shared(tmp_path):
+    """Under torchrun rows come from a file: two processes would tear stdin apart."""
+    alone = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    code, _, err = ended(start("train", "-o", tmp_path / "m.h5", **alone))
+    assert (code, err) == (2, "htl train: several processes cannot share stdin; name a file of rows, or start them with --nproc\n")
