@@ -1,7 +1,7 @@
 """How `prepare` turns one candidate into a picture and a row."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -93,9 +93,9 @@ def frame_of(candidate: Candidate, work: Work, size: tuple[int, int]) -> tuple[f
 
 def synthetic(candidate: Candidate, work: Work) -> Decoded:
     """The sample of a phantom; where its box is wrong, meta.true_box holds the right one."""
-    made = phantom(work.seed, candidate.phantom, candidate.facts.split)
-    candidate.facts.label = made.label
-    candidate.facts.meta = made.meta | ({"true_box": plain_box(made.true_box)} if made.meta["planted"] == "wrong" else {})
+    made = phantom(work.seed, candidate.phantom, candidate.split)
+    true_box = {"true_box": plain_box(made.true_box)} if made.meta["planted"] == "wrong" else {}
+    candidate = replace(candidate, facts=replace(candidate.facts, label=made.label, meta=made.meta | true_box))
     row = row_of(candidate, made.lesion_mask.shape[::-1], [plain_box(made.box)])
     return Decoded(row, squashed_picture(made.picture, work.frame), squashed_mask(made.lesion_mask, work.frame))
 
@@ -111,7 +111,7 @@ def row_of(candidate: Candidate, size: tuple[int, int], boxes: list | None) -> d
     fields = {
         "id": candidate.id,
         "group": facts.group,
-        "split": facts.split,
+        "split": candidate.split,
         "index": -1,  # set in its shard
         "size": list(size),
         "boxes": boxes,

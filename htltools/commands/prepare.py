@@ -144,7 +144,7 @@ def settle(candidates, shares, seed):
     check_groups({"id": c.id, "group": c.facts.group, "split": c.facts.split} for c in candidates)
     groups = [candidate.facts.group or candidate.id for candidate in candidates]
     for candidate, split in zip(candidates, settled_splits(groups, [c.facts.split for c in candidates], shares, seed), strict=True):
-        candidate.facts.split = split
+        candidate.split = split
 
 
 def tell(findings):

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from htltools.errors import MissingInput
 from htltools.formats.coco import read_coco
@@ -11,18 +11,20 @@ from htltools.formats.picture import SUFFIXES
 from htltools.formats.table import Columns, Facts, read_table
 
 MASK_ENDINGS = "_segmentation", "_mask"
+UNKNOWN = Facts(known=False)
 
 
-@dataclass
+@dataclass(slots=True)
 class Candidate:
-    """A sample to be: what is known of it before its picture is decoded. Small, and fit to be sent to another process."""
+    """A sample to be: what is known of it before its picture is decoded. Small: there may be a million of them."""
 
     id: str
-    picture: Path | None = None
-    mask: Path | None = None
-    facts: Facts = field(default_factory=lambda: Facts(known=False))  # what tables and annotations say of it
+    picture: str | None = None
+    mask: str | None = None
+    facts: Facts = field(default_factory=lambda: UNKNOWN)  # what tables and annotations say of it; pictures of one name share it
     masked: bool = False  # whether its source has masks: then boxes come from them alone
     phantom: int | None = None  # index of a synthetic picture
+    split: str | None = None  # where it stands once this is settled
 
     @property
     def origin(self) -> str:
@@ -32,7 +34,9 @@ class Candidate:
     def stamp(self) -> list:
         """What must be the same for an old result to stand: facts, and name, size and time of the files."""
         files = [file_stamp(path) for path in (self.picture, self.mask)]
-        return [self.id, files, vars(self.facts), self.masked, self.phantom]
+        told = self.facts
+        facts = [told.group, told.label, told.boxes, told.frame, told.meta, told.known]
+        return [self.id, files, facts, self.split, self.masked, self.phantom]
 
 
 @dataclass
@@ -77,51 +81,54 @@ def find_candidates(sources: Iterable[str], listed: Iterable[str], naming: Namin
             used |= {key} if key is not None else set()
             findings.unlisted += bool(facts) and key is None
             mask = masks.get(matching(masks, name, path) or "") if masks is not None else None
-            told = replace(facts[key]) if key is not None else Facts(known=False)
-            if masks is not None:
-                findings.ignored_boxes |= told.boxes is not None
-                told.boxes = None
+            told = facts[key] if key is not None else UNKNOWN
+            if masks is not None and told.boxes is not None:
+                findings.ignored_boxes = True
+                told = replace(told, boxes=None)
             found.append(Candidate(readable(name), path, mask, told, masks is not None))
     findings.unused_lines = len({key for table in tables.values() for key in table} - used)
     if not found:
         raise MissingInput(f"no pictures in {', '.join(sources)}", f"looked for {' '.join(sorted(SUFFIXES))}")
-    keep_first(sorted(found, key=lambda candidate: candidate.id), findings)
+    found.sort(key=lambda candidate: candidate.id)
+    keep_first(found, findings)
     return findings
 
 
 def keep_first(found: list[Candidate], findings: Findings) -> None:
-    """Keep the first candidate of each id; skip the others with a reason."""
-    first: dict[str, Candidate] = {}
+    """Keep the first candidate of each id, of which equal ones are neighbours; skip the others with a reason."""
+    kept = findings.candidates
     for candidate in found:
-        earlier = first.setdefault(candidate.id, candidate)
-        if earlier is candidate:
-            findings.candidates.append(candidate)
+        if kept and kept[-1].id == candidate.id:
+            reason = f"the id is taken by {kept[-1].origin}"
+            findings.skips.append({"id": candidate.id, "source": candidate.origin, "reason": reason})
         else:
-            findings.skips.append({"id": candidate.id, "source": candidate.origin, "reason": f"the id is taken by {earlier.origin}"})
+            kept.append(candidate)
 
 
-def entries_of(source: str, listed: Iterable[str]) -> tuple[list[tuple[str, Path]], Path | None]:
+def entries_of(source: str, listed: Iterable[str]) -> tuple[Iterable[tuple[str, str]], Path | None]:
     """(id, path) of the pictures of one source, and the folder where facts may lie beside them."""
     if source == "-":
-        paths = [Path(line.strip("\r\n")) for line in listed if line.strip()]
-        return [(path.stem, path) for path in paths], None
+        paths = (Path(line.strip("\r\n")) for line in listed if line.strip())
+        return ((path.stem, str(path)) for path in paths), None
     path = Path(source)
     if path.is_dir():
         images = path / "images"
-        return list(named_files(images if images.is_dir() else path)), path
+        return named_files(images if images.is_dir() else path), path
     if not path.exists():
         raise MissingInput(f"{source} is not there")
-    return [(path.stem, path)], None
+    return [(path.stem, str(path))], None
 
 
-def named_files(folder: Path) -> Iterator[tuple[str, Path]]:
+def named_files(folder: Path) -> Iterator[tuple[str, str]]:
     """(relative name without suffix, path) of the picture files below a folder, in the order of their paths; no masks/."""
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "masks")
+        here, below = (str(place) for place in (Path(root), Path(root).relative_to(folder)))
+        start, below = (os.path.join("" if place == "." else place, "") for place in (here, below))
         for name in sorted(files):
-            path = Path(root, name)
-            if path.suffix.lower() in SUFFIXES and not name.startswith("."):
-                yield path.relative_to(folder).with_suffix("").as_posix(), path
+            stem, suffix = os.path.splitext(name)
+            if suffix.lower() in SUFFIXES and not name.startswith("."):
+                yield (below + stem).replace(os.sep, "/"), start + name
 
 
 def facts_beside(folder: Path | None, naming: Naming, findings: Findings, tables: dict[str, dict[str, Facts]]) -> dict[str, Facts]:
@@ -150,7 +157,7 @@ def merged(table: Facts | None, coco: Facts) -> Facts:
     return replace(table, boxes=coco.boxes, frame=coco.frame, label=table.label or coco.label) if table else coco
 
 
-def masks_beside(folder: Path | None, naming: Naming) -> dict[str, Path] | None:
+def masks_beside(folder: Path | None, naming: Naming) -> dict[str, str] | None:
     """Mask files by the name of their picture; None where there is no folder of masks.
 
     Raises: MissingInput where the folder named holds none.
@@ -170,21 +177,23 @@ def masks_beside(folder: Path | None, naming: Naming) -> dict[str, Path] | None:
     return found or None
 
 
-def matching(known: dict | None, name: str, path: Path) -> str | None:
+def matching(known: dict | None, name: str, path: str) -> str | None:
     """The key under which a picture is known: its id, its path, or its bare name; None: it is not."""
-    keys = name, path.with_suffix("").as_posix(), PurePosixPath(name).name
-    return next((key for key in keys if known and key in known), None)
+    if not known or name in known:
+        return name if known else None
+    keys = os.path.splitext(path)[0].replace(os.sep, "/"), name.rpartition("/")[2]
+    return next((key for key in keys if key in known), None)
 
 
-def file_stamp(path: Path | None) -> list | None:
+def file_stamp(path: str | None) -> list | None:
     """Name, size in bytes and time of change of a file; None where it is not there."""
     try:
-        stat = path.stat() if path else None
+        stat = os.stat(path) if path else None
     except OSError:
         return [readable(path)]
     return [readable(path), stat.st_size, stat.st_mtime_ns] if stat else None
 
 
-def readable(name: str | Path) -> str:
+def readable(name: str) -> str:
     """A file name as text; bytes that are no UTF-8 as \\xNN."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")

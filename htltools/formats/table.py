@@ -2,9 +2,12 @@
 
 import csv
 import math
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO, TextIOWrapper
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -51,7 +54,7 @@ class Columns:
         return {name for name in (self.id, self.group, self.split, self.label, *(self.boxes or ())) if name}
 
 
-@dataclass
+@dataclass(slots=True)
 class Facts:
     """What a table or an annotation file says of one picture."""
 
@@ -69,14 +72,20 @@ def read_table(path: Path, asked: Columns = Columns()) -> tuple[dict[str, Facts]
 
     Raises: MissingInput; DataError where the table is no table, lacks a column asked for, or holds a bad box or split.
     """
-    header, lines = table_lines(path)
+    data = table_bytes(path)
+    lines = table_lines(data, path)
+    header = checked_header(next(lines, (1, []))[1], path)
     columns = recognised(header, asked, path)
-    numeric = {name for name in header if name not in columns.taken and is_numeric(line[name] for _, line in lines)}
+    others = [name for name in header if name and name not in columns.taken]
+    numeric = numeric_columns(lines, header, others, path)
+    kinds = {name: name in numeric for name in others}
+    words: dict[str, str] = {}  # each word once in memory, however many pictures it is said of
     found: dict[str, Facts] = {}
-    for number, line in lines:
+    for number, cells in islice(table_lines(data, path), 1, None):
+        line = dict(zip(header, present(cells, len(header)), strict=True))
         if not line[columns.id]:
             raise DataError(f"{path}, line {number}: no {columns.id}")
-        facts = facts_of(line, columns, numeric, f"{path}, line {number}")
+        facts = facts_of(line, columns, kinds, words, f"{path}, line {number}")
         known = found.setdefault(picture_key(line[columns.id]), facts)
         if known is facts:
             continue
@@ -86,31 +95,56 @@ def read_table(path: Path, asked: Columns = Columns()) -> tuple[dict[str, Facts]
     return found, columns
 
 
-def table_lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """Header and (line number, cells by column) of a CSV with commas, semicolons or tabs, stripped, "" for what is absent."""
+def table_bytes(path: Path) -> bytes:
+    """What the file holds, read once: it may be a pipe."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_bytes()
     except FileNotFoundError:
         raise MissingInput(f"the table {path} is not there") from None
+
+
+def table_lines(data: bytes, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """(line number, cells) of a CSV with commas, semicolons or tabs, its header first; blank lines are passed over."""
+    text = TextIOWrapper(BytesIO(data), encoding="utf-8-sig", newline="")
+    try:
+        delimiter = max(",;\t", key=text.readline().count)
+        text.seek(0)
+        reader = csv.reader(text, delimiter=delimiter)
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield reader.line_num, cells
     except UnicodeDecodeError:
         raise DataError(f"{path} is no UTF-8 text", "save it as CSV in UTF-8") from None
-    first = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except csv.Error as error:
         raise DataError(f"{path} is no table ({error})") from None
+
+
+def checked_header(cells: list[str], path: Path) -> list[str]:
+    """The names of the columns.
+
+    Raises: DataError where there are none, or one stands twice.
+    """
+    header = [name.strip() for name in cells]
     if not any(header):
         raise DataError(f"{path} is empty")
     twice = next((name for name in header if name and header.count(name) > 1), None)
     if twice:
         raise DataError(f"{path}: the column {twice!r} stands twice")
+    return header
+
+
+def numeric_columns(lines: Iterable[tuple[int, list[str]]], header: list[str], names: Iterable[str], path: Path) -> set[str]:
+    """Those of the columns whose cells are all numbers, or empty.
+
+    Raises: DataError where a line is longer than the header.
+    """
+    places = {name: header.index(name) for name in names}
     for number, cells in lines:
         if len(cells) > len(header):
             raise DataError(f"{path}, line {number}: {len(cells)} cells under {len(header)} columns")
-    return header, [(number, dict(zip(header, present(cells, len(header)), strict=True))) for number, cells in lines]
+        for name in [name for name, place in places.items() if place < len(cells) and not is_numeric(cells[place].strip())]:
+            del places[name]
+    return set(places)
 
 
 def present(cells: list[str], count: int) -> list[str]:
@@ -142,14 +176,15 @@ def recognised(header: list[str], asked: Columns, path: Path) -> Columns:
     return Columns(column("id"), column("group"), column("split"), column("label"), boxes, box_format if boxes else None)
 
 
-def facts_of(line: dict[str, str], columns: Columns, numeric: set[str], where: str) -> Facts:
-    """What one line says."""
+def facts_of(line: dict[str, str], columns: Columns, kinds: dict[str, bool], words: dict[str, str], where: str) -> Facts:
+    """What one line says; `kinds` tells of the columns without a role whether they are numeric."""
     said = {role: line[name] or None if (name := getattr(columns, role)) else None for role in ("group", "split", "label")}
     if said["split"]:
         if said["split"].lower() not in SPLIT_WORDS:
             raise DataError(f"{where}: the split {said['split']!r} is none of {', '.join(SPLIT_WORDS)}")
         said["split"] = SPLIT_WORDS[said["split"].lower()]
-    meta = {name: number(cell) if name in numeric else cell for name, cell in line.items() if name and cell and name not in columns.taken}
+    said = {role: words.setdefault(word, word) for role, word in said.items()}
+    meta = {name: number(cell) if numeric else words.setdefault(cell, cell) for name, numeric in kinds.items() if (cell := line[name])}
     return Facts(**said, boxes=boxes_of(line, columns, where), meta=meta)
 
 
@@ -165,9 +200,9 @@ def boxes_of(line: dict[str, str], columns: Columns, where: str) -> list[list[fl
     return [[x, y, x + right, y + low]] if columns.box_format == "xywh" else [[x, y, right, low]]
 
 
-def is_numeric(cells: Iterable[str]) -> bool:
-    """Whether all cells that are not empty are numbers: no leading zeros, no more digits than a float can hold."""
-    return all(NUMBER.fullmatch(cell) and math.isfinite(float(cell)) for cell in cells if cell)
+def is_numeric(cell: str) -> bool:
+    """Whether a cell is empty or a number: no leading zeros, no more digits than a float can hold."""
+    return cell.lower() in ABSENT or bool(NUMBER.fullmatch(cell)) and math.isfinite(float(cell))
 
 
 def number(cell: str) -> int | float:
@@ -182,5 +217,7 @@ def picture_key(name: str) -> str:
     >>> picture_key("./a\\\\ISIC_1.JPG"), picture_key("000001-12"), picture_key("v1.2")
     ('a/ISIC_1', '000001-12', 'v1.2')
     """
-    path = PurePosixPath(name.replace("\\", "/"))
-    return str(path.with_suffix("") if path.suffix.lower() in SUFFIXES else path)
+    name = name.replace("\\", "/")
+    name = str(PurePosixPath(name)) if "/" in name else name
+    stem, suffix = os.path.splitext(name)
+    return stem if suffix.lower() in SUFFIXES else name

@@ -35,8 +35,8 @@ def test_the_usual_folder(folder):
     )
     findings = found(root)
     a, b = findings.candidates
-    assert (a.id, a.mask, a.facts.label, a.masked) == ("a", root / "masks/a.png", "nv", True)
-    assert (b.id, b.mask, b.facts.known) == ("b", root / "masks/b_segmentation.png", False)
+    assert (a.id, a.mask, a.facts.label, a.masked) == ("a", str(root / "masks/a.png"), "nv", True)
+    assert (b.id, b.mask, b.facts.known) == ("b", str(root / "masks/b_segmentation.png"), False)
     assert findings.labelled and findings.ignored_boxes and a.facts.boxes is None
     assert (findings.unused_lines, findings.unlisted) == (1, 1)
 
@@ -77,7 +77,7 @@ def test_a_list(folder):
 def test_masks_elsewhere(folder):
     """Masks may lie in another folder, under <id>_mask."""
     root = folder("p/a.png", "m/a_mask.png")
-    assert found(root / "p", masks=root / "m").candidates[0].mask == root / "m/a_mask.png"
+    assert found(root / "p", masks=root / "m").candidates[0].mask == str(root / "m/a_mask.png")
     with pytest.raises(MissingInput):
         found(root / "p", masks=root / "none")
 
