@@ -15,7 +15,7 @@ from htltools.commands._inputs import is_annotated, load_localizer, matching_pic
 from htltools.core.boxes import constant_iou
 from htltools.core.localizer import NORMALISATION, Localizer, architecture, build, weights_of
 from htltools.core.loop import Recipe, State, trained
-from htltools.errors import CannotCreate, DataError
+from htltools.errors import CannotCreate, DataError, HtlError
 from htltools.formats.checkpoint import Checkpoint, read_arrays, write_arrays
 from htltools.formats.jsonlines import compact_json, joined_lines
 from htltools.formats.store import Pictures
@@ -93,12 +93,17 @@ def warn_if_constant(dense_iou: float, constant: float) -> None:
 
 @contextmanager
 def hint_of(plan: Plan) -> Iterator[None]:
-    """However a training is broken off, say how it goes on."""
+    """However a training is broken off, say how it goes on.
+
+    Raises: HtlError where torch.compile cannot do it.
+    """
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         if plan.resume_path.exists():
             console.say(f"stopped; the same command goes on from {plan.resume_path}")
+        if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise HtlError(f"the net cannot be compiled here ({type(error).__name__})", "leave out --compile") from error
         raise
 
 
