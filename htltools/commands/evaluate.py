@@ -27,6 +27,7 @@ def evaluate(
     precision: options.PrecisionName = options.Precision.auto,
     batch_size: options.BatchSize = 256,
     seed: options.Seed = 0,
+    nproc: options.Nproc = 1,
     limit: options.Limit = None,
     partial: options.Partial = False,
     force: options.Force = False,
@@ -71,6 +72,8 @@ def evaluate(
     paths = [model_path(model, reader, "dense"), *([against] if against else [])]
     ious = [iou(predicted_boxes(path, samples, device, precision, batch_size), annotated) for path in paths]
 
+    if not options.first_process():
+        return
     groups = np.array([row.get("group") or row["id"] for row in samples])
     everyone = np.arange(len(samples))
     parts = [(None, everyone)] + [({f.name: level}, places) for f in fields for level, places in subgroups(samples, f).items()]

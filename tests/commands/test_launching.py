@@ -92,6 +92,15 @@ def test_a_killed_worker_changes_nothing(rows, undisturbed, tmp_path):
     assert all(np.array_equal(array, expected[name]) for name, array in weights(out).items())
 
 
+def test_evaluate_shares_the_rows(rows, dense):
+    """Two processes measure what one measures, and write it once."""
+    code, shared, err = ended(start("evaluate", rows, "--model", dense, "--batch-size", 3, "--nproc", 2))
+    assert code == 0, err
+    for ours, theirs in zip(shared, ended(start("evaluate", rows, "--model", dense))[1], strict=True):
+        assert ours["metric"] == theirs["metric"]
+        assert ours["value"] == pytest.approx(theirs["value"], abs=1e-5)
+
+
 def test_told_once(rows, tmp_path):
     """What is wrong with flags, rows or the output is found before any process starts, and told once."""
     out = tmp_path / "m.h5"
