@@ -8,7 +8,7 @@ from typing import Any
 from htltools.errors import CannotCreate, DataError
 from htltools.formats.atomic import replacing
 from htltools.formats.jsonlines import compact_json, joined_lines
-from htltools.formats.store import read_shard, shard_path
+from htltools.formats.store import plan_of_shard, shard_path
 
 
 def plan_of(parameters: dict[str, Any], stamps: Iterable[Any]) -> str:
@@ -53,7 +53,7 @@ def standing_shards(folder: Path, count: int, plan: str, *, force: bool) -> set[
 def made_by(path: Path, plan: str, force: bool) -> bool:
     """Whether a shard was made by that plan; a damaged one was not, if it may be replaced."""
     try:
-        return read_shard(path)[2] == plan
+        return plan_of_shard(path) == plan
     except DataError:
         if force:
             return False

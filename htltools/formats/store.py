@@ -1,6 +1,7 @@
 """The store: HDF5 shards of pictures, contiguous, so that readers map the bytes."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +50,35 @@ def read_shard(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], 
 
     Raises: DataError where it is no shard of a store.
     """
+    with opened(path) as file:
+        rows, skips = (split_lines(file[name][()].tobytes()) for name in ("rows", "skips"))
+        plan = str(file.attrs["plan"])
+    store = str(path.absolute())
+    return [with_store(row, store) for row in rows], skips, plan
+
+
+def plan_of_shard(path: Path) -> str:
+    """The plan that a shard was made by, without its rows.
+
+    Raises: DataError where it is no shard of a store.
+    """
+    with opened(path) as file:
+        return str(file.attrs["plan"])
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """A shard to read from.
+
+    Raises: DataError where it is no shard of a store.
+    """
     try:
         with h5py.File(path, "r", locking=False) as file:
             if file.attrs.get("kind") != "htl-store":
                 raise DataError(f"{path} is no shard of a store")
-            rows, skips = (split_lines(file[name][()].tobytes()) for name in ("rows", "skips"))
-            plan = str(file.attrs["plan"])
+            yield file
     except (OSError, KeyError, ValueError) as error:
         raise DataError(f"{path} is damaged ({error})", "remove it and run prepare again") from None
-    store = str(path.absolute())
-    return [with_store(row, store) for row in rows], skips, plan
 
 
 def with_store(row: dict[str, Any], store: str) -> dict[str, Any]:
