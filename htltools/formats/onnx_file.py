@@ -3,7 +3,9 @@
 import contextlib
 import io
 import logging
+import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +13,17 @@ import numpy as np
 from htltools.errors import DataError, DeviceMissing, HtlError, MissingInput, UsageError
 
 INPUT, OUTPUT = "images", "boxes"  # uint8 [N, H, W, 3] and float32 [N, 4], see schema.ONNX
+CUDA = "CUDAExecutionProvider"
 EXAMPLE = 2  # a batch of one would be taken for a constant
 
 
-def write_onnx(path: Path, model, size: list[int], about: dict[str, str]) -> None:
+def write_onnx(path: Path, model, size: list[int], about: dict[str, str] | None = None) -> None:
     """Write a localizer (torch module on the CPU, uint8 [N, H, W, C] to boxes) as one ONNX file for batches of any size.
 
     size: [H, W, C]. about: metadata by key, see schema.ONNX. Zeros of a pruned model are kept, but take their space.
 
     Raises: HtlError where torch cannot export the net.
     """
-    import onnx
     import torch
 
     example = torch.zeros(EXAMPLE, *size, dtype=torch.uint8)
@@ -35,6 +37,13 @@ def write_onnx(path: Path, model, size: list[int], about: dict[str, str]) -> Non
             errors.append(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
     else:
         raise HtlError(f"torch cannot export this net to ONNX ({'; '.join(errors)})", "try another --model in train")
+    describe(path, about or {})
+
+
+def describe(path: Path, about: dict[str, str]) -> None:
+    """Give an ONNX file its metadata in place of what it has, and check it."""
+    import onnx
+
     graph = onnx.load(path)
     forget_sources(graph)
     onnx.helper.set_model_props(graph, about)
@@ -92,25 +101,34 @@ def is_onnx(path: Path) -> bool:
 class OnnxLocalizer:
     """A localizer in an ONNX file, run by onnxruntime.
 
-    size: [H, W, C] of its pictures. about: its metadata by key, see schema.ONNX.
+    threads: of one run; 0 = OMP_NUM_THREADS where that is set, as torch has it, else onnxruntime's own choice.
+    size: [H, W, C] of its pictures. about: its metadata by key, see schema.ONNX. provider: what really runs it.
 
     Raises: MissingInput; DataError where the file is damaged or no localizer; UsageError for an unknown device;
-    DeviceMissing where CUDA was asked for and onnxruntime does without.
+    DeviceMissing where CUDA, or one CUDA device, was asked for and onnxruntime does without.
     """
 
-    def __init__(self, path: Path, device: str = "auto"):
+    def __init__(self, path: Path, device: str = "auto", threads: int = 0):
         import onnxruntime
 
         if not path.is_file():
             raise MissingInput(f"{path} is not there")
         onnxruntime.set_default_logger_severity(4)  # without a GPU it complains in red, and then falls back as wished
         wanted = providers(device, onnxruntime.get_available_providers())
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = threads or threads_of(os.environ)
         try:
-            self.session = onnxruntime.InferenceSession(path, providers=wanted)
+            with hushed():
+                if len(wanted) > 1:
+                    onnxruntime.preload_dlls()  # those of CUDA that came with torch, which is not always imported
+                self.session = onnxruntime.InferenceSession(path, settings, providers=wanted)
         except Exception as error:  # onnxruntime has a dozen classes for a bad file
             raise DataError(f"{path} is no ONNX model, or damaged ({str(error).splitlines()[0]})") from None
-        if device.startswith("cuda") and self.session.get_providers()[0] != "CUDAExecutionProvider":
-            raise DeviceMissing("onnxruntime cannot use CUDA here", "use --device cpu or auto, or install onnxruntime-gpu alone")
+        self.provider = self.session.get_providers()[0]
+        if device.startswith("cuda") and not runs_on(self.session, *wanted[0]):
+            raise DeviceMissing(
+                f"onnxruntime cannot use {device.upper()} here", "use --device cpu or auto, or install onnxruntime-gpu alone"
+            )
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         if [i.name for i in inputs] != [INPUT] or [o.name for o in outputs] != [OUTPUT] or inputs[0].type != "tensor(uint8)":
             raise DataError(f"{path} is no localizer of htl: it should take uint8 {INPUT} and answer with {OUTPUT}")
@@ -122,10 +140,21 @@ class OnnxLocalizer:
         return self.session.run([OUTPUT], {INPUT: batch})[0]
 
 
-def providers(device: str, available: list[str]) -> list:
-    """The execution providers to ask onnxruntime for, best first, for auto, cpu, cuda or cuda:N."""
+def providers(device: str, available: list[str]) -> list[tuple[str, dict[str, str]]]:
+    """The execution providers to ask onnxruntime for with their options, best first, for auto, cpu, cuda or cuda:N."""
     kind, _, number = device.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdigit())):
         raise UsageError(f"--device takes auto, cpu, cuda or cuda:N, not {device!r}")
-    cuda = [("CUDAExecutionProvider", {"device_id": number or "0"})]
-    return [*(cuda if kind != "cpu" and "CUDAExecutionProvider" in available else []), "CPUExecutionProvider"]
+    cuda = [(CUDA, {"device_id": number or "0"})]
+    return [*(cuda if kind != "cpu" and CUDA in available else []), ("CPUExecutionProvider", {})]
+
+
+def runs_on(session, provider: str, options: dict[str, str]) -> bool:
+    """Whether a session really uses CUDA as it was told to: without a word it takes the first device for one that is not there."""
+    return provider == CUDA == session.get_providers()[0] and session.get_provider_options()[CUDA]["device_id"] == options["device_id"]
+
+
+def threads_of(environment: Mapping[str, str]) -> int:
+    """The threads that OMP_NUM_THREADS allows, which onnxruntime does not read; 0 where it says nothing."""
+    said = environment.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return int(said) if said.isdecimal() else 0

@@ -137,6 +137,27 @@ def test_cuda_is_not_quietly_the_cpu(written, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+def test_cuda_is_the_device_that_was_named(written):
+    """On a GPU the answers are those of the CPU, up to its shorter multiplication; a GPU that is not there is no other one."""
+    batch = np.random.default_rng(0).integers(0, 256, (5, *SIZE), np.uint8)
+    last = torch.cuda.device_count() - 1
+    net = OnnxLocalizer(written[1], f"cuda:{last}")
+    assert net.provider == "CUDAExecutionProvider"
+    assert net.session.get_provider_options()[net.provider]["device_id"] == str(last)
+    np.testing.assert_allclose(net.answer(batch), OnnxLocalizer(written[1], "cpu").answer(batch), atol=5e-3)
+    with pytest.raises(DeviceMissing, match=f"onnxruntime cannot use CUDA:{last + 1} here"):
+        OnnxLocalizer(written[1], f"cuda:{last + 1}")
+
+
+@pytest.mark.parametrize(("said", "threads"), [("3", 3), ("2,4", 2), ("", 0), ("many", 0), (None, 0)])
+def test_threads_are_those_of_torch(written, monkeypatch, said, threads):
+    """OMP_NUM_THREADS holds for onnxruntime as well, so that processes side by side do not crowd each other out."""
+    monkeypatch.delenv("OMP_NUM_THREADS") if said is None else monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert OnnxLocalizer(written[1], "cpu").session.get_session_options().intra_op_num_threads == threads
+    assert OnnxLocalizer(written[1], "cpu", 5).session.get_session_options().intra_op_num_threads == 5
+
+
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "cpu:1", ""])
 def test_unknown_device(written, device):
     """A device that does not exist is a usage error."""
