@@ -1,0 +1,124 @@
+"""What `export` does with a localizer: write it, hold the file against torch, and time both."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from htltools import console
+from htltools.commands._inputs import CountedPictures, is_annotated, matching_pictures, split_rows, target_boxes
+from htltools.core.answers import batches
+from htltools.core.boxes import iou
+from htltools.core.deployed import Deployed, eager
+from htltools.core.latency import latencies
+from htltools.errors import DataError, HtlError
+from htltools.formats.onnx_file import OnnxLocalizer, write_onnx
+from htltools.formats.quantized import METHOD, PICTURES, write_int8
+
+Answer = Callable[[np.ndarray], np.ndarray]  # uint8 [B, H, W, C] to float32 [B, 4]
+
+BATCHES = 1, 2, 5
+REAL = 64  # rows to check on, when there are rows
+TOLERANCE = 1e-4  # shares of the picture's sides
+AT_ONCE = 64
+BENCH = 1, 16
+
+
+def write_as(kind: str, path: Path, localizer, size: list[int], calibration: Iterator[np.ndarray]) -> None:
+    """Write a localizer as one ONNX file: kind `none` (float32), `float16`, or `int8`, which uses up the calibration pictures."""
+    if kind != "int8":
+        write_onnx(path, Deployed(localizer, torch.float16 if kind == "float16" else torch.float32), size)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        precise = Path(folder, "float32.onnx")
+        write_onnx(precise, Deployed(localizer), size)
+        write_int8(path, precise, calibration)
+
+
+def calibration_pictures(rows: list[dict], size: list[int], model: Path, seed: int) -> Iterator[np.ndarray]:
+    """Pictures of some rows of the split train, drawn at random, in batches uint8 [B, H, W, C].
+
+    Raises: DataError where there are none.
+    """
+    fitted = split_rows(rows, "train")
+    if not fitted:
+        raise DataError("no row is of the split train", "--quantize int8 is calibrated on those")
+    drawn = np.random.default_rng(seed).permutation(len(fitted))[:PICTURES]
+    pictures = matching_pictures([fitted[place] for place in drawn], size, model)
+    return (pictures.batch(chosen) for chosen in batches(pictures.shape[0], AT_ONCE))
+
+
+def checking_batches(rows: list[dict], size: list[int], model: Path, seed: int) -> tuple[list[np.ndarray], str]:
+    """Noise in several batch sizes, and the pictures of the first rows where there are rows; and what that is, in words."""
+    noise = np.random.default_rng(seed)
+    found = [noise.integers(0, 256, (count, *size), np.uint8) for count in BATCHES]
+    if not rows:
+        return found, "noise"
+    pictures = matching_pictures(rows[:REAL], size, model)
+    return [*found, pictures.batch(np.arange(pictures.shape[0]))], f"noise and {pictures.shape[0]} pictures"
+
+
+def largest_difference(ours: Answer, theirs: Answer, checks: list[np.ndarray]) -> float:
+    """The largest difference of any edge between two localizers; NaN where one answers NaN."""
+    return float(np.max([np.abs(ours(batch) - theirs(batch)).max() for batch in checks]))
+
+
+def agreement(kind: str, ours: Answer, theirs: Answer, checks: list[np.ndarray], what: str) -> str:
+    """How far the file (theirs) is from torch (ours), in words.
+
+    Raises: HtlError where that is too far: more than the rounding of float32, and for other kinds no number at all.
+    """
+    difference = largest_difference(ours, theirs, checks)
+    if kind == "none" and not difference <= TOLERANCE:
+        raise HtlError(f"the ONNX model differs from torch by {difference:.2g} of the picture's sides, more than {TOLERANCE:g}")
+    if not np.isfinite(difference):
+        raise HtlError(f"the {kind} file answers with no number: the weights or activations overflow", "use --quantize none")
+    unknown = "" if kind == "none" else "; its loss of IoU is not known, without annotated rows of the split val"
+    return f"largest difference from torch {difference:.1e} of the picture's sides, on {what}{unknown}"
+
+
+def validation_rows(rows: list[dict]) -> list[dict]:
+    """The annotated rows of the split val, repeats counted once."""
+    return [row for row in split_rows(rows, "val") if is_annotated(row) and not row.get("repeat")]
+
+
+def mean_ious(answers: list[Answer], rows: list[dict], size: list[int], model: Path) -> list[float]:
+    """The mean IoU of each localizer and the annotation, on all the rows."""
+    targets = target_boxes(rows)
+    with console.progress("measuring", len(rows) * len(answers)) as steps:
+        pictures = CountedPictures(matching_pictures(rows, size, model), steps)
+        places = batches(len(rows), AT_ONCE)
+        return [float(iou(np.concatenate([answer(pictures.batch(i)) for i in places]), targets).mean()) for answer in answers]
+
+
+def loss_of_iou(kind: str, theirs: float, ours: float, count: int, most: float) -> str:
+    """What a quantized file loses of the mean IoU of float32 (ours), in words.
+
+    Raises: HtlError where that is more than `most`.
+    """
+    found = f"mean IoU on {count} validation rows {theirs:.4f}, float32 {ours:.4f}"
+    if not ours - theirs <= most:
+        raise HtlError(f"{kind} loses too much: {found}, {ours - theirs:.2g} less", f"--max-loss {most:g} allows no more")
+    return f"{found}: {theirs - ours:+.4f}"
+
+
+def quantization(kind: str, measured: tuple[float, float, int] | None) -> dict:
+    """What the file says of its quantization, see schema.ONNX; measured: its mean IoU, that of float32, and on how many rows."""
+    calibration = {"calibration": f"{METHOD} over up to {PICTURES} rows of the split train"} if kind == "int8" else {}
+    names = "iou_mean", "iou_mean_float32", "n"
+    return {"kind": kind} | calibration | (dict(zip(names, measured, strict=True)) if measured else {})
+
+
+def bench_lines(localizer, path: Path, device: str, place: torch.device, seed: int) -> Iterator[list[str]]:
+    """Lines for a table of latencies: torch and onnxruntime by turns, with as many threads, host memory to host memory."""
+    net = OnnxLocalizer(path, device, torch.get_num_threads())
+    torch_answer, noise = eager(localizer, place), np.random.default_rng(seed)
+    names = f"torch {torch.__version__} eager {place}", f"onnxruntime {net.provider}"
+    for count in BENCH:
+        batch = noise.integers(0, 256, (count, *net.size), np.uint8)
+        seconds = latencies([lambda: torch_answer(batch), lambda: net.answer(batch)])  # noqa: B023  they are called at once
+        medians, slow = np.median(seconds, 1), np.quantile(seconds, 0.9, 1)
+        for name, median, late in zip(names, medians, slow):
+            yield [f"{count}", name, f"{median * 1e3:.2f}", f"{late * 1e3:.2f}", f"{count / median:.0f}", f"{medians[0] / median:.2f}"]
