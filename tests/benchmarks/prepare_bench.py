@@ -1,0 +1,88 @@
+"""Decode and squash: `prepare` against a plain Pillow loop, one core each, on JPEGs it makes itself."""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measuring import alternating, show
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # this checkout, installed or not
+from htltools.formats import jpeg
+from htltools.formats.picture import read_picture
+
+FRAME = 256, 256
+KINDS = {"JPEG 600x450 to 256": ((600, 450), 24), "JPEG 4000x3000 to 256": ((4000, 3000), 3)}  # size, how many
+FILTERS = {"Pillow, bilinear": Image.Resampling.BILINEAR, "Pillow, bicubic (its default)": Image.Resampling.BICUBIC}
+
+
+def photo(seed: int, size: tuple[int, int]) -> Image.Image:
+    """A picture with the spectrum of photographs: detail of every scale, each half as strong as the one twice as coarse."""
+    rng = np.random.default_rng(seed)
+    total = np.full((size[1], size[0], 3), 128, np.float32)
+    for level in range(2, 10):
+        cells = rng.integers(0, 256, (2**level, 2**level, 3), np.uint8)
+        layer = Image.fromarray(cells).resize(size, Image.Resampling.BICUBIC)
+        total += (np.asarray(layer, np.float32) - 128) * 1.5 / 2 ** (level - 2)
+    return Image.fromarray(np.clip(total, 0, 255).astype(np.uint8))
+
+
+def saved(folder: Path, size: tuple[int, int], count: int) -> list[Path]:
+    """Photos of one size as JPEG files, quality 90, 4:2:0."""
+    paths = [folder / f"{size[0]}-{i}.jpg" for i in range(count)]
+    for i, path in enumerate(paths):
+        photo(i, size).save(path, quality=90, subsampling="4:2:0")
+    return paths
+
+
+def ours(path: Path) -> np.ndarray:
+    """The picture as `prepare` stores it."""
+    return read_picture(path, FRAME)[0]
+
+
+def plain(path: Path, how: Image.Resampling) -> np.ndarray:
+    """The picture as a plain loop would make it."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB").resize(FRAME[::-1], how))
+
+
+def over(paths: list[Path], decode: Callable[[Path], Any]) -> Callable[[], Any]:
+    """Decode them all."""
+    return lambda: [decode(path) for path in paths]
+
+
+def rows(quick: bool = False) -> list[dict]:
+    """Pictures per second of each, and their ratio."""
+    jpeg.use_one_thread()
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for what, (size, count) in KINDS.items():
+            paths = saved(Path(folder), size, count)
+            for peer, how in FILTERS.items():
+                theirs = over(paths, lambda path, how=how: plain(path, how))
+                over(paths, ours)()  # the first call imports
+                mine, others, *ratio = alternating(over(paths, ours), theirs, 5 if quick else 21)
+                speeds = {"ours": count / mine, "theirs": count / others, "unit": "pictures/s"}
+                found.append({"what": what, "peer": peer} | speeds | dict(zip(("ratio", "low", "high"), ratio, strict=True)))
+    return found
+
+
+def differences() -> list[str]:
+    """By how many grey levels the pictures differ, and two filters of Pillow for comparison."""
+    lines = []
+    bilinear, bicubic = ((lambda path, how=how: plain(path, how)) for how in FILTERS.values())
+    with tempfile.TemporaryDirectory() as folder:
+        for what, (size, count) in KINDS.items():
+            paths = saved(Path(folder), size, count)
+            for name, a, b in (("htl and bilinear", ours, bilinear), ("bicubic and bilinear", bicubic, bilinear)):
+                gap = np.abs(np.stack([a(path) for path in paths]).astype(int) - np.stack([b(path) for path in paths]))
+                lines.append(f"{what}: {name} differ by {gap.mean():.2f} grey levels on average, {gap.max()} at most")
+    return lines
+
+
+if __name__ == "__main__":
+    show(rows(quick="--quick" in sys.argv))
+    print(*differences(), sep="\n")
