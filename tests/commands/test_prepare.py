@@ -7,12 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Executor, Future
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from PIL import Image
+
+from htltools.commands._decoding import Decoded, Work
+from htltools.commands._workers import decoded_samples
+from htltools.formats.source import Candidate
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -227,6 +232,48 @@ def test_another_store_stands(study, tmp_path, htl):
     with h5py.File(tmp_path / "s/00000.h5") as file:
         assert file["images"].shape == (3, 32, 32, 3)
     assert not (tmp_path / "s/00007.h5").exists()
+
+
+def test_a_rerun_decodes_nothing(study, tmp_path, htl, monkeypatch):
+    """Over a finished store, the same call gives the same rows without a look into a picture."""
+    first = htl("prepare", study, "-o", tmp_path / "s", "--no-history")
+    monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("a picture was opened"))
+    assert htl("prepare", study, "-o", tmp_path / "s", "--no-history")[:2] == first[:2]
+
+
+def test_a_changed_table_makes_another_store(study, tmp_path, htl):
+    """A store is not taken for one of another split, label or note in the table."""
+    table = study / "metadata.csv"
+    said = table.read_text()
+    assert htl("prepare", study, "-o", tmp_path / "s")[0] == 0
+    for old, new in (("P2,mel,60,back,test", "P2,mel,60,back,val"), ("mel", "bcc"), ("back", "face")):
+        table.write_text(said.replace(old, new))
+        assert htl("prepare", study, "-o", tmp_path / "s")[0] == 73
+    table.write_text(said)
+    assert htl("prepare", study, "-o", tmp_path / "s")[0] == 0
+
+
+class Instant(Executor):
+    """Workers that are always done, and count what they have made and nobody has taken."""
+
+    def __init__(self):
+        self.waiting = self.most = 0
+
+    def submit(self, function, candidates, work):
+        future = Future()
+        future.set_result([Decoded(reason=candidate.id) for candidate in candidates])
+        self.waiting += len(candidates)
+        self.most = max(self.most, self.waiting)
+        return future
+
+
+def test_memory_does_not_grow_with_the_number_of_pictures():
+    """However many pictures there are, and however fast they are decoded, no more than a shard of them waits to be written."""
+    workers, names = Instant(), [f"{i:05d}" for i in range(3001)]
+    for name, sample in zip(names, decoded_samples(workers, map(Candidate, names), Work((8, 8))), strict=True):
+        assert sample.reason == name
+        workers.waiting -= 1
+    assert workers.waiting == 0 and 512 <= workers.most <= 512 + 2 * 8
 
 
 def test_out_cannot_be_made(study, tmp_path, htl):

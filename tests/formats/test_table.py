@@ -111,6 +111,14 @@ def test_bad_tables(table, text, words):
         table(text)
 
 
+def test_line_ends_and_quoted_lines(table):
+    """Lines may end as on any system, also within quotes; blank lines are passed over."""
+    for end in "\n", "\r\n", "\r":
+        facts, _ = table(f'id,note,age{end}a,"one{end}two",007{end}{end}b,,8{end}'.encode())
+        assert facts["a"].meta["note"].splitlines() == ["one", "two"] and facts["a"].meta["age"] == "007"
+        assert facts["b"].meta == {"age": "8"}  # a column with 007 in it holds names
+
+
 def test_missing_table(tmp_path):
     """A table that is not there is a missing input."""
     with pytest.raises(MissingInput, match="is not there"):
