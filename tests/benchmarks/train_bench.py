@@ -1,0 +1,236 @@
+"""The data path and the loop of `train`, against a plain copy, other loaders, a step on one batch in place, and a per-sample pipeline."""
+
+import io
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from measuring import alternating, show
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # this checkout, installed or not
+from htltools.core.answers import batches
+from htltools.core.boxloss import box_loss
+from htltools.core.localizer import NORMALISATION, architecture, boxes_of, build
+from htltools.core.loop import Recipe, optimizer_for, trained
+from htltools.formats.store import Pictures, write_shard
+
+SIDE, COUNT, SHARDS, BATCH = 128, 2048, 4, 32
+CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
+
+
+def made_store(folder: Path) -> tuple[list[dict], np.ndarray]:
+    """Rows of a store of random pictures, and the pictures uint8 [N, H, W, 3]."""
+    pictures = np.random.default_rng(0).integers(0, 256, (COUNT, SIDE, SIDE, 3), np.uint8)
+    each, rows = COUNT // SHARDS, []
+    for k in range(SHARDS):
+        path = folder / f"{k:05d}.h5"
+        write_shard(path, pictures[k * each : (k + 1) * each], None, [], [], plan="", history=[])
+        rows += [{"id": f"{k}-{i}", "store": str(path), "index": i} for i in range(each)]
+    return rows, pictures
+
+
+class RowByRow(Dataset):
+    """One h5py read a sample, as most scripts do it."""
+
+    def __init__(self, rows: list[dict]):
+        self.rows, self.files = rows, {}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        row = self.rows[i]
+        file = self.files.get(row["store"]) or self.files.setdefault(row["store"], h5py.File(row["store"], "r"))
+        return file["images"][row["index"]]
+
+
+def drained(batches_of: Callable[[], Iterator[Any]]) -> Callable[[], None]:
+    """Read every batch."""
+
+    def work() -> None:
+        for _ in batches_of():
+            pass
+
+    return work
+
+
+def copied(pictures: np.ndarray) -> Iterator[np.ndarray]:
+    """The pictures in their order, by plain copies."""
+    return (pictures[start : start + BATCH].copy() for start in range(0, len(pictures), BATCH))
+
+
+def webdataset_of(folder: Path, pictures: np.ndarray) -> Callable[[], Iterator[Any]] | None:
+    """WebDataset over raw arrays in a tar file, shuffled in its buffer; None where it is not installed."""
+    try:
+        import webdataset
+    except ImportError:
+        return None
+    with tarfile.open(folder / "pictures.tar", "w") as tar:
+        for i, picture in enumerate(pictures):
+            data = io.BytesIO()
+            np.save(data, picture)
+            entry = tarfile.TarInfo(f"{i:06d}.npy")
+            entry.size = data.tell()
+            data.seek(0)
+            tar.addfile(entry, data)
+    url = str(folder / "pictures.tar")
+    return lambda: iter(webdataset.WebDataset(url, shardshuffle=False).shuffle(500).decode().to_tuple("npy").batched(BATCH))
+
+
+def monai_of(pictures: np.ndarray) -> Callable[[], Iterator[Any]] | None:
+    """MONAI's CacheDataset, everything in memory, in torch's loader; None where it is not installed."""
+    try:
+        from monai.data import CacheDataset
+    except ImportError:
+        return None
+    cached = CacheDataset(list(pictures), transform=torch.from_numpy, progress=False)
+    return lambda: iter(DataLoader(cached, BATCH, shuffle=True))
+
+
+def loader_rows(folder: Path, repeats: int) -> list[dict]:
+    """Shuffled batches from the store against other ways to them, in samples per second."""
+    rows, pictures = made_store(folder)
+    stored, random = Pictures(rows), np.random.default_rng(1)
+
+    def ours() -> None:
+        order = random.permutation(COUNT)
+        for turn in batches(COUNT, BATCH):
+            stored.batch(order[turn])
+
+    peers = {
+        "plain copy, in order, in memory": lambda: copied(pictures),
+        "h5py row by row, DataLoader": lambda: iter(DataLoader(RowByRow(rows), BATCH, shuffle=True)),
+        "the same, 2 workers": lambda: iter(DataLoader(RowByRow(rows), BATCH, shuffle=True, num_workers=2)),
+        "MONAI CacheDataset, DataLoader": monai_of(pictures),
+        "WebDataset, raw arrays": webdataset_of(folder, pictures),
+    }
+    found = []
+    for peer, batches_of in peers.items():
+        if batches_of is None:
+            print(f"{peer}: not installed", file=sys.stderr)
+            continue
+        mine, others, *ratio = alternating(ours, drained(batches_of), repeats)
+        found.append(row(f"shuffled batches of {BATCH}, {SIDE} px", peer, COUNT / mine, COUNT / others, "samples/s", ratio))
+    return found
+
+
+def step_rows(folder: Path, repeats: int) -> list[dict]:
+    """An epoch of `train` against as many steps of the same model, optimizer and loss on one batch that lies in place."""
+    rows, pictures = made_store(folder)
+    count = COUNT // 4
+    stored, boxes = Pictures(rows[:count]), np.tile(np.float32([0.2, 0.2, 0.7, 0.7]), (count, 1))
+    shape, recipe = architecture("compact", (SIDE, SIDE, 3)), Recipe(1, BATCH)
+    model = build(shape).to(memory_format=torch.channels_last).train()
+    optimizer, _ = optimizer_for(model, recipe, count // BATCH)
+    x = model.normalised(torch.from_numpy(pictures[:BATCH])).contiguous(memory_format=torch.channels_last)
+    y = torch.from_numpy(boxes[:BATCH])
+
+    def in_place() -> None:
+        for _ in range(count // BATCH):
+            optimizer.zero_grad()
+            box_loss(boxes_of(model.net(x)), y).mean().backward()
+            optimizer.step()
+
+    def epoch() -> None:
+        next(trained(build(shape), stored, boxes, np.ones(count, np.float32), None, recipe, **CPU))
+
+    mine, others, *ratio = alternating(epoch, in_place, repeats)
+    return [
+        row(
+            f"train compact, {SIDE} px, augmented", "the same steps on one batch in place", count / mine, count / others, "samples/s", ratio
+        )
+    ]
+
+
+class PerSample(Dataset):
+    """Pictures from JPEG files, changed one by one with torchvision's transforms, as its reference scripts do it."""
+
+    def __init__(self, paths: list[Path]):
+        from torchvision import tv_tensors
+        from torchvision.transforms import v2
+
+        self.paths, self.boxes_type = paths, tv_tensors.BoundingBoxes
+        self.change = v2.Compose(
+            [
+                v2.PILToTensor(),
+                v2.Resize((SIDE, SIDE)),
+                v2.RandomHorizontalFlip(),
+                v2.RandomVerticalFlip(),
+                v2.RandomAffine(0, (0.1, 0.1), (0.8, 1.2)),
+                v2.ColorJitter(0.2, 0.2),
+                v2.ToDtype(torch.float32, scale=True),
+                v2.Normalize(**NORMALISATION),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, torch.Tensor]:
+        with Image.open(self.paths[i]) as image:
+            box = self.boxes_type([[120, 90, 420, 315]], format="XYXY", canvas_size=image.size[::-1])
+            picture, box = self.change(image.convert("RGB"), box)
+        return picture, box[0].float() / SIDE
+
+
+def pipeline_rows(folder: Path, repeats: int, count: int = 256) -> list[dict]:
+    """An epoch from the store against an epoch of torchvision's way, from 600x450 JPEG files, with the same net and optimizer."""
+    from prepare_bench import saved
+
+    paths = [path for path in saved(folder, (600, 450), 32) for _ in range(count // 32)]
+    rows, _ = made_store(folder)
+    stored = Pictures(rows[:count])
+    boxes = np.tile(np.float32([0.2, 0.2, 0.7, 0.7]), (count, 1))
+    shape = architecture("compact", (SIDE, SIDE, 3))
+
+    def ours() -> None:
+        next(trained(build(shape), stored, boxes, np.ones(count, np.float32), None, Recipe(1, BATCH), **CPU))
+
+    def theirs(workers: int) -> Callable[[], None]:
+        def work() -> None:
+            model = build(shape).train()
+            optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+            for pictures, targets in DataLoader(PerSample(paths), BATCH, shuffle=True, num_workers=workers):
+                optimizer.zero_grad()
+                box_loss(boxes_of(model.net(pictures)), targets).mean().backward()
+                optimizer.step()
+
+        return work
+
+    found = []
+    for workers in 0, 2:
+        mine, others, *ratio = alternating(ours, theirs(workers), repeats)
+        peer = f"torchvision transforms v2, DataLoader, {workers} workers, from JPEG files"
+        found.append(row(f"train compact, {SIDE} px, an epoch", peer, count / mine, count / others, "samples/s", ratio))
+    return found
+
+
+def row(what: str, peer: str, ours: float, theirs: float, unit: str, ratio: list[float]) -> dict:
+    """One line of the table."""
+    middle, low, high = ratio
+    return {"what": what, "peer": peer, "ours": ours, "theirs": theirs, "unit": unit, "ratio": middle, "low": low, "high": high}
+
+
+def rows(quick: bool = False) -> list[dict]:
+    """Every comparison."""
+    with tempfile.TemporaryDirectory() as folder:
+        return [
+            *loader_rows(Path(folder), 3 if quick else 9),
+            *step_rows(Path(folder), 3 if quick else 9),
+            *pipeline_rows(Path(folder), 3 if quick else 5),
+        ]
+
+
+if __name__ == "__main__":
+    start = time.perf_counter()
+    show(rows("--quick" in sys.argv))
+    print(f"{time.perf_counter() - start:.0f} s, {torch.get_num_threads()} threads, torch {torch.__version__}")
