@@ -61,10 +61,18 @@ def matching_pictures(rows: list[dict], frame: list[int], path: Path) -> Picture
     Raises: DataError where their frame [H, W, C] is not the one that the model at `path` takes.
     """
     pictures = Pictures(rows)
+    check_frame(pictures, frame, path)
+    return pictures
+
+
+def check_frame(pictures: Pictures, frame: list[int], path: Path) -> None:
+    """Refuse pictures of another frame than the model at `path` takes.
+
+    Raises: DataError naming both.
+    """
     if list(pictures.shape[1:]) != list(frame):
         stored, wanted = ("x".join(map(str, shape)) for shape in (pictures.shape[1:], frame))
         raise DataError(f"the store holds pictures of {stored}, {path} takes {wanted}", "prepare them with the same --size")
-    return pictures
 
 
 def is_annotated(row: dict) -> bool:

@@ -1,11 +1,15 @@
 """`htl score`: rows and both models in, rows with hardness out."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
 from typer import Option
 
 from htltools import console, options
+from htltools.errors import UsageError
+
+ALSO = ("grand",)  # columns that are computed only when asked for
 
 
 @options.command
@@ -16,6 +20,7 @@ def score(
     pruned: Annotated[
         list[Path] | None, Option("--pruned", help="A pruned model; repeat it for the mean over several.", show_default=False)
     ] = None,
+    also: Annotated[str | None, Option("--also", metavar="COLUMN,...", help="Columns that take longer: grand.", show_default=False)] = None,
     batch_size: options.BatchSize = 256,
     seed: options.Seed = 0,
     device: options.DeviceName = "auto",
@@ -36,31 +41,46 @@ def score(
     drift, shift  disagreement of dense and pruned box; need no annotation (drift also measures smallness)
     iou_drop, loss_gap  what pruning cost
     loss, area, random  controls that do not prune
+    grand         norm of each sample's gradient, a control too; only with --also grand
+
+    Rows go out batch by batch while others come in, so any number of them fits in memory.
     """
     options.rows_expected(rows)
+    further = columns_asked(also)
+    roles = {role for role, flag in {"dense": model, "pruned": pruned}.items() if not flag}
+    from htltools.commands import _streaming
     from htltools.formats.provenance import file_digest
-    from htltools.formats.stream import RowWriter, read_rows
+    from htltools.formats.stream import RowWriter
 
-    samples, reader = read_rows(rows, partial=partial, limit=limit)
-    from htltools.commands import _inputs
-    from htltools.core.answers import all_answers
-    from htltools.core.controls import chance
-    from htltools.core.hardness import scores
-    from htltools.core.localizer import pixel_boxes
+    samples, reader = _streaming.opened(rows, roles, partial=partial, limit=limit)
+    from htltools.commands import _inputs, _scoring
 
-    place, dtype = _inputs.chosen_machine(device, precision)
     paths = [_inputs.model_path(model, reader, "dense"), *(pruned or [_inputs.model_path(None, reader, "pruned", "--pruned")])]
-    models, checkpoints = zip(*(_inputs.load_localizer(path, place) for path in paths))
-    pictures = [_inputs.matching_pictures(samples, checkpoint.preprocessing["size"], path) for checkpoint, path in zip(checkpoints, paths)][
-        0
-    ]
-    sizes, targets = _inputs.picture_sizes(samples), _inputs.target_boxes(samples)
-    with console.progress("scoring", len(samples)) as steps:
-        pieces = _inputs.CountedPictures(pictures, steps)
-        boxes = all_answers(models, pieces, batch_size, device=place, dtype=dtype)
-    columns = scores(boxes[0], boxes[1:], targets) | {"random": chance([row["id"] for row in samples], seed)}
-    predicted = {"dense": pixel_boxes(boxes[0], sizes), "pruned": pixel_boxes(boxes[1:].mean(0), sizes)}
-    history = run.chain(reader.history, {str(path): file_digest(path) for path in paths}, device=str(place))
-    with RowWriter(run, history, skipped=reader.skipped) as writer:
+    place, dtype = _inputs.chosen_machine(device, precision)
+    scorer = _scoring.Scorer(paths, batch_size, seed, further, place, dtype)
+    scored = map(scorer.scored, _streaming.batches(samples, batch_size, reader, roles))
+    first = next(scored)  # what is wrong with all rows is wrong with these, and said before anything is written
+    own = run.chain([], {str(path): file_digest(path) for path in paths}, device=str(place))
+    told = len(reader.history)
+    with RowWriter(run, own and [*reader.history, *own]) as writer, console.progress("scoring", limit) as steps:
         writer.models(reader.models | {"dense": str(paths[0].absolute()), "pruned": str(paths[-1].absolute())})
-        writer.write(_inputs.with_scores(samples, columns, predicted))
+        for batch in chain([first], scored):
+            writer.write(batch)
+            writer.flush()
+            steps.advance(len(batch))
+        writer.skipped = reader.skipped
+    if own and len(reader.history) > told:  # a stream after `cat` tells more of its history as it goes on
+        with RowWriter(run, [*reader.history, *own]):
+            pass
+
+
+def columns_asked(also: str | None) -> list[str]:
+    """The columns that --also names.
+
+    Raises: UsageError where there is no such column.
+    """
+    names = also.split(",") if also else []
+    unknown = [name for name in names if name not in ALSO]
+    if unknown:
+        raise UsageError(f"--also knows no column {unknown[0]!r}", f"it knows {', '.join(ALSO)}")
+    return names

@@ -78,6 +78,7 @@ HARDNESS = {
     "loss_gap": "box loss of the pruned model minus that of the dense one",
     "loss": "box loss of the dense model, 0 or more: the control that does not prune",
     "area": "1 - share of the picture that the annotated box covers, in [0, 1]: the control for lesion size",
+    "grand": "norm of the gradient of the sample's box loss with respect to all weights of the dense model, 0 or more; only on request",
     "random": "a number in [0, 1) that depends on seed and id alone: the control for chance",
 }
 

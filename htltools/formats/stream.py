@@ -118,7 +118,7 @@ def read_rows(source: Path | None, *, partial: bool = False, limit: int | None =
     reader = open_rows(source, partial=partial)
     rows = list(reader)
     if not rows:
-        raise DataError(f"no rows in {reader.name}", "did the command before fail, or a filter drop them all?")
+        raise no_rows(reader)
     return rows[:limit], reader
 
 
@@ -131,6 +131,11 @@ def quickly_parsed(line: bytes) -> Any:
         return from_json(line, allow_inf_nan=False, cache_strings="keys")
     except ValueError:
         return parsed_json(line)
+
+
+def no_rows(reader: RowReader) -> DataError:
+    """What is wrong with a stream that holds no row at all."""
+    return DataError(f"no rows in {reader.name}", "did the command before fail, or a filter drop them all?")
 
 
 class RowWriter:

@@ -1,13 +1,21 @@
 """`htl score`."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from htltools.core.controls import chance
+from htltools.errors import DataError
 from htltools.formats.jsonlines import joined_lines, split_lines
 from htltools.formats.schema import HARDNESS
-from htltools.formats.stream import read_rows
+from htltools.formats.stream import RowReader, read_rows
+
+ROOT = Path(__file__).parents[2]
 
 
 def hardness_of(out):
@@ -24,11 +32,11 @@ def pruned30(htl, phantom, dense):
 
 
 def test_every_row_gets_every_column(phantom, scored, dense, pruned):
-    """All splits are scored, in every column of the manual, with both answers in pixels of the picture; nothing else of a row changes."""
+    """All splits are scored, in every column that needs no --also, with both answers in pixels; nothing else of a row changes."""
     rows, reader = read_rows(scored)
     assert [{key: row[key] for key in before} for row, before in zip(rows, phantom.samples)] == phantom.samples
     for row in rows:
-        assert row["hardness"].keys() == HARDNESS.keys()
+        assert row["hardness"].keys() == HARDNESS.keys() - {"grand"}
         assert row["predicted"].keys() == {"dense", "pruned"}
         assert all(0 <= x0 <= x1 <= row["size"][0] and 0 <= y0 <= y1 <= row["size"][1] for x0, y0, x1, y1 in row["predicted"].values())
     assert reader.models == {"dense": str(dense), "pruned": str(pruned)}
@@ -140,3 +148,122 @@ def test_a_model_that_changed_is_refused(htl, phantom, pruned, tmp_path):
     assert (code, out) == (65, b"")
     assert err == f"htl score: {swapped} is no longer the dense model that stdin means; name it with --model if it is right all the same\n"
     assert htl("score", "-q", "--model", swapped, "--pruned", pruned, stdin=stdin)[0] == 0
+
+
+def notes(model=None, pruned=None, by="a", history=(), rows=0, skipped=0):
+    """What stands before and after the rows of a command that names these models."""
+    models = [{"htl": "model", "role": role, "path": str(path)} for role, path in {"dense": model, "pruned": pruned}.items() if path]
+    begin = {"htl": "begin", "schema": 1, "by": by, "history": list(history)}
+    return [begin, *models], [{"htl": "end", "by": by, "rows": rows, "skipped": skipped}]
+
+
+def test_models_may_be_named_after_rows(htl, phantom, scored, dense, pruned):
+    """Rows wait until the notes have named both models, wherever these stand, and then score as ever."""
+    head, tail = notes(dense)
+    late = notes(None, pruned)[0][1:]
+    code, out, _ = htl("score", "-q", stdin=joined_lines([*head, *phantom.samples[:3], *late, *phantom.samples[3:6], *tail]))
+    assert code == 0
+    found, expected = hardness_of(out), hardness_of(scored.read_bytes())
+    assert list(found) == [row["id"] for row in phantom.samples[:6]]
+    for name, columns in found.items():
+        assert columns == pytest.approx(expected[name], abs=1e-5)
+
+
+def test_another_model_in_the_middle_is_refused(htl, phantom, dense, pruned, pruned30):
+    """Rows of two streams that mean different models do not compare: refused, unless a flag says which one to use."""
+    (head, tail), (other, _) = notes(dense, pruned), notes(dense, pruned30)
+    first, second = phantom.samples[:4], phantom.samples[4:8]
+    stdin = joined_lines([*head, *first, *tail, *other, *second, *tail])
+    code, out, err = htl("score", "-q", "--batch-size", 2, stdin=stdin)
+    assert code == 65
+    assert err == f"htl score: stdin names {pruned} as pruned model, and later {pruned30}; name one of them with --pruned\n"
+    assert b'"htl":"end"' not in out
+    assert htl("score", "-q", "--pruned", pruned30, stdin=stdin)[0] == 0
+    same = joined_lines([*head, *first, *tail, *head, *second, *tail])
+    code, out, _ = htl("score", "-q", stdin=same)
+    assert (code, len(hardness_of(out))) == (0, 8)
+
+
+def test_history_that_comes_late_is_told_at_the_end(htl, phantom, dense, pruned):
+    """After `cat` the second history is known only when rows are out already: the stream ends with a note that holds all of it."""
+    (head, tail), (other, other_tail) = notes(dense, pruned, "a", [{"run": "a"}], 4, 1), notes(dense, pruned, "b", [{"run": "b"}], 4, 2)
+    stdin = joined_lines([*head, *phantom.samples[:4], *tail, *other, *phantom.samples[4:8], *other_tail])
+    code, out, _ = htl("score", "-q", "--batch-size", 2, stdin=stdin)
+    assert code == 0
+    begins, ends = ([line for line in split_lines(out) if line.get("htl") == kind] for kind in ("begin", "end"))
+    assert [[record["run"] for record in begin["history"]] for begin in begins] == [["a", ends[0]["by"]], ["a", "b", ends[0]["by"]]]
+    assert [(end["rows"], end["skipped"]) for end in ends] == [(8, 3), (0, 0)]
+    reader = RowReader(out.splitlines(keepends=True))
+    assert len(list(reader)) == 8
+    assert [record["run"] for record in reader.history] == ["a", "b", ends[0]["by"]]
+    assert reader.skipped == 3
+    assert htl("score", "-q", "--no-history", stdin=stdin)[1].count(b'"htl":"begin"') == 1
+
+
+def test_rows_go_out_while_others_come_in(phantom, dense, pruned):
+    """The first batch is written, and can be read, before the last row has come."""
+    command = [sys.executable, "-m", "htltools", "score", "-q", "--batch-size", "4", "--model", str(dense), "--pruned", str(pruned)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
+        process.stdin.write(joined_lines(phantom.samples[:5]))
+        process.stdin.flush()
+        lines = [process.stdout.readline() for _ in range(7)]  # begin, two models, four rows
+        assert [json.loads(line).get("id") for line in lines[3:]] == [row["id"] for row in phantom.samples[:4]]
+        rest, _ = process.communicate(joined_lines(phantom.samples[5:7]))
+    assert process.returncode == 0
+    assert [line["id"] for line in split_lines(rest) if "id" in line] == [row["id"] for row in phantom.samples[4:7]]
+
+
+def test_a_stream_that_turns_out_to_be_cut(htl, phantom, dense, pruned):
+    """What was scored before the cut is out already; without an end note the next command knows that it is not all."""
+    head, _ = notes(dense, pruned)
+    stdin = joined_lines([*head, *phantom.samples[:8]])
+    code, out, err = htl("score", "-q", "--batch-size", 2, stdin=stdin)
+    assert (code, "stdin was cut: 1 begin notes, 0 end notes" in err) == (65, True)
+    assert len(hardness_of(out)) == 8
+    assert b'"htl":"end"' not in out
+    with pytest.raises(DataError, match="was cut"):
+        list(RowReader(out.splitlines(keepends=True)))
+    assert htl("score", "-q", stdin=stdin + b"garbage\n")[:2] == (65, b"")  # it all fits in the first batch
+    assert len(hardness_of(htl("score", "-q", "--partial", stdin=stdin)[1])) == 8
+
+
+def test_limit_reads_and_checks_the_rest(htl, phantom, dense, pruned):
+    """--limit scores the first rows, and a fault in the others is still a fault."""
+    head, tail = notes(dense, pruned)
+    rows = [*head, *phantom.samples[:8], *tail]
+    code, out, _ = htl("score", "-q", "--limit", 3, "--batch-size", 2, stdin=joined_lines(rows))
+    assert (code, list(hardness_of(out))) == (0, [row["id"] for row in phantom.samples[:3]])
+    code, out, err = htl("score", "-q", "--limit", 3, stdin=joined_lines([*rows[:-1], {"id": 7}, rows[-1]]))
+    assert (code, out) == (65, b"")
+    assert "line 12: id: input should be a valid string" in err
+
+
+def test_no_rows(htl, dense, pruned):
+    """An empty stream is an error, and nothing is written."""
+    assert htl("score", "--model", dense, "--pruned", pruned) == (
+        65,
+        b"",
+        "htl score: no rows in stdin; did the command before fail, or a filter drop them all?\n",
+    )
+
+
+def test_gradient_norms_on_request(htl, phantom, dense, pruned, scored):
+    """--also grand adds the norm of each sample's gradient, where there is a box, which resample can go by; the rest stays the same."""
+    rows = [phantom.samples[0] | {"boxes": []}, *phantom.samples[1:]]
+    arguments = ["score", "-q", "--model", dense, "--pruned", pruned, "--also", "grand"]
+    code, out, _ = htl(*arguments, stdin=joined_lines(rows))
+    assert code == 0
+    found, usual = hardness_of(out), hardness_of(scored.read_bytes())
+    assert "grand" not in found.pop(rows[0]["id"])
+    for name, columns in found.items():
+        assert columns.pop("grand") > 0
+        assert columns == pytest.approx(usual[name], abs=1e-5)
+    code, out, _ = htl("resample", "-q", "--by", "grand", stdin=out)
+    assert code == 0
+    assert len({row["weight"] for row in split_lines(out) if row.get("split") == "train" and row.get("boxes")}) == 2
+
+
+def test_unknown_columns_are_refused(htl, phantom):
+    """--also with a column that does not exist is a wrong flag, told before anything is read."""
+    code, _, err = htl("score", phantom.rows, "--also", "grand,el2n")
+    assert (code, err) == (2, "htl score: --also knows no column 'el2n'; it knows grand\n")

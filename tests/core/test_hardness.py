@@ -48,7 +48,7 @@ def test_apart_and_equal():
 def test_bounds_and_names(dense, pruned, annotated):
     """Every column is one of the manual's, and lies in the range that the manual gives."""
     columns = scores(dense, pruned, annotated)
-    assert columns.keys() | {"random"} == HARDNESS.keys()
+    assert columns.keys() | {"random", "grand"} == HARDNESS.keys()
     for name, low, high in [("drift", 0, 1), ("shift", 0, 1), ("iou_drop", -1, 1), ("area", 0, 1)]:
         assert ((columns[name] >= low) & (columns[name] <= high)).all(), name
     assert (columns["pruned_loss"] >= -1e-6).all()
