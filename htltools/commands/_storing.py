@@ -47,12 +47,13 @@ def write_store(
     with pool(jobs) as executor, RowWriter(run, history) as writer, console.progress("pictures", len(candidates)) as steps:
         todo = (candidate for start in missing for candidate in candidates[start : start + SHARD_SAMPLES])
         made = decoded_samples(executor, todo, work)
+        shelves = np.empty((SHARD_SAMPLES, *work.frame, 3), np.uint8), np.empty((SHARD_SAMPLES, *work.frame), np.uint8)
         for number, start in enumerate(starts):
             path, batch = shard_path(out, number), candidates[start : start + SHARD_SAMPLES]
             if number in standing:
                 steps.advance(len(batch))
             else:
-                fill_shard(path, batch, watched(made, steps.advance), work.frame, plan, history)
+                fill_shard(path, batch, watched(made, steps.advance), shelves, plan, history)
             rows, left_out, _ = read_shard(path)
             writer.write(rows)
             writer.flush()
@@ -74,12 +75,16 @@ def watched(samples: Iterator[Decoded], advance: Callable[[int], None]) -> Itera
 
 
 def fill_shard(
-    path: Path, batch: list[Candidate], samples: Iterator[Decoded], frame: tuple[int, int], plan: str, history: list[dict]
+    path: Path,
+    batch: list[Candidate],
+    samples: Iterator[Decoded],
+    shelves: tuple[np.ndarray, np.ndarray],  # uint8 [512, H, W, 3] and [512, H, W], used again for each shard
+    plan: str,
+    history: list[dict],
 ) -> None:
     """Write the shard of one batch of candidates from the next samples; each picture goes as soon as it is in its place."""
-    images = np.empty((len(batch), *frame, 3), np.uint8)
+    images, lesion_masks = shelves
     masked = any(candidate.masked or candidate.phantom is not None for candidate in batch)
-    lesion_masks = np.zeros((len(batch), *frame), np.uint8) if masked else None
     rows, skips = [], []
     for candidate, sample in zip(batch, samples):  # in this order: zip takes no sample beyond the batch
         if sample.row is None:
@@ -87,8 +92,8 @@ def fill_shard(
             continue
         index = len(rows)
         images[index] = sample.picture
-        if sample.lesion_mask is not None:
-            lesion_masks[index] = sample.lesion_mask
+        if masked:
+            lesion_masks[index] = 0 if sample.lesion_mask is None else sample.lesion_mask
         rows.append(sample.row | {"index": index})
     write_shard(path, images[: len(rows)], lesion_masks[: len(rows)] if masked else None, rows, skips, plan=plan, history=history)
 

@@ -33,16 +33,33 @@ def write_shard(
     plan: str,
     history: list[dict],
 ) -> None:
-    """Write a shard whole, under its final name only once it is synced."""
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        file.create_dataset("images", data=images)
-        if masks is not None:
-            file.create_dataset("masks", data=masks)
-        for name, values in {"rows": rows, "skips": skips}.items():
-            file.create_dataset(name, data=np.frombuffer(joined_lines(values), np.uint8))
-        file.attrs.update(kind="htl-store", schema=SCHEMA, plan=plan)
-        # attributes in an HDF5 object header end at 64 KiB; a dataset does not
-        file.create_dataset("history", data=np.frombuffer(compact_json(history), np.uint8))
+    """Write a shard whole, under its final name only once it is synced.
+
+    The pictures do not go through HDF5, which would hold the interpreter, and with it the queue that feeds the decoding processes.
+    """
+    arrays = {"images": images} | ({"masks": masks} if masks is not None else {})
+    with replacing(path) as temporary:
+        with h5py.File(temporary, "w") as file:
+            offsets = {name: reserved(file, name, array.shape) for name, array in arrays.items()}
+            for name, values in {"rows": rows, "skips": skips}.items():
+                file.create_dataset(name, data=np.frombuffer(joined_lines(values), np.uint8))
+            file.attrs.update(kind="htl-store", schema=SCHEMA, plan=plan)
+            # attributes in an HDF5 object header end at 64 KiB; a dataset does not
+            file.create_dataset("history", data=np.frombuffer(compact_json(history), np.uint8))
+        with open(temporary, "r+b") as file:
+            for name, array in arrays.items():
+                if array.size:
+                    file.seek(offsets[name])
+                    file.write(np.ascontiguousarray(array, np.uint8))
+
+
+def reserved(file: h5py.File, name: str, shape: tuple[int, ...]) -> int | None:
+    """The offset in bytes of a new contiguous uint8 dataset, to be filled by the caller; None where it has no bytes."""
+    how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    how.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    how.set_obj_track_times(False)  # no clock in the file: the same pictures are the same bytes
+    return h5py.h5d.create(file.id, name.encode(), h5py.h5t.STD_U8LE, h5py.h5s.create_simple(shape), how).get_offset()
 
 
 def read_shard(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str]:
