@@ -1,0 +1,67 @@
+"""ONNX files in onnxruntime beside torch eager, and beside float32, on this CPU: fresh weights, as speed does not depend on them."""
+
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from measuring import alternating, show
+
+from htltools.commands._exporting import write_as
+from htltools.core.deployed import eager
+from htltools.core.localizer import architecture, build
+from htltools.formats.onnx_file import OnnxLocalizer
+
+NETS = ("compact", 96), ("compact", 128), ("resnet18", 128)
+REPEATS = 30
+CALLS = {1: 8, 16: 3}  # in a row, by batch size: the first still shares the cores with the waiting threads of the other side
+
+
+def rows(quick: bool = False) -> list[dict]:
+    """Milliseconds of a batch: a row for each net, batch size and kind of file."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, side in NETS[:1] if quick else NETS:
+            found += rows_of(name, side, Path(folder), 3 if quick else REPEATS)
+    return found
+
+
+def rows_of(name: str, side: int, folder: Path, repeats: int) -> list[dict]:
+    """The rows of one net."""
+    torch.manual_seed(0)
+    localizer, size = build(architecture(name, (side, side, 3))).eval(), [side, side, 3]
+    noise = np.random.default_rng(0)
+    nets = {}
+    for kind in ("none", "float16", "int8"):
+        calibration = iter([noise.integers(0, 256, (16, *size), np.uint8)])
+        write_as(kind, folder / f"{kind}.onnx", localizer, size, calibration)
+        nets[kind] = OnnxLocalizer(folder / f"{kind}.onnx", "cpu", torch.get_num_threads()).answer
+    pairs = [
+        ("float32", nets["none"], "torch eager", eager(localizer, torch.device("cpu"))),
+        ("float16", nets["float16"], "float32 file", nets["none"]),
+        ("int8", nets["int8"], "float32 file", nets["none"]),
+    ]
+    return [compared(f"{name} {side} px", count, *pair, size, repeats) for count in CALLS for pair in pairs]
+
+
+def compared(net: str, count: int, ours_name: str, ours, peer: str, theirs, size: list[int], repeats: int) -> dict:
+    """One row: a batch through both sides, by turns."""
+    batch = np.random.default_rng(1).integers(0, 256, (count, *size), np.uint8)
+    sides = [partial(in_a_row, answer, batch, CALLS[count]) for answer in (ours, theirs)]
+    for side in sides:
+        side()
+    mine, others, *ratio = alternating(*sides, repeats)
+    figures = mine * 1e3 / CALLS[count], others * 1e3 / CALLS[count], *ratio
+    row = {"what": f"{net}, batch {count}, {ours_name}", "peer": peer, "unit": "ms"}
+    return row | dict(zip(("ours", "theirs", "ratio", "low", "high"), figures, strict=True))
+
+
+def in_a_row(answer, batch: np.ndarray, calls: int) -> None:
+    """Some calls of a localizer."""
+    for _ in range(calls):
+        answer(batch)
+
+
+if __name__ == "__main__":
+    show(rows())
