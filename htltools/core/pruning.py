@@ -1,7 +1,7 @@
 """Pruning a copy of a localizer: which weights go, and how the rest recovers."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -26,22 +26,59 @@ def masked(model: Localizer, method: str, sparsity: float, seed: int = 0) -> Loc
 
     `l1`: the smallest magnitudes of all layers together. `layer-l1`: the same share of each layer. `random`: any weights,
     the control for whether it matters which ones go. The copy carries torch's pruning hooks until `baked`.
+
+    Raises: ValueError for another method.
     """
     model = copy.deepcopy(model)
     parameters = prunable(model)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        match method:
-            case "l1":
-                prune.global_unstructured(parameters, prune.L1Unstructured, amount=sparsity)
-            case "random":
+    weights = [getattr(module, name).detach().cpu().numpy() for module, name in parameters]
+    match method:
+        case "l1":
+            kept = largest(weights, sparsity)
+        case "layer-l1":
+            kept = [largest([weight], sparsity)[0] for weight in weights]
+        case "random":
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
                 prune.global_unstructured(parameters, prune.RandomUnstructured, amount=sparsity)
-            case "layer-l1":
-                for module, name in parameters:
-                    prune.l1_unstructured(module, name, sparsity)
-            case _:
-                raise ValueError(f"no method {method!r}")
+            return model
+        case _:
+            raise ValueError(f"no method {method!r}")
+    for (module, name), stays in zip(parameters, kept):
+        prune.custom_from_mask(module, name, torch.from_numpy(stays).to(getattr(module, name).device))
     return model
+
+
+def largest(weights: Sequence[np.ndarray], sparsity: float) -> list[np.ndarray]:
+    """Which weights stay where the smallest magnitudes of all arrays together go: bool, one array in the shape of each.
+
+    Exactly round(sparsity * count) go, `sparsity` in [0, 1); of equal magnitudes the first ones. As torch's
+    `global_unstructured` with `L1Unstructured`, but in the time of a few passes over the weights: numpy partitions by vector
+    instructions, in place, where torch's `topk` all but sorts.
+
+    >>> [kept.tolist() for kept in largest([np.array([0.1, -0.4]), np.array([[-0.2], [0.3]])], 0.5)]
+    [[False, True], [[False], [True]]]
+    """
+    sizes = [weight.size for weight in weights]
+    magnitudes = np.empty(sum(sizes), weights[0].dtype)
+    for weight, place in zip(weights, np.split(magnitudes, np.cumsum(sizes)[:-1])):
+        np.abs(weight.ravel(), out=place)
+    if not (count := round(sparsity * len(magnitudes))):
+        return [np.ones_like(weight, bool) for weight in weights]
+    magnitudes.partition(count - 1)
+    limit = magnitudes[count - 1]
+    kept = [np.abs(weight) > limit for weight in weights]
+    if (magnitudes[count:] == limit).any():
+        keep_later_ties(weights, kept, limit, np.count_nonzero(magnitudes[:count] == limit))
+    return kept
+
+
+def keep_later_ties(weights: Sequence[np.ndarray], kept: Sequence[np.ndarray], limit: float, gone: int) -> None:
+    """Of the weights whose magnitude is exactly the limit only the first `gone` go; `kept` changes in place."""
+    for weight, stays in zip(weights, kept):
+        ties = np.argwhere(np.abs(weight) == limit)  # [T, axes]
+        stays[tuple(ties[gone:].T)] = True
+        gone = max(gone - len(ties), 0)
 
 
 def baked(model: Localizer) -> Localizer:

@@ -1,11 +1,17 @@
 """Pruning a copy of a localizer."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from torch.nn.utils import prune
 
 from htltools.core.loop import Recipe, trained
-from htltools.core.pruning import baked, masked, prunable, prunable_count, recalibrate, sparsity_of
+from htltools.core.pruning import baked, largest, masked, prunable, prunable_count, recalibrate, sparsity_of
 
 METHODS = ("l1", "layer-l1", "random")
 CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
@@ -53,6 +59,32 @@ def test_l1_cuts_the_smallest_of_all(localizer):
     before = torch.cat([module.weight.detach().flatten() for module, _ in prunable(localizer)]).abs()
     gone = torch.cat([mask.flatten() for mask in zeros(pruned)])
     assert before[gone].max() <= before[~gone].min()
+
+
+@given(
+    weights=st.lists(arrays(np.float32, st.integers(1, 40), elements=st.floats(-9, 9, width=32)), min_size=1, max_size=4),
+    share=st.floats(0, 0.999),
+)
+def test_exactly_as_many_go_as_asked(weights, share):
+    """The count is exact, none that goes is larger than one that stays, and of equal ones the first go, whatever the layers."""
+    kept, magnitudes = np.concatenate(largest(weights, share)), np.abs(np.concatenate(weights))
+    expected = np.ones(len(kept), bool)
+    expected[np.argsort(magnitudes, kind="stable")[: round(share * len(kept))]] = False
+    assert (kept == expected).all()
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.31, 0.8, 0.95])
+def test_l1_is_what_torch_cuts(localizer, sparsity):
+    """The weights that go are those of torch's own global pruning."""
+    theirs = copy.deepcopy(localizer)
+    prune.global_unstructured(prunable(theirs), prune.L1Unstructured, amount=sparsity)
+    assert all(torch.equal(a, b) for a, b in zip(zeros(baked(theirs)), zeros(baked(masked(localizer, "l1", sparsity)))))
+
+
+def test_the_order_of_ties_does_not_depend_on_memory():
+    """How weights lie in memory, as channels-last training leaves them, does not matter to which of equal ones go."""
+    weight = torch.ones(4, 3, 2, 2).to(memory_format=torch.channels_last).numpy()
+    assert largest([weight], 0.5)[0].flatten().tolist() == [False] * 24 + [True] * 24
 
 
 def test_layer_l1_cuts_the_same_share_of_each_layer(localizer):
