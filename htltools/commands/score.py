@@ -1,5 +1,6 @@
 """`htl score`: rows and both models in, rows with hardness out."""
 
+from collections import deque
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +26,7 @@ def score(
     seed: options.Seed = 0,
     device: options.DeviceName = "auto",
     precision: options.PrecisionName = options.Precision.auto,
+    nproc: options.Nproc = 1,
     limit: options.Limit = None,
     partial: options.Partial = False,
 ):
@@ -58,7 +60,10 @@ def score(
     paths = [_inputs.model_path(model, reader, "dense"), *(pruned or [_inputs.model_path(None, reader, "pruned", "--pruned")])]
     place, dtype = _inputs.chosen_machine(device, precision)
     scorer = _scoring.Scorer(paths, batch_size, seed, further, place, dtype)
-    scored = map(scorer.scored, _streaming.batches(samples, batch_size, reader, roles))
+    scored = map(scorer.scored, _streaming.batches(samples, scorer.rows_at_once, reader, roles))
+    if not options.first_process():
+        deque(scored, maxlen=0)
+        return
     first = next(scored)  # what is wrong with all rows is wrong with these, and said before anything is written
     own = run.chain([], {str(path): file_digest(path) for path in paths}, device=str(place))
     told = len(reader.history)

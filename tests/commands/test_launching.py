@@ -101,6 +101,18 @@ def test_evaluate_shares_the_rows(rows, dense):
         assert ours["value"] == pytest.approx(theirs["value"], abs=1e-5)
 
 
+def test_score_shares_the_rows(rows, dense, pruned):
+    """Two processes give every row, in order, the hardness that one gives it."""
+    models = ["--model", dense, "--pruned", pruned, "--also", "grand", "--batch-size", 7]
+    with rows.open("rb") as stdin:
+        code, shared, err = ended(start("score", "--nproc", 2, *models, stdin=stdin))
+    assert code == 0, err
+    alone = ended(start("score", rows, *models))[1]
+    assert [line.get("id") for line in shared] == [line.get("id") for line in alone]
+    for ours, theirs in zip(shared, alone):
+        assert ours.get("hardness", {}) == pytest.approx(theirs.get("hardness", {}), abs=1e-4)
+
+
 def test_told_once(rows, tmp_path):
     """What is wrong with flags, rows or the output is found before any process starts, and told once."""
     out = tmp_path / "m.h5"
