@@ -86,8 +86,8 @@ def first_process() -> bool:
 def launched(nproc: int, rows: Path | None, partial: bool, out: Path | None = None, force: bool = False, **others: Any) -> int:
     """The exit code of the command in several processes, once what can be known beforehand was checked."""
     rows_expected(rows)
-    from htltools.commands._launching import launch
     from htltools.formats.atomic import refuse_existing
+    from htltools.launching import launch
 
     if out:
         refuse_existing(out, force)

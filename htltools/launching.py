@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import typer
-
 from htltools import console
 from htltools.errors import TryAgain
 from htltools.formats.stream import open_rows
@@ -53,10 +51,7 @@ def file_of(rows: Path | None) -> Iterator[Path]:
 
 
 def exit_code(count: int, arguments: list[str]) -> int:
-    """What the workers end with: 0, the first failure's exit code, or minus a signal.
-
-    Raises: typer.Exit where this process itself was told to end.
-    """
+    """What the workers end with: 0, the first failure's exit code, or minus a signal; 128 and more where this process was told to end."""
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -69,5 +64,5 @@ def exit_code(count: int, arguments: list[str]) -> int:
     except ChildFailedError as error:
         return error.get_first_failure()[1].exitcode
     except SignalException as error:
-        raise typer.Exit(128 + error.sigval) from None
+        return 128 + error.sigval
     return 0
