@@ -1,9 +1,11 @@
 """The scripts of the repository, and what the README says of the commands."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,58 @@ def test_shell_scripts_are_clean():
     assert len(shell) >= 6
     found = subprocess.run(["shellcheck", *shell], capture_output=True, text=True)
     assert (found.returncode, found.stdout) == (0, "")
+
+
+def is_gnu_parallel() -> bool:
+    """Whether `parallel` is GNU's, not another program of that name."""
+    return bool(shutil.which("parallel")) and b"GNU" in subprocess.run(["parallel", "--version"], capture_output=True).stdout
+
+
+@pytest.fixture
+def pictures(tmp_path, shell, dense, pruned):
+    """Where the examples find 48 pictures in files with a table, in `pictures`, and the models they would train, in `out`."""
+    assert shell(f"{sys.executable} {ROOT}/examples/phantom_files.py pictures 48").returncode == 0
+    (tmp_path / "out").mkdir()
+    for path in dense, pruned:
+        shutil.copy(path, tmp_path / "out")
+    return tmp_path / "pictures"
+
+
+@pytest.mark.skipif(not is_gnu_parallel(), reason="GNU parallel is not installed")
+def test_parts_by_gnu_parallel_come_to_the_same(shell, pictures):
+    """The example with GNU parallel prepares and scores in parts, and says that ids, splits and hardness are those of one call."""
+    ran = shell(f"PARTS=3 SIZE=32 {ROOT}/examples/parallel.sh out pictures")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert re.fullmatch(r"48 samples, the same ids and splits; hardness differs by 0\.0000\d\d at most\n", ran.stdout)
+
+
+def test_an_array_of_three_tasks_comes_to_the_same(shell, pictures):
+    """The Slurm example, run as an array of three, scores every picture once; its rows are those of the same script as a single task."""
+    script = f"{ROOT}/examples/slurm_array.sh"
+    array = f"seq 4 6 | SLURM_ARRAY_TASK_COUNT=3 SLURM_ARRAY_TASK_MIN=4 xargs -P 2 -I{{}} env SLURM_ARRAY_TASK_ID={{}} {script}"
+    assert shell(f"cp -r out one && {array} prepare pictures out", SIZE=32).returncode == 0
+    assert len(list((pictures.parent / "out").glob("store.*"))) == 3
+    assert shell(f"{script} train out && {array} score out").returncode == 0
+    joined = shell(f"{script} join out")
+    assert (joined.returncode, joined.stdout) == (0, "48 of 48 samples are scored\n")
+    assert shell(f"{script} prepare pictures one && {script} train one && {script} score one && {script} join one", SIZE=32).returncode == 0
+    same = shell(f"{ROOT}/examples/same_scores.sh one/scored.jsonl out/scored.jsonl")
+    assert (same.returncode, same.stdout[:37]) == (0, "48 samples, the same ids and splits; ")
+
+
+def test_same_scores_tells_a_difference(shell, scored, tmp_path):
+    """The comparison of the examples fails where a score, a split or an id differs, and where there is nothing to compare."""
+    rows = [json.loads(line) for line in scored.read_text().splitlines() if line.startswith('{"id"')]
+    changes = {
+        "order": rows[::-1],
+        "score": [rows[0] | {"hardness": rows[0]["hardness"] | {"drift": rows[0]["hardness"]["drift"] + 0.001}}, *rows[1:]],
+        "split": [rows[0] | {"split": "test" if rows[0]["split"] != "test" else "val"}, *rows[1:]],
+        "fewer": rows[1:],
+    }
+    for name, changed in changes.items():
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in changed))
+    codes = [shell(f"{ROOT}/examples/same_scores.sh {scored} {name}").returncode for name in changes]
+    assert codes == [0, 1, 1, 1]
 
 
 def test_the_readme_lists_every_command():
