@@ -1,6 +1,7 @@
 """Structured pruning: whole channels go, and the net really becomes smaller. Through Torch-Pruning's dependency graph."""
 
 import copy
+import math
 import warnings
 
 import torch
@@ -9,7 +10,8 @@ from torch import nn
 from htltools.core.localizer import Localizer
 from htltools.core.pruning import prunable, prunable_count
 
-BISECTIONS = 8
+STEPS = 5  # of the search for the share of channels, at most
+NEAR = 0.005  # it ends this near to the share of weights asked for
 
 
 def narrowed(model: Localizer, sparsity: float, size: list[int]) -> Localizer:
@@ -18,19 +20,26 @@ def narrowed(model: Localizer, sparsity: float, size: list[int]) -> Localizer:
     The share of channels is searched so that `sparsity` of the prunable weights go, as near as whole channels allow.
     `size`: [H, W, C] of its input. The four outputs stay.
 
+    Most weights lie between two layers that both lose channels, so that (1 - share)^2 of them stay; how many really do
+    tells the exponent better, and a few steps do what a bisection needs eight for.
+
     Reference: Fang et al., DepGraph, CVPR 2023, by its authors' library.
     """
     model = model.to("cpu")
     total = prunable_count(model)
-    low, high = 0.0, 1.0
     best, best_error = copy.deepcopy(model), sparsity
-    for _ in range(BISECTIONS if sparsity else 0):
-        ratio = (low + high) / 2
-        candidate = without_channels(model, ratio, size)
+    exponent = 2.0
+    for _ in range(STEPS):
+        if best_error < NEAR:
+            break
+        share = 1 - (1 - sparsity) ** (1 / exponent)
+        candidate = without_channels(model, share, size)
         gone = 1 - prunable_count(candidate) / total
         if abs(gone - sparsity) < best_error:
             best, best_error = candidate, abs(gone - sparsity)
-        low, high = (ratio, high) if gone < sparsity else (low, ratio)
+        if not 0 < gone < 1:
+            break
+        exponent = math.log1p(-gone) / math.log1p(-share)
     return best
 
 
