@@ -59,24 +59,26 @@ def export(
 
     refuse_existing(out, force)
 
-    import torch
-
-    from htltools.commands import _exporting
     from htltools.commands._inputs import load_localizer, model_path
-    from htltools.core.deployed import eager
-    from htltools.core.machine import chosen_device
     from htltools.formats.atomic import replacing
     from htltools.formats.jsonlines import compact_json
-    from htltools.formats.onnx_file import OnnxLocalizer, describe
     from htltools.formats.provenance import file_digest
     from htltools.formats.schema import ONNX
     from htltools.formats.stream import read_rows
 
-    place = chosen_device(device) if bench else None
     samples = []
     if rows is not None or model is None:
         samples, reader = read_rows(rows, partial=partial)
         model = model_path(model, reader, "dense")
+
+    import torch
+
+    from htltools.commands import _exporting
+    from htltools.core.deployed import eager
+    from htltools.core.machine import chosen_device
+    from htltools.formats.onnx_file import OnnxLocalizer, describe
+
+    place = chosen_device(device) if bench else None
     cpu = torch.device("cpu")
     localizer, checkpoint = load_localizer(model, cpu)
     size = checkpoint.preprocessing["size"]
