@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from htltools.core.head import BoxHead
+
 
 class Residual(nn.Module):
     """Two 3x3 convolutions beside a shortcut, which is a 1x1 convolution only where the shape changes; `stride` 2 halves the map."""
@@ -33,5 +35,5 @@ def compact(height: int, width: int, channels: int, widths: tuple[int, ...] = (2
     stages = [Residual(before, after, 1 if i == 0 else 2) for i, (before, after) in enumerate(zip((widths[0], *widths), widths))]
     side = [-(-n // (stride * 2 ** (len(widths) - 1))) for n in (height, width)]
     reduce = nn.Sequential(nn.Conv2d(widths[-1], 32, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU(), nn.Flatten())
-    head = nn.Sequential(nn.Linear(32 * side[0] * side[1], 128), nn.ReLU(), nn.Linear(128, 4))
+    head = nn.Sequential(nn.Linear(32 * side[0] * side[1], 128), nn.ReLU(), BoxHead(128))
     return nn.Sequential(stem, *stages, reduce, head)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from htltools.core.compact import compact
+from htltools.core.head import BoxHead
 from htltools.errors import DataError, MissingInput, UsageError
 
 # ImageNet's colours: what pretrained backbones expect, and as good as any for the others.
@@ -82,7 +83,7 @@ def backbone(name: str, imagenet: bool) -> nn.Module:
     if not heads:
         raise UsageError(f"{name} has no linear layer to put a box head on", "use another backbone")
     path, last = heads[-1]
-    net.set_submodule(path, nn.Linear(last.in_features, 4))
+    net.set_submodule(path, BoxHead(last.in_features))
     if name.startswith(("inception", "googlenet")):
         net.aux_logits = False
         net.AuxLogits = net.aux1 = net.aux2 = None
