@@ -38,6 +38,7 @@ def prune(
     seed: options.Seed = 0,
     device: options.DeviceName = "auto",
     precision: options.PrecisionName = options.Precision.auto,
+    nproc: options.Nproc = 1,
     limit: options.Limit = None,
     partial: options.Partial = False,
     force: options.Force = False,
@@ -70,6 +71,8 @@ def prune(
     place, dtype = chosen_machine(device, precision)
     job = _pruning.Job(samples, dense_path, str(method), str(recover), epochs, rate, batch_size, seed, place, dtype)
     pruned, pruning = job.gated() if asked is None else job.at(asked[0])
+    if not options.first_process():
+        return
     history = run.chain(reader.history, {str(dense_path): file_digest(dense_path)}, device=str(place), sparsity=pruning["sparsity"])
     job.save(out, pruned, pruning, history)
     console.say(

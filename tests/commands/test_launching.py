@@ -113,6 +113,17 @@ def test_score_shares_the_rows(rows, dense, pruned):
         assert ours.get("hardness", {}) == pytest.approx(theirs.get("hardness", {}), abs=1e-4)
 
 
+def test_prune_shares_the_recovery(rows, dense, tmp_path):
+    """Two processes recover one pruned model, with the zeros held, and write it once."""
+    out = tmp_path / "p.h5"
+    code, lines, err = ended(start("prune", rows, "--model", dense, "-o", out, "--sparsity", 0.6, "--epochs", 1, "--nproc", 2))
+    assert code == 0, err
+    assert sum("id" in line for line in lines) == 80
+    assert err.count("of the weights cut") == 1
+    cut = np.concatenate([array.ravel() for name, array in weights(out).items() if array.ndim > 1])
+    assert np.mean(cut == 0) == pytest.approx(0.6, abs=0.001)
+
+
 def test_told_once(rows, tmp_path):
     """What is wrong with flags, rows or the output is found before any process starts, and told once."""
     out = tmp_path / "m.h5"
