@@ -1,9 +1,9 @@
 """Cost against work: time and memory of every command at 1, 10 and 100 times as many samples, as a table and a plot.
 
 Each command runs as a process of its own, on files, with pictures of 32 x 32; all samples are really prepared, phantoms and JPEG files
-alike (hard links to a few files of 300x225). Memory is sampled from /proc every 20 ms (Linux only), summed over the process
-and all it starts: `own` is what the processes hold for themselves, `mapped` what they see of files, libraries and stores, which the
-system takes back when it needs it; pages that processes share count once.
+alike (hard links to a few files of 300x225). Memory is sampled from /proc every 20 ms (Linux only), and summed over the process and
+all it starts: `own` is what the processes hold for themselves, `mapped` what they see of files, libraries and stores, which the
+system takes back when it needs it; what several processes share counts for each of them.
 """
 
 import argparse
@@ -88,16 +88,16 @@ def watched(pid: int, peak: dict[str, float], ended: threading.Event) -> None:
 
 
 def memory_of(pid: int) -> dict[str, float]:
-    """MiB that a process and its descendants hold now; a page that n of them share counts 1/n for each."""
+    """MiB that a process and its descendants hold now, by counters: to walk their pages would take a core of its own."""
     total = {"own": 0.0, "mapped": 0.0}
     for each in family(pid):
         try:
-            lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()[1:]
+            lines = Path(f"/proc/{each}/status").read_text().splitlines()
         except OSError:
             continue  # it has just ended
-        kilobytes = {name.rstrip(":"): int(value) for name, value, *_ in map(str.split, lines)}
-        total["own"] += (kilobytes.get("Pss_Anon", 0) + kilobytes.get("Pss_Shmem", 0)) / 1024
-        total["mapped"] += kilobytes.get("Pss_File", 0) / 1024
+        kilobytes = {name: int(value.split()[0]) for name, _, value in (line.partition(":") for line in lines) if name.startswith("Rss")}
+        total["own"] += (kilobytes.get("RssAnon", 0) + kilobytes.get("RssShmem", 0)) / 1024
+        total["mapped"] += kilobytes.get("RssFile", 0) / 1024
     return total
 
 
