@@ -1,7 +1,7 @@
 """Pruning a copy of a localizer: which weights go, and how the rest recovers."""
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from htltools.core.localizer import Localizer
 
 METHODS = ("l1", "layer-l1", "random", "channel")
 SWEEP = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.3)  # sparsities that the health gate tries, from the largest
+STRIDE = 127  # of the sample that tells about where the threshold lies; prime, so that it strays over rows and kernels
+PIECE = 2**17  # weights at a time, which stay in the cache
 HEALTHY = 0.9  # share of the dense validation IoU that a healthy pruned net keeps
 
 
@@ -53,32 +55,59 @@ def largest(weights: Sequence[np.ndarray], sparsity: float) -> list[np.ndarray]:
     """Which weights stay where the smallest magnitudes of all arrays together go: bool, one array in the shape of each.
 
     Exactly round(sparsity * count) go, `sparsity` in [0, 1); of equal magnitudes the first ones. As torch's
-    `global_unstructured` with `L1Unstructured`, but in the time of a few passes over the weights: numpy partitions by vector
-    instructions, in place, where torch's `topk` all but sorts.
+    `global_unstructured` with `L1Unstructured`, but in two passes over the weights and hardly any memory beside the answer,
+    where torch's `topk` all but sorts a copy of them.
 
     >>> [kept.tolist() for kept in largest([np.array([0.1, -0.4]), np.array([[-0.2], [0.3]])], 0.5)]
     [[False, True], [[False], [True]]]
     """
-    sizes = [weight.size for weight in weights]
-    magnitudes = np.empty(sum(sizes), weights[0].dtype)
-    for weight, place in zip(weights, np.split(magnitudes, np.cumsum(sizes)[:-1])):
-        np.abs(weight.ravel(), out=place)
-    if not (count := round(sparsity * len(magnitudes))):
+    if not (count := round(sparsity * sum(weight.size for weight in weights))):
         return [np.ones_like(weight, bool) for weight in weights]
-    magnitudes.partition(count - 1)
-    limit = magnitudes[count - 1]
-    kept = [np.abs(weight) > limit for weight in weights]
-    if (magnitudes[count:] == limit).any():
-        keep_later_ties(weights, kept, limit, np.count_nonzero(magnitudes[:count] == limit))
+    limit, ties = threshold(weights, count, *bracket(weights, count)) or threshold(weights, count, 0, np.inf)
+    kept = []
+    for weight in weights:
+        stays = np.empty(weight.size, bool)
+        for start, magnitudes in pieces(weight):
+            stays[start : start + PIECE] = magnitudes > limit
+            equal = start + np.flatnonzero(magnitudes == limit)
+            stays[equal[ties:]] = True
+            ties = max(ties - len(equal), 0)
+        kept.append(stays.reshape(weight.shape))
     return kept
 
 
-def keep_later_ties(weights: Sequence[np.ndarray], kept: Sequence[np.ndarray], limit: float, gone: int) -> None:
-    """Of the weights whose magnitude is exactly the limit only the first `gone` go; `kept` changes in place."""
-    for weight, stays in zip(weights, kept):
-        ties = np.argwhere(np.abs(weight) == limit)  # [T, axes]
-        stays[tuple(ties[gone:].T)] = True
-        gone = max(gone - len(ties), 0)
+def pieces(weight: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Where each piece of the weights starts, in their order by index, and its magnitudes."""
+    values = weight.ravel()
+    return ((start, np.abs(values[start : start + PIECE])) for start in range(0, len(values), PIECE))
+
+
+def bracket(weights: Sequence[np.ndarray], count: int) -> tuple[float, float]:
+    """Two magnitudes between which the count-th smallest lies almost surely: six standard errors around it in a sample."""
+    sample = np.sort(np.concatenate([np.abs(weight.ravel()[::STRIDE]) for weight in weights]))
+    share = count / sum(weight.size for weight in weights)
+    reach = 6 * (share * (1 - share) / len(sample)) ** 0.5
+    low, high = int((share - reach) * len(sample)) - 1, int((share + reach) * len(sample)) + 1
+    return sample[low] if low > 0 else 0, sample[high] if high < len(sample) else np.inf
+
+
+def threshold(weights: Sequence[np.ndarray], count: int, low: float, high: float) -> tuple[float, int] | None:
+    """The count-th smallest magnitude, and how many of exactly that magnitude are among the `count`.
+
+    Only what lies from `low` to `high` is looked at closely; None where the answer does not lie there.
+    """
+    below, near = 0, []
+    for weight in weights:
+        for _, magnitudes in pieces(weight):
+            small = magnitudes < low
+            below += np.count_nonzero(small)
+            near.append(magnitudes[(magnitudes <= high) & ~small])
+    members = np.concatenate(near)
+    if not below < count <= below + len(members):
+        return None
+    members.partition(count - below - 1)
+    limit = members[count - below - 1]
+    return limit, count - below - np.count_nonzero(members < limit)
 
 
 def baked(model: Localizer) -> Localizer:

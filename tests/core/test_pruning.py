@@ -73,6 +73,19 @@ def test_exactly_as_many_go_as_asked(weights, share):
     assert (kept == expected).all()
 
 
+@pytest.mark.parametrize("share", [0.0001, 0.5, 0.8, 0.9999])
+def test_a_sample_that_misleads_costs_time_alone(share):
+    """Where every weight that the sample sees is large, and in layers of very different scale, the count is exact all the same."""
+    random = np.random.default_rng(0)
+    weights = [scale * random.standard_normal((300, 127)).astype(np.float32) for scale in (1e-3, 1, 50)]
+    weights[1][:, 0] = 1e6  # the stride of the sample
+    magnitudes = np.sort(np.abs(np.concatenate([weight.ravel() for weight in weights])))
+    count = round(share * len(magnitudes))
+    kept = np.concatenate([stays.ravel() for stays in largest(weights, share)])
+    assert np.count_nonzero(~kept) == count
+    assert np.abs(np.concatenate([weight.ravel() for weight in weights]))[~kept].max() <= magnitudes[count]
+
+
 @pytest.mark.parametrize("sparsity", [0.0, 0.31, 0.8, 0.95])
 def test_l1_is_what_torch_cuts(localizer, sparsity):
     """The weights that go are those of torch's own global pruning."""
