@@ -1,0 +1,109 @@
+"""`score`: several nets in one pass against a pass for each, gradient norms by vmap against a loop, rows against plain json."""
+
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from measuring import alternating, show
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # this checkout, installed or not
+from htltools.core.answers import all_answers
+from htltools.core.boxloss import box_loss
+from htltools.core.gradients import gradient_norms
+from htltools.core.localizer import Localizer, architecture, boxes_of, build
+from htltools.formats.jsonlines import joined_lines
+from htltools.formats.provenance import Run
+from htltools.formats.store import Pictures, write_shard
+from htltools.formats.stream import RowReader, RowWriter
+
+SIDE, NETS, BATCH = 64, 4, 256
+CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
+
+
+def compared(what: str, peer: str, count: int, ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int) -> dict[str, Any]:
+    """One line of the table, in samples a second."""
+    mine, others, ratio, low, high = alternating(ours, theirs, repeats)
+    speeds = {"ours": count / mine, "theirs": count / others}
+    return {"what": what, "peer": peer, **speeds, "unit": "samples/s", "ratio": ratio, "low": low, "high": high}
+
+
+def made_rows(folder: Path, count: int) -> list[dict[str, Any]]:
+    """Rows of a store of random pictures, with all that rows usually carry."""
+    noise = np.random.default_rng(0).integers(0, 256, (count, SIDE, SIDE, 3), np.uint8)
+    write_shard(folder / "00000.h5", noise, None, [], [], plan="", history=[])
+    usual = {"split": "train", "store": str(folder / "00000.h5"), "size": [600, 450], "boxes": [[180.0, 7.0, 508.0, 419.0]], "label": "nv"}
+    meta = {"age": 45, "sex": "male", "site": "trunk"}
+    return [{"id": f"ISIC_{i:07d}", "group": f"HAM_{i:07d}", "index": i, "meta": meta} | usual for i in range(count)]
+
+
+def one_pass(nets: list[Localizer], rows: list[dict[str, Any]]) -> None:
+    """What score does: each batch is read once for all nets."""
+    all_answers(nets, Pictures(rows), BATCH, **CPU)
+
+
+def norms_by_loop(net: Localizer, pictures: torch.Tensor, boxes: torch.Tensor) -> list[float]:
+    """Gradient norms by a backward pass for each sample."""
+    norms = []
+    for picture, box in zip(pictures, boxes):
+        loss = box_loss(boxes_of(net.net(net.normalised(picture[None]))), box[None]).sum()
+        norms.append(torch.stack([slope.square().sum() for slope in torch.autograd.grad(loss, list(net.parameters()))]).sum().sqrt().item())
+    return norms
+
+
+def through(lines: list[bytes]) -> None:
+    """Rows through our reader and writer."""
+    with RowWriter(Run("view", {}), [], out=io.BytesIO()) as writer:
+        writer.write(RowReader(lines))
+
+
+def by_json(lines: list[bytes]) -> None:
+    """The same by Python's json alone, without a check of anything."""
+    out = io.BytesIO()
+    for line in lines:
+        out.write(json.dumps(json.loads(line), separators=(",", ":")).encode() + b"\n")
+
+
+def rows(quick: bool = False) -> list[dict[str, Any]]:
+    """Lines of the table."""
+    repeats, count, few = (2, 256, 16) if quick else (7, 1024, 64)
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        samples = made_rows(Path(folder), count)
+        nets = [build(architecture("compact", (SIDE, SIDE, 3))).eval() for _ in range(NETS)]
+        each = [[net] for net in nets]
+        found.append(
+            compared(
+                f"{NETS} compact nets, {SIDE} px, one pass",
+                f"{NETS} passes",
+                count,
+                lambda: one_pass(nets, samples),
+                lambda: [one_pass(net, samples) for net in each],
+                repeats,
+            )
+        )
+        pictures = torch.from_numpy(Pictures(samples).batch(np.arange(few)))
+    boxes = np.tile(np.float32([0.3, 0.1, 0.8, 0.9]), (few, 1))
+    for name in ("compact", "resnet18"):
+        net = build(architecture(name, (SIDE, SIDE, 3))).eval()
+        ours, theirs = (
+            lambda net=net: gradient_norms(net, pictures, boxes),
+            lambda net=net: norms_by_loop(net, pictures, torch.from_numpy(boxes)),
+        )
+        found.append(compared(f"gradient norms by vmap, {name}", "backward for each sample", few, ours, theirs, repeats))
+    lines = joined_lines(samples).splitlines(keepends=True)
+    found.append(
+        compared(
+            "rows read, checked, written", "json.loads, json.dumps", count, lambda: through(lines), lambda: by_json(lines), 3 * repeats
+        )
+    )
+    return found
+
+
+if __name__ == "__main__":
+    show(rows())
