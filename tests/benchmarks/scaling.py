@@ -81,10 +81,16 @@ def cost_of(arguments: list[str], folder: Path, target: str) -> dict[str, float]
 
 
 def watched(pid: int, peak: dict[str, float], ended: threading.Event) -> None:
-    """Note the peak of what a process and its descendants hold, until it has ended."""
+    """Note the peak of what a process and its descendants hold, until it has ended: what two looks in a row have seen.
+
+    A child that is about to run another program seems to hold all that its parent does, for a moment.
+    """
+    before = memory_of(pid)
     while not ended.wait(0.02):
-        for kind, mebibytes in memory_of(pid).items():
-            peak[kind] = max(peak[kind], mebibytes)
+        now = memory_of(pid)
+        for kind in peak:
+            peak[kind] = max(peak[kind], min(before[kind], now[kind]))
+        before = now
 
 
 def memory_of(pid: int) -> dict[str, float]:
