@@ -71,10 +71,12 @@ def find_candidates(sources: Iterable[str], listed: Iterable[str], naming: Namin
     found: list[Candidate] = []
     used: set[str] = set()
     tables: dict[str, dict[str, Facts]] = {}
+    beside: dict[Path | None, tuple[dict, dict | None]] = {}  # facts and masks by folder; None: of all that come without one
     for source in sources:
         entries, folder = entries_of(source, listed)
-        facts = facts_beside(folder, naming, findings, tables)
-        masks = masks_beside(folder, naming)
+        if folder not in beside:
+            beside[folder] = facts_beside(folder, naming, findings, tables), masks_beside(folder, naming)
+        facts, masks = beside[folder]
         findings.labelled |= masks is not None
         for name, path in entries:
             key = matching(facts, name, path)
