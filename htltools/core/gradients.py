@@ -30,7 +30,7 @@ def gradient_norms(model: Localizer, pictures: Tensor, annotated: np.ndarray) ->
         for start in range(0, len(known), size):
             chosen = known[start : start + size]
             x = model.normalised(pictures[torch.from_numpy(chosen)])  # [B, C, H, W]
-            norms[chosen] = chunk_norms(model.net, x, torch.from_numpy(annotated[chosen]).to(x.device)).cpu().numpy()
+            norms[chosen] = chunk_norms(model.net, x, torch.from_numpy(annotated[chosen]).to(x.device), at_once=x.is_cuda).cpu().numpy()
     finally:
         model.train(training)
     return norms
@@ -41,11 +41,12 @@ def samples_per_chunk(model: nn.Module) -> int:
     return max(CHUNK_BYTES // (4 * sum(parameter.numel() for parameter in model.parameters())), 1)
 
 
-def chunk_norms(net: nn.Module, x: Tensor, annotated: Tensor) -> Tensor:
+def chunk_norms(net: nn.Module, x: Tensor, annotated: Tensor, *, at_once: bool) -> Tensor:
     """The norms of normalised pictures [B, C, H, W] and boxes [B, 4]: [B].
 
     By the chain rule in two parts, because vmap does not reach through torchvision's loss: first how the loss of each sample
-    changes with what the net answers, and then, sample by sample, how the answer so weighed changes with the weights.
+    changes with what the net answers, and then, for each sample, how the answer so weighed changes with the weights: `at_once`
+    by vmap, for GPUs, or one sample after the other, because the grouped convolutions that vmap makes are slow on a CPU.
     """
     with torch.no_grad():
         raw = net(x)
@@ -56,5 +57,12 @@ def chunk_norms(net: nn.Module, x: Tensor, annotated: Tensor) -> Tensor:
         return (functional_call(net, weights, (picture[None],))[0] * slope).sum()
 
     weights = {name: tensor.detach() for name, tensor in net.named_parameters()}
-    gradients = vmap(grad(weighed), in_dims=(None, 0, 0))(weights, x, slopes)  # by name: [B, ...]
-    return torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients.values()]).sum(0).sqrt()
+    one = grad(weighed)
+    if at_once:
+        return vmap(lambda picture, slope: norm(one(weights, picture, slope)))(x, slopes)
+    return torch.stack([norm(one(weights, picture, slope)) for picture, slope in zip(x, slopes)])
+
+
+def norm(gradient: dict[str, Tensor]) -> Tensor:
+    """The L2 norm of all parts of a gradient together: []."""
+    return torch.stack([part.square().sum() for part in gradient.values()]).sum().sqrt()

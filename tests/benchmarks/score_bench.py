@@ -1,4 +1,4 @@
-"""`score`: several nets in one pass against a pass for each, gradient norms by vmap against a loop, rows against plain json."""
+"""`score`: several nets in one pass against a pass for each, gradient norms against a loop, rows against plain json."""
 
 import io
 import json
@@ -95,7 +95,7 @@ def rows(quick: bool = False) -> list[dict[str, Any]]:
             lambda net=net: gradient_norms(net, pictures, boxes),
             lambda net=net: norms_by_loop(net, pictures, torch.from_numpy(boxes)),
         )
-        found.append(compared(f"gradient norms by vmap, {name}", "backward for each sample", few, ours, theirs, repeats))
+        found.append(compared(f"gradient norms, {name}", "backward for each sample", few, ours, theirs, repeats))
     lines = joined_lines(samples).splitlines(keepends=True)
     found.append(
         compared(

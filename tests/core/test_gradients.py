@@ -30,6 +30,13 @@ def test_equals_the_backward_pass_of_each_sample(shelf, name):
     assert gradient_norms(model, torch.from_numpy(shelf.pictures[:9]), shelf.boxes[:9]) == pytest.approx(expected, rel=1e-3)
 
 
+def test_all_at_once_is_one_by_one(localizer, shelf):
+    """What a GPU computes, all samples of a chunk in one call, is what a CPU computes one after the other."""
+    x, boxes = localizer.normalised(torch.from_numpy(shelf.pictures[:5])), torch.from_numpy(shelf.boxes[:5])
+    localizer.eval()
+    assert torch.allclose(*(gradients.chunk_norms(localizer.net, x, boxes, at_once=way) for way in (True, False)), rtol=1e-3)
+
+
 def test_chunks_change_nothing(localizer, shelf, monkeypatch):
     """However few samples fit in memory at once, the norms are the same, in the order of the samples."""
     whole = gradient_norms(localizer, torch.from_numpy(shelf.pictures), shelf.boxes)
