@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # this checkout, installed or not
 from htltools.core.answers import batches
+from htltools.core.augmentation import augmented, changes
 from htltools.core.boxloss import box_loss
 from htltools.core.localizer import NORMALISATION, architecture, boxes_of, build
 from htltools.core.loop import Recipe, optimizer_for, trained
@@ -39,18 +40,19 @@ def made_store(folder: Path) -> tuple[list[dict], np.ndarray]:
 
 
 class RowByRow(Dataset):
-    """One h5py read a sample, as most scripts do it."""
+    """One h5py read a sample, from data sets that stay open, as good scripts do it."""
 
     def __init__(self, rows: list[dict]):
-        self.rows, self.files = rows, {}
+        self.rows, self.opened = rows, {}
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, i: int) -> np.ndarray:
         row = self.rows[i]
-        file = self.files.get(row["store"]) or self.files.setdefault(row["store"], h5py.File(row["store"], "r"))
-        return file["images"][row["index"]]
+        if row["store"] not in self.opened:
+            self.opened[row["store"]] = h5py.File(row["store"], "r")["images"]
+        return self.opened[row["store"]][row["index"]]
 
 
 def drained(batches_of: Callable[[], Iterator[Any]]) -> Callable[[], None]:
@@ -126,29 +128,32 @@ def loader_rows(folder: Path, repeats: int) -> list[dict]:
 def step_rows(folder: Path, repeats: int) -> list[dict]:
     """An epoch of `train` against as many steps of the same model, optimizer and loss on one batch that lies in place."""
     rows, pictures = made_store(folder)
-    count = COUNT // 4
-    stored, boxes = Pictures(rows[:count]), np.tile(np.float32([0.2, 0.2, 0.7, 0.7]), (count, 1))
+    stored, boxes = Pictures(rows), np.tile(np.float32([0.2, 0.2, 0.7, 0.7]), (COUNT, 1))
     shape, recipe = architecture("compact", (SIDE, SIDE, 3)), Recipe(1, BATCH)
     model = build(shape).to(memory_format=torch.channels_last).train()
-    optimizer, _ = optimizer_for(model, recipe, count // BATCH)
-    x = model.normalised(torch.from_numpy(pictures[:BATCH])).contiguous(memory_format=torch.channels_last)
-    y = torch.from_numpy(boxes[:BATCH])
+    optimizer, _ = optimizer_for(model, recipe, COUNT // BATCH)
+    batch, y = torch.from_numpy(pictures[:BATCH]), torch.from_numpy(boxes[:BATCH])
+    change = changes(BATCH, 3, recipe.augmentation, torch.Generator().manual_seed(0))
+    ready = model.normalised(batch).contiguous(memory_format=torch.channels_last)
 
-    def in_place() -> None:
-        for _ in range(count // BATCH):
-            optimizer.zero_grad()
-            box_loss(boxes_of(model.net(x)), y).mean().backward()
-            optimizer.step()
+    def stepping(augment: bool) -> Callable[[], None]:
+        def work() -> None:
+            for _ in range(COUNT // BATCH):
+                x, targets = augmented(batch, y, change, model.gain, model.bias) if augment else (ready, y)
+                optimizer.zero_grad()
+                box_loss(boxes_of(model.net(x.contiguous(memory_format=torch.channels_last))), targets).mean().backward()
+                optimizer.step()
+
+        return work
 
     def epoch() -> None:
-        next(trained(build(shape), stored, boxes, np.ones(count, np.float32), None, recipe, **CPU))
+        next(trained(build(shape), stored, boxes, np.ones(COUNT, np.float32), None, recipe, **CPU))
 
-    mine, others, *ratio = alternating(epoch, in_place, repeats)
-    return [
-        row(
-            f"train compact, {SIDE} px, augmented", "the same steps on one batch in place", count / mine, count / others, "samples/s", ratio
-        )
-    ]
+    found = []
+    for augment, peer in (False, "the same steps on one batch in place"), (True, "the same, augmented as well"):
+        mine, others, *ratio = alternating(epoch, stepping(augment), repeats)
+        found.append(row(f"train compact, {SIDE} px, an epoch", peer, COUNT / mine, COUNT / others, "samples/s", ratio))
+    return found
 
 
 class PerSample(Dataset):
