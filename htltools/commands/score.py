@@ -17,9 +17,11 @@ ALSO = ("grand",)  # columns that are computed only when asked for
 def score(
     run,
     rows: options.Rows = None,
-    model: options.Model = None,
+    model: Annotated[
+        list[Path] | None, Option("--model", metavar="FILE", help="A dense model; repeat it for several.", show_default=False)
+    ] = None,
     pruned: Annotated[
-        list[Path] | None, Option("--pruned", help="A pruned model; repeat it for the mean over several.", show_default=False)
+        list[Path] | None, Option("--pruned", metavar="FILE", help="A pruned model; repeat it for several.", show_default=False)
     ] = None,
     also: Annotated[str | None, Option("--also", metavar="COLUMN,...", help="Columns that take longer: grand.", show_default=False)] = None,
     batch_size: options.BatchSize = 256,
@@ -42,9 +44,12 @@ def score(
     pruned_loss   box loss of the pruned model
     drift, shift  disagreement of dense and pruned box; need no annotation (drift also measures smallness)
     iou_drop, loss_gap  what pruning cost
-    loss, area, random  controls that do not prune
+    pie           share of several pruned models that are right where the dense one is wrong, or the reverse
+    loss, el2n, area, random  controls that do not prune
+    disagreement  of several dense models, a control too; needs no annotation
     grand         norm of each sample's gradient, a control too; only with --also grand
 
+    With several models every column is the mean over them.
     Rows go out batch by batch while others come in, so any number of them fits in memory.
     """
     options.rows_expected(rows)
@@ -57,18 +62,19 @@ def score(
     samples, reader = _streaming.opened(rows, roles, partial=partial, limit=limit)
     from htltools.commands import _inputs, _scoring
 
-    paths = [_inputs.model_path(model, reader, "dense"), *(pruned or [_inputs.model_path(None, reader, "pruned", "--pruned")])]
+    dense = model or [_inputs.model_path(None, reader, "dense")]
+    pruned = pruned or [_inputs.model_path(None, reader, "pruned", "--pruned")]
     place, dtype = _inputs.chosen_machine(device, precision)
-    scorer = _scoring.Scorer(paths, batch_size, seed, further, place, dtype)
+    scorer = _scoring.Scorer(dense, pruned, batch_size, seed, further, place, dtype)
     scored = map(scorer.scored, _streaming.batches(samples, scorer.rows_at_once, reader, roles))
     if not options.first_process():
         deque(scored, maxlen=0)
         return
     first = next(scored)  # what is wrong with all rows is wrong with these, and said before anything is written
-    own = run.chain([], {str(path): file_digest(path) for path in paths}, device=str(place))
+    own = run.chain([], {str(path): file_digest(path) for path in scorer.paths}, device=str(place))
     told = len(reader.history)
     with RowWriter(run, own and [*reader.history, *own]) as writer, console.progress("scoring", limit) as steps:
-        writer.models(reader.models | {"dense": str(paths[0].absolute()), "pruned": str(paths[-1].absolute())})
+        writer.models(reader.models | {"dense": str(dense[-1].absolute()), "pruned": str(pruned[-1].absolute())})
         for batch in chain([first], scored):
             writer.write(batch)
             writer.flush()

@@ -1,12 +1,15 @@
 """Hardness: how much a sample depends on the weights that were cut, and the controls that do not prune.
 
-Boxes are shares of the picture's sides. Every score is higher for harder samples. Where there is no annotation (NaN), the
-scores that need one are NaN.
+Boxes are shares of the picture's sides. Every score is higher for harder samples. A box of NaN is none: the annotation of an
+unlabelled sample, or the answer of a model that has no say on it. What needs a box that is not there is NaN.
 
 Reference: Jaiswal et al., "Attend Who is Weak", WACV 2023, which names the idea but not the formula; Hooker et al. 2019 for
 classification. Deviation: the loss of a pruned net that has had a short recovery is the default, because the answer of an
 unrecovered one says little beyond lesion size.
 """
+
+from collections.abc import Iterable, Sequence
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -15,10 +18,17 @@ from htltools.core.boxes import iou
 from htltools.core.boxloss import box_loss
 from htltools.core.controls import smallness
 
+RIGHT = 0.75  # the IoU from which on an answer counts as right in `pie`
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """IoU of boxes [N, 4]: [N] in [0, 1], NaN where either is none."""
+    return np.where(np.isnan(a).any(-1) | np.isnan(b).any(-1), np.nan, iou(a, b))
+
 
 def drift(dense: np.ndarray, pruned: np.ndarray) -> np.ndarray:
     """1 - IoU of dense and pruned boxes [N, 4]: [N] in [0, 1]. Also measures smallness: the same shift costs a small box more."""
-    return 1 - iou(dense, pruned)
+    return 1 - overlap(dense, pruned)
 
 
 def shift(dense: np.ndarray, pruned: np.ndarray) -> np.ndarray:
@@ -31,24 +41,81 @@ def losses(predicted: np.ndarray, annotated: np.ndarray) -> np.ndarray:
     return box_loss(torch.from_numpy(predicted), torch.from_numpy(annotated)).numpy().astype(float)
 
 
-def scores(dense: np.ndarray, pruned: np.ndarray, annotated: np.ndarray) -> dict[str, np.ndarray]:
-    """Every column that follows from the answers: dense [N, 4], pruned [M, N, 4] (the mean over M models is taken), annotated [N, 4].
+def el2n(predicted: np.ndarray, annotated: np.ndarray) -> np.ndarray:
+    """L2 norm of the error of predicted boxes [N, 4]: [N] in [0, 2], in units of the picture's sides.
+
+    Reference: Paul et al., "Deep Learning on a Data Diet", NeurIPS 2021 (arXiv 2107.07075), EL2N. Deviations: theirs is the
+    error of class probabilities, early in training; this is that of the four edges of the box, after training.
+
+    >>> el2n(np.array([[0, 0, 0.5, 0.5]]), np.array([[0, 0, 0.8, 0.9]]))
+    array([0.5])
+    """
+    return np.linalg.norm(np.asarray(predicted, float) - annotated, axis=-1)
+
+
+def pie(dense: np.ndarray, pruned: np.ndarray, annotated: np.ndarray) -> np.ndarray:
+    """Share of the pruned models that are right where the dense ones are wrong, or the reverse: [N] in [0, 1]; NaN with fewer than two.
+
+    Boxes dense [D, N, 4], pruned [M, N, 4], annotated [N, 4]. Right is an IoU of 0.75 or more; the dense ones are right where more
+    than half of them are.
+
+    Reference: Hooker et al., "What Do Compressed Deep Neural Networks Forget?", 2019 (arXiv 1911.05248), pruning identified
+    exemplars. Deviations: right or wrong by IoU takes the place of the label; theirs compares the modal label of a population of
+    pruned nets with that of the dense ones, yes or no, and this is the share of the pruned ones that differ, so that samples
+    can be ranked; pruning is after training, not during it.
+    """
+    dense_right = present_mean([is_right(boxes, annotated) for boxes in dense]) > 0.5
+    pruned_right = np.array([is_right(boxes, annotated) for boxes in pruned])
+    several = (~np.isnan(pruned).any(-1)).sum(0) > 1
+    differs = np.where(np.isnan(pruned_right), np.nan, pruned_right != dense_right)
+    return np.where(several, present_mean(differs), np.nan)
+
+
+def is_right(predicted: np.ndarray, annotated: np.ndarray) -> np.ndarray:
+    """Whether predicted boxes [N, 4] are right: [N], 1 or 0; NaN where there is no box."""
+    reached = overlap(predicted, annotated)
+    return np.where(np.isnan(reached), np.nan, reached >= RIGHT)
+
+
+def disagreement(dense: np.ndarray) -> np.ndarray:
+    """Mean of 1 - IoU over all pairs of dense models, boxes [D, N, 4]: [N] in [0, 1]; NaN with fewer than two. Also measures smallness."""
+    pairs = [drift(one, other) for one, other in combinations(dense, 2)]
+    return present_mean(pairs) if pairs else np.full(dense.shape[1], np.nan)
+
+
+def present_mean(values: Iterable[np.ndarray]) -> np.ndarray:
+    """The mean over the first axis of what is there: [M, ...] to [...]; NaN where nothing is.
+
+    >>> present_mean([np.array([1, np.nan, np.nan]), np.array([2, 2, np.nan])])
+    array([1.5, 2. , nan])
+    """
+    values = np.array(list(values), float)
+    present = ~np.isnan(values)
+    count = present.sum(0)
+    return np.divide(np.where(present, values, 0).sum(0), count, out=np.full(count.shape, np.nan), where=count > 0)
+
+
+def scores(dense: np.ndarray, pruned: np.ndarray, annotated: np.ndarray, pairs: Sequence[tuple[int, int]]) -> dict[str, np.ndarray]:
+    """Every column that follows from the answers alone: [N] each.
+
+    dense [D, N, 4], pruned [M, N, 4], annotated [N, 4]. Each column is the mean over the models that have a say on the sample;
+    `drift` and `shift` over the pairs (place of the dense one, place of the pruned one) that are to be compared.
 
     Raises: ValueError for other shapes.
     """
-    if pruned.ndim != 3 or pruned.shape[1:] != dense.shape or annotated.shape != dense.shape:
-        raise ValueError(f"expected [N, 4], [M, N, 4], [N, 4], got {dense.shape}, {pruned.shape}, {annotated.shape}")
-    known = ~np.isnan(annotated).any(-1)
-    dense_iou = np.where(known, iou(dense, annotated), np.nan)
-    pruned_iou = np.where(known, np.mean([iou(boxes, annotated) for boxes in pruned], 0), np.nan)
-    loss = losses(dense, annotated)
-    pruned_loss = np.mean([losses(boxes, annotated) for boxes in pruned], 0)
+    if dense.ndim != 3 or pruned.ndim != 3 or not dense.shape[1:] == pruned.shape[1:] == annotated.shape:
+        raise ValueError(f"expected [D, N, 4], [M, N, 4], [N, 4], got {dense.shape}, {pruned.shape}, {annotated.shape}")
+    loss, pruned_loss = (present_mean(losses(boxes, annotated) for boxes in side) for side in (dense, pruned))
+    dense_iou, pruned_iou = (present_mean(overlap(boxes, annotated) for boxes in side) for side in (dense, pruned))
     return {
-        "drift": np.mean([drift(dense, boxes) for boxes in pruned], 0),
-        "shift": np.mean([shift(dense, boxes) for boxes in pruned], 0),
+        "drift": present_mean(drift(dense[one], pruned[other]) for one, other in pairs),
+        "shift": present_mean(shift(dense[one], pruned[other]) for one, other in pairs),
         "pruned_loss": pruned_loss,
         "iou_drop": dense_iou - pruned_iou,
         "loss_gap": pruned_loss - loss,
+        "pie": pie(dense, pruned, annotated),
         "loss": loss,
+        "el2n": present_mean(el2n(boxes, annotated) for boxes in dense),
+        "disagreement": disagreement(dense),
         "area": smallness(annotated),
     }

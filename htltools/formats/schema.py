@@ -76,7 +76,12 @@ HARDNESS = {
     "pruned_loss": "box loss of the pruned model, 0 or more",
     "iou_drop": "IoU(dense, annotated) - IoU(pruned, annotated), in [-1, 1]",
     "loss_gap": "box loss of the pruned model minus that of the dense one",
+    "pie": "share of the pruned models for which [IoU(pruned, annotated) >= 0.75] differs from the dense model, in [0, 1]; only where "
+    "two or more pruned models answer for the row",
     "loss": "box loss of the dense model, 0 or more: the control that does not prune",
+    "el2n": "L2 norm of the error of the dense box, in units of the picture's sides, in [0, 2]: a control that does not prune",
+    "disagreement": "mean of 1 - IoU over the pairs of dense models, in [0, 1]; only where two or more of them answer for the row; needs "
+    "no annotation; also measures smallness: a control that does not prune",
     "area": "1 - share of the picture that the annotated box covers, in [0, 1]: the control for lesion size",
     "grand": "norm of the gradient of the sample's box loss with respect to all weights of the dense model, 0 or more; only on request",
     "random": "a number in [0, 1) that depends on seed and id alone: the control for chance",

@@ -16,6 +16,7 @@ from htltools.formats.schema import HARDNESS
 from htltools.formats.stream import RowReader, read_rows
 
 ROOT = Path(__file__).parents[2]
+SEVERAL = {"grand", "pie", "disagreement"}  # columns that take a flag, or several models
 
 
 def hardness_of(out):
@@ -32,11 +33,11 @@ def pruned30(htl, phantom, dense):
 
 
 def test_every_row_gets_every_column(phantom, scored, dense, pruned):
-    """All splits are scored, in every column that needs no --also, with both answers in pixels; nothing else of a row changes."""
+    """All splits are scored, in every column of two models without --also, with both answers in pixels; nothing else of a row changes."""
     rows, reader = read_rows(scored)
     assert [{key: row[key] for key in before} for row, before in zip(rows, phantom.samples)] == phantom.samples
     for row in rows:
-        assert row["hardness"].keys() == HARDNESS.keys() - {"grand"}
+        assert row["hardness"].keys() == HARDNESS.keys() - SEVERAL
         assert row["predicted"].keys() == {"dense", "pruned"}
         assert all(0 <= x0 <= x1 <= row["size"][0] and 0 <= y0 <= y1 <= row["size"][1] for x0, y0, x1, y1 in row["predicted"].values())
     assert reader.models == {"dense": str(dense), "pruned": str(pruned)}
@@ -58,8 +59,62 @@ def test_several_pruned_models_give_the_mean(htl, phantom, scored, dense, pruned
     _, both, _ = htl("score", phantom.rows, "--model", dense, "--pruned", pruned, "--pruned", pruned30, "-q")
     first, second, together = hardness_of(scored.read_bytes()), hardness_of(other), hardness_of(both)
     for name, columns in together.items():
+        assert columns.pop("pie") in (0, 0.5, 1)
         for column, value in columns.items():
             assert value == pytest.approx((first[name][column] + second[name][column]) / 2, abs=2e-6)
+
+
+@pytest.fixture(scope="module")
+def other(htl, phantom):
+    """A dense model of another seed than `dense`: path of its checkpoint."""
+    path = phantom.folder / "other.h5"
+    assert htl("train", phantom.rows, "-q", "-o", path, "--epochs", 2, "--batch-size", 16, "--seed", 1)[0] == 0
+    return path
+
+
+def test_several_dense_models_give_the_mean(htl, phantom, scored, dense, other, pruned):
+    """--model given twice is the mean of the scores with each, whatever their order, and tells how far the two disagree."""
+    _, out, _ = htl("score", phantom.rows, "--model", other, "--pruned", pruned, "-q", "--also", "grand")
+    first, second = hardness_of(scored.read_bytes()), hardness_of(out)
+    code, out, _ = htl("score", phantom.rows, "--model", dense, "--model", other, "--pruned", pruned, "-q", "--also", "grand")
+    assert code == 0
+    boxes = {line["id"]: line["predicted"] for line in split_lines(scored.read_bytes()) if "id" in line}
+    for line in [line for line in split_lines(out) if "id" in line]:
+        name, columns = line["id"], line["hardness"]
+        assert 0 < columns.pop("disagreement") <= 1
+        assert columns.pop("grand") > 0
+        for column, value in columns.items():
+            assert value == pytest.approx((first[name][column] + second[name][column]) / 2, abs=2e-6), column
+        assert line["predicted"]["pruned"] == boxes[name]["pruned"]
+        assert line["predicted"]["dense"] != boxes[name]["dense"]
+    _, swapped, _ = htl("score", phantom.rows, "--model", other, "--model", dense, "--pruned", pruned, "-q", "--also", "grand")
+    for name, columns in hardness_of(swapped).items():
+        assert columns == pytest.approx(hardness_of(out)[name], abs=2e-6)
+
+
+def test_as_many_pruned_models_as_dense_ones_are_pairs(htl, phantom, dense, other):
+    """Each pruned model is compared with the dense one at its place, and not with those of other seeds."""
+    models = ["--model", dense, "--model", other, "--pruned", dense, "--pruned", other]
+    code, out, _ = htl("score", phantom.rows, *models, "-q")
+    assert code == 0
+    for columns in hardness_of(out).values():
+        assert (columns["drift"], columns["shift"], columns["iou_drop"]) == (0, 0, 0)
+        assert columns["disagreement"] > 0
+
+
+def test_known_answers(htl, fixed):
+    """Models that answer with one box each give columns worked by hand, pie and disagreement among them."""
+    models = ["--model", fixed.half, "--model", fixed.left, "--pruned", fixed.half, "--pruned", fixed.left, "--pruned", fixed.left]
+    code, out, _ = htl("score", fixed.file, *models, "-q")
+    assert code == 0
+    columns = hardness_of(out)
+    # t0 is annotated with the box that `half` answers: 100 x 50 pixels of 200 x 100
+    assert columns["t0"]["disagreement"] == columns["t4"]["disagreement"] == pytest.approx(0.5, abs=1e-4)
+    assert columns["t0"]["el2n"] == pytest.approx(0.125, abs=1e-4)
+    assert columns["t0"]["drift"] == pytest.approx(0.25, abs=1e-4)
+    assert columns["t0"]["pie"] == pytest.approx(1 / 3, abs=1e-6)  # one of two dense ones is right, which is no majority
+    assert "pie" not in columns["t4"]
+    assert columns["t4"].keys() == {"drift", "shift", "disagreement", "random"}
 
 
 def test_unlabelled_rows(htl, phantom, dense, pruned):
@@ -265,5 +320,5 @@ def test_gradient_norms_on_request(htl, phantom, dense, pruned, scored):
 
 def test_unknown_columns_are_refused(htl, phantom):
     """--also with a column that does not exist is a wrong flag, told before anything is read."""
-    code, _, err = htl("score", phantom.rows, "--also", "grand,el2n")
-    assert (code, err) == (2, "htl score: --also knows no column 'el2n'; it knows grand\n")
+    code, _, err = htl("score", phantom.rows, "--also", "grand,aum")
+    assert (code, err) == (2, "htl score: --also knows no column 'aum'; it knows grand\n")
