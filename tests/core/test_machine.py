@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from htltools.core.machine import chosen_device, chosen_dtype
+from htltools.core.machine import chosen_device, chosen_dtype, multiplies_bf16_fast
 from htltools.errors import DeviceMissing, UsageError
 
 
@@ -43,12 +43,20 @@ def test_other_names_are_refused(name):
     assert str(caught.value) == f"--device takes auto, cpu, cuda or cuda:N, not {name!r}"
 
 
-def test_arithmetic(cuda, monkeypatch):
-    """auto is bf16 where the GPU has tensor cores for it, and fp32 elsewhere; what is asked for is taken."""
+def test_arithmetic():
+    """auto is fp32; what is asked for is taken."""
+    assert chosen_dtype("auto") == chosen_dtype("fp32") == torch.float32
+    assert chosen_dtype("bf16") == torch.bfloat16
+
+
+def test_where_bf16_is_fast(cuda, monkeypatch):
+    """GPUs with tensor cores for it and CPUs with AMX multiply bf16 fast; where torch cannot tell, nothing is promised."""
     gpu, cpu = torch.device("cuda"), torch.device("cpu")
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
-    assert chosen_dtype("auto", gpu) == torch.bfloat16
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
-    assert chosen_dtype("auto", gpu) == chosen_dtype("auto", cpu) == torch.float32
-    assert chosen_dtype("bf16", cpu) == torch.bfloat16
-    assert chosen_dtype("fp32", gpu) == torch.float32
+    for capability, fast in {(8, 0): True, (9, 0): True, (7, 5): False}.items():
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, capability=capability: capability)
+        assert multiplies_bf16_fast(gpu) is fast
+    for has_amx in True, False:
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda has_amx=has_amx: has_amx, raising=False)
+        assert multiplies_bf16_fast(cpu) is has_amx
+    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")
+    assert multiplies_bf16_fast(cpu) is False
