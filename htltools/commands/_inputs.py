@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from htltools import console, options
+from htltools.core.folds import Fold, left_out
 from htltools.errors import DataError, MissingInput
 from htltools.formats.checkpoint import Checkpoint
 from htltools.formats.provenance import file_digest
@@ -112,6 +113,30 @@ def picture_sizes(rows: list[dict]) -> np.ndarray:
 def split_rows(rows: list[dict], split: str) -> list[dict]:
     """The rows of a split."""
     return [row for row in rows if row.get("split") == split]
+
+
+def groups_of(rows: list[dict]) -> list[str]:
+    """The group of each row: its id where it names none."""
+    return [row.get("group") or row["id"] for row in rows]
+
+
+def model_fold(checkpoint: Checkpoint) -> Fold | None:
+    """The fold of split train that a model was not fitted to."""
+    return Fold(**checkpoint.fold) if checkpoint.fold else None
+
+
+def left_in(training: list[dict], fold: Fold | None) -> list[dict]:
+    """The training rows without those of a fold, which are counted aloud.
+
+    Raises: DataError where that leaves none.
+    """
+    if fold is None or not training:
+        return training
+    kept = [row for row, out in zip(training, left_out(groups_of(training), fold)) if not out]
+    console.say(f"fold {fold}: {len(training) - len(kept)} of {len(training)} training rows are left out")
+    if not kept:
+        raise DataError(f"fold {fold} leaves out every training row", "folds are dealt by group: there are too few groups for them")
+    return kept
 
 
 class CountedPictures:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from htltools import console
-from htltools.commands._inputs import load_localizer, matching_pictures, target_boxes
+from htltools.commands._inputs import left_in, load_localizer, matching_pictures, model_fold, target_boxes
 from htltools.commands._training import labelled, warn_if_constant
 from htltools.core.answers import batches
 from htltools.core.boxes import constant_iou
@@ -54,6 +54,8 @@ class Job:
         rows = labelled(self.samples, name)
         if not rows:
             raise DataError(f"no annotated row of split {name}", "recovery needs train, the health gate needs val")
+        if name == "train":
+            rows = left_in(rows, model_fold(self.dense[1]))
         return matching_pictures(rows, self.dense[1].preprocessing["size"], self.dense_path), target_boxes(rows)
 
     @cached_property
@@ -146,4 +148,4 @@ class Job:
         """Write the pruned checkpoint."""
         dense = self.dense[1]
         metrics = {"val_iou": pruning["val_iou"]}
-        Checkpoint(weights_of(pruned), dense.architecture, dense.preprocessing, metrics, pruning, [], history).save(path)
+        Checkpoint(weights_of(pruned), dense.architecture, dense.preprocessing, metrics, pruning, [], history, dense.fold).save(path)

@@ -1,20 +1,22 @@
 """What `score` does with a batch of rows: their pictures through all models, and the answers into columns."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from htltools.commands import _inputs
+from htltools.commands._streaming import FLAGS
 from htltools.core import ranks
 from htltools.core.answers import all_answers
 from htltools.core.controls import chance
-from htltools.core.folds import pairs
+from htltools.core.folds import Fold, answering, fold_of, one_deal, pairs
 from htltools.core.gradients import gradient_norms
 from htltools.core.hardness import present_mean, scores
 from htltools.core.localizer import pixel_boxes
+from htltools.errors import DataError
 from htltools.formats.store import Pictures, placement
 
 
@@ -33,13 +35,43 @@ class Scorer:
     def __post_init__(self):
         self.paths = [*self.dense, *self.pruned]
         self.models, self.checkpoints = zip(*(_inputs.load_localizer(path, self.device) for path in self.paths))
-        self.pairs = pairs([None] * len(self.dense), [None] * len(self.pruned))
+        self.folds = [_inputs.model_fold(checkpoint) for checkpoint in self.checkpoints]
+        self.check_folds()
+        self.pairs = pairs(self.folds[: len(self.dense)], self.folds[len(self.dense) :])
         self.place = functools.cache(placement)  # of each shard that rows name
 
     @property
     def rows_at_once(self) -> int:
         """A batch for every process that shares the job."""
         return self.batch_size * ranks.count()
+
+    def check_folds(self) -> None:
+        """Refuse models that do not go together.
+
+        Raises: DataError where only some leave out a fold, or folds of another deal, or a pruned one a fold that no dense one does.
+        """
+        first, dense = self.folds[0], self.folds[: len(self.dense)]
+        for path, fold in zip(self.paths, self.folds):
+            if not one_deal([first, fold]):
+                found = " and ".join(f"{p} {told(f)}" for p, f in [(self.paths[0], first), (path, fold)])
+                raise DataError(f"models that do not go together: {found}", "name models of the same K and seed, or none with a fold")
+            if fold not in dense:
+                raise DataError(f"{path} {told(fold)}, and no dense model does", "name the one it was pruned from with --model")
+
+    def have_a_say(self, rows: list[dict]) -> np.ndarray:
+        """Which of the models answer for which of the rows: bool [M, N]. With folds, those that were not fitted to its group.
+
+        Raises: DataError where a row of split train has no model of a role.
+        """
+        groups = _inputs.groups_of(rows)
+        allowed = answering(self.folds, groups, [row.get("split") == "train" for row in rows])
+        for role, side in zip(FLAGS, np.split(allowed, [len(self.dense)])):
+            for number in np.flatnonzero(~side.any(0))[:1]:
+                deal = self.folds[0]
+                fold = replace(deal, k=fold_of(groups[number], deal.K, deal.seed))
+                cause = f"no {role} model leaves out fold {fold}, to which the row {rows[number]['id']!r} of split train belongs"
+                raise DataError(cause, f"name one that does with {FLAGS[role]}")
+        return allowed
 
     def scored(self, rows: list[dict]) -> list[dict]:
         """The rows with their hardness and predicted boxes. Every picture is read and moved once for all models."""
@@ -48,18 +80,26 @@ class Scorer:
             _inputs.check_frame(pictures, checkpoint.preprocessing["size"], path)
         sizes, targets = _inputs.picture_sizes(rows), _inputs.target_boxes(rows)
         boxes = all_answers(self.models, pictures, self.batch_size, device=self.device, dtype=self.dtype)
+        allowed = self.have_a_say(rows)
+        boxes[~allowed] = np.nan
         dense, pruned = np.split(boxes, [len(self.dense)])
         columns = scores(dense, pruned, targets, self.pairs) | {"random": chance([row["id"] for row in rows], self.seed)}
         if "grand" in self.also:
-            columns["grand"] = self.gradient_norms(pictures, targets)
+            columns["grand"] = self.gradient_norms(pictures, targets, allowed)
         predicted = {role: pixel_boxes(present_mean(side), sizes) for role, side in {"dense": dense, "pruned": pruned}.items()}
         return list(_inputs.with_scores(rows, columns, predicted))
 
-    def gradient_norms(self, pictures: Pictures, targets: np.ndarray) -> np.ndarray:
-        """The column `grand`, the mean over the dense models, of which every process computes its share: [N]."""
+    def gradient_norms(self, pictures: Pictures, targets: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+        """The column `grand`, the mean over the dense models that are allowed to answer, of which every process computes its share: [N]."""
         own = ranks.share(np.arange(len(targets)))
         norms = torch.zeros(len(self.dense), len(targets), device=self.device)
         batch = torch.from_numpy(pictures.batch(own)).to(self.device)
-        for model, norm in zip(self.models, norms):
-            norm[own] = torch.as_tensor(gradient_norms(model, batch, targets[own]), dtype=torch.float32, device=self.device)
+        for model, norm, has_say in zip(self.models, norms, allowed):
+            known = np.where(has_say[own, None], targets[own], np.nan)
+            norm[own] = torch.as_tensor(gradient_norms(model, batch, known), dtype=torch.float32, device=self.device)
         return present_mean(ranks.summed(norms).cpu().numpy())
+
+
+def told(fold: Fold | None) -> str:
+    """What a model left out, in words."""
+    return f"leaves out fold {fold} (seed {fold.seed})" if fold else "leaves out no fold"

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from htltools import console, options
-from htltools.commands._inputs import is_annotated, load_localizer, matching_pictures, split_rows, target_boxes
+from htltools.commands._inputs import is_annotated, left_in, load_localizer, matching_pictures, split_rows, target_boxes
 from htltools.core.boxes import constant_iou
+from htltools.core.folds import Fold
 from htltools.core.localizer import NORMALISATION, Localizer, architecture, build, weights_of
 from htltools.core.loop import Recipe, State, trained
 from htltools.errors import CannotCreate, DataError, HtlError
@@ -35,6 +36,7 @@ class Plan:
     rate: float
     schedule: str
     seed: int
+    fold: Fold | None
 
     @property
     def resume_path(self) -> Path:
@@ -49,7 +51,7 @@ class Plan:
 
 def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, compiled: bool, resume: bool, history: list[dict]) -> Checkpoint:
     """Train on the training split of the samples and write the checkpoint, which is returned."""
-    training, validation = labelled(samples, "train"), labelled(samples, "val")
+    training, validation = left_in(labelled(samples, "train"), plan.fold), labelled(samples, "val")
     if not training:
         raise DataError("no annotated row of split train", "rows need split and boxes; see htl-stream(5)")
     if not validation:
@@ -79,6 +81,7 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, compiled:
         metrics["constant_val_iou"] = round(constant_iou(boxes, held_out[1]), 6)
         warn_if_constant(metrics["val_iou"], metrics["constant_val_iou"])
     checkpoint = Checkpoint(weights_of(model), shape, {"size": shape["size"], **NORMALISATION}, metrics, None, state.log, history)
+    checkpoint.fold = plan.fold and asdict(plan.fold)
     if options.first_process():
         checkpoint.save(plan.out)
         plan.resume_path.unlink(missing_ok=True)
@@ -137,6 +140,8 @@ def fresh_localizer(plan: Plan, frame: list[int]) -> tuple[Localizer, dict]:
     if checkpoint.architecture["name"] != plan.model or checkpoint.architecture["size"] != frame:
         found = f"{checkpoint.architecture['name']} for {checkpoint.architecture['size']}"
         raise DataError(f"--init {plan.init} is a {found}, wanted is {plan.model} for {frame}", "name its --model, prepare with its --size")
+    if plan.fold and checkpoint.fold != asdict(plan.fold):
+        console.say(f"--init {plan.init} may have seen fold {plan.fold}: then no score of this model is out of sample")
     return model, checkpoint.architecture
 
 
@@ -180,7 +185,7 @@ def load_state(plan: Plan, identity: dict) -> State | None:
     identity = json.loads(json.dumps(identity))
     if about["identity"] != identity:
         old, new = about["identity"]["parameters"], identity["parameters"]
-        changed = [f"{name} {old[name]} -> {new[name]}" for name in new if old.get(name) != new[name]] or ["the rows"]
+        changed = [f"{name} {old.get(name)} -> {new[name]}" for name in new if old.get(name) != new[name]] or ["the rows"]
         raise CannotCreate(f"{plan.resume_path} belongs to another training ({', '.join(changed)})", "start anew with --no-resume")
 
     def tensors(prefix: str) -> dict[str, torch.Tensor]:

@@ -51,7 +51,8 @@ def prune(
 
     --sparsity auto is the health gate: the largest sparsity of its sweep at which the pruned copy, recovered, keeps 0.9 of
     the dense validation IoU. A collapsed net answers with one constant box, and says nothing of hardness.
-    Recovery uses the training split, without row weights, zeros held. Writes the rows again, and a note that names the model.
+    Recovery uses the training split, without row weights, zeros held, and leaves out the fold that the dense model did.
+    Writes the rows again, and a note that names the model.
     """
     options.rows_expected(rows)
     from htltools.formats.atomic import refuse_existing

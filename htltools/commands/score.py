@@ -49,7 +49,8 @@ def score(
     disagreement  of several dense models, a control too; needs no annotation
     grand         norm of each sample's gradient, a control too; only with --also grand
 
-    With several models every column is the mean over them.
+    With several models every column is the mean over them; with models of htl train --fold, a training row is scored only by
+    those that have not seen its group.
     Rows go out batch by batch while others come in, so any number of them fits in memory.
     """
     options.rows_expected(rows)

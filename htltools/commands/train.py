@@ -1,5 +1,6 @@
 """`htl train`: rows in, a localizer out."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,9 @@ def train(
         float | None, Option("--lr", min=0, help="Highest learning rate; default 0.003 from scratch, 0.0005 otherwise.", show_default=False)
     ] = None,
     schedule: Annotated[Schedule, Option("--schedule", help="How the learning rate falls.")] = Schedule.onecycle,
+    fold: Annotated[
+        str | None, Option("--fold", metavar="k/K", help="Leave out the k-th of K parts of the training split.", show_default=False)
+    ] = None,
     batch_size: options.BatchSize = 32,
     seed: options.Seed = 0,
     resume: Annotated[bool, Option("--resume/--no-resume", help="Go on where an interrupted training stopped.")] = True,
@@ -46,9 +50,11 @@ def train(
 
     The weights of the epoch with the best mean IoU on the validation split are kept. A row's `weight` counts in the loss.
     An interrupted training leaves M.resume.h5; the same command goes on from there. M.log.jsonl has one line per epoch.
+    With --fold, for each k from 1 to K, htl score can judge every training row by a model that has not seen its group.
     Writes the rows again, and a note that names the model.
     """
     options.rows_expected(rows)
+    part = fold_asked(fold, seed)
     from htltools.formats.atomic import refuse_existing
     from htltools.formats.stream import RowWriter, check_groups, read_rows
 
@@ -63,7 +69,7 @@ def train(
         raise UsageError(f"--init takes none, imagenet or a checkpoint, and {init!r} is no file")
     if rate is None:
         rate = 3e-3 if init == "none" else 5e-4
-    plan = _training.Plan(out, model, init, epochs, batch_size, rate, str(schedule), seed)
+    plan = _training.Plan(out, model, init, epochs, batch_size, rate, str(schedule), seed, part)
     inputs = _training.input_digests(samples, init)
     history = run.chain(reader.history, inputs, device=str(place), precision=str(dtype).removeprefix("torch."), rate=rate)
     trained = _training.train_localizer(samples, plan, place, dtype, compiled=compiled, resume=resume, history=history)
@@ -74,3 +80,19 @@ def train(
     with RowWriter(run, history, skipped=reader.skipped) as writer:
         writer.models(reader.models | {"dense": str(out.absolute())})
         writer.write(samples)
+
+
+def fold_asked(text: str | None, seed: int):
+    """The fold that --fold names: a `core.folds.Fold`, or None.
+
+    Raises: UsageError where it is none.
+    """
+    from htltools.core.folds import Fold
+
+    if text is None:
+        return None
+    numbers = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    k, count = map(int, numbers.groups()) if numbers else (0, 0)
+    if not 1 <= k <= count or count < 2:
+        raise UsageError(f"--fold takes k/K with 1 <= k <= K and K of 2 or more, such as 1/5, not {text!r}")
+    return Fold(k, count, seed)

@@ -29,8 +29,9 @@ class Checkpoint:
     pruning: dict[str, Any] | None = None
     log: list[dict[str, Any]] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
+    fold: dict[str, int] | None = None
 
-    ABOUT = "architecture", "preprocessing", "metrics", "pruning", "log", "history"
+    ABOUT = "architecture", "preprocessing", "metrics", "pruning", "log", "history", "fold"
 
     def save(self, path: Path) -> None:
         """Write the checkpoint whole, or not at all."""
@@ -48,6 +49,7 @@ class Checkpoint:
         Raises: MissingInput; DataError where the file is no checkpoint, or damaged.
         """
         arrays, about = read_arrays(path, KIND)
+        about.setdefault("fold", None)  # there were checkpoints before there were folds
         weights = {name.removeprefix("weights/"): array for name, array in arrays.items()}
         try:
             return cls(weights=weights, **{name: about[name] for name in cls.ABOUT})

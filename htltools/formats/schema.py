@@ -108,6 +108,7 @@ CHECKPOINT = {
     "about/metrics": "validation metrics of these weights",
     "about/pruning": "method, sparsity asked and achieved, recovery, sweep of the health gate; null in a dense model",
     "about/log": "one record per epoch",
+    "about/fold": "k, K and seed of the fold of split train that the model was not fitted to; null where it left none out",
     "about/history": "provenance",
     "@kind": "'htl-checkpoint'",
     "@schema": "version of this format",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from htltools.commands import _pruning
+from htltools.core.folds import fold_of
 from htltools.core.localizer import build
 from htltools.core.pruning import SWEEP, prunable
 from htltools.formats.checkpoint import Checkpoint
@@ -49,7 +50,7 @@ def test_channels_make_the_net_smaller(htl, phantom, dense, tmp_path):
     assert small == pytest.approx(whole / 2, rel=0.15)
     code, out, _ = htl("score", phantom.rows, "--model", dense, "--pruned", tmp_path / "p.h5", "--limit", 5, "-q")
     assert code == 0
-    assert [len(line["hardness"]) for line in split_lines(out) if "id" in line] == [8] * 5
+    assert [len(line["hardness"]) for line in split_lines(out) if "id" in line] == [9] * 5
 
 
 def test_recoveries(htl, phantom, dense, pruned, tmp_path):
@@ -140,3 +141,20 @@ def test_existing_output(htl, phantom, dense):
     """The dense model cannot be overwritten by its pruned copy by mistake."""
     code, _, err = htl("prune", phantom.rows, "--model", dense, "-o", dense)
     assert (code, err) == (73, f"htl prune: {dense} exists; replace it with --force, or name another output\n")
+
+
+def test_the_fold_goes_on_into_the_pruned_model(htl, phantom, tmp_path):
+    """A pruned copy leaves out the fold of its dense model: it recovers as if the rows of that fold were not there, and says so."""
+    dense, quick = tmp_path / "dense.h5", ["--batch-size", 16, "--epochs", 1]
+    assert htl("train", phantom.rows, "-q", "-o", dense, "--fold", "2/2", *quick)[0] == 0
+    cut = ["--model", dense, "--sparsity", 0.5, *quick]
+    code, out, err = htl("prune", phantom.rows, "-o", tmp_path / "p.h5", *cut)
+    assert code == 0
+    gone = {row["id"] for row in phantom.samples if row["split"] == "train" and fold_of(row["group"], 2) == 2}
+    assert f"htl prune: fold 2/2: {len(gone)} of " in err
+    assert [row for row in split_lines(out) if "id" in row] == phantom.samples
+    rest = joined_lines(row for row in phantom.samples if row["id"] not in gone)
+    assert htl("prune", "-q", "-o", tmp_path / "rest.h5", *cut, stdin=rest)[0] == 0
+    ours, theirs = Checkpoint.load(tmp_path / "p.h5"), Checkpoint.load(tmp_path / "rest.h5")
+    assert ours.fold == {"k": 2, "K": 2, "seed": 0}
+    assert all(np.array_equal(array, theirs.weights[name]) for name, array in ours.weights.items())

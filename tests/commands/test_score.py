@@ -4,13 +4,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from htltools.core.controls import chance
+from htltools.core.folds import fold_of
 from htltools.errors import DataError
+from htltools.formats.checkpoint import Checkpoint
 from htltools.formats.jsonlines import joined_lines, split_lines
 from htltools.formats.schema import HARDNESS
 from htltools.formats.stream import RowReader, read_rows
@@ -115,6 +118,80 @@ def test_known_answers(htl, fixed):
     assert columns["t0"]["pie"] == pytest.approx(1 / 3, abs=1e-6)  # one of two dense ones is right, which is no majority
     assert "pie" not in columns["t4"]
     assert columns["t4"].keys() == {"drift", "shift", "disagreement", "random"}
+
+
+@pytest.fixture(scope="module")
+def crossfitted(htl, phantom, tmp_path_factory):
+    """Models of both folds of two, and a pruned copy of each: `dense` and `pruned`, in order of their folds."""
+    folder = tmp_path_factory.mktemp("folds")
+    paths = {role: [folder / f"{role}{k}.h5" for k in (1, 2)] for role in ("dense", "pruned")}
+    for k, dense, pruned in zip((1, 2), *paths.values()):
+        training = ["train", phantom.rows, "-q", "-o", dense, "--fold", f"{k}/2", "--epochs", 2, "--batch-size", 8]
+        assert htl(*training)[0] == 0
+        cut = ["prune", phantom.rows, "-q", "--model", dense, "-o", pruned, "--sparsity", 0.5, "--epochs", 1, "--batch-size", 8]
+        assert htl(*cut)[0] == 0
+    return SimpleNamespace(**paths)
+
+
+def named(dense, pruned):
+    """The flags that name these models."""
+    return [*(word for path in dense for word in ("--model", path)), *(word for path in pruned for word in ("--pruned", path))]
+
+
+def test_every_training_row_is_scored_out_of_fold(htl, phantom, crossfitted):
+    """A training row gets what the models that left its group out give it, whatever their order; any other row the mean over all."""
+    single = []
+    plain = [row | {"split": "test"} for row in phantom.samples]  # of which any model may say what it likes
+    for dense, pruned in zip(crossfitted.dense, crossfitted.pruned):
+        _, out, _ = htl("score", "-q", *named([dense], [pruned]), "--also", "grand", stdin=joined_lines(plain))
+        single.append(hardness_of(out))
+    for models in (named(crossfitted.dense, crossfitted.pruned), named(crossfitted.dense, crossfitted.pruned[::-1])):
+        code, out, _ = htl("score", phantom.rows, "-q", *models, "--also", "grand", "--batch-size", 7)
+        assert code == 0
+        found, folds = hardness_of(out), set()
+        for row in phantom.samples:
+            columns, k = found[row["id"]], fold_of(row["group"], 2) if row["split"] == "train" else None
+            folds.add(k)
+            if k:
+                expected = single[k - 1][row["id"]]
+            else:
+                several = {name: columns.pop(name) for name in ("pie", "disagreement")}
+                assert several["disagreement"] > 0
+                expected = {name: (value + single[1][row["id"]][name]) / 2 for name, value in single[0][row["id"]].items()}
+            assert columns == pytest.approx(expected, abs=3e-6, rel=1e-5)
+        assert folds == {1, 2, None}
+
+
+def test_folds_that_do_not_go_together(htl, phantom, crossfitted, dense, pruned, tmp_path):
+    """Models with a fold and without, of another deal, or without a partner are refused before a row is written."""
+    (one, two), (cut, other_cut) = crossfitted.dense, crossfitted.pruned
+    remedy = "name models of the same K and seed, or none with a fold"
+    code, out, err = htl("score", phantom.rows, "-q", *named([one, dense], [cut]))
+    assert (code, out) == (65, b"")
+    cause = f"models that do not go together: {one} leaves out fold 1/2 (seed 0) and {dense} leaves out no fold"
+    assert err == f"htl score: {cause}; {remedy}\n"
+    assert htl("score", phantom.rows, "-q", *named([one, two], [pruned]))[0] == 65
+    for name, change in {"seed": {"seed": 3}, "count": {"K": 3}}.items():
+        checkpoint = Checkpoint.load(two)
+        checkpoint.fold |= change
+        checkpoint.save(tmp_path / f"{name}.h5")
+        code, _, err = htl("score", phantom.rows, "-q", *named([one, tmp_path / f"{name}.h5"], [cut]))
+        assert (code, err.startswith("htl score: models that do not go together: "), err.endswith(f"{remedy}\n")) == (65, True, True)
+    code, out, err = htl("score", phantom.rows, "-q", *named([one], [other_cut]))
+    cause = f"{other_cut} leaves out fold 2/2 (seed 0), and no dense model does"
+    assert (code, out, err) == (65, b"", f"htl score: {cause}; name the one it was pruned from with --model\n")
+
+
+def test_a_fold_that_is_missing(htl, phantom, crossfitted):
+    """A training row that every model at hand was fitted to has no score out of fold, and is refused; other rows do not need every fold."""
+    (one, two), (cut, _) = crossfitted.dense, crossfitted.pruned
+    first = next(row["id"] for row in phantom.samples if row["split"] == "train" and fold_of(row["group"], 2) == 2)
+    for models, role, flag in ((named([one], [cut]), "dense", "--model"), (named([one, two], [cut]), "pruned", "--pruned")):
+        code, out, err = htl("score", phantom.rows, "-q", *models)
+        cause = f"no {role} model leaves out fold 2/2, to which the row {first!r} of split train belongs"
+        assert (code, out, err) == (65, b"", f"htl score: {cause}; name one that does with {flag}\n")
+        rest = [row for row in phantom.samples if row["split"] != "train"]
+        assert htl("score", "-q", *models, stdin=joined_lines(rest))[0] == 0
 
 
 def test_unlabelled_rows(htl, phantom, dense, pruned):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from htltools.core.folds import fold_of
 from htltools.formats.checkpoint import Checkpoint, read_arrays
 from htltools.formats.jsonlines import joined_lines, split_lines
 from htltools.formats.stream import read_rows
@@ -110,6 +111,8 @@ def test_ctrl_c_leaves_a_training_to_go_on_from(htl, phantom, tmp_path):
     code, out, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", *LONG, "--lr", 0.01)
     said = f"{tmp_path}/m.resume.h5 belongs to another training (rate 0.003 -> 0.01); start anew with --no-resume"
     assert (code, out, err) == (73, b"", f"htl train: {said}\n")
+    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", *LONG, "--fold", "1/2")
+    assert (code, "belongs to another training (fold None -> {'k': 1, 'K': 2, 'seed': 0})" in err) == (73, True)
     code, _, err = htl("train", "-o", tmp_path / "m.h5", *LONG, stdin=joined_lines(phantom.samples[:-9]))
     assert code == 73
     assert "belongs to another training (the rows)" in err
@@ -194,6 +197,48 @@ def test_init_from_a_checkpoint(htl, phantom, dense, tmp_path):
     assert "is a compact for [32, 32, 3], wanted is resnet18 for [32, 32, 3]" in err
     code, _, err = htl("train", phantom.rows, "-o", tmp_path / "n.h5", "--init", "nowhere.h5")
     assert (code, err) == (2, "htl train: --init takes none, imagenet or a checkpoint, and 'nowhere.h5' is no file\n")
+
+
+def test_a_fold_is_left_out(htl, phantom, tmp_path):
+    """--fold trains on the other folds alone, as if the rows of that one were not there, says how many they are, and hands on every row."""
+    loud = ["--epochs", 2, "--batch-size", 16]
+    code, out, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", *loud, "--fold", "1/3", "--seed", 4)
+    assert code == 0
+    training = [row for row in phantom.samples if row["split"] == "train"]
+    gone = {row["id"] for row in training if fold_of(row["group"], 3, 4) == 1}
+    assert 0 < len(gone) < len(training)
+    assert f"htl train: fold 1/3: {len(gone)} of {len(training)} training rows are left out\n" in err
+    assert [row for row in split_lines(out) if "id" in row] == phantom.samples
+    assert Checkpoint.load(tmp_path / "m.h5").fold == {"k": 1, "K": 3, "seed": 4}
+    rest = joined_lines(row for row in phantom.samples if row["id"] not in gone)
+    assert htl("train", "-o", tmp_path / "rest.h5", *loud, "--seed", 4, stdin=rest)[0] == 0
+    assert same_weights(tmp_path / "m.h5", tmp_path / "rest.h5")
+    assert Checkpoint.load(tmp_path / "rest.h5").fold is None
+
+
+@pytest.mark.parametrize("text", ["1", "0/5", "6/5", "1/1", "a/b", "-1/5", "1/5/2", "1.0/5", ""])
+def test_folds_that_are_none(htl, phantom, tmp_path, text):
+    """A fold must be one of two or more."""
+    code, out, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", f"--fold={text}")
+    assert (code, out) == (2, b"")
+    assert err == f"htl train: --fold takes k/K with 1 <= k <= K and K of 2 or more, such as 1/5, not {text!r}\n"
+
+
+def test_a_fold_of_everything(htl, phantom, tmp_path):
+    """Where all training rows are of one group there is nothing left to learn from without it."""
+    rows = [row | {"group": row["split"]} for row in phantom.samples]
+    code, out, err = htl("train", "-o", tmp_path / "m.h5", *QUICK, "--fold", f"{fold_of('train', 5)}/5", stdin=joined_lines(rows))
+    assert (code, out) == (65, b"")
+    assert err.endswith("leaves out every training row; folds are dealt by group: there are too few groups for them\n")
+
+
+def test_starting_from_weights_that_saw_the_fold(htl, phantom, dense, tmp_path):
+    """--init with a model of all rows, or of another fold, is told: its memory of the fold does not go away."""
+    said = f"--init {dense} may have seen fold 1/2: then no score of this model is out of sample"
+    loud = ["--epochs", 1, "--batch-size", 16, "--fold", "1/2"]
+    assert said in htl("train", phantom.rows, "-o", tmp_path / "m.h5", *loud, "--init", dense)[2]
+    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "n.h5", *loud, "--init", tmp_path / "m.h5")
+    assert (code, "may have seen" in err) == (0, False)
 
 
 def test_weights_count_and_no_boost_is_no_weight(htl, scored, dense, tmp_path):

@@ -42,7 +42,7 @@ def test_each_group_is_left_out_once(groups, count, seed):
 
 @given(st.lists(st.text(max_size=9), min_size=1), st.integers(2, 9))
 def test_only_models_that_left_a_group_out_answer_for_it(groups, count):
-    """For rows that models were trained on one fold of a deal answers, the one that left them out; for others all; and without folds all."""
+    """For rows that models were trained on one fold of a deal answers, which left them out; for others all, and without folds all."""
     folds = deal(count)
     trained_on = np.arange(len(groups)) % 2 == 0
     allowed = answering(folds, groups, trained_on)

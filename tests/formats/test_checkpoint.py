@@ -23,7 +23,14 @@ def checkpoint(weights=None):
             "empty": np.zeros((0, 3), np.float32),
         }
     return Checkpoint(
-        weights, {"name": "compact", "size": [32, 32, 3]}, {"size": [32, 32, 3]}, {"val_iou": 0.5}, None, [{"epoch": 1}], [{"run": "é"}]
+        weights,
+        {"name": "compact", "size": [32, 32, 3]},
+        {"size": [32, 32, 3]},
+        {"val_iou": 0.5},
+        None,
+        [{"epoch": 1}],
+        [{"run": "é"}],
+        {"k": 1, "K": 5, "seed": 0},
     )
 
 
@@ -39,6 +46,14 @@ def test_round_trip(tmp_path):
         assert (after.weights[name].shape, after.weights[name].dtype) == (array.shape, array.dtype)
     for name in Checkpoint.ABOUT:
         assert getattr(after, name) == getattr(before, name)
+
+
+def test_checkpoints_from_before_folds(tmp_path):
+    """A file that says nothing of a fold left none out."""
+    checkpoint().save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        del file["about/fold"]
+    assert Checkpoint.load(tmp_path / "m.h5").fold is None
 
 
 def test_large_histories_fit(tmp_path):
