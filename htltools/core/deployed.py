@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from htltools.core.localizer import Localizer, boxes_of
 
 
+EPSILON = 1e-12  # of variances of thousands: nothing; torch before 2.15 does not take 0
+
+
 class Deployed(nn.Module):
     """A localizer, copied, with its net in `dtype`; pictures and boxes are as before, uint8 [B, H, W, C] and float32 [B, 4].
 
@@ -26,7 +29,7 @@ class Deployed(nn.Module):
         self.register_buffer("variance", gain**-2)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        x = nn.functional.batch_norm(pictures.permute(0, 3, 1, 2).float(), self.mean, self.variance, eps=0)
+        x = nn.functional.batch_norm(pictures.permute(0, 3, 1, 2).float(), self.mean, self.variance, eps=EPSILON)
         return boxes_of(self.net(x.to(self.dtype))).clamp(0, 1)
 
 
