@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from htltools.core.localizer import Localizer, boxes_of
 
-
 EPSILON = 1e-12  # of variances of thousands: nothing; torch before 2.15 does not take 0
 
 
