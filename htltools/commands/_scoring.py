@@ -59,15 +59,16 @@ class Scorer:
                 raise DataError(f"{path} {told(fold)}, and no dense model does", "name the one it was pruned from with --model")
 
     def have_a_say(self, rows: list[dict]) -> np.ndarray:
-        """Which of the models answer for which of the rows: bool [M, N]. With folds, those that were not fitted to its group.
+        """Which of the models answer for which of the rows: bool [M, N]. A training row has those that left its fold out, any other all.
 
         Raises: DataError where a row of split train has no model of a role.
         """
         groups = _inputs.groups_of(rows)
         allowed = answering(self.folds, groups, [row.get("split") == "train" for row in rows])
         for role, side in zip(FLAGS, np.split(allowed, [len(self.dense)])):
-            for number in np.flatnonzero(~side.any(0))[:1]:
-                deal = self.folds[0]
+            missing = np.flatnonzero(~side.any(0))
+            if len(missing):
+                number, deal = missing[0], self.folds[0]
                 fold = replace(deal, k=fold_of(groups[number], deal.K, deal.seed))
                 cause = f"no {role} model leaves out fold {fold}, to which the row {rows[number]['id']!r} of split train belongs"
                 raise DataError(cause, f"name one that does with {FLAGS[role]}")
@@ -79,8 +80,8 @@ class Scorer:
         for path, checkpoint in zip(self.paths, self.checkpoints):
             _inputs.check_frame(pictures, checkpoint.preprocessing["size"], path)
         sizes, targets = _inputs.picture_sizes(rows), _inputs.target_boxes(rows)
-        boxes = all_answers(self.models, pictures, self.batch_size, device=self.device, dtype=self.dtype)
         allowed = self.have_a_say(rows)
+        boxes = all_answers(self.models, pictures, self.batch_size, device=self.device, dtype=self.dtype)
         boxes[~allowed] = np.nan
         dense, pruned = np.split(boxes, [len(self.dense)])
         columns = scores(dense, pruned, targets, self.pairs) | {"random": chance([row["id"] for row in rows], self.seed)}

@@ -12,6 +12,8 @@ import h5py
 import numpy as np
 import pytest
 
+from htltools.formats.checkpoint import Checkpoint
+
 ROOT = Path(__file__).parents[2]
 QUICK = ["--epochs", "3", "--model", "compact", "--batch-size", "16"]
 
@@ -110,6 +112,23 @@ def test_score_shares_the_rows(rows, dense, pruned):
     alone = ended(start("score", rows, *models))[1]
     assert [line.get("id") for line in shared] == [line.get("id") for line in alone]
     for ours, theirs in zip(shared, alone):
+        assert ours.get("hardness", {}) == pytest.approx(theirs.get("hardness", {}), abs=1e-4)
+
+
+def test_score_shares_the_rows_of_all_folds(rows, dense, pruned, tmp_path):
+    """Where models have folds, two processes give every row what one gives it as well."""
+    flags = []
+    for k, models in enumerate([(dense, pruned), (pruned, dense)], 1):
+        for flag, path in zip(("--model", "--pruned"), models):
+            checkpoint = Checkpoint.load(path)
+            checkpoint.fold = {"k": k, "K": 2, "seed": 0}
+            checkpoint.save(tmp_path / f"{flag}{k}.h5")
+            flags += [flag, tmp_path / f"{flag}{k}.h5"]
+    code, shared, err = ended(start("score", rows, "--nproc", 2, *flags, "--also", "grand", "--batch-size", 7))
+    assert code == 0, err
+    alone = ended(start("score", rows, *flags, "--also", "grand"))[1]
+    assert {row["split"]: "pie" in row["hardness"] for row in shared if "id" in row} == {"train": False, "val": True, "test": True}
+    for ours, theirs in zip(shared, alone, strict=True):
         assert ours.get("hardness", {}) == pytest.approx(theirs.get("hardness", {}), abs=1e-4)
 
 
