@@ -44,6 +44,7 @@ def score(
     pruned_loss   box loss of the pruned model
     drift, shift  disagreement of dense and pruned box; need no annotation (drift also measures smallness)
     iou_drop, loss_gap  what pruning cost
+    suspect       is the annotation wrong? resample --drop-by suspect drops such rows
     pie           share of several pruned models that are right where the dense one is wrong, or the reverse
     loss, el2n, area, random  controls that do not prune
     disagreement  of several dense models, a control too; needs no annotation

@@ -17,6 +17,7 @@ import torch
 from htltools.core.boxes import iou
 from htltools.core.boxloss import box_loss
 from htltools.core.controls import smallness
+from htltools.core.suspicion import suspect
 
 RIGHT = 0.75  # the IoU from which on an answer counts as right in `pie`
 
@@ -99,7 +100,7 @@ def scores(dense: np.ndarray, pruned: np.ndarray, annotated: np.ndarray, pairs: 
     """Every column that follows from the answers alone: [N] each.
 
     dense [D, N, 4], pruned [M, N, 4], annotated [N, 4]. Each column is the mean over the models that have a say on the sample;
-    `drift` and `shift` over the pairs (place of the dense one, place of the pruned one) that are to be compared.
+    `drift`, `shift` and `suspect` over the pairs (place of the dense one, place of the pruned one) that are to be compared.
 
     Raises: ValueError for other shapes.
     """
@@ -114,6 +115,10 @@ def scores(dense: np.ndarray, pruned: np.ndarray, annotated: np.ndarray, pairs: 
         "iou_drop": dense_iou - pruned_iou,
         "loss_gap": pruned_loss - loss,
         "pie": pie(dense, pruned, annotated),
+        "suspect": present_mean(
+            suspect((drift(dense[one], annotated) + drift(pruned[other], annotated)) / 2, drift(dense[one], pruned[other]))
+            for one, other in pairs
+        ),
         "loss": loss,
         "el2n": present_mean(el2n(boxes, annotated) for boxes in dense),
         "disagreement": disagreement(dense),

@@ -78,6 +78,8 @@ HARDNESS = {
     "loss_gap": "box loss of the pruned model minus that of the dense one",
     "pie": "share of the pruned models for which [IoU(pruned, annotated) >= 0.75] differs from the dense model, in [0, 1]; only where "
     "two or more pruned models answer for the row",
+    "suspect": "how much the annotation looks wrong rather than the sample hard: 1 - IoU with the annotation, where dense and pruned "
+    "model agree, in [0.03, 5.95]",
     "loss": "box loss of the dense model, 0 or more: the control that does not prune",
     "el2n": "L2 norm of the error of the dense box, in units of the picture's sides, in [0, 2]: a control that does not prune",
     "disagreement": "mean of 1 - IoU over the pairs of dense models, in [0, 1]; only where two or more of them answer for the row; needs "

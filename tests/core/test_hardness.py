@@ -40,6 +40,7 @@ def test_worked_by_hand():
     columns = scored(dense[None], pruned[None], pruned)
     loss = 5 * (0.5 - 0.05 / 2) / 4 + 0.5  # smooth L1 of one edge in four, and 1 - IoU: the hull is the union
     expected = {"drift": 0.5, "shift": 0.125, "pruned_loss": 0, "iou_drop": -0.5, "loss_gap": -loss, "loss": loss, "el2n": 0.5, "area": 0.5}
+    expected["suspect"] = (0.25 + 0.03) / 0.53**0.5  # the dense IoU is 0.5, the pruned one 1, that of both 0.5
     found = {name: values[0] for name, values in columns.items()}
     assert np.isnan([found.pop("pie"), found.pop("disagreement")]).all()  # of which there must be several
     assert found == pytest.approx(expected, abs=1e-5)
