@@ -9,6 +9,7 @@ import numpy as np
 from htltools.core.annotation import fitted_boxes
 from htltools.core.boxes import box_of_mask
 from htltools.core.phantom import phantom
+from htltools.core.splits import is_labelled
 from htltools.errors import DataError
 from htltools.formats.picture import read_mask, read_picture, squashed_mask, squashed_picture
 from htltools.formats.source import Candidate
@@ -26,6 +27,8 @@ class Work:
     labelled: bool = False  # whether boxes are expected
     keep_unlabelled: bool = False
     seed: int = 0
+    label_share: float = 1.0  # of the training groups that keep their boxes
+    label_seed: int = 0
 
 
 @dataclass
@@ -41,9 +44,13 @@ class Decoded:
 def decoded(candidate: Candidate, work: Work) -> Decoded:
     """The sample of a candidate."""
     try:
-        return synthetic(candidate, work) if candidate.phantom is not None else real(candidate, work)
+        sample = synthetic(candidate, work) if candidate.phantom is not None else real(candidate, work)
     except DataError as error:
         return Decoded(reason=str(error))
+    if candidate.split == "train" and not is_labelled(candidate.facts.group or candidate.id, work.label_share, work.label_seed):
+        sample.row.pop("boxes", None)
+        sample.row.get("meta", {}).pop("true_box", None)  # of a phantom whose box was wrong
+    return sample
 
 
 def real(candidate: Candidate, work: Work) -> Decoded:

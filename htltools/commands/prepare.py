@@ -42,6 +42,8 @@ BoxFrame = Annotated[str | None, Option("--box-frame", metavar="WxH", help="Fram
 Splits = Annotated[str, Option("--splits", metavar="A,B,C", help="Shares of train, val and test where no table says it.")]
 One = Annotated[OneBox, Option("--one-box", help="What to do with several boxes.")]
 Keep = Annotated[bool, Option("--keep-unlabelled", help="Keep pictures without a usable box.")]
+Labelled = Annotated[float, Option("--labelled", metavar="SHARE", min=0, max=1, help="Share of the training groups that keep boxes.")]
+LabelSeed = Annotated[int, Option("--label-seed", metavar="N", min=0, help="Seed of --labelled.")]
 Strict = Annotated[bool, Option("--strict", help="Fail where a sample is left out.")]
 Phantoms = Annotated[int | None, Option("--phantom", metavar="N", min=1, help="Make N synthetic pictures instead.", show_default=False)]
 Limit = Annotated[int | None, Option("--limit", min=1, help="Use only the first N pictures.", show_default=False)]
@@ -66,6 +68,8 @@ def prepare(
     splits: Splits = "0.7,0.15,0.15",
     one_box: One = OneBox.all,
     keep_unlabelled: Keep = False,
+    labelled: Labelled = 1.0,
+    label_seed: LabelSeed = 0,
     strict: Strict = False,
     phantom: Phantoms = None,
     seed: options.Seed = 0,
@@ -100,7 +104,8 @@ def prepare(
     settle(candidates, shares, seed)
     tell(findings)
 
-    work = Work((frame[0], frame[-1]), one_box.value, box_frame_size, findings.labelled, keep_unlabelled, seed if phantom else 0)
+    looks = one_box.value, box_frame_size, findings.labelled, keep_unlabelled, seed if phantom else 0
+    work = Work((frame[0], frame[-1]), *looks, labelled, label_seed)
     plan = plan_of({"htl": __version__, **vars(work)}, (candidate.stamp() for candidate in candidates))
     history = run.chain([], {name: file_digest(path) for name, path in findings.files.items()})
     make_folder(out)

@@ -14,13 +14,28 @@ def split_of(group: str, shares: Sequence[float], seed: int = 0) -> str:
     >>> [split_of(group, (0.7, 0.15, 0.15)) for group in ("P1", "P2", "P5")]
     ['val', 'train', 'train']
     """
-    digest = hashlib.sha256(f"{seed}:{group}".encode("utf-8", "surrogatepass")).digest()
-    place = int.from_bytes(digest[:8]) / 2**64 * sum(shares)  # in [0, total)
+    place = place_of(f"{seed}:{group}") * sum(shares)  # in [0, total)
     for side, share in zip(SIDES, shares, strict=True):
         if place < share:
             return side
         place -= share
     return next(side for side, share in zip(SIDES[::-1], shares[::-1], strict=True) if share > 0)  # rounding at the very end
+
+
+def is_labelled(group: str, share: float, seed: int = 0) -> bool:
+    """Whether a group keeps its boxes where only a share in [0, 1] of the training groups shall: a function of its name and the seed.
+
+    With the same seed a smaller share keeps a part of what a larger one keeps.
+
+    >>> [is_labelled("P1", share) for share in (0, 0.2, 0.8, 1)]
+    [False, False, True, True]
+    """
+    return place_of(f"labelled/{seed}:{group}") < share  # not the place of a split: within one split those are not even
+
+
+def place_of(name: str) -> float:
+    """A place in [0, 1) that follows from the name alone."""
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:8]) / 2**64
 
 
 def settled_splits(groups: Sequence[str], given: Sequence[str | None], shares: Sequence[float], seed: int = 0) -> list[str]:

@@ -378,3 +378,37 @@ def test_ham10000(tmp_path, htl):
         cells = table[row["id"]]
         assert row["size"] == [200, 150] and (row["group"], row["label"], row["split"]) == (cells[1], cells[2], cells[12])
         assert row["boxes"][0] == pytest.approx([float(cell) / 3 for cell in cells[8:12]], abs=1e-3)
+
+
+def test_few_labels(tmp_path, htl):
+    """--labelled hides the boxes of whole training groups, the same ones for the same seed; the other splits keep theirs."""
+
+    def made(name, *flags):
+        code, out, err = htl("prepare", "--phantom", 60, "--size", 16, "-j", 1, "-o", tmp_path / name, *flags)
+        assert code == 0, err
+        return [row for row in map(json.loads, out.splitlines()) if "id" in row]
+
+    rows, again, other, whole = (
+        made("a", "--labelled", 0.3),
+        made("b", "--labelled", 0.3),
+        made("c", "--labelled", 0.3, "--label-seed", 1),
+        made("d"),
+    )
+    kept = [{row["id"] for row in some if "boxes" in row} for some in (rows, again, other, whole)]
+    assert kept[0] == kept[1] != kept[2]
+    assert len(kept[3]) == 60
+    training = {row["id"] for row in rows if row["split"] == "train"}
+    assert 0 < len(kept[0] & training) < len(training) / 2
+    assert {row["id"] for row in rows} - training <= kept[0]
+    assert not any("true_box" in row["meta"] for row in rows if row["id"] not in kept[0])
+    of_group = {}
+    for row in rows:
+        if row["split"] == "train":
+            of_group.setdefault(row["group"], set()).add("boxes" in row)
+    assert all(len(labelled) == 1 for labelled in of_group.values())
+
+
+@pytest.mark.parametrize("share", ["-0.1", "1.5", "some"])
+def test_no_share_of_labels(tmp_path, htl, share):
+    """A share of labels is a number from 0 to 1."""
+    assert htl("prepare", "--phantom", 4, "-o", tmp_path / "s", "--labelled", share)[0] == 2

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htltools.core.splits import settled_splits, split_of
+from htltools.core.splits import is_labelled, settled_splits, split_of
 
 SHARES = 0.7, 0.15, 0.15
 
@@ -36,3 +36,13 @@ def test_a_group_never_parts():
     """Samples without a split follow their group; a share of 0 gets none."""
     assert settled_splits(["a", "b", "a"], [None, None, "test"], (1, 0, 0)) == ["test", "train", "test"]
     assert {split_of(str(i), (0, 2, 2)) for i in range(50)} == {"val", "test"}
+
+
+def test_labelled_groups():
+    """About the share asked for keeps its labels, evenly within a split, and a smaller share is a part of a larger one."""
+    groups = [f"patient {i}" for i in range(6000) if split_of(f"patient {i}", SHARES) == "train"]
+    few, many = ({group for group in groups if is_labelled(group, share, 3)} for share in (0.05, 0.3))
+    assert few < many
+    assert abs(len(few) / len(groups) - 0.05) < 0.01
+    assert abs(len(many) / len(groups) - 0.3) < 0.03
+    assert few != {group for group in groups if is_labelled(group, 0.05, 4)}
