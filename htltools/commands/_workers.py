@@ -67,9 +67,9 @@ def pool(jobs: int) -> Iterator[Executor | None]:
         yield executor
         executor.shutdown()
     except BaseException:
-        executor.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():
-            process.terminate()
+            process.kill()
+        executor.shutdown(cancel_futures=True)  # with its thread: at the end of Python it would complain of closed pipes
         raise
 
 

@@ -347,6 +347,7 @@ def test_ctrl_c_and_a_reader_that_leaves(crowd, tmp_path):
     process = prepare_process(crowd, "-o", tmp_path / "s", "--size", "8", "-j", "2", start_new_session=True)
     while not (tmp_path / "s/00000.h5").exists():
         time.sleep(0.02)
+    time.sleep(0.5)  # by then it waits for a reader of its rows
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130 and b"Traceback" not in err
