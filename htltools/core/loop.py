@@ -70,8 +70,8 @@ def trained(
     (and dropout, where a backbone has it): all of them follow from the seed and the epoch. Processes that share the job
     (see `ranks`) take a part of every batch each.
 
-    Raises: HtlError where the loss is no longer finite, or the net cannot be compiled; UsageError for fewer samples in a batch
-    than processes.
+    Raises: HtlError where the loss is no longer finite; UsageError for fewer samples in a batch than processes; whatever
+    torch.compile raises.
     """
     batch_size, channels = min(recipe.batch_size, len(boxes)), pictures.shape[3]
     steps = len(boxes) // batch_size  # in an epoch
