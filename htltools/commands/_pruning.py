@@ -13,9 +13,11 @@ from htltools.commands._training import labelled, warn_if_constant
 from htltools.core.answers import batches
 from htltools.core.boxes import constant_iou
 from htltools.core.channels import narrowed
+from htltools.core.feed import fed
 from htltools.core.localizer import Localizer, weights_of
 from htltools.core.loop import Recipe, mean_iou, trained
 from htltools.core.pruning import HEALTHY, SWEEP, baked, masked, prunable_count, recalibrate, sparsity_of
+from htltools.core.supervised import Supervised
 from htltools.errors import DataError, HtlError
 from htltools.formats.checkpoint import Checkpoint
 
@@ -78,13 +80,14 @@ class Job:
         """The cut model after its recovery, zeros held."""
         if self.recover == "bn":
             pictures = self.training[0]
-            recalibrate(model, (pictures.batch(chosen) for chosen in batches(pictures.shape[0], self.batch_size)), self.device)
+            recalibrate(model, fed(pictures, batches(pictures.shape[0], self.batch_size), self.device))
         elif self.recover == "finetune":
             pictures, boxes = self.training
             recipe = Recipe(self.epochs, self.batch_size, self.rate, seed=self.seed)
             uniform = np.ones(len(boxes), np.float32)
+            objective = Supervised(model, pictures, boxes, uniform, recipe, device=self.device, dtype=self.dtype)
             with console.progress("recovering", self.epochs) as steps:
-                for state in trained(model, pictures, boxes, uniform, self.validation, recipe, device=self.device, dtype=self.dtype):
+                for state in trained(objective, self.validation, recipe):
                     steps.advance(note=f"val_iou {state.log[-1]['val_iou']:.4f}")
             model.load_state_dict(state.best)
         return model

@@ -12,10 +12,13 @@ import torch
 
 from htltools import console, options
 from htltools.commands._inputs import is_annotated, left_in, load_localizer, matching_pictures, split_rows, target_boxes
+from htltools.core.attending import Attending
 from htltools.core.boxes import constant_iou
 from htltools.core.folds import Fold
 from htltools.core.localizer import NORMALISATION, Localizer, architecture, build, weights_of
 from htltools.core.loop import Recipe, State, trained
+from htltools.core.semisupervised import MeanTeacher, Unlabelled
+from htltools.core.supervised import Supervised
 from htltools.errors import CannotCreate, DataError, HtlError
 from htltools.formats.checkpoint import Checkpoint, read_arrays, write_arrays
 from htltools.formats.jsonlines import compact_json, joined_lines
@@ -37,6 +40,8 @@ class Plan:
     schedule: str
     seed: int
     fold: Fold | None
+    attending: Attending | None = None
+    unlabelled: Unlabelled | None = None  # of semi-supervision
 
     @property
     def resume_path(self) -> Path:
@@ -59,16 +64,22 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, compiled:
     pictures = Pictures(training)
     model, shape = fresh_localizer(plan, list(pictures.shape[1:]))
     boxes, weights = target_boxes(training), sample_weights(training)
+    others = unlabelled(samples, plan) if plan.unlabelled else []
     held_out = (matching_pictures(validation, shape["size"], plan.out), target_boxes(validation)) if validation else None
-    identity = training_identity(plan, shape, training, weights)
+    identity = training_identity(plan, shape, training + others, weights)
     state = load_state(plan, identity) if resume else None
     if state:
         console.say(f"going on after epoch {state.epoch} of {plan.resume_path}")
     recipe = Recipe(plan.epochs, plan.batch_size, plan.rate, schedule=plan.schedule, seed=plan.seed)
-    with console.progress(f"training on {len(training)}", plan.epochs) as steps, hint_of(plan):
+    how = {"device": device, "dtype": dtype, "compiled": compiled}
+    if plan.unlabelled:
+        more = matching_pictures(others, shape["size"], plan.out)
+        objective = MeanTeacher(model, (pictures, boxes, weights), more, recipe, plan.unlabelled, **how)
+    else:
+        objective = Supervised(model, pictures, boxes, weights, recipe, attending=plan.attending or Attending(), **how)
+    with console.progress(f"training on {told_rows(training, others)}", plan.epochs) as steps, hint_of(plan):
         steps.advance(state.epoch if state else 0)
-        how = {"device": device, "dtype": dtype, "compiled": compiled, "resume": state}
-        for reached in trained(model, pictures, boxes, weights, held_out, recipe, **how):
+        for reached in trained(objective, held_out, recipe, resume=state):
             state = reached
             if options.first_process():
                 save_state(plan, identity, state)
@@ -119,6 +130,22 @@ def labelled(samples: list[dict], split: str) -> list[dict]:
     return annotated
 
 
+def unlabelled(samples: list[dict], plan: Plan) -> list[dict]:
+    """The rows of the training split without `boxes`; an empty list of boxes says that there is none to find, which is a label.
+
+    Raises: DataError where every one is annotated.
+    """
+    rows = left_in([row for row in split_rows(samples, "train") if row.get("boxes") is None], plan.fold)
+    if not rows:
+        raise DataError("no row of split train lacks boxes", "--supervision semi needs some; prepare --labelled or --keep-unlabelled")
+    return rows
+
+
+def told_rows(training: list[dict], others: list[dict]) -> str:
+    """What a training is on, in words."""
+    return f"{len(training)} and {len(others)} without boxes" if others else str(len(training))
+
+
 def sample_weights(rows: list[dict]) -> np.ndarray:
     """The weight of each row in the loss: float32 [N], 1 where a row has none.
 
@@ -155,7 +182,7 @@ def input_digests(samples: list[dict], init: str) -> dict[str, str]:
 
 def training_identity(plan: Plan, shape: dict, rows: list[dict], weights: np.ndarray) -> dict:
     """What must be the same for an interrupted training to go on: parameters and data."""
-    data = compact_json([[row["id"], row["boxes"], row["size"], row["store"], row["index"]] for row in rows]) + weights.tobytes()
+    data = compact_json([[row["id"], row.get("boxes"), row["size"], row["store"], row["index"]] for row in rows]) + weights.tobytes()
     return {
         "parameters": {name: value for name, value in asdict(plan).items() if name != "out"},
         "architecture": shape,
@@ -168,6 +195,7 @@ def save_state(plan: Plan, identity: dict, state: State) -> None:
     moments = state.optimizer["state"]
     arrays = {f"weights/{name}": tensor.numpy() for name, tensor in state.weights.items()}
     arrays |= {f"best/{name}": tensor.numpy() for name, tensor in state.best.items()}
+    arrays |= {f"memory/{name}": tensor.numpy() for name, tensor in state.memory.items()}
     arrays |= {f"optimizer/{i}/{name}": tensor.cpu().numpy() for i, moment in moments.items() for name, tensor in moment.items()}
     groups = state.optimizer["param_groups"]
     write_arrays(plan.resume_path, RESUME_KIND, arrays, {"identity": identity, "epoch": state.epoch, "log": state.log, "groups": groups})
@@ -196,4 +224,4 @@ def load_state(plan: Plan, identity: dict) -> State | None:
         number, _, moment = name.partition("/")
         moments.setdefault(int(number), {})[moment] = tensor
     optimizer = {"state": moments, "param_groups": about["groups"]}
-    return State(about["epoch"], tensors("weights/"), optimizer, tensors("best/"), about["log"])
+    return State(about["epoch"], tensors("weights/"), optimizer, tensors("best/"), about["log"], tensors("memory/"))

@@ -16,6 +16,30 @@ class Schedule(options.Choice):
     onecycle, cosine = "onecycle", "cosine"
 
 
+class Supervision(options.Choice):
+    """What the training rows tell."""
+
+    full, semi = "full", "semi"
+
+
+class Attend(options.Choice):
+    """How a training attends to hard samples."""
+
+    none, adaptive, replay, damaged = "none", "adaptive", "replay", "damaged"
+
+
+class Use(options.Choice):
+    """What unlabelled rows are used for."""
+
+    teacher, attend, suppress, consistency, none = "teacher", "attend", "suppress", "consistency", "none"
+
+
+class By(options.Choice):
+    """The column that attention goes by while a model trains."""
+
+    pruned_loss, drift, shift, loss, random = "pruned_loss", "drift", "shift", "loss", "random"
+
+
 @options.command
 def train(
     run,
@@ -28,6 +52,22 @@ def train(
         float | None, Option("--lr", min=0, help="Highest learning rate; default 0.003 from scratch, 0.0005 otherwise.", show_default=False)
     ] = None,
     schedule: Annotated[Schedule, Option("--schedule", help="How the learning rate falls.")] = Schedule.onecycle,
+    supervision: Annotated[Supervision, Option("--supervision", help="full: rows with boxes; semi: also rows without.")] = Supervision.full,
+    attend: Annotated[Attend, Option("--attend", help="Attention to hard samples while training.")] = Attend.none,
+    unlabelled: Annotated[
+        Use | None, Option("--unlabelled", help="What --supervision semi makes of rows without boxes; default attend.", show_default=False)
+    ] = None,
+    by: Annotated[
+        By | None, Option("--by", help="What attention goes by; default pruned_loss, or drift with semi.", show_default=False)
+    ] = None,
+    top: Annotated[float | None, Option("--top", min=0, max=1, help="Share that counts as hard; default 0.3.", show_default=False)] = None,
+    boost: Annotated[float | None, Option("--boost", min=0, help="Extra weight of the hard; default 1.", show_default=False)] = None,
+    renew: Annotated[
+        int | None, Option("--renew", min=1, help="Epochs between looks at who is hard; default 3.", show_default=False)
+    ] = None,
+    sparsity: Annotated[
+        float | None, Option("--sparsity", min=0, max=0.99, help="Share of weights that attention cuts; default 0.8.", show_default=False)
+    ] = None,
     fold: Annotated[
         str | None, Option("--fold", metavar="k/K", help="Leave out the k-th of K parts of the training split.", show_default=False)
     ] = None,
@@ -55,6 +95,8 @@ def train(
     """
     options.rows_expected(rows)
     part = fold_asked(fold, seed)
+    numbers = {"by": by and str(by), "top": top, "boost": boost, "renew": renew, "sparsity": sparsity}
+    ways = attention_asked(supervision, attend, unlabelled, {name: value for name, value in numbers.items() if value is not None})
     from htltools.formats.atomic import refuse_existing
     from htltools.formats.stream import RowWriter, check_groups, read_rows
 
@@ -69,7 +111,7 @@ def train(
         raise UsageError(f"--init takes none, imagenet or a checkpoint, and {init!r} is no file")
     if rate is None:
         rate = 3e-3 if init == "none" else 5e-4
-    plan = _training.Plan(out, model, init, epochs, batch_size, rate, str(schedule), seed, part)
+    plan = _training.Plan(out, model, init, epochs, batch_size, rate, str(schedule), seed, part, *ways)
     inputs = _training.input_digests(samples, init)
     history = run.chain(reader.history, inputs, device=str(place), precision=str(dtype).removeprefix("torch."), rate=rate)
     trained = _training.train_localizer(samples, plan, place, dtype, compiled=compiled, resume=resume, history=history)
@@ -80,6 +122,31 @@ def train(
     with RowWriter(run, history, skipped=reader.skipped) as writer:
         writer.models(reader.models | {"dense": str(out.absolute())})
         writer.write(samples)
+
+
+def attention_asked(supervision: str, attend: str, unlabelled: str | None, numbers: dict):
+    """The attention that the flags come to: a `core.attending.Attending` and, with semi, a `core.semisupervised.Unlabelled`; None for none.
+
+    Raises: UsageError for flags that have no effect together.
+    """
+    semi = supervision == Supervision.semi
+    if semi and attend != Attend.none:
+        raise UsageError("--attend goes with --supervision full", "semi attends by --unlabelled")
+    if unlabelled and not semi:
+        raise UsageError("--unlabelled needs --supervision semi")
+    judged = (unlabelled or Use.attend) in (Use.attend, Use.suppress) if semi else attend != Attend.none
+    useless = [name for name in numbers if not judged and not (unlabelled == Use.consistency and name in ("renew", "sparsity"))]
+    if useless:
+        raise UsageError(f"--{useless[0]} has no effect here", "it needs --attend, or --unlabelled attend or suppress")
+    if attend == Attend.damaged and numbers.get("by") in (By.drift, By.shift):
+        raise UsageError(f"--attend damaged has no scores to go by {numbers['by']}", "use pruned_loss, or the controls loss and random")
+    if semi:
+        from htltools.core.semisupervised import Unlabelled
+
+        return None, Unlabelled(str(unlabelled or Use.attend), **numbers)
+    from htltools.core.attending import Attending
+
+    return (None if attend == Attend.none else Attending(str(attend), **numbers)), None
 
 
 def fold_asked(text: str | None, seed: int):

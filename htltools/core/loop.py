@@ -1,11 +1,11 @@
-"""The training loop: one function that reads top to bottom, and can stop and go on after any epoch."""
+"""The training loop: one function that reads top to bottom, and can stop and go on after any epoch. What is learned is an objective."""
 
 import copy
 import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -13,12 +13,11 @@ from torch import Tensor, nn
 
 from htltools.core import ranks
 from htltools.core.answers import all_answers
-from htltools.core.augmentation import Augmentation, augmented, changes
+from htltools.core.augmentation import Augmentation
 from htltools.core.boxes import iou
-from htltools.core.boxloss import box_loss
-from htltools.core.feed import OnDevice, PictureSource, fed, nearest
-from htltools.core.localizer import Localizer, boxes_of
-from htltools.errors import HtlError, UsageError
+from htltools.core.feed import OnDevice, PictureSource, nearest
+from htltools.core.localizer import Localizer
+from htltools.errors import HtlError
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,7 @@ class State:
     optimizer: dict[str, Any]
     best: dict[str, Tensor]  # weights of the best epoch so far
     log: list[dict[str, Any]]
+    memory: dict[str, Tensor] = field(default_factory=dict)  # of the objective
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
@@ -50,75 +50,70 @@ def epoch_seed(seed: int, epoch: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{epoch}".encode()).digest()[:6])
 
 
-def trained(
-    model: Localizer,
-    pictures: PictureSource,  # N training samples
-    boxes: np.ndarray,  # float32 [N, 4]
-    weights: np.ndarray,  # float32 [N], mean 1
-    validation: tuple[PictureSource, np.ndarray] | None,
-    recipe: Recipe,
-    *,
-    device: torch.device,
-    dtype: torch.dtype,
-    compiled: bool = False,  # by torch.compile
-    resume: State | None = None,
-) -> Iterator[State]:
-    """Train the model in place and yield its state after each epoch.
+class Objective(Protocol):
+    """What a training learns from: batches become losses here, and the loop does the rest.
 
-    The best epoch is that of the highest mean validation IoU, the last one where there is no validation set. The last
-    incomplete batch of an epoch is left out, unless it is the only one. Random are only the order and the augmentation
-    (and dropout, where a backbone has it): all of them follow from the seed and the epoch. Processes that share the job
-    (see `ranks`) take a part of every batch each.
-
-    Raises: HtlError where the loss is no longer finite; UsageError for fewer samples in a batch than processes; whatever
-    torch.compile raises.
+    `model` has the weights that the optimizer moves; `answering` is the localizer whose validation counts and whose weights
+    are kept, which may be the same. `memory` is what an objective must know again to go on after an epoch.
     """
-    batch_size, channels = min(recipe.batch_size, len(boxes)), pictures.shape[3]
-    steps = len(boxes) // batch_size  # in an epoch
-    if batch_size < ranks.count():
-        raise UsageError(f"a batch of {batch_size} cannot be shared by {ranks.count()} processes")
-    model.to(device, memory_format=torch.channels_last)
-    optimizer, scheduled_rate = optimizer_for(model, recipe, steps)
-    state = State(0, {}, {}, {}, [])
+
+    model: Localizer
+    answering: Localizer
+    steps: int  # gradient steps in an epoch
+    device: torch.device
+    dtype: torch.dtype
+
+    def losses(self, epoch: int) -> Iterator[Tensor]:
+        """The loss of each step of an epoch (from 0), []; the loop takes the step before it asks for the next one."""
+
+    def memory(self) -> dict[str, Tensor]: ...
+
+    def remember(self, memory: dict[str, Tensor]) -> None: ...
+
+
+def trained(
+    objective: Objective, validation: tuple[PictureSource, np.ndarray] | None, recipe: Recipe, *, resume: State | None = None
+) -> Iterator[State]:
+    """Train the objective's model in place and yield the state after each epoch.
+
+    The best epoch is that of the highest mean validation IoU, the last one where there is no validation set. All that is
+    random follows from the seed and the epoch. Processes that share the job (see `ranks`) take a part of every batch each.
+
+    Raises: HtlError where the loss is no longer finite; whatever the objective raises.
+    """
+    model, device = objective.model, objective.device
+    optimizer, scheduled_rate = optimizer_for(model, recipe, objective.steps)
+    state = State(0, {}, {}, {}, [], {})
     if resume:
         state = resume
         model.load_state_dict(state.weights)
         optimizer.load_state_dict(state.optimizer)
+        objective.remember(state.memory)
         for parameter, moments in optimizer.state.items():  # the fused step walks memory: moments must lie as their weights do
             moments |= {name: torch.empty_like(parameter).copy_(m) for name, m in moments.items() if m.shape == parameter.shape}
-    net = ranks.trained_together(model.net, device)
-    net = torch.compile(net) if compiled else net
-    pictures = nearest(pictures, device)
     validation = (nearest(validation[0], device), validation[1]) if validation else None
-    targets, importance = torch.from_numpy(boxes).to(device), torch.from_numpy(weights).to(device)
     for epoch in range(state.epoch, recipe.epochs):
-        random = torch.Generator().manual_seed(epoch_seed(recipe.seed, epoch))
         torch.manual_seed(epoch_seed(recipe.seed, epoch) + ranks.rank())
         model.train()
-        turns = torch.randperm(len(boxes), generator=random)[: steps * batch_size].view(steps, batch_size).T
-        change = changes(steps * batch_size, channels, recipe.augmentation, random).view(batch_size, steps, -1)
-        turns = ranks.share(turns).T.contiguous()  # [steps, own part of the batch]
-        change = ranks.share(change).transpose(0, 1).to(device)  # [steps, own part, 5 + C]
         total = torch.zeros((), device=device)
-        for i, (batch, chosen) in enumerate(zip(fed(pictures, turns, device), turns.to(device))):  # uint8 [B, H, W, C], int64 [B]
-            x, y = augmented(batch, targets[chosen], change[i], model.gain, model.bias)
-            with torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-                raw = net(x.contiguous(memory_format=torch.channels_last))  # [B, 4]
-            loss = (box_loss(boxes_of(raw), y) * importance[chosen]).sum() / batch_size
+        for i, loss in enumerate(objective.losses(epoch)):
             for group in optimizer.param_groups:
-                group["lr"] = scheduled_rate(epoch * steps + i)
+                group["lr"] = scheduled_rate(epoch * objective.steps + i)
             optimizer.zero_grad()
             (loss * ranks.count()).backward()  # gradients are averaged over processes, not summed
             optimizer.step()
             total += loss.detach()
-        record = {"epoch": epoch + 1, "loss": round(ranks.summed(total).item() / steps, 6)}
+        record = {"epoch": epoch + 1, "loss": round(ranks.summed(total).item() / objective.steps, 6)}
         if not math.isfinite(record["loss"]):
             raise HtlError(f"the training diverged in epoch {epoch + 1}: the loss is {record['loss']}", "try a lower --lr")
+        answering = objective.answering
         if validation:
-            record["val_iou"] = round(mean_iou(model, *validation, batch_size, device=device, dtype=dtype), 6)
-        now = copied(model.state_dict())
+            record["val_iou"] = round(mean_iou(answering, *validation, recipe.batch_size, device=device, dtype=objective.dtype), 6)
         better = not validation or not state.log or record["val_iou"] > max(entry["val_iou"] for entry in state.log)
-        state = State(epoch + 1, now, copy.deepcopy(optimizer.state_dict()), now if better else state.best, [*state.log, record])
+        now, memory = copied(model.state_dict()), copied(objective.memory())
+        kept = now if answering is model else copied(answering.state_dict())
+        best = kept if better else state.best
+        state = State(epoch + 1, now, copy.deepcopy(optimizer.state_dict()), best, [*state.log, record], memory)
         yield state
 
 

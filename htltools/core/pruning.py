@@ -132,7 +132,7 @@ def prunable_count(model: nn.Module) -> int:
     return sum(getattr(module, name).numel() for module, name in prunable(model))
 
 
-def recalibrate(model: Localizer, batches: Iterable[np.ndarray], device: torch.device) -> None:
-    """Renew the batch-norm statistics of the model, in place, from pictures uint8 [B, H, W, C]; weights stay."""
-    update_bn((torch.from_numpy(batch) for batch in batches), model, device=device)
+def recalibrate(model: Localizer, batches: Iterable[torch.Tensor]) -> None:
+    """Renew the batch-norm statistics of the model, in place, from pictures uint8 [B, H, W, C] on its device; weights stay."""
+    update_bn(batches, model)
     model.eval()

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, sys.argv[1] if len(sys.argv) > 1 else str(Path(__file__).parents[2]))
 from htltools.core.localizer import architecture, build
 from htltools.core.loop import Recipe, trained
+from htltools.core.supervised import Supervised
 from htltools.formats.store import Pictures, write_shard
 
 SIDE, COUNT, BATCH, EPOCHS = 128, 1024, 32, 5
@@ -65,7 +66,8 @@ def main() -> None:
     boxes, weights = np.tile(np.float32([0.2, 0.2, 0.7, 0.7]), (COUNT, 1)), np.ones(COUNT, np.float32)
     with tempfile.TemporaryDirectory() as folder:
         stored = pictures_of(Path(folder))
-        training = trained(build(shape), stored, boxes, weights, None, Recipe(EPOCHS + 1, BATCH), device=device, dtype=torch.float32)
+        recipe = Recipe(EPOCHS + 1, BATCH)
+        training = trained(Supervised(build(shape), stored, boxes, weights, recipe, device=device, dtype=torch.float32), None, recipe)
         next(training)
         seconds = []
         for _ in range(EPOCHS - 1):

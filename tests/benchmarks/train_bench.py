@@ -22,6 +22,7 @@ from htltools.core.augmentation import augmented, changes
 from htltools.core.boxloss import box_loss
 from htltools.core.localizer import NORMALISATION, architecture, boxes_of, build
 from htltools.core.loop import Recipe, optimizer_for, trained
+from htltools.core.supervised import Supervised
 from htltools.formats.store import Pictures, write_shard
 
 SIDE, COUNT, SHARDS, BATCH = 128, 2048, 4, 32
@@ -147,7 +148,7 @@ def step_rows(folder: Path, repeats: int) -> list[dict]:
         return work
 
     def epoch() -> None:
-        next(trained(build(shape), stored, boxes, np.ones(COUNT, np.float32), None, recipe, **CPU))
+        next(trained(Supervised(build(shape), stored, boxes, np.ones(COUNT, np.float32), recipe, **CPU), None, recipe))
 
     found = []
     for augment, peer in (False, "the same steps on one batch in place"), (True, "the same, augmented as well"):
@@ -198,7 +199,8 @@ def pipeline_rows(folder: Path, repeats: int, count: int = 256) -> list[dict]:
     shape = architecture("compact", (SIDE, SIDE, 3))
 
     def ours() -> None:
-        next(trained(build(shape), stored, boxes, np.ones(count, np.float32), None, Recipe(1, BATCH), **CPU))
+        recipe = Recipe(1, BATCH)
+        next(trained(Supervised(build(shape), stored, boxes, np.ones(count, np.float32), recipe, **CPU), None, recipe))
 
     def theirs(workers: int) -> Callable[[], None]:
         def work() -> None:

@@ -6,6 +6,7 @@ import torch
 
 from htltools.core.localizer import architecture, build
 from htltools.core.loop import Recipe, mean_iou, rates, trained
+from htltools.core.supervised import Supervised
 from htltools.errors import HtlError
 
 CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
@@ -22,7 +23,7 @@ def fresh():
 def states(shelf, validation=None, weights=ONES, recipe=RECIPE, resume=None, model=None):
     """The states after each epoch of a training."""
     held_out = (validation, validation.boxes) if validation else None
-    return list(trained(model or fresh(), shelf, shelf.boxes, weights, held_out, recipe, resume=resume, **CPU))
+    return list(trained(Supervised(model or fresh(), shelf, shelf.boxes, weights, recipe, **CPU), held_out, recipe, resume=resume))
 
 
 def same(first, second):
@@ -101,7 +102,8 @@ def test_it_learns(shelf, other_shelf):
 def test_fewer_samples_than_a_batch(shelf):
     """A training set smaller than one batch is trained on whole."""
     few = type(shelf)(5)
-    (state,) = trained(fresh(), few, few.boxes, np.ones(5, np.float32), None, Recipe(1, 64), **CPU)
+    recipe = Recipe(1, 64)
+    (state,) = trained(Supervised(fresh(), few, few.boxes, np.ones(5, np.float32), recipe, **CPU), None, recipe)
     assert np.isfinite(state.log[0]["loss"])
 
 

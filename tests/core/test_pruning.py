@@ -12,6 +12,7 @@ from torch.nn.utils import prune
 
 from htltools.core.loop import Recipe, trained
 from htltools.core.pruning import baked, largest, masked, prunable, prunable_count, recalibrate, sparsity_of
+from htltools.core.supervised import Supervised
 
 METHODS = ("l1", "layer-l1", "random")
 CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
@@ -121,7 +122,8 @@ def test_zeros_are_held_through_finetuning(localizer, shelf):
     pruned = masked(localizer, "l1", 0.8)
     cut = zeros(pruned)
     kept_before = pruned.net[0][0].weight.detach().clone()
-    for _ in trained(pruned, shelf, shelf.boxes, np.ones(48, np.float32), None, Recipe(2, 16), **CPU):
+    recipe = Recipe(2, 16)
+    for _ in trained(Supervised(pruned, shelf, shelf.boxes, np.ones(48, np.float32), recipe, **CPU), None, recipe):
         pass
     kept_after = pruned.net[0][0].weight.detach().clone()
     after = zeros(baked(pruned))
@@ -135,12 +137,12 @@ def test_recalibration_renews_statistics_and_no_weight(localizer, shelf):
     pruned = baked(masked(localizer, "l1", 0.5))
     parameters = [p.detach().clone() for p in pruned.parameters()]
     before = pruned.net[0][1].running_mean.clone()
-    recalibrate(pruned, (shelf.pictures[i : i + 16] for i in range(0, 48, 16)), torch.device("cpu"))
+    recalibrate(pruned, (torch.from_numpy(shelf.pictures[i : i + 16]) for i in range(0, 48, 16)))
     first = state_bytes(pruned)
     assert not pruned.training
     assert all(torch.equal(a, b) for a, b in zip(parameters, pruned.parameters()))
     assert not torch.equal(before, pruned.net[0][1].running_mean)
-    recalibrate(pruned, (shelf.pictures[i : i + 16] for i in range(0, 48, 16)), torch.device("cpu"))
+    recalibrate(pruned, (torch.from_numpy(shelf.pictures[i : i + 16]) for i in range(0, 48, 16)))
     assert state_bytes(pruned) == first
 
 

@@ -12,6 +12,7 @@ from htltools.core import ranks
 from htltools.core.answers import all_answers
 from htltools.core.localizer import architecture, build
 from htltools.core.loop import Recipe, trained
+from htltools.core.supervised import Supervised
 
 CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
 COUNT = 42  # samples: no multiple of anything
@@ -37,7 +38,7 @@ def one_step(batch_size: int = 21):
     model = build(architecture("compact", (32, 32, 3)))
     weights = np.linspace(0.5, 1.5, COUNT, dtype=np.float32)
     recipe = Recipe(1, batch_size, rate=1e-6, decay=0)
-    (state,) = trained(model, shelf, shelf.boxes, weights, (shelf, shelf.boxes), recipe, **CPU)
+    (state,) = trained(Supervised(model, shelf, shelf.boxes, weights, recipe, **CPU), (shelf, shelf.boxes), recipe)
     return state, all_answers([model], shelf, 5, **CPU)
 
 
@@ -47,7 +48,7 @@ def one_rank(rank: int, count: int, port: int, folder: str, batch_size: int) -> 
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     assert ranks.join(torch.device("cpu")) == torch.device("cpu")
     state, answers = one_step(batch_size)
-    torch.save([*vars(state).values(), answers], f"{folder}/{rank}.pt")
+    torch.save([*list(vars(state).values())[:5], answers], f"{folder}/{rank}.pt")
 
 
 def together(folder, count: int = 2, batch_size: int = 21):
