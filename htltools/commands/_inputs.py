@@ -154,9 +154,14 @@ class CountedPictures:
 def with_scores(rows: list[dict], columns: dict[str, np.ndarray], predicted: dict[str, np.ndarray]) -> Iterator[dict]:
     """The rows with their hardness by column ([N] each; NaN is left out) and their predicted boxes ([N, 4] each, pixels)."""
     for i, row in enumerate(rows):
-        new = {name: round(float(values[i]), 6) for name, values in columns.items() if np.isfinite(values[i])}
+        new = rounded_scores(columns, i)
         answers = {role: [round(float(edge), 2) for edge in boxes[i]] for role, boxes in predicted.items()}
         yield row | {"hardness": row.get("hardness", {}) | new, "predicted": row.get("predicted", {}) | answers}
+
+
+def rounded_scores(columns: dict[str, np.ndarray], i: int) -> dict[str, float]:
+    """The hardness of the i-th of N rows by column ([N] each), without NaN."""
+    return {name: round(float(values[i]), 6) for name, values in columns.items() if np.isfinite(values[i])}
 
 
 def known_hardness(rows: list[dict], by: str, seed: int) -> np.ndarray:

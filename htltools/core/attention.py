@@ -36,6 +36,11 @@ def boosted_weights(is_hard: np.ndarray, boost: float) -> np.ndarray:
     return weights / weights.mean()
 
 
+def top_weights(hardness: np.ndarray, share: float, boost: float) -> np.ndarray:
+    """`boosted_weights` of the top share by hardness [N]: [N], mean 1."""
+    return boosted_weights(hardest(hardness, share), boost)
+
+
 def soft_weights(hardness: np.ndarray, boost: float) -> np.ndarray:
     """Weights that grow evenly with rank, from 1 (easiest) to 1 + boost (hardest), divided by their mean: [N], mean 1."""
     weights = 1 + boost * ranks(hardness) / max(len(hardness) - 1, 1)
