@@ -45,11 +45,18 @@ def wait_for_epoch(process, log):
         time.sleep(0.01)
 
 
+def without_hardness(rows):
+    """The rows as they were before they were trained on."""
+    return [{key: value for key, value in row.items() if key != "hardness"} for row in rows if "id" in row]
+
+
 @pytest.fixture(scope="module")
 def undisturbed(phantom, tmp_path_factory, htl):
-    """A checkpoint of twelve epochs that nothing interrupted."""
+    """A checkpoint of twelve epochs that nothing interrupted; beside it the rows that came out, as rows.jsonl."""
     path = tmp_path_factory.mktemp("undisturbed") / "m.h5"
-    assert htl("train", phantom.rows, "-o", path, *LONG)[0] == 0
+    code, out, _ = htl("train", phantom.rows, "-o", path, *LONG)
+    assert code == 0
+    path.with_name("rows.jsonl").write_bytes(out)
     return path
 
 
@@ -68,9 +75,30 @@ def test_writes_a_checkpoint_a_log_and_the_rows(htl, phantom, dense):
     assert checkpoint.metrics == max(log, key=lambda entry: entry["val_iou"])
     assert not (dense.parent / "dense.resume.h5").exists()
     rows, reader = read_rows(phantom.folder / "trained.jsonl")
-    assert rows == phantom.samples
+    assert without_hardness(rows) == phantom.samples
     assert reader.models == {"dense": str(dense)}
     assert len(reader.history) == 2
+
+
+def test_training_rows_say_how_they_fared(phantom, undisturbed):
+    """Rows that were trained on get the columns of training dynamics, within their ranges, and no others do; they go on to any command."""
+    rows = read_rows(undisturbed.with_name("rows.jsonl"))[0]
+    assert [row["split"] == "train" for row in rows] == ["hardness" in row for row in rows]
+    limits = {"forgetting": (0, 12), "cartography_mean": (0, 1), "cartography_spread": (0, 0.5), "aum": (-1, 1)}
+    for row in rows:
+        for name, value in row.get("hardness", {}).items():
+            assert limits[name][0] <= value <= limits[name][1]
+    told = [row["hardness"] for row in rows if "hardness" in row]
+    assert all(found.keys() == limits.keys() for found in told)
+    assert len({found["cartography_mean"] for found in told}) > len(told) / 2
+
+
+def test_hardness_that_was_there_stays(htl, phantom, tmp_path):
+    """Columns that rows had before stay beside the new ones."""
+    rows = joined_lines(row | {"hardness": {"drift": 0.5}} for row in phantom.samples)
+    code, out, _ = htl("train", "-o", tmp_path / "m.h5", "--epochs", 1, "--batch-size", 16, "-q", stdin=rows)
+    assert code == 0
+    assert all(row["hardness"]["drift"] == 0.5 for row in split_lines(out) if "id" in row)
 
 
 def test_same_seed_same_weights(htl, phantom, dense, tmp_path):
@@ -82,17 +110,18 @@ def test_same_seed_same_weights(htl, phantom, dense, tmp_path):
 
 
 def test_killed_and_run_again_equals_undisturbed(htl, phantom, undisturbed, tmp_path):
-    """A training killed by SIGKILL between two epochs, and run again, ends with the weights of one that was never killed."""
+    """A training killed by SIGKILL between two epochs, and run again, ends with the weights and rows of one that was never killed."""
     process = started(phantom.rows, "-o", tmp_path / "m.h5", *LONG)
     wait_for_epoch(process, tmp_path / "m.log.jsonl")
     process.kill()
     process.communicate()
     assert not (tmp_path / "m.h5").exists()
     assert 1 <= read_arrays(tmp_path / "m.resume.h5", "htl-resume")[1]["epoch"] < 12
-    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", *LONG[:-1])
+    code, out, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", *LONG[:-1])
     assert code == 0
     assert "going on after epoch" in err
     assert same_weights(tmp_path / "m.h5", undisturbed)
+    assert [row for row in split_lines(out) if "id" in row] == read_rows(undisturbed.with_name("rows.jsonl"))[0]
     assert (tmp_path / "m.log.jsonl").read_bytes() == undisturbed.with_name("m.log.jsonl").read_bytes()
     assert not (tmp_path / "m.resume.h5").exists()
 
@@ -183,7 +212,7 @@ def test_unlabelled_rows_are_counted_and_no_validation_is_told(htl, phantom, tmp
     assert "htl train: 1 rows of split train without a box are left aside\n" in err
     assert "htl train: no annotated row of split val: the last epoch is kept, not the best\n" in err
     assert Checkpoint.load(tmp_path / "m.h5").metrics.keys() == {"epoch", "loss"}
-    assert [row for row in split_lines(out) if "id" in row] == rows
+    assert without_hardness(split_lines(out)) == rows
 
 
 def test_init_from_a_checkpoint(htl, phantom, dense, tmp_path):
@@ -208,7 +237,9 @@ def test_a_fold_is_left_out(htl, phantom, tmp_path):
     gone = {row["id"] for row in training if fold_of(row["group"], 3, 4) == 1}
     assert 0 < len(gone) < len(training)
     assert f"htl train: fold 1/3: {len(gone)} of {len(training)} training rows are left out\n" in err
-    assert [row for row in split_lines(out) if "id" in row] == phantom.samples
+    rows = [row for row in split_lines(out) if "id" in row]
+    assert without_hardness(rows) == phantom.samples
+    assert not any("hardness" in row for row in rows if row["id"] in gone)
     assert Checkpoint.load(tmp_path / "m.h5").fold == {"k": 1, "K": 3, "seed": 4}
     rest = joined_lines(row for row in phantom.samples if row["id"] not in gone)
     assert htl("train", "-o", tmp_path / "rest.h5", *loud, "--seed", 4, stdin=rest)[0] == 0
