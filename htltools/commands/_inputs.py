@@ -154,24 +154,33 @@ class CountedPictures:
 def with_scores(rows: list[dict], columns: dict[str, np.ndarray], predicted: dict[str, np.ndarray]) -> Iterator[dict]:
     """The rows with their hardness by column ([N] each; NaN is left out) and their predicted boxes ([N, 4] each, pixels)."""
     for i, row in enumerate(rows):
-        new = {name: round(float(values[i]), 6) for name, values in columns.items() if np.isfinite(values[i])}
+        new = rounded_scores(columns, i)
         answers = {role: [round(float(edge), 2) for edge in boxes[i]] for role, boxes in predicted.items()}
         yield row | {"hardness": row.get("hardness", {}) | new, "predicted": row.get("predicted", {}) | answers}
 
 
-def hardness_column(rows: list[dict], by: str, seed: int) -> np.ndarray:
-    """A column of hardness: float [N]. `random` and `area` follow from the rows themselves.
+def rounded_scores(columns: dict[str, np.ndarray], i: int) -> dict[str, float]:
+    """The hardness of the i-th of N rows by column ([N] each), without NaN."""
+    return {name: round(float(values[i]), 6) for name, values in columns.items() if np.isfinite(values[i])}
 
-    Raises: DataError where a row lacks it.
-    """
+
+def known_hardness(rows: list[dict], by: str, seed: int) -> np.ndarray:
+    """A column of hardness: float [N], NaN where a row lacks it. `random` and `area` follow from the rows themselves."""
     from htltools.core.controls import chance, smallness
 
     if by == "random":
         return chance([row["id"] for row in rows], seed)
     if by == "area":
-        values = smallness(target_boxes(rows))
-    else:
-        values = np.array([np.nan if (value := row.get("hardness", {}).get(by)) is None else value for row in rows], float)
+        return smallness(target_boxes(rows))
+    return np.array([np.nan if (value := row.get("hardness", {}).get(by)) is None else value for row in rows], float)
+
+
+def hardness_column(rows: list[dict], by: str, seed: int) -> np.ndarray:
+    """As `known_hardness`, of all rows: float [N].
+
+    Raises: DataError where a row lacks it.
+    """
+    values = known_hardness(rows, by, seed)
     missing = np.flatnonzero(np.isnan(values))
     if len(missing):
         known = sorted({name for row in rows for name in row.get("hardness", {})})

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from htltools import console, options
-from htltools.commands._inputs import is_annotated, left_in, load_localizer, matching_pictures, split_rows, target_boxes
+from htltools.commands._inputs import is_annotated, left_in, load_localizer, matching_pictures, rounded_scores, split_rows, target_boxes
 from htltools.core.attending import Attending
 from htltools.core.boxes import constant_iou
+from htltools.core.dynamics import dynamics
 from htltools.core.folds import Fold
 from htltools.core.localizer import NORMALISATION, Localizer, architecture, build, weights_of
 from htltools.core.loop import Recipe, State, trained
@@ -55,7 +56,10 @@ class Plan:
 
 
 def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, compiled: bool, resume: bool, history: list[dict]) -> Checkpoint:
-    """Train on the training split of the samples and write the checkpoint, which is returned."""
+    """Train on the training split of the samples and write the checkpoint, which is returned.
+
+    With full supervision the training rows get, in place, the columns of hardness that tell how they fared.
+    """
     training, validation = left_in(labelled(samples, "train"), plan.fold), labelled(samples, "val")
     if not training:
         raise DataError("no annotated row of split train", "rows need split and boxes; see htl-stream(5)")
@@ -85,6 +89,10 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, compiled:
                 save_state(plan, identity, state)
             last = state.log[-1]
             steps.advance(note="  ".join(f"{name} {last[name]:.4f}" for name in ("loss", "val_iou") if name in last))
+    if not plan.unlabelled:
+        columns = dynamics(objective.record.iou.numpy(), objective.record.margin.numpy())
+        for i, row in enumerate(training):
+            row["hardness"] = row.get("hardness", {}) | rounded_scores(columns, i)
     model.load_state_dict(state.best)
     best = max(state.log, key=lambda entry: entry.get("val_iou", entry["epoch"]))
     metrics = dict(best)

@@ -18,11 +18,35 @@ class Mode(options.Choice):
 def resample(
     run,
     rows: options.Rows = None,
-    by: Annotated[str, Option("--by", metavar="COLUMN", help="The hardness to go by; random and area need no scores.")] = "pruned_loss",
-    top: Annotated[float, Option("--top", min=0, max=1, help="Share of the training rows that counts as hard.")] = 0.3,
+    by: Annotated[
+        str | None,
+        Option(
+            "--by", metavar="COLUMN", help="The hardness to go by; default pruned_loss; random and area need no scores.", show_default=False
+        ),
+    ] = None,
+    top: Annotated[
+        float | None, Option("--top", min=0, max=1, help="Share of the training rows that counts as hard; default 0.3.", show_default=False)
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        Option(
+            "--where",
+            metavar="FIELD=VALUE",
+            help="Hard is who fits this, instead of --by and --top; repeat it for and.",
+            show_default=False,
+        ),
+    ] = None,
     boost: Annotated[float, Option("--boost", min=0, help="Extra weight, or extra copies, of the hard ones.")] = 1.0,
     soft: Annotated[bool, Option("--soft", help="Weights grow evenly with rank, instead of a top share.")] = False,
     mode: Annotated[Mode, Option("--mode", help="Weights, copies of the hard rows, or only the hard rows.")] = Mode.weight,
+    share: Annotated[
+        float | None, Option("--share", min=0, max=1, help="select: make the hard ones this share of all that stay.", show_default=False)
+    ] = None,
+    count: Annotated[int | None, Option("--count", metavar="N", min=1, help="select: how many rows stay.", show_default=False)] = None,
+    unlabelled: Annotated[bool, Option("--unlabelled", help="select: from training rows without a box; only they go out.")] = False,
+    mark: Annotated[
+        str | None, Option("--mark", metavar="NAME", help="Write yes or no into meta of every row: is it hard?", show_default=False)
+    ] = None,
     drop_top: Annotated[float, Option("--drop-top", min=0, max=1, help="First drop this share, the hardest: suspects.")] = 0.0,
     drop_by: Annotated[
         str | None, Option("--drop-by", metavar="COLUMN", help="What --drop-top goes by; default: --by.", show_default=False)
@@ -36,26 +60,35 @@ def resample(
     \b
     htl score rows.jsonl | htl resample --by pruned_loss --top 0.3 --boost 1 | htl train -o attended.h5
     htl resample rows.jsonl --by random    the control for chance, needs no scores
+    htl resample rows.jsonl --mode select --where sex=female --share 0.03 --count 1500 --mark rare > rare.jsonl
+    htl resample rare.jsonl --where rare=yes --boost 8    the oracle, who knows the rare ones
+    htl score rows.jsonl | htl resample --mode select --unlabelled --by drift --count 200    what to annotate next
 
     Only annotated rows of the training split are touched; the others pass through. --boost 0 changes nothing.
     """
     options.rows_expected(rows)
+    refuse_contradictions(by, top, where, soft, count, share)
+    selecting = {"--share": share is not None, "--count": count, "--unlabelled": unlabelled}
+    if mode != Mode.select and any(selecting.values()):
+        raise UsageError(f"{next(flag for flag, given in selecting.items() if given)} needs --mode select")
     if soft and mode != Mode.weight:
         raise UsageError("--soft makes weights: it does not go with --mode " + mode)
     if mode == Mode.repeat and round(boost) != boost:
         raise UsageError(f"--mode repeat makes whole copies: --boost {boost:g} is none")
-    if mode == Mode.select and not top:
+    if mode == Mode.select and top == 0 and share is None:
         raise UsageError("--mode select with --top 0 would leave nothing to train on")
     if drop_by and not drop_top:
         raise UsageError("--drop-by needs --drop-top")
-    from htltools.commands import _inputs
+    by, top = by or "pruned_loss", 0.3 if top is None else top
+    from htltools.commands import _inputs, _resampling
     from htltools.core import attention
+    from htltools.core.selection import selection
     from htltools.formats.stream import RowWriter, read_rows
 
     samples, reader = read_rows(rows, partial=partial, limit=limit)
-    training = [row for row in _inputs.split_rows(samples, "train") if _inputs.is_annotated(row)]
+    training = [row for row in _inputs.split_rows(samples, "train") if _inputs.is_annotated(row) != unlabelled]
     if not training:
-        raise DataError("no annotated row of split train to resample")
+        raise DataError("no row of split train without a box" if unlabelled else "no annotated row of split train to resample")
     dropped = set()
     if drop_top:
         suspects = attention.hardest(_inputs.hardness_column(training, drop_by or by, seed), drop_top)
@@ -63,35 +96,43 @@ def resample(
         training = [row for row in training if id(row) not in dropped]
         if not training:
             raise DataError(f"--drop-top {drop_top} leaves no training row")
-    hardness = _inputs.hardness_column(training, by, seed)
-    is_hard = attention.hardest(hardness, top)
+    hard = _resampling.Hard(by, top, count if share is None else None, where or [], seed)
+    is_hard = hard.of_training(training)
+    if mark:
+        hard.mark(samples, training, is_hard, mark)
+    drawn = ""
     match mode:
         case Mode.weight:
-            weights = attention.soft_weights(hardness, boost) if soft else attention.top_weights(hardness, top, boost)
+            weights = attention.soft_weights(hard.column(training), boost) if soft else attention.boosted_weights(is_hard, boost)
             changed = {id(row): [row | {"weight": float(weight)}] for row, weight in zip(training, weights)}
         case Mode.repeat:
-            copies, free = round(boost), free_numbers(samples)
-            changed = {id(row): repeats(row, copies if hard else 0, free) for row, hard in zip(training, is_hard)}
+            copies, free = round(boost), _resampling.free_numbers(samples)
+            changed = {id(row): _resampling.repeats(row, copies if extra else 0, free) for row, extra in zip(training, is_hard)}
         case Mode.select:
-            changed = {id(row): [row] if hard else [] for row, hard in zip(training, is_hard)}
-    kept = [new for row in samples if id(row) not in dropped for new in changed.get(id(row), [row])]
+            stays = is_hard
+            if share is not None or (where and count):
+                stays = selection(is_hard, _inputs.groups_of(training), 1.0 if share is None else share, count, seed)
+                drawn = f", {(is_hard & stays).sum()} of the {stays.sum()} that stay"
+            changed = {id(row): [row] if stay else [] for row, stay in zip(training, stays)}
+    given = training if unlabelled else [row for row in samples if id(row) not in dropped]
+    kept = [new for row in given for new in changed.get(id(row), [row])]
     aside = f", {len(dropped)} dropped" if dropped else ""
-    console.say(f"{is_hard.sum()} of {len(training)} training rows are hard by {by}{aside}; {len(kept)} rows of {len(samples)} go on")
-    with RowWriter(run, run.chain(reader.history), skipped=reader.skipped) as writer:
+    console.say(
+        f"{is_hard.sum()} of {len(training)} training rows are hard by {hard}{drawn}{aside}; {len(kept)} rows of {len(samples)} go on"
+    )
+    with RowWriter(run, run.chain(reader.history, by=by, top=top), skipped=reader.skipped) as writer:
         writer.models(reader.models)
         writer.write(kept)
 
 
-def free_numbers(rows: list[dict]) -> dict[str, int]:
-    """The first `repeat` of each id that no row has."""
-    free: dict[str, int] = {}
-    for row in rows:
-        free[row["id"]] = max(free.get(row["id"], 1), row.get("repeat", 0) + 1)
-    return free
+def refuse_contradictions(by: str | None, top: float | None, where: list[str] | None, soft: bool, count: int | None, share: float | None):
+    """Refuse two answers to who is hard.
 
-
-def repeats(row: dict, copies: int, free: dict[str, int]) -> list[dict]:
-    """The row and its copies, told apart by `repeat`; `free` moves on."""
-    first = free[row["id"]]
-    free[row["id"]] += copies
-    return [row, *(row | {"repeat": number} for number in range(first, first + copies))]
+    Raises: UsageError.
+    """
+    instead = {"--by": by is not None, "--top": top is not None, "--soft": soft}
+    if where and any(instead.values()):
+        flag = next(flag for flag, given in instead.items() if given)
+        raise UsageError(f"--where says who is hard: it does not go with {flag}")
+    if top is not None and count and share is None:
+        raise UsageError("--top and --count both say how many stay: name one of them, or --share as well")

@@ -24,14 +24,21 @@ def hardest(hardness: np.ndarray, share: float) -> np.ndarray:
     return ranks(hardness) >= len(hardness) - round(share * len(hardness))
 
 
-def top_weights(hardness: np.ndarray, share: float, boost: float) -> np.ndarray:
-    """Weights 1 + boost for the top share and 1 for the rest, divided by their mean: [N], mean 1, so that the learning rate means the same.
+def boosted_weights(is_hard: np.ndarray, boost: float) -> np.ndarray:
+    """Weights 1 + boost for the hard ones (bool [N]), 1 for the rest, divided by their mean: [N], mean 1.
 
-    >>> top_weights(np.array([0.3, 0.1]), 0.5, 1.0).round(4)
+    So the learning rate means the same.
+
+    >>> boosted_weights(np.array([True, False]), 1.0).round(4)
     array([1.3333, 0.6667])
     """
-    weights = 1 + boost * hardest(hardness, share)
+    weights = 1 + boost * is_hard
     return weights / weights.mean()
+
+
+def top_weights(hardness: np.ndarray, share: float, boost: float) -> np.ndarray:
+    """`boosted_weights` of the top share by hardness [N]: [N], mean 1."""
+    return boosted_weights(hardest(hardness, share), boost)
 
 
 def soft_weights(hardness: np.ndarray, boost: float) -> np.ndarray:

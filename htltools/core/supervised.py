@@ -15,6 +15,7 @@ from htltools.core.branch import Branch
 from htltools.core.feed import PictureSource, fed, nearest
 from htltools.core.localizer import Localizer, boxes_of
 from htltools.core.loop import Recipe, epoch_seed
+from htltools.core.record import Record
 from htltools.errors import UsageError
 
 
@@ -52,6 +53,7 @@ class Supervised:
         self.net = torch.compile(net) if compiled else net
         self.pictures, self.boxes, self.weights = nearest(pictures, device), boxes, weights
         self.hardness = np.full(len(boxes), np.nan)  # as it was last told
+        self.record = Record(len(boxes))
 
     def losses(self, epoch: int) -> Iterator[Tensor]:
         """The loss of each step of an epoch."""
@@ -61,22 +63,26 @@ class Supervised:
         turns = self.turns(random)  # [B, steps]
         views = 2 if self.branch else 1
         change = changes(turns.numel() * views, self.pictures.shape[3], self.recipe.augmentation, random)
-        turns = ranks.share(turns).T.contiguous()  # [steps, own part]
+        everyone, turns = turns.T, ranks.share(turns).T.contiguous()  # [steps, B], [steps, own part]
         change = ranks.share(change.view(views, self.batch_size, self.steps, -1).transpose(0, 1))  # [own part, views, steps, 5 + C]
         change = change.permute(1, 2, 0, 3).to(self.device)
+        answers = torch.zeros(*everyone.shape, 2, 4, device=self.device)  # of the whole epoch, each beside its annotated box
         for i, (batch, chosen) in enumerate(zip(fed(self.pictures, turns, self.device), turns.to(self.device))):  # uint8 [B, H, W, C]
-            loss = self.loss(self.net, batch, targets[chosen], change[0, i])
+            predicted, annotated = self.answered(self.net, batch, targets[chosen], change[0, i])
+            ranks.share(answers[i])[:] = torch.stack([predicted.detach(), annotated], 1)
+            loss = box_loss(predicted, annotated)
             if self.branch:
                 share = self.attending.boost / (1 + self.attending.boost)
-                loss = (1 - share) * loss + share * self.loss(self.branch, batch, targets[chosen], change[1, i])
+                loss = (1 - share) * loss + share * box_loss(*self.answered(self.branch, batch, targets[chosen], change[1, i]))
             yield (loss * importance[chosen]).sum() / self.batch_size
+        self.record.add(everyone.to(self.device), *ranks.summed(answers).unbind(2))
 
-    def loss(self, net, batch: Tensor, boxes: Tensor, change: Tensor) -> Tensor:
-        """The box loss of each picture, changed in its own way: uint8 [B, H, W, C], [B, 4] and [B, 5 + C] give [B]."""
+    def answered(self, net, batch: Tensor, boxes: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
+        """Predicted and annotated box, [B, 4] each, of pictures uint8 [B, H, W, C] with boxes [B, 4], changed by [B, 5 + C]."""
         x, y = augmented(batch, boxes, change, self.model.gain, self.model.bias)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             raw = net(x.contiguous(memory_format=torch.channels_last))  # [B, 4]
-        return box_loss(boxes_of(raw), y)
+        return boxes_of(raw), y
 
     def renew(self, epoch: int) -> None:
         """Tell anew, before an epoch, who is hard and which weights are cut, where it is time for that."""
@@ -115,10 +121,11 @@ class Supervised:
 
     def memory(self) -> dict[str, Tensor]:
         """What it takes to go on after an epoch."""
-        return {"hardness": torch.from_numpy(self.hardness)} | (self.branch.memory() if self.branch else {})
+        return {"hardness": torch.from_numpy(self.hardness)} | self.record.memory() | (self.branch.memory() if self.branch else {})
 
     def remember(self, memory: dict[str, Tensor]) -> None:
         """Go on from what `memory` said."""
         self.hardness = memory["hardness"].numpy()
+        self.record.remember(memory)
         if self.branch:
             self.branch.remember(memory)

@@ -45,11 +45,18 @@ def wait_for_epoch(process, log):
         time.sleep(0.01)
 
 
+def without_hardness(rows):
+    """The rows as they were before they were trained on."""
+    return [{key: value for key, value in row.items() if key != "hardness"} for row in rows if "id" in row]
+
+
 @pytest.fixture(scope="module")
 def undisturbed(phantom, tmp_path_factory, htl):
-    """A checkpoint of twelve epochs that nothing interrupted."""
+    """A checkpoint of twelve epochs that nothing interrupted; beside it the rows that came out, as rows.jsonl."""
     path = tmp_path_factory.mktemp("undisturbed") / "m.h5"
-    assert htl("train", phantom.rows, "-o", path, *LONG)[0] == 0
+    code, out, _ = htl("train", phantom.rows, "-o", path, *LONG)
+    assert code == 0
+    path.with_name("rows.jsonl").write_bytes(out)
     return path
 
 
@@ -68,9 +75,30 @@ def test_writes_a_checkpoint_a_log_and_the_rows(htl, phantom, dense):
     assert checkpoint.metrics == max(log, key=lambda entry: entry["val_iou"])
     assert not (dense.parent / "dense.resume.h5").exists()
     rows, reader = read_rows(phantom.folder / "trained.jsonl")
-    assert rows == phantom.samples
+    assert without_hardness(rows) == phantom.samples
     assert reader.models == {"dense": str(dense)}
     assert len(reader.history) == 2
+
+
+def test_training_rows_say_how_they_fared(phantom, undisturbed):
+    """Rows that were trained on get the columns of training dynamics, within their ranges, and no others do; they go on to any command."""
+    rows = read_rows(undisturbed.with_name("rows.jsonl"))[0]
+    assert [row["split"] == "train" for row in rows] == ["hardness" in row for row in rows]
+    limits = {"forgetting": (0, 12), "cartography_mean": (0, 1), "cartography_spread": (0, 0.5), "aum": (-1, 1)}
+    for row in rows:
+        for name, value in row.get("hardness", {}).items():
+            assert limits[name][0] <= value <= limits[name][1]
+    told = [row["hardness"] for row in rows if "hardness" in row]
+    assert all(found.keys() == limits.keys() for found in told)
+    assert len({found["cartography_mean"] for found in told}) > len(told) / 2
+
+
+def test_hardness_that_was_there_stays(htl, phantom, tmp_path):
+    """Columns that rows had before stay beside the new ones."""
+    rows = joined_lines(row | {"hardness": {"drift": 0.5}} for row in phantom.samples)
+    code, out, _ = htl("train", "-o", tmp_path / "m.h5", "--epochs", 1, "--batch-size", 16, "-q", stdin=rows)
+    assert code == 0
+    assert all(row["hardness"]["drift"] == 0.5 for row in split_lines(out) if "id" in row)
 
 
 def test_same_seed_same_weights(htl, phantom, dense, tmp_path):
@@ -82,17 +110,18 @@ def test_same_seed_same_weights(htl, phantom, dense, tmp_path):
 
 
 def test_killed_and_run_again_equals_undisturbed(htl, phantom, undisturbed, tmp_path):
-    """A training killed by SIGKILL between two epochs, and run again, ends with the weights of one that was never killed."""
+    """A training killed by SIGKILL between two epochs, and run again, ends with the weights and rows of one that was never killed."""
     process = started(phantom.rows, "-o", tmp_path / "m.h5", *LONG)
     wait_for_epoch(process, tmp_path / "m.log.jsonl")
     process.kill()
     process.communicate()
     assert not (tmp_path / "m.h5").exists()
     assert 1 <= read_arrays(tmp_path / "m.resume.h5", "htl-resume")[1]["epoch"] < 12
-    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", *LONG[:-1])
+    code, out, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", *LONG[:-1])
     assert code == 0
     assert "going on after epoch" in err
     assert same_weights(tmp_path / "m.h5", undisturbed)
+    assert [row for row in split_lines(out) if "id" in row] == read_rows(undisturbed.with_name("rows.jsonl"))[0]
     assert (tmp_path / "m.log.jsonl").read_bytes() == undisturbed.with_name("m.log.jsonl").read_bytes()
     assert not (tmp_path / "m.resume.h5").exists()
 
@@ -183,7 +212,7 @@ def test_unlabelled_rows_are_counted_and_no_validation_is_told(htl, phantom, tmp
     assert "htl train: 1 rows of split train without a box are left aside\n" in err
     assert "htl train: no annotated row of split val: the last epoch is kept, not the best\n" in err
     assert Checkpoint.load(tmp_path / "m.h5").metrics.keys() == {"epoch", "loss"}
-    assert [row for row in split_lines(out) if "id" in row] == rows
+    assert without_hardness(split_lines(out)) == rows
 
 
 def test_init_from_a_checkpoint(htl, phantom, dense, tmp_path):
@@ -208,7 +237,9 @@ def test_a_fold_is_left_out(htl, phantom, tmp_path):
     gone = {row["id"] for row in training if fold_of(row["group"], 3, 4) == 1}
     assert 0 < len(gone) < len(training)
     assert f"htl train: fold 1/3: {len(gone)} of {len(training)} training rows are left out\n" in err
-    assert [row for row in split_lines(out) if "id" in row] == phantom.samples
+    rows = [row for row in split_lines(out) if "id" in row]
+    assert without_hardness(rows) == phantom.samples
+    assert not any("hardness" in row for row in rows if row["id"] in gone)
     assert Checkpoint.load(tmp_path / "m.h5").fold == {"k": 1, "K": 3, "seed": 4}
     rest = joined_lines(row for row in phantom.samples if row["id"] not in gone)
     assert htl("train", "-o", tmp_path / "rest.h5", *loud, "--seed", 4, stdin=rest)[0] == 0
@@ -292,3 +323,61 @@ def test_mixed_frames_are_refused(htl, phantom, tmp_path):
         f"htl train: the store holds pictures of 48x48x3, {tmp_path}/m.h5 takes 32x32x3; prepare them with the same --size\n",
     )
     assert os.listdir(tmp_path) == ["other"]
+
+
+@pytest.mark.parametrize(
+    "flags", [("--attend", "adaptive", "--by", "drift"), ("--attend", "replay"), ("--attend", "damaged", "--by", "random")]
+)
+def test_attention_while_training(htl, phantom, dense, tmp_path, flags):
+    """Attention makes another model of the same rows and seed, says in its history how, and the same again gives the same weights."""
+    quick = [*QUICK, *flags, "--renew", 1, "--top", 0.25, "--boost", 2, "--sparsity", 0.5]
+    for name in "first", "second":
+        assert htl("train", phantom.rows, "-o", tmp_path / f"{name}.h5", *quick)[0] == 0
+    assert same_weights(tmp_path / "first.h5", tmp_path / "second.h5")
+    assert not same_weights(tmp_path / "first.h5", dense)
+    told = Checkpoint.load(tmp_path / "first.h5").history[-1]["parameters"]
+    assert (told["attend"], told["top"], told["boost"]) == (flags[1], 0.25, 2)
+
+
+def test_rows_without_boxes(htl, phantom, tmp_path):
+    """Semi-supervision trains on rows with and without boxes, goes on after a stop, and needs some of both."""
+    few = [row if i % 4 == 0 or row["split"] != "train" else without_boxes(row) for i, row in enumerate(phantom.samples)]
+    rows = tmp_path / "few.jsonl"
+    rows.write_bytes(joined_lines(few))
+    code, _, err = htl("train", rows, "-o", tmp_path / "semi.h5", "--supervision", "semi", *QUICK[:-1])
+    labelled = sum(row["split"] == "train" and "boxes" in row for row in few)
+    unlabelled = sum(row["split"] == "train" and "boxes" not in row for row in few)
+    assert (code, f"training on {labelled} and {unlabelled} without boxes" in err) == (0, True)
+    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "none.h5", "--supervision", "semi", *QUICK)
+    assert (code, "no row of split train lacks boxes" in err) == (65, True)
+
+    process = started(rows, "-o", tmp_path / "stopped.h5", "--supervision", "semi", *QUICK)
+    wait_for_epoch(process, tmp_path / "stopped.log.jsonl")
+    process.kill()
+    process.communicate()
+    if not (tmp_path / "stopped.h5").exists():
+        assert htl("train", rows, "-o", tmp_path / "stopped.h5", "--supervision", "semi", *QUICK)[0] == 0
+    assert same_weights(tmp_path / "stopped.h5", tmp_path / "semi.h5")
+
+
+def without_boxes(row):
+    """An unlabelled row."""
+    return {name: value for name, value in row.items() if name != "boxes"}
+
+
+@pytest.mark.parametrize(
+    "flags, said",
+    [
+        (["--by", "loss"], "--by has no effect here; it needs --attend, or --unlabelled attend or suppress"),
+        (["--unlabelled", "attend"], "--unlabelled needs --supervision semi"),
+        (["--supervision", "semi", "--attend", "replay"], "--attend goes with --supervision full; semi attends by --unlabelled"),
+        (["--supervision", "semi", "--unlabelled", "teacher", "--boost", "2"], "--boost has no effect here"),
+        (["--attend", "damaged", "--by", "drift"], "--attend damaged has no scores to go by drift"),
+    ],
+)
+def test_flags_without_effect_are_refused(htl, phantom, tmp_path, flags, said):
+    """A flag that would do nothing is an error, not a quiet training of something else."""
+    code, out, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", *QUICK, *flags)
+    assert (code, out) == (2, b"")
+    assert said in err
+    assert not (tmp_path / "m.h5").exists()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from htltools.core.attention import hardest, ranks, soft_weights, top_weights
+from htltools.core.attention import boosted_weights, hardest, ranks, soft_weights
 
 hardnesses = arrays(float, st.integers(1, 60), elements=st.floats(-5, 5, width=16))
 
@@ -31,7 +31,7 @@ def test_the_top_share_has_its_size_and_is_the_hardest(hardness, share):
 @given(hardnesses, st.floats(0, 1), st.floats(0, 20))
 def test_weights_have_mean_one_and_grow_with_hardness(hardness, share, boost):
     """Both kinds of weights have mean 1, are positive, and never fall with hardness."""
-    for weights in (top_weights(hardness, share, boost), soft_weights(hardness, boost)):
+    for weights in (boosted_weights(hardest(hardness, share), boost), soft_weights(hardness, boost)):
         assert weights.mean() == pytest.approx(1)
         assert (weights > 0).all()
         assert (np.diff(weights[np.argsort(hardness, kind="stable")]) >= 0).all()
@@ -40,20 +40,20 @@ def test_weights_have_mean_one_and_grow_with_hardness(hardness, share, boost):
 @given(hardnesses, st.floats(0, 1))
 def test_no_boost_gives_exactly_one(hardness, share):
     """With --boost 0 every weight is 1, to the last bit."""
-    assert (top_weights(hardness, share, 0.0) == 1).all()
+    assert (boosted_weights(hardest(hardness, share), 0.0) == 1).all()
     assert (soft_weights(hardness, 0.0) == 1).all()
 
 
 @given(arrays(float, 8, elements=st.floats(-5, 5, width=16), unique=True), st.permutations(range(8)))
 def test_the_order_of_rows_does_not_matter(hardness, order):
     """A sample gets the same weight wherever it stands in the stream."""
-    assert (top_weights(hardness, 0.3, 1.0)[order] == top_weights(hardness[order], 0.3, 1.0)).all()
+    assert (hardest(hardness, 0.3)[order] == hardest(hardness[order], 0.3)).all()
     assert soft_weights(hardness, 1.0)[order] == pytest.approx(soft_weights(hardness[order], 1.0))
 
 
 def test_worked_by_hand():
     """Four samples, the hardest half counted double: weights 2/1.5 and 1/1.5; softly: 1, 4/3, 5/3, 2 over 1.5."""
     hardness = np.array([0.9, 0.1, 0.5, 0.3])
-    assert top_weights(hardness, 0.5, 1.0) == pytest.approx(np.array([2, 1, 2, 1]) / 1.5)
+    assert boosted_weights(hardest(hardness, 0.5), 1.0) == pytest.approx(np.array([2, 1, 2, 1]) / 1.5)
     assert soft_weights(hardness, 1.0) == pytest.approx(np.array([2, 1, 5 / 3, 4 / 3]) / 1.5)
     assert soft_weights(np.array([0.2]), 1.0) == pytest.approx([1])

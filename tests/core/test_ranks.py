@@ -48,7 +48,7 @@ def one_rank(rank: int, count: int, port: int, folder: str, batch_size: int) -> 
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     assert ranks.join(torch.device("cpu")) == torch.device("cpu")
     state, answers = one_step(batch_size)
-    torch.save([*list(vars(state).values())[:5], answers], f"{folder}/{rank}.pt")
+    torch.save([*vars(state).values(), answers], f"{folder}/{rank}.pt")
 
 
 def together(folder, count: int = 2, batch_size: int = 21):
@@ -67,10 +67,10 @@ def alone():
 
 
 def test_several_train_as_one(alone, tmp_path):
-    """Two processes that share uneven batches end with the gradients, batch-norm statistics, loss and answers of one, up to rounding."""
+    """Two processes that share uneven batches end with gradients, statistics, loss, answers and record of one, up to rounding."""
     state, answers = alone
     first, second = together(tmp_path)
-    epoch, weights, optimizer, best, log, shared_answers = first
+    epoch, weights, optimizer, best, log, memory, shared_answers = first
     for name, tensor in state.weights.items():
         assert torch.allclose(weights[name].double(), tensor.double(), rtol=1e-4, atol=1e-5), name
     for place, moments in state.optimizer["state"].items():
@@ -79,6 +79,8 @@ def test_several_train_as_one(alone, tmp_path):
     assert log[0]["loss"] == pytest.approx(state.log[0]["loss"], abs=2e-6)
     assert log[0]["val_iou"] == pytest.approx(state.log[0]["val_iou"], abs=1e-5)
     assert np.allclose(shared_answers, answers, atol=1e-5)
+    assert all(torch.allclose(memory[name], state.memory[name], atol=1e-4, equal_nan=True) for name in ("iou", "margin"))
+    assert all(torch.equal(memory[name], second[5][name]) for name in ("iou", "margin"))
     assert all(torch.equal(tensor, second[1][name]) for name, tensor in weights.items())
 
 
