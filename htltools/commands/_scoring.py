@@ -1,6 +1,7 @@
 """What `score` does with a batch of rows: their pictures through all models, and the answers into columns."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from htltools.commands._streaming import FLAGS
 from htltools.core import ranks
 from htltools.core.answers import all_answers
 from htltools.core.controls import chance
+from htltools.core.dropout import dropout
 from htltools.core.folds import Fold, answering, fold_of, one_deal, pairs
 from htltools.core.gradients import gradient_norms
 from htltools.core.hardness import present_mean, scores
@@ -86,19 +88,24 @@ class Scorer:
         dense, pruned = np.split(boxes, [len(self.dense)])
         columns = scores(dense, pruned, targets, self.pairs) | {"random": chance([row["id"] for row in rows], self.seed)}
         if "grand" in self.also:
-            columns["grand"] = self.gradient_norms(pictures, targets, allowed)
+            columns["grand"] = self.of_dense(gradient_norms, pictures, targets, allowed)
+        if "dropout" in self.also:
+            columns["dropout"] = self.of_dense(lambda model, batch, _: dropout(model, batch, self.seed), pictures, targets, allowed)
         predicted = {role: pixel_boxes(present_mean(side), sizes) for role, side in {"dense": dense, "pruned": pruned}.items()}
         return list(_inputs.with_scores(rows, columns, predicted))
 
-    def gradient_norms(self, pictures: Pictures, targets: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-        """The column `grand`, the mean over the dense models that are allowed to answer, of which every process computes its share: [N]."""
+    def of_dense(self, score: Callable, pictures: Pictures, targets: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+        """A column of the dense models, the mean over those allowed to answer, of which every process computes its share: [N].
+
+        `score` gives [B] for a model, its pictures uint8 [B, H, W, C] and their boxes [B, 4].
+        """
         own = ranks.share(np.arange(len(targets)))
-        norms = torch.zeros(len(self.dense), len(targets), device=self.device)
+        values = torch.zeros(len(self.dense), len(targets), device=self.device)
         batch = torch.from_numpy(pictures.batch(own)).to(self.device)
-        for model, norm, has_say in zip(self.models, norms, allowed):
-            known = np.where(has_say[own, None], targets[own], np.nan)
-            norm[own] = torch.as_tensor(gradient_norms(model, batch, known), dtype=torch.float32, device=self.device)
-        return present_mean(ranks.summed(norms).cpu().numpy())
+        for model, value, has_say in zip(self.models, values, allowed):
+            found = np.where(has_say[own], score(model, batch, np.where(has_say[own, None], targets[own], np.nan)), np.nan)
+            value[own] = torch.as_tensor(found, dtype=torch.float32, device=self.device)
+        return present_mean(ranks.summed(values).cpu().numpy())
 
 
 def told(fold: Fold | None) -> str:

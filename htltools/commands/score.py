@@ -10,7 +10,7 @@ from typer import Option
 from htltools import console, options
 from htltools.errors import UsageError
 
-ALSO = ("grand",)  # columns that are computed only when asked for
+ALSO = ("grand", "dropout")  # columns that are computed only when asked for
 
 
 @options.command
@@ -23,7 +23,9 @@ def score(
     pruned: Annotated[
         list[Path] | None, Option("--pruned", metavar="FILE", help="A pruned model; repeat it for several.", show_default=False)
     ] = None,
-    also: Annotated[str | None, Option("--also", metavar="COLUMN,...", help="Columns that take longer: grand.", show_default=False)] = None,
+    also: Annotated[
+        str | None, Option("--also", metavar="COLUMN,...", help="Columns that take longer: grand, dropout.", show_default=False)
+    ] = None,
     batch_size: options.BatchSize = 256,
     seed: options.Seed = 0,
     device: options.DeviceName = "auto",
@@ -49,6 +51,7 @@ def score(
     loss, el2n, area, random  controls that do not prune
     disagreement  of several dense models, a control too; needs no annotation
     grand         norm of each sample's gradient, a control too; only with --also grand
+    dropout       disagreement under dropout, a control too; needs no annotation; only with --also dropout
 
     With several models every column is the mean over them; with models of htl train --fold, a training row is scored only by
     those that have not seen its group.

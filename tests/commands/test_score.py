@@ -20,7 +20,7 @@ from htltools.formats.stream import RowReader, read_rows
 
 ROOT = Path(__file__).parents[2]
 DYNAMICS = {"forgetting", "cartography_mean", "cartography_spread", "aum"}  # those that a training leaves
-SEVERAL = {"grand", "pie", "disagreement"}  # columns that take a flag, or several models
+SEVERAL = {"grand", "dropout", "pie", "disagreement"}  # columns that take a flag, or several models
 
 
 def hardness_of(out):
@@ -144,10 +144,10 @@ def test_every_training_row_is_scored_out_of_fold(htl, phantom, crossfitted):
     single = []
     plain = [row | {"split": "test"} for row in phantom.samples]  # of which any model may say what it likes
     for dense, pruned in zip(crossfitted.dense, crossfitted.pruned):
-        _, out, _ = htl("score", "-q", *named([dense], [pruned]), "--also", "grand", stdin=joined_lines(plain))
+        _, out, _ = htl("score", "-q", *named([dense], [pruned]), "--also", "grand,dropout", stdin=joined_lines(plain))
         single.append(hardness_of(out))
     for models in (named(crossfitted.dense, crossfitted.pruned), named(crossfitted.dense, crossfitted.pruned[::-1])):
-        code, out, _ = htl("score", phantom.rows, "-q", *models, "--also", "grand", "--batch-size", 7)
+        code, out, _ = htl("score", phantom.rows, "-q", *models, "--also", "grand,dropout", "--batch-size", 7)
         assert code == 0
         found, folds = hardness_of(out), set()
         for row in phantom.samples:
@@ -396,7 +396,21 @@ def test_gradient_norms_on_request(htl, phantom, dense, pruned, scored):
     assert len({row["weight"] for row in split_lines(out) if row.get("split") == "train" and row.get("boxes")}) == 2
 
 
+def test_disagreement_under_dropout_on_request(htl, phantom, dense, pruned):
+    """--also dropout needs no box, and a row's score depends on the seed, but not on its batch or place."""
+    rows = [{key: value for key, value in row.items() if key != "boxes"} for row in phantom.samples]
+    arguments = ["score", "-q", "--model", dense, "--pruned", pruned, "--also", "dropout"]
+    found = {name: columns["dropout"] for name, columns in hardness_of(htl(*arguments, stdin=joined_lines(rows))[1]).items()}
+    assert len(found) == len(rows)
+    assert all(0 <= value <= 1 for value in found.values())
+    assert len(set(found.values())) > len(rows) / 2
+    other = hardness_of(htl(*arguments, "--batch-size", 7, stdin=joined_lines(rows[::-1]))[1])
+    assert {name: columns["dropout"] for name, columns in other.items()} == pytest.approx(found, abs=2e-5)
+    seeded = hardness_of(htl(*arguments, "--seed", 1, stdin=joined_lines(rows))[1])
+    assert {name: columns["dropout"] for name, columns in seeded.items()} != pytest.approx(found, abs=2e-5)
+
+
 def test_unknown_columns_are_refused(htl, phantom):
     """--also with a column that does not exist is a wrong flag, told before anything is read."""
     code, _, err = htl("score", phantom.rows, "--also", "grand,aum")
-    assert (code, err) == (2, "htl score: --also knows no column 'aum'; it knows grand\n")
+    assert (code, err) == (2, "htl score: --also knows no column 'aum'; it knows grand, dropout\n")
