@@ -89,6 +89,7 @@ def train(
     htl train rows.jsonl -o big.h5 --model resnet18 --init imagenet > /dev/null
 
     The weights of the epoch with the best mean IoU on the validation split are kept. A row's `weight` counts in the loss.
+    --attend attends to hard samples while training; --supervision semi also learns from rows without boxes.
     An interrupted training leaves M.resume.h5; the same command goes on from there. M.log.jsonl has one line per epoch.
     With --fold, for each k from 1 to K, htl score can judge every training row by a model that has not seen its group.
     Writes the rows again, and a note that names the model.

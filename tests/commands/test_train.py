@@ -323,3 +323,61 @@ def test_mixed_frames_are_refused(htl, phantom, tmp_path):
         f"htl train: the store holds pictures of 48x48x3, {tmp_path}/m.h5 takes 32x32x3; prepare them with the same --size\n",
     )
     assert os.listdir(tmp_path) == ["other"]
+
+
+@pytest.mark.parametrize(
+    "flags", [("--attend", "adaptive", "--by", "drift"), ("--attend", "replay"), ("--attend", "damaged", "--by", "random")]
+)
+def test_attention_while_training(htl, phantom, dense, tmp_path, flags):
+    """Attention makes another model of the same rows and seed, says in its history how, and the same again gives the same weights."""
+    quick = [*QUICK, *flags, "--renew", 1, "--top", 0.25, "--boost", 2, "--sparsity", 0.5]
+    for name in "first", "second":
+        assert htl("train", phantom.rows, "-o", tmp_path / f"{name}.h5", *quick)[0] == 0
+    assert same_weights(tmp_path / "first.h5", tmp_path / "second.h5")
+    assert not same_weights(tmp_path / "first.h5", dense)
+    told = Checkpoint.load(tmp_path / "first.h5").history[-1]["parameters"]
+    assert (told["attend"], told["top"], told["boost"]) == (flags[1], 0.25, 2)
+
+
+def test_rows_without_boxes(htl, phantom, tmp_path):
+    """Semi-supervision trains on rows with and without boxes, goes on after a stop, and needs some of both."""
+    few = [row if i % 4 == 0 or row["split"] != "train" else without_boxes(row) for i, row in enumerate(phantom.samples)]
+    rows = tmp_path / "few.jsonl"
+    rows.write_bytes(joined_lines(few))
+    code, _, err = htl("train", rows, "-o", tmp_path / "semi.h5", "--supervision", "semi", *QUICK[:-1])
+    labelled = sum(row["split"] == "train" and "boxes" in row for row in few)
+    unlabelled = sum(row["split"] == "train" and "boxes" not in row for row in few)
+    assert (code, f"training on {labelled} and {unlabelled} without boxes" in err) == (0, True)
+    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "none.h5", "--supervision", "semi", *QUICK)
+    assert (code, "no row of split train lacks boxes" in err) == (65, True)
+
+    process = started(rows, "-o", tmp_path / "stopped.h5", "--supervision", "semi", *QUICK)
+    wait_for_epoch(process, tmp_path / "stopped.log.jsonl")
+    process.kill()
+    process.communicate()
+    if not (tmp_path / "stopped.h5").exists():
+        assert htl("train", rows, "-o", tmp_path / "stopped.h5", "--supervision", "semi", *QUICK)[0] == 0
+    assert same_weights(tmp_path / "stopped.h5", tmp_path / "semi.h5")
+
+
+def without_boxes(row):
+    """An unlabelled row."""
+    return {name: value for name, value in row.items() if name != "boxes"}
+
+
+@pytest.mark.parametrize(
+    "flags, said",
+    [
+        (["--by", "loss"], "--by has no effect here; it needs --attend, or --unlabelled attend or suppress"),
+        (["--unlabelled", "attend"], "--unlabelled needs --supervision semi"),
+        (["--supervision", "semi", "--attend", "replay"], "--attend goes with --supervision full; semi attends by --unlabelled"),
+        (["--supervision", "semi", "--unlabelled", "teacher", "--boost", "2"], "--boost has no effect here"),
+        (["--attend", "damaged", "--by", "drift"], "--attend damaged has no scores to go by drift"),
+    ],
+)
+def test_flags_without_effect_are_refused(htl, phantom, tmp_path, flags, said):
+    """A flag that would do nothing is an error, not a quiet training of something else."""
+    code, out, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", *QUICK, *flags)
+    assert (code, out) == (2, b"")
+    assert said in err
+    assert not (tmp_path / "m.h5").exists()
