@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 
 from htltools.core.controls import chance
 from htltools.core.folds import fold_of
@@ -220,6 +221,39 @@ def test_random_follows_from_seed_and_id(htl, phantom, scored, dense, pruned):
     _, out, _ = htl("score", phantom.rows, "--model", dense, "--pruned", pruned, "-q", "--seed", 4, "--limit", 3)
     other = hardness_of(out)
     assert [columns["random"] for columns in other.values()] == pytest.approx(chance(list(other), 4), abs=1e-6)
+
+
+def table_of(err):
+    """The table on stderr: its lines as lists of cells."""
+    return [line.split("\t") for line in err.splitlines() if "\t" in line]
+
+
+def test_how_alike_models_rank(htl, phantom, dense, other, pruned, pruned30):
+    """--stability tells, for each split, the rank correlation of what each model says alone, for columns of several models."""
+    models = ["--model", dense, "--model", other, "--pruned", pruned, "--pruned", pruned30]
+    code, out, err = htl("score", phantom.rows, *models, "--stability", "--batch-size", 7)
+    assert code == 0
+    assert "htl score: rank correlation from model to model, mean over their pairs, by split\n" in err
+    heading, *lines = table_of(err)
+    assert heading == ["column", "train", "val", "test"]
+    assert [line[0] for line in lines] == ["drift", "shift", "pruned_loss", "loss", "el2n"]
+    single = [hardness_of(htl("score", phantom.rows, "--model", one, "--pruned", pruned, "-q")[1]) for one in (dense, other)]
+    found = {line[0]: dict(zip(heading[1:], map(float, line[1:]))) for line in lines}
+    for split in heading[1:]:
+        names = [row["id"] for row in phantom.samples if row["split"] == split]
+        for column in ("loss", "el2n"):
+            expected = spearmanr(*([scores[name][column] for name in names] for scores in single)).statistic
+            assert found[column][split] == pytest.approx(expected, abs=2e-3)
+    assert hardness_of(htl("score", phantom.rows, *models, "--batch-size", 7, "-q")[1]) == hardness_of(out)
+    _, _, err = htl("score", phantom.rows, "--model", dense, "--pruned", dense, "--pruned", dense, "--stability")
+    assert [line[:2] for line in table_of(err)[1:]] == [["drift", "-"], ["shift", "-"], ["pruned_loss", "1.000"]]
+
+
+def test_one_model_of_each_role_has_no_stability(htl, phantom, dense, pruned):
+    """--stability without several models is a wrong flag, told before anything is read."""
+    code, out, err = htl("score", phantom.rows, "--model", dense, "--pruned", pruned, "--stability")
+    assert (code, out) == (2, b"")
+    assert err == "htl score: --stability compares models: name two or more with --model or --pruned\n"
 
 
 def test_models_and_random_state_are_untouched(htl, phantom, dense, pruned):
