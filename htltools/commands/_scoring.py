@@ -1,28 +1,36 @@
 """What `score` does with a batch of rows: their pictures through all models, and the answers into columns."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from htltools import console
 from htltools.commands import _inputs
 from htltools.commands._streaming import FLAGS
 from htltools.core import ranks
 from htltools.core.answers import all_answers
 from htltools.core.controls import chance
+from htltools.core.dropout import dropout
 from htltools.core.folds import Fold, answering, fold_of, one_deal, pairs
 from htltools.core.gradients import gradient_norms
-from htltools.core.hardness import present_mean, scores
+from htltools.core.hardness import by_model, present_mean, scores
 from htltools.core.localizer import pixel_boxes
+from htltools.core.stability import Stability
 from htltools.errors import DataError
+from htltools.formats.schema import SPLITS
 from htltools.formats.store import Pictures, placement
 
 
 @dataclass
 class Scorer:
-    """Dense models and pruned ones, and how to run them. `also`: columns that are computed only when asked for."""
+    """Dense models and pruned ones, and how to run them.
+
+    `also`: columns that are computed only when asked for; `stability` gathers what each model says, where that is.
+    """
 
     dense: list[Path]
     pruned: list[Path]
@@ -31,6 +39,7 @@ class Scorer:
     also: list[str]
     device: torch.device
     dtype: torch.dtype
+    stability: Stability | None = None
 
     def __post_init__(self):
         self.paths = [*self.dense, *self.pruned]
@@ -85,20 +94,40 @@ class Scorer:
         boxes[~allowed] = np.nan
         dense, pruned = np.split(boxes, [len(self.dense)])
         columns = scores(dense, pruned, targets, self.pairs) | {"random": chance([row["id"] for row in rows], self.seed)}
+        if self.stability:
+            self.stability.add(by_model(dense, pruned, targets, self.pairs), [row.get("split") or "none" for row in rows])
         if "grand" in self.also:
-            columns["grand"] = self.gradient_norms(pictures, targets, allowed)
+            columns["grand"] = self.of_dense(gradient_norms, pictures, targets, allowed)
+        if "dropout" in self.also:
+            columns["dropout"] = self.of_dense(lambda model, batch, _: dropout(model, batch, self.seed), pictures, targets, allowed)
         predicted = {role: pixel_boxes(present_mean(side), sizes) for role, side in {"dense": dense, "pruned": pruned}.items()}
         return list(_inputs.with_scores(rows, columns, predicted))
 
-    def gradient_norms(self, pictures: Pictures, targets: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-        """The column `grand`, the mean over the dense models that are allowed to answer, of which every process computes its share: [N]."""
+    def of_dense(self, score: Callable, pictures: Pictures, targets: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+        """A column of the dense models, the mean over those allowed to answer, of which every process computes its share: [N].
+
+        `score` gives [B] for a model, its pictures uint8 [B, H, W, C] and their boxes [B, 4].
+        """
         own = ranks.share(np.arange(len(targets)))
-        norms = torch.zeros(len(self.dense), len(targets), device=self.device)
+        values = torch.zeros(len(self.dense), len(targets), device=self.device)
         batch = torch.from_numpy(pictures.batch(own)).to(self.device)
-        for model, norm, has_say in zip(self.models, norms, allowed):
-            known = np.where(has_say[own, None], targets[own], np.nan)
-            norm[own] = torch.as_tensor(gradient_norms(model, batch, known), dtype=torch.float32, device=self.device)
-        return present_mean(ranks.summed(norms).cpu().numpy())
+        for model, value, has_say in zip(self.models, values, allowed):
+            found = np.where(has_say[own], score(model, batch, np.where(has_say[own, None], targets[own], np.nan)), np.nan)
+            value[own] = torch.as_tensor(found, dtype=torch.float32, device=self.device)
+        return present_mean(ranks.summed(values).cpu().numpy())
+
+
+def show(stability: Stability) -> None:
+    """Print on stderr how alike the models rank the rows of each split."""
+    if console.talk.quiet:
+        return
+    found = stability.correlations()
+    splits = [split for split in (*SPLITS, "none") if split in next(iter(found.values()))]
+    lines = [
+        [name, *("-" if np.isnan(by_split[split]) else f"{by_split[split]:.3f}" for split in splits)] for name, by_split in found.items()
+    ]
+    console.say("rank correlation from model to model, mean over their pairs, by split")
+    console.show_table(["column", *splits], lines, to_stderr=True)
 
 
 def told(fold: Fold | None) -> str:

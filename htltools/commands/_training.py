@@ -95,7 +95,7 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, compiled:
                 save_state(plan, identity, state)
             last = state.log[-1]
             steps.advance(note="  ".join(f"{name} {last[name]:.4f}" for name in ("loss", "val_iou") if name in last))
-    if not plan.unlabelled and not plan.weak:
+    if isinstance(objective, Supervised):
         columns = dynamics(objective.record.iou.numpy(), objective.record.margin.numpy())
         for i, row in enumerate(training):
             row["hardness"] = row.get("hardness", {}) | rounded_scores(columns, i)

@@ -10,7 +10,7 @@ from typer import Option
 from htltools import console, options
 from htltools.errors import UsageError
 
-ALSO = ("grand",)  # columns that are computed only when asked for
+ALSO = ("grand", "dropout")  # columns that are computed only when asked for
 
 
 @options.command
@@ -23,7 +23,10 @@ def score(
     pruned: Annotated[
         list[Path] | None, Option("--pruned", metavar="FILE", help="A pruned model; repeat it for several.", show_default=False)
     ] = None,
-    also: Annotated[str | None, Option("--also", metavar="COLUMN,...", help="Columns that take longer: grand.", show_default=False)] = None,
+    also: Annotated[
+        str | None, Option("--also", metavar="COLUMN,...", help="Columns that take longer: grand, dropout.", show_default=False)
+    ] = None,
+    stability: Annotated[bool, Option("--stability", help="Tell on stderr how alike several models rank the rows.")] = False,
     batch_size: options.BatchSize = 256,
     seed: options.Seed = 0,
     device: options.DeviceName = "auto",
@@ -49,13 +52,16 @@ def score(
     loss, el2n, area, random  controls that do not prune
     disagreement  of several dense models, a control too; needs no annotation
     grand         norm of each sample's gradient, a control too; only with --also grand
+    dropout       disagreement under dropout, a control too; needs no annotation; only with --also dropout
 
     With several models every column is the mean over them; with models of htl train --fold, a training row is scored only by
-    those that have not seen its group.
+    those that have not seen its group. --stability tells how alike the models rank the rows, by column.
     Rows go out batch by batch while others come in, so any number of them fits in memory.
     """
     options.rows_expected(rows)
     further = columns_asked(also)
+    if stability and max(len(model or []), len(pruned or [])) < 2:
+        raise UsageError("--stability compares models: name two or more with --model or --pruned")
     roles = {role for role, flag in {"dense": model, "pruned": pruned}.items() if not flag}
     from htltools.commands import _streaming
     from htltools.formats.provenance import file_digest
@@ -67,7 +73,7 @@ def score(
     dense = model or [_inputs.model_path(None, reader, "dense")]
     pruned = pruned or [_inputs.model_path(None, reader, "pruned", "--pruned")]
     place, dtype = _inputs.chosen_machine(device, precision)
-    scorer = _scoring.Scorer(dense, pruned, batch_size, seed, further, place, dtype)
+    scorer = _scoring.Scorer(dense, pruned, batch_size, seed, further, place, dtype, _scoring.Stability() if stability else None)
     scored = map(scorer.scored, _streaming.batches(samples, scorer.rows_at_once, reader, roles))
     if not options.first_process():
         deque(scored, maxlen=0)
@@ -82,6 +88,8 @@ def score(
             writer.flush()
             steps.advance(len(batch))
         writer.skipped = reader.skipped
+    if scorer.stability:
+        _scoring.show(scorer.stability)
     if own and len(reader.history) > told:  # a stream after `cat` tells more of its history as it goes on
         with RowWriter(run, [*reader.history, *own]):
             pass

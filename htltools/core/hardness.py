@@ -96,6 +96,17 @@ def present_mean(values: Iterable[np.ndarray]) -> np.ndarray:
     return np.divide(np.where(present, values, 0).sum(0), count, out=np.full(count.shape, np.nan), where=count > 0)
 
 
+def by_model(dense: np.ndarray, pruned: np.ndarray, annotated: np.ndarray, pairs: Sequence[tuple[int, int]]) -> dict[str, np.ndarray]:
+    """Columns that each of K models, or pairs of models, has of its own: [K, N] each. Arguments as in `scores`."""
+    return {
+        "drift": np.array([drift(dense[one], pruned[other]) for one, other in pairs]),
+        "shift": np.array([shift(dense[one], pruned[other]) for one, other in pairs]),
+        "pruned_loss": np.array([losses(boxes, annotated) for boxes in pruned]),
+        "loss": np.array([losses(boxes, annotated) for boxes in dense]),
+        "el2n": np.array([el2n(boxes, annotated) for boxes in dense]),
+    }
+
+
 def scores(dense: np.ndarray, pruned: np.ndarray, annotated: np.ndarray, pairs: Sequence[tuple[int, int]]) -> dict[str, np.ndarray]:
     """Every column that follows from the answers alone: [N] each.
 
@@ -106,21 +117,18 @@ def scores(dense: np.ndarray, pruned: np.ndarray, annotated: np.ndarray, pairs: 
     """
     if dense.ndim != 3 or pruned.ndim != 3 or not dense.shape[1:] == pruned.shape[1:] == annotated.shape:
         raise ValueError(f"expected [D, N, 4], [M, N, 4], [N, 4], got {dense.shape}, {pruned.shape}, {annotated.shape}")
-    loss, pruned_loss = (present_mean(losses(boxes, annotated) for boxes in side) for side in (dense, pruned))
+    mean = {name: present_mean(values) for name, values in by_model(dense, pruned, annotated, pairs).items()}
     dense_iou, pruned_iou = (present_mean(overlap(boxes, annotated) for boxes in side) for side in (dense, pruned))
     return {
-        "drift": present_mean(drift(dense[one], pruned[other]) for one, other in pairs),
-        "shift": present_mean(shift(dense[one], pruned[other]) for one, other in pairs),
-        "pruned_loss": pruned_loss,
+        **{name: mean[name] for name in ("drift", "shift", "pruned_loss")},
         "iou_drop": dense_iou - pruned_iou,
-        "loss_gap": pruned_loss - loss,
+        "loss_gap": mean["pruned_loss"] - mean["loss"],
         "pie": pie(dense, pruned, annotated),
         "suspect": present_mean(
             suspect((drift(dense[one], annotated) + drift(pruned[other], annotated)) / 2, drift(dense[one], pruned[other]))
             for one, other in pairs
         ),
-        "loss": loss,
-        "el2n": present_mean(el2n(boxes, annotated) for boxes in dense),
+        **{name: mean[name] for name in ("loss", "el2n")},
         "disagreement": disagreement(dense),
         "area": smallness(annotated),
     }

@@ -87,6 +87,8 @@ HARDNESS = {
     "no annotation; also measures smallness: a control that does not prune",
     "area": "1 - share of the picture that the annotated box covers, in [0, 1]: the control for lesion size",
     "grand": "norm of the gradient of the sample's box loss with respect to all weights of the dense model, 0 or more; only on request",
+    "dropout": "mean of 1 - IoU of the dense box and those under dropout of the last features, in [0, 1]; needs no annotation; also "
+    "measures smallness: a control that does not prune; only on request",
     "forgetting": "how often the sample went from right (IoU >= 0.75) to wrong between epochs of a training, or the epochs where it was "
     "never right: a control that does not prune, of `train`, for training rows",
     "cartography_mean": "1 - mean IoU over the epochs of a training, in [0, 1]: a control, as `forgetting`",

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 
 from htltools.core.controls import chance
 from htltools.core.folds import fold_of
@@ -20,7 +21,7 @@ from htltools.formats.stream import RowReader, read_rows
 
 ROOT = Path(__file__).parents[2]
 DYNAMICS = {"forgetting", "cartography_mean", "cartography_spread", "aum"}  # those that a training leaves
-SEVERAL = {"grand", "pie", "disagreement"}  # columns that take a flag, or several models
+SEVERAL = {"grand", "dropout", "pie", "disagreement"}  # columns that take a flag, or several models
 
 
 def hardness_of(out):
@@ -144,10 +145,10 @@ def test_every_training_row_is_scored_out_of_fold(htl, phantom, crossfitted):
     single = []
     plain = [row | {"split": "test"} for row in phantom.samples]  # of which any model may say what it likes
     for dense, pruned in zip(crossfitted.dense, crossfitted.pruned):
-        _, out, _ = htl("score", "-q", *named([dense], [pruned]), "--also", "grand", stdin=joined_lines(plain))
+        _, out, _ = htl("score", "-q", *named([dense], [pruned]), "--also", "grand,dropout", stdin=joined_lines(plain))
         single.append(hardness_of(out))
     for models in (named(crossfitted.dense, crossfitted.pruned), named(crossfitted.dense, crossfitted.pruned[::-1])):
-        code, out, _ = htl("score", phantom.rows, "-q", *models, "--also", "grand", "--batch-size", 7)
+        code, out, _ = htl("score", phantom.rows, "-q", *models, "--also", "grand,dropout", "--batch-size", 7)
         assert code == 0
         found, folds = hardness_of(out), set()
         for row in phantom.samples:
@@ -220,6 +221,39 @@ def test_random_follows_from_seed_and_id(htl, phantom, scored, dense, pruned):
     _, out, _ = htl("score", phantom.rows, "--model", dense, "--pruned", pruned, "-q", "--seed", 4, "--limit", 3)
     other = hardness_of(out)
     assert [columns["random"] for columns in other.values()] == pytest.approx(chance(list(other), 4), abs=1e-6)
+
+
+def table_of(err):
+    """The table on stderr: its lines as lists of cells."""
+    return [line.split("\t") for line in err.splitlines() if "\t" in line]
+
+
+def test_how_alike_models_rank(htl, phantom, dense, other, pruned, pruned30):
+    """--stability tells, for each split, the rank correlation of what each model says alone, for columns of several models."""
+    models = ["--model", dense, "--model", other, "--pruned", pruned, "--pruned", pruned30]
+    code, out, err = htl("score", phantom.rows, *models, "--stability", "--batch-size", 7)
+    assert code == 0
+    assert "htl score: rank correlation from model to model, mean over their pairs, by split\n" in err
+    heading, *lines = table_of(err)
+    assert heading == ["column", "train", "val", "test"]
+    assert [line[0] for line in lines] == ["drift", "shift", "pruned_loss", "loss", "el2n"]
+    single = [hardness_of(htl("score", phantom.rows, "--model", one, "--pruned", pruned, "-q")[1]) for one in (dense, other)]
+    found = {line[0]: dict(zip(heading[1:], map(float, line[1:]))) for line in lines}
+    for split in heading[1:]:
+        names = [row["id"] for row in phantom.samples if row["split"] == split]
+        for column in ("loss", "el2n"):
+            expected = spearmanr(*([scores[name][column] for name in names] for scores in single)).statistic
+            assert found[column][split] == pytest.approx(expected, abs=2e-3)
+    assert hardness_of(htl("score", phantom.rows, *models, "--batch-size", 7, "-q")[1]) == hardness_of(out)
+    _, _, err = htl("score", phantom.rows, "--model", dense, "--pruned", dense, "--pruned", dense, "--stability")
+    assert [line[:2] for line in table_of(err)[1:]] == [["drift", "-"], ["shift", "-"], ["pruned_loss", "1.000"]]
+
+
+def test_one_model_of_each_role_has_no_stability(htl, phantom, dense, pruned):
+    """--stability without several models is a wrong flag, told before anything is read."""
+    code, out, err = htl("score", phantom.rows, "--model", dense, "--pruned", pruned, "--stability")
+    assert (code, out) == (2, b"")
+    assert err == "htl score: --stability compares models: name two or more with --model or --pruned\n"
 
 
 def test_models_and_random_state_are_untouched(htl, phantom, dense, pruned):
@@ -396,7 +430,21 @@ def test_gradient_norms_on_request(htl, phantom, dense, pruned, scored):
     assert len({row["weight"] for row in split_lines(out) if row.get("split") == "train" and row.get("boxes")}) == 2
 
 
+def test_disagreement_under_dropout_on_request(htl, phantom, dense, pruned):
+    """--also dropout needs no box, and a row's score depends on the seed, but not on its batch or place."""
+    rows = [{key: value for key, value in row.items() if key != "boxes"} for row in phantom.samples]
+    arguments = ["score", "-q", "--model", dense, "--pruned", pruned, "--also", "dropout"]
+    found = {name: columns["dropout"] for name, columns in hardness_of(htl(*arguments, stdin=joined_lines(rows))[1]).items()}
+    assert len(found) == len(rows)
+    assert all(0 <= value <= 1 for value in found.values())
+    assert len(set(found.values())) > len(rows) / 2
+    other = hardness_of(htl(*arguments, "--batch-size", 7, stdin=joined_lines(rows[::-1]))[1])
+    assert {name: columns["dropout"] for name, columns in other.items()} == pytest.approx(found, abs=2e-5)
+    seeded = hardness_of(htl(*arguments, "--seed", 1, stdin=joined_lines(rows))[1])
+    assert {name: columns["dropout"] for name, columns in seeded.items()} != pytest.approx(found, abs=2e-5)
+
+
 def test_unknown_columns_are_refused(htl, phantom):
     """--also with a column that does not exist is a wrong flag, told before anything is read."""
     code, _, err = htl("score", phantom.rows, "--also", "grand,aum")
-    assert (code, err) == (2, "htl score: --also knows no column 'aum'; it knows grand\n")
+    assert (code, err) == (2, "htl score: --also knows no column 'aum'; it knows grand, dropout\n")

@@ -61,7 +61,8 @@ def test_apart_and_equal():
 def test_bounds_and_names(dense, pruned, annotated):
     """Every column is one of the manual's, and lies in the range that the manual gives."""
     columns = scored(dense, pruned, annotated)
-    assert columns.keys() | {"random", "grand"} == HARDNESS.keys()
+    from_elsewhere = {"random", "grand", "dropout", "forgetting", "cartography_mean", "cartography_spread", "aum"}
+    assert columns.keys() | from_elsewhere == HARDNESS.keys()
     ranges = {"iou_drop": (-1, 1), "el2n": (0, 2)} | dict.fromkeys(["drift", "shift", "pie", "disagreement", "area"], (0, 1))
     for name, (low, high) in ranges.items():
         assert ((columns[name] >= low) & (columns[name] <= high)).all(), name
