@@ -91,6 +91,14 @@ def dense(phantom):
 
 
 @pytest.fixture(scope="session")
+def by_map(phantom):
+    """A localizer trained for two epochs on the labels of the phantom rows alone: path of its checkpoint."""
+    path = phantom.folder / "map.h5"
+    made("train", phantom.rows, "-q", "-o", path, "--supervision", "weak", "--epochs", 2, "--batch-size", 16)
+    return path
+
+
+@pytest.fixture(scope="session")
 def pruned(phantom, dense):
     """A copy of `dense` without 60 % of its weights, not recovered: path of its checkpoint."""
     path = phantom.folder / "pruned.h5"

@@ -46,6 +46,9 @@ class Scorer:
         self.models, self.checkpoints = zip(*(_inputs.load_localizer(path, self.device) for path in self.paths))
         self.folds = [_inputs.model_fold(checkpoint) for checkpoint in self.checkpoints]
         self.check_folds()
+        by_map = next((p for p, checkpoint in zip(self.dense, self.checkpoints) if "classes" in checkpoint.architecture), None)
+        if by_map and self.also:
+            raise DataError(f"{by_map} answers by a map: it has no box head for --also {self.also[0]}", "leave out --also")
         self.pairs = pairs(self.folds[: len(self.dense)], self.folds[len(self.dense) :])
         self.place = functools.cache(placement)  # of each shard that rows name
 

@@ -7,7 +7,7 @@ import warnings
 import torch
 from torch import nn
 
-from htltools.core.localizer import Localizer
+from htltools.core.localizer import Localizer, MapLocalizer
 from htltools.core.pruning import prunable, prunable_count
 
 STEPS = 5  # of the search for the share of channels, at most
@@ -18,7 +18,7 @@ def narrowed(model: Localizer, sparsity: float, size: list[int]) -> Localizer:
     """A copy of the model without a share of its channels, the ones of the smallest L1 norm across coupled layers.
 
     The share of channels is searched so that `sparsity` of the prunable weights go, as near as whole channels allow.
-    `size`: [H, W, C] of its input. The four outputs stay.
+    `size`: [H, W, C] of its input. What it answers with, four numbers or a score for each class, stays.
 
     Most weights lie between two layers that both lose channels, so that (1 - share)^2 of them stay; how many really do
     tells the exponent better, and a few steps do what a bisection needs eight for.
@@ -49,7 +49,6 @@ def without_channels(model: Localizer, ratio: float, size: list[int]) -> Localiz
 
     model = copy.deepcopy(model).eval()
     height, width, channels = size
-    last = [module for module, _ in prunable(model) if isinstance(module, nn.Linear)][-1]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pruner = torch_pruning.pruner.MagnitudePruner(
@@ -57,7 +56,14 @@ def without_channels(model: Localizer, ratio: float, size: list[int]) -> Localiz
             torch.zeros(1, channels, height, width),
             importance=torch_pruning.importance.GroupMagnitudeImportance(p=1),
             pruning_ratio=ratio,
-            ignored_layers=[last],
+            ignored_layers=answering(model),
         )
         pruner.step()
     return model
+
+
+def answering(model: Localizer) -> list[nn.Module]:
+    """The layers whose outputs are the answer: the last linear one, or the heads of class maps."""
+    if isinstance(model, MapLocalizer):
+        return list(model.net.heads)
+    return [module for module, _ in prunable(model) if isinstance(module, nn.Linear)][-1:]

@@ -199,3 +199,11 @@ def test_a_real_pipe(fixed):
     done = subprocess.run(command, input=fixed.file.read_bytes(), capture_output=True, env=environment, check=True)
     assert done.stderr == b""
     assert [json.loads(line)["metric"] for line in done.stdout.splitlines()][:2] == ["iou_mean", "iou_median"]
+
+
+def test_pseudo_boxes_are_no_truth(htl, fixed):
+    """Rows whose box is a model's answer are left out and counted: nothing is measured against them."""
+    rows = [row | {"pseudo": True} if row["id"] == "t0" else row for row in fixed.rows]
+    code, out, err = htl("evaluate", "--model", fixed.half, stdin=joined_lines(rows))
+    assert (code, {line["n"] for line in split_lines(out)}) == (0, {3})
+    assert "3 without a box left out" in err

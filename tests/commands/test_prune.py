@@ -158,3 +158,19 @@ def test_the_fold_goes_on_into_the_pruned_model(htl, phantom, tmp_path):
     ours, theirs = Checkpoint.load(tmp_path / "p.h5"), Checkpoint.load(tmp_path / "rest.h5")
     assert ours.fold == {"k": 2, "K": 2, "seed": 0}
     assert all(np.array_equal(array, theirs.weights[name]) for name, array in ours.weights.items())
+
+
+@pytest.mark.parametrize("recover", ["none", "bn", "finetune"])
+def test_a_model_of_labels_recovers_by_labels(htl, phantom, by_map, tmp_path, recover):
+    """The training boxes have no part in the pruning of a weakly supervised model; its threshold is found anew."""
+    pruned = []
+    for name, box in {"with": None, "other": [[0, 0, 1, 1]]}.items():
+        rows = [row | {"boxes": box} if box and row["split"] == "train" else row for row in phantom.samples]
+        pruned.append(tmp_path / f"{name}.h5")
+        options = ["--sparsity", 0.5, "--recover", recover, "--epochs", 1, "--batch-size", 16, "-q"]
+        code, _, err = htl("prune", "--model", by_map, "-o", pruned[-1], *options, stdin=joined_lines(rows))
+        assert code == 0, err
+    first, second = (Checkpoint.load(path) for path in pruned)
+    assert all(np.array_equal(first.weights[name], second.weights[name]) for name in first.weights)
+    assert zero_share(pruned[0]) == pytest.approx(0.5, abs=1e-3)
+    assert first.architecture == Checkpoint.load(by_map).architecture

@@ -448,3 +448,16 @@ def test_unknown_columns_are_refused(htl, phantom):
     """--also with a column that does not exist is a wrong flag, told before anything is read."""
     code, _, err = htl("score", phantom.rows, "--also", "grand,aum")
     assert (code, err) == (2, "htl score: --also knows no column 'aum'; it knows grand, dropout\n")
+
+
+def test_models_of_labels_are_scored_without_boxes(htl, phantom, by_map, dense):
+    """A weakly supervised model has predictions and drift for rows without boxes; columns that need a box head are refused."""
+    bare = [{name: value for name, value in row.items() if name != "boxes"} for row in phantom.samples[:8]]
+    models = "--model", by_map, "--pruned", by_map
+    code, out, _ = htl("score", *models, stdin=joined_lines(bare))
+    rows = [line for line in split_lines(out) if "id" in line]
+    assert (code, [row["hardness"]["drift"] for row in rows]) == (0, [0] * 8)
+    assert all({"dense", "pruned"} == set(row["predicted"]) for row in rows)
+    code, out, err = htl("score", *models, "--also", "grand", stdin=joined_lines(bare))
+    assert (code, out) == (65, b"")
+    assert "answers by a map: it has no box head for --also grand; leave out --also" in err

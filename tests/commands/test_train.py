@@ -365,9 +365,48 @@ def without_boxes(row):
     return {name: value for name, value in row.items() if name != "boxes"}
 
 
+def test_weak_supervision_sees_no_training_box(htl, phantom, tmp_path):
+    """The weights are the same in every bit whatever boxes the training rows have; the checkpoint names the classes."""
+    models = []
+    for name, change in {"without": without_boxes, "wrong": lambda row: row | {"boxes": [[0, 0, 1, 1]]}}.items():
+        rows = tmp_path / f"{name}.jsonl"
+        rows.write_bytes(joined_lines(change(row) if row["split"] == "train" else row for row in phantom.samples))
+        models.append(tmp_path / f"{name}.h5")
+        code, out, err = htl("train", rows, "-o", models[-1], "--supervision", "weak", *QUICK[:-1])
+        assert (code, "constant_val_iou" in err) == (0, True), err
+        assert sum("id" in line for line in split_lines(out)) == len(phantom.samples)
+    assert same_weights(*models)
+    checkpoint = Checkpoint.load(models[0])
+    assert checkpoint.architecture["classes"] == sorted({row["label"] for row in phantom.samples if row["split"] == "train"})
+    assert 0 < checkpoint.weights["threshold"] < 1
+
+
+@pytest.mark.parametrize(
+    "label, said",
+    [
+        (None, "no row of split train has a label; weak supervision needs the field label"),
+        ("nv", "all rows of split train have the label 'nv'; weak supervision needs two classes or more"),
+    ],
+)
+def test_weak_supervision_needs_classes(htl, phantom, tmp_path, label, said):
+    """Without labels, or with one class only, there is nothing to learn from."""
+    rows = [row | {"label": label} for row in phantom.samples]
+    code, out, err = htl("train", "-o", tmp_path / "m.h5", "--supervision", "weak", *QUICK, stdin=joined_lines(rows))
+    assert (code, out) == (65, b"")
+    assert said in err
+
+
+def test_models_of_boxes_and_of_classes_do_not_mix(htl, phantom, dense, tmp_path):
+    """A class model cannot start from a box model."""
+    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", "--supervision", "weak", "--init", dense, *QUICK)
+    assert (code, "is a model of boxes, wanted is one of the classes" in err) == (65, True)
+
+
 @pytest.mark.parametrize(
     "flags, said",
     [
+        (["--supervision", "weak", "--attend", "replay"], "--attend goes with --supervision full; weak attends by resample --pseudo"),
+        (["--supervision", "weak", "--top", "0.2"], "--top has no effect here"),
         (["--by", "loss"], "--by has no effect here; it needs --attend, or --unlabelled attend or suppress"),
         (["--unlabelled", "attend"], "--unlabelled needs --supervision semi"),
         (["--supervision", "semi", "--attend", "replay"], "--attend goes with --supervision full; semi attends by --unlabelled"),

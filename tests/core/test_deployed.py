@@ -40,7 +40,7 @@ def test_half_keeps_colours_whole():
     """The normalisation of a float16 net is in float32: its numbers go up to 255, and their squares further than float16 does."""
     torch.manual_seed(0)
     shipped = Deployed(build(architecture("compact", SIZE)), torch.float16)
-    assert {tensor.dtype for tensor in shipped.net.parameters()} == {torch.float16}
+    assert {tensor.dtype for tensor in shipped.localizer.net.parameters()} == {torch.float16}
     assert {tensor.dtype for tensor in shipped.buffers(recurse=False)} == {torch.float32}
 
 
