@@ -114,7 +114,7 @@ STORE = {
 CHECKPOINT = {
     "weights/<name>": "the shape and type of the tensor: one dataset for each entry of the model's state, "
     "compressed (gzip) where a third or more of it is zero",
-    "about/architecture": "name of the net and what it takes to build it",
+    "about/architecture": "name of the net and what it takes to build it; `classes`, the labels, of one that answers by a map",
     "about/preprocessing": "size [H, W, C] of its input, mean and std of its normalisation in [0, 1] units",
     "about/metrics": "validation metrics of these weights",
     "about/pruning": "method, sparsity asked and achieved, recovery, sweep of the health gate; null in a dense model",
