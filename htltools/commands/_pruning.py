@@ -10,6 +10,8 @@ import torch
 from htltools import console
 from htltools.commands._inputs import left_in, load_localizer, matching_pictures, model_fold, target_boxes
 from htltools.commands._training import labelled, warn_if_constant
+from htltools.commands._weak import class_rows
+from htltools.commands._weak import objective as class_objective
 from htltools.core.answers import batches
 from htltools.core.boxes import constant_iou
 from htltools.core.channels import narrowed
@@ -18,8 +20,10 @@ from htltools.core.localizer import Localizer, weights_of
 from htltools.core.loop import Recipe, mean_iou, trained
 from htltools.core.pruning import HEALTHY, SWEEP, baked, masked, prunable_count, recalibrate, sparsity_of
 from htltools.core.supervised import Supervised
+from htltools.core.weaklysupervised import calibrate
 from htltools.errors import DataError, HtlError
 from htltools.formats.checkpoint import Checkpoint
+from htltools.formats.store import Pictures
 
 
 @dataclass(frozen=True)
@@ -43,28 +47,33 @@ class Job:
         return load_localizer(self.dense_path, self.device)
 
     @cached_property
-    def training(self):
-        """Pictures and boxes of the training split."""
-        return self.split("train")
+    def classes(self) -> list[str] | None:
+        """The classes of a model that learned from labels alone."""
+        return self.dense[1].architecture.get("classes")
 
     @cached_property
-    def validation(self):
-        """Pictures and boxes of the validation split, which the health gate needs."""
-        return self.split("val")
+    def training(self) -> tuple[list[dict], Pictures]:
+        """Rows and pictures of the training split, without the fold that the dense model left out."""
+        rows = class_rows(self.samples) if self.classes else labelled(self.samples, "train")
+        return self.with_pictures(left_in(rows, model_fold(self.dense[1])), "train")
 
-    def split(self, name: str):
-        rows = labelled(self.samples, name)
+    @cached_property
+    def validation(self) -> tuple[Pictures, np.ndarray]:
+        """Pictures and boxes of the validation split, which the health gate needs."""
+        rows, pictures = self.with_pictures(labelled(self.samples, "val"), "val")
+        return pictures, target_boxes(rows)
+
+    def with_pictures(self, rows: list[dict], split: str) -> tuple[list[dict], Pictures]:
         if not rows:
-            raise DataError(f"no annotated row of split {name}", "recovery needs train, the health gate needs val")
-        if name == "train":
-            rows = left_in(rows, model_fold(self.dense[1]))
-        return matching_pictures(rows, self.dense[1].preprocessing["size"], self.dense_path), target_boxes(rows)
+            raise DataError(f"no annotated row of split {split}", "recovery needs train, the health gate needs val")
+        return rows, matching_pictures(rows, self.dense[1].preprocessing["size"], self.dense_path)
 
     @cached_property
     def dense_iou(self) -> float:
         """Mean validation IoU of the dense model."""
         reached = self.measured(self.dense[0])
-        warn_if_constant(reached, constant_iou(self.training[1], self.validation[1]))
+        known = self.validation[1] if self.classes else target_boxes(self.training[0])
+        warn_if_constant(reached, constant_iou(known, self.validation[1]))
         return reached
 
     def measured(self, model: Localizer) -> float:
@@ -79,25 +88,33 @@ class Job:
     def recovered(self, model: Localizer) -> Localizer:
         """The cut model after its recovery, zeros held."""
         if self.recover == "bn":
-            pictures = self.training[0]
+            pictures = self.training[1]
             recalibrate(model, fed(pictures, batches(pictures.shape[0], self.batch_size), self.device))
         elif self.recover == "finetune":
-            pictures, boxes = self.training
             recipe = Recipe(self.epochs, self.batch_size, self.rate, seed=self.seed)
-            uniform = np.ones(len(boxes), np.float32)
-            objective = Supervised(model, pictures, boxes, uniform, recipe, device=self.device, dtype=self.dtype)
+            objective = self.objective(model, recipe)
             with console.progress("recovering", self.epochs) as steps:
                 for state in trained(objective, self.validation, recipe):
                     steps.advance(note=f"val_iou {state.log[-1]['val_iou']:.4f}")
             model.load_state_dict(state.best)
+        if self.classes:
+            calibrate(model, *self.validation, device=self.device, dtype=self.dtype)
         return model
+
+    def objective(self, model: Localizer, recipe: Recipe):
+        """What the cut model learns while it recovers: what the dense one did, without row weights."""
+        rows, pictures = self.training
+        uniform, how = np.ones(len(rows), np.float32), {"device": self.device, "dtype": self.dtype}
+        if self.classes:
+            return class_objective(model, self.classes, rows, pictures, uniform, self.validation, recipe, **how)
+        return Supervised(model, pictures, target_boxes(rows), uniform, recipe, **how)
 
     def at(self, sparsity: float) -> tuple[Localizer, dict]:
         """The model pruned to that sparsity, and how it fares."""
         cut = self.cut(sparsity)
         before = self.measured(cut)
         pruned = baked(self.recovered(cut)).eval()
-        after = self.measured(pruned) if self.recover != "none" else before
+        after = self.measured(pruned) if self.recover != "none" or self.classes else before
         if after < HEALTHY * self.dense_iou:
             console.say(f"pruned to {sparsity} it is not healthy: validation IoU {after:.4f} < {HEALTHY} of the dense {self.dense_iou:.4f}")
         pruning = {

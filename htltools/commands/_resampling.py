@@ -7,6 +7,7 @@ import numpy as np
 
 from htltools.commands._inputs import hardness_column, known_hardness
 from htltools.core import attention
+from htltools.core.boxes import area
 from htltools.errors import DataError, UsageError
 from htltools.formats.fields import compared_field, condition, require_fields
 from htltools.formats.schema import Sample
@@ -70,6 +71,18 @@ class Hard:
             meta = {key: said for key, said in row.get("meta", {}).items() if key != name}
             if not np.isnan(value):
                 row["meta"] = meta | {name: "yes" if own.get(id(row), value >= threshold) else "no"}
+
+
+def with_pseudo_box(row: dict) -> dict:
+    """A row of the training split without `boxes`, with the mean of its predicted boxes for one; any other as it is.
+
+    The mean is over roles, dense and pruned. Pseudo-boxes that were there before are renewed.
+    """
+    unannotated = row.get("boxes") is None or row.get("pseudo")
+    if row.get("split") != "train" or not unannotated or not row.get("predicted"):
+        return row
+    box = np.mean(list(row["predicted"].values()), 0).round(2)
+    return row | {"boxes": [box.tolist()], "pseudo": True} if area(box) > 0 else row
 
 
 def free_numbers(rows: list[dict]) -> dict[str, int]:

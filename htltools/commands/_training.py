@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from htltools import console, options
+from htltools.commands import _weak
 from htltools.commands._inputs import is_annotated, left_in, load_localizer, matching_pictures, rounded_scores, split_rows, target_boxes
 from htltools.core.attending import Attending
 from htltools.core.boxes import constant_iou
@@ -43,6 +44,7 @@ class Plan:
     fold: Fold | None
     attending: Attending | None = None
     unlabelled: Unlabelled | None = None  # of semi-supervision
+    weak: bool = False  # from class labels alone
 
     @property
     def resume_path(self) -> Path:
@@ -60,14 +62,16 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, compiled:
 
     With full supervision the training rows get, in place, the columns of hardness that tell how they fared.
     """
-    training, validation = left_in(labelled(samples, "train"), plan.fold), labelled(samples, "val")
+    training = left_in(_weak.class_rows(samples) if plan.weak else labelled(samples, "train"), plan.fold)
+    validation = labelled(samples, "val")
     if not training:
         raise DataError("no annotated row of split train", "rows need split and boxes; see htl-stream(5)")
     if not validation:
         console.say("no annotated row of split val: the last epoch is kept, not the best")
     pictures = Pictures(training)
-    model, shape = fresh_localizer(plan, list(pictures.shape[1:]))
-    boxes, weights = target_boxes(training), sample_weights(training)
+    model, shape = fresh_localizer(plan, list(pictures.shape[1:]), _weak.class_names(training) if plan.weak else None)
+    weights = sample_weights(training)
+    boxes = None if plan.weak else target_boxes(training)  # weak supervision sees none of them
     others = unlabelled(samples, plan) if plan.unlabelled else []
     held_out = (matching_pictures(validation, shape["size"], plan.out), target_boxes(validation)) if validation else None
     identity = training_identity(plan, shape, training + others, weights)
@@ -76,7 +80,9 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, compiled:
         console.say(f"going on after epoch {state.epoch} of {plan.resume_path}")
     recipe = Recipe(plan.epochs, plan.batch_size, plan.rate, schedule=plan.schedule, seed=plan.seed)
     how = {"device": device, "dtype": dtype, "compiled": compiled}
-    if plan.unlabelled:
+    if plan.weak:
+        objective = _weak.objective(model, shape["classes"], training, pictures, weights, held_out, recipe, **how)
+    elif plan.unlabelled:
         more = matching_pictures(others, shape["size"], plan.out)
         objective = MeanTeacher(model, (pictures, boxes, weights), more, recipe, plan.unlabelled, **how)
     else:
@@ -97,7 +103,7 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, compiled:
     best = max(state.log, key=lambda entry: entry.get("val_iou", entry["epoch"]))
     metrics = dict(best)
     if held_out:
-        metrics["constant_val_iou"] = round(constant_iou(boxes, held_out[1]), 6)
+        metrics["constant_val_iou"] = round(constant_iou(held_out[1] if plan.weak else boxes, held_out[1]), 6)
         warn_if_constant(metrics["val_iou"], metrics["constant_val_iou"])
     checkpoint = Checkpoint(weights_of(model), shape, {"size": shape["size"], **NORMALISATION}, metrics, None, state.log, history)
     checkpoint.fold = plan.fold and asdict(plan.fold)
@@ -165,16 +171,19 @@ def sample_weights(rows: list[dict]) -> np.ndarray:
     return weights
 
 
-def fresh_localizer(plan: Plan, frame: list[int]) -> tuple[Localizer, dict]:
-    """The model to start from, and its architecture."""
+def fresh_localizer(plan: Plan, frame: list[int], classes: list[str] | None = None) -> tuple[Localizer, dict]:
+    """The model to start from, and its architecture; with names of classes, one that answers by a map."""
     torch.manual_seed(plan.seed)
     if plan.init in ("none", "imagenet"):
-        shape = architecture(plan.model, frame)
+        shape = architecture(plan.model, frame, **({"classes": classes} if classes else {}))
         return build(shape, imagenet=plan.init == "imagenet"), shape
     model, checkpoint = load_localizer(Path(plan.init), torch.device("cpu"))
     if checkpoint.architecture["name"] != plan.model or checkpoint.architecture["size"] != frame:
         found = f"{checkpoint.architecture['name']} for {checkpoint.architecture['size']}"
         raise DataError(f"--init {plan.init} is a {found}, wanted is {plan.model} for {frame}", "name its --model, prepare with its --size")
+    if checkpoint.architecture.get("classes") != classes:
+        found, wanted = (f"of the classes {', '.join(c)}" if c else "of boxes" for c in (checkpoint.architecture.get("classes"), classes))
+        raise DataError(f"--init {plan.init} is a model {found}, wanted is one {wanted}", "start from one of the same --supervision")
     if plan.fold and checkpoint.fold != asdict(plan.fold):
         console.say(f"--init {plan.init} may have seen fold {plan.fold}: then no score of this model is out of sample")
     return model, checkpoint.architecture
@@ -190,7 +199,8 @@ def input_digests(samples: list[dict], init: str) -> dict[str, str]:
 
 def training_identity(plan: Plan, shape: dict, rows: list[dict], weights: np.ndarray) -> dict:
     """What must be the same for an interrupted training to go on: parameters and data."""
-    data = compact_json([[row["id"], row.get("boxes"), row["size"], row["store"], row["index"]] for row in rows]) + weights.tobytes()
+    learned = "label" if plan.weak else "boxes"
+    data = compact_json([[row["id"], row.get(learned), row["size"], row["store"], row["index"]] for row in rows]) + weights.tobytes()
     return {
         "parameters": {name: value for name, value in asdict(plan).items() if name != "out"},
         "architecture": shape,

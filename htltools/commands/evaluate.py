@@ -119,7 +119,7 @@ def annotated_rows(rows: list[dict], split: str) -> tuple[list[dict], int]:
     from htltools.commands._inputs import is_annotated, split_rows
 
     there = [row for row in split_rows(rows, split) if not row.get("repeat")]
-    samples = [row for row in there if is_annotated(row)]
+    samples = [row for row in there if is_annotated(row) and not row.get("pseudo")]
     if not samples:
         splits = sorted({row["split"] for row in rows if row.get("split")})
         cause = f"none of the {len(there)} rows of the split {split} has a box" if there else f"no row is of the split {split}"

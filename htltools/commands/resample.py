@@ -36,7 +36,8 @@ def resample(
             show_default=False,
         ),
     ] = None,
-    boost: Annotated[float, Option("--boost", min=0, help="Extra weight, or extra copies, of the hard ones.")] = 1.0,
+    pseudo: Annotated[bool, Option("--pseudo", help="Training rows without a box get the mean of their predicted ones.")] = False,
+    boost: Annotated[float, Option("--boost", min=-1, help="Extra weight, or copies, of the hard ones; -1 leaves them out.")] = 1.0,
     soft: Annotated[bool, Option("--soft", help="Weights grow evenly with rank, instead of a top share.")] = False,
     mode: Annotated[Mode, Option("--mode", help="Weights, copies of the hard rows, or only the hard rows.")] = Mode.weight,
     share: Annotated[
@@ -63,17 +64,21 @@ def resample(
     htl resample rows.jsonl --mode select --where sex=female --share 0.03 --count 1500 --mark rare > rare.jsonl
     htl resample rare.jsonl --where rare=yes --boost 8    the oracle, who knows the rare ones
     htl score rows.jsonl | htl resample --mode select --unlabelled --by drift --count 200    what to annotate next
+    htl score rows.jsonl | htl resample --pseudo --by drift --boost -1    boxes where dense and pruned model agree
 
-    Only annotated rows of the training split are touched; the others pass through. --boost 0 changes nothing.
+    Only annotated rows of the training split are touched, with --pseudo only those without a box; the others pass through.
+    --boost 0 changes nothing.
     """
     options.rows_expected(rows)
     refuse_contradictions(by, top, where, soft, count, share)
     selecting = {"--share": share is not None, "--count": count, "--unlabelled": unlabelled}
     if mode != Mode.select and any(selecting.values()):
         raise UsageError(f"{next(flag for flag, given in selecting.items() if given)} needs --mode select")
+    if pseudo and unlabelled:
+        raise UsageError("--pseudo annotates the rows that --unlabelled looks for", "use one of them")
     if soft and mode != Mode.weight:
         raise UsageError("--soft makes weights: it does not go with --mode " + mode)
-    if mode == Mode.repeat and round(boost) != boost:
+    if mode == Mode.repeat and (round(boost) != boost or boost < 0):
         raise UsageError(f"--mode repeat makes whole copies: --boost {boost:g} is none")
     if mode == Mode.select and top == 0 and share is None:
         raise UsageError("--mode select with --top 0 would leave nothing to train on")
@@ -86,9 +91,14 @@ def resample(
     from htltools.formats.stream import RowWriter, read_rows
 
     samples, reader = read_rows(rows, partial=partial, limit=limit)
+    if pseudo:
+        samples = [_resampling.with_pseudo_box(row) for row in samples]
     training = [row for row in _inputs.split_rows(samples, "train") if _inputs.is_annotated(row) != unlabelled]
+    if pseudo:
+        training = [row for row in training if row.get("pseudo")]
     if not training:
-        raise DataError("no row of split train without a box" if unlabelled else "no annotated row of split train to resample")
+        missing = "no row of split train without a box" + (" has a predicted one: run htl score first" if pseudo else "")
+        raise DataError(missing if unlabelled or pseudo else "no annotated row of split train to resample")
     dropped = set()
     if drop_top:
         suspects = attention.hardest(_inputs.hardness_column(training, drop_by or by, seed), drop_top)
@@ -100,6 +110,8 @@ def resample(
     is_hard = hard.of_training(training)
     if mark:
         hard.mark(samples, training, is_hard, mark)
+    if mode == Mode.weight and boost == -1 and is_hard.all() and not soft:
+        raise UsageError("--boost -1 leaves out the hard rows, and all of them are hard", "lower --top")
     drawn = ""
     match mode:
         case Mode.weight:

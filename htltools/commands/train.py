@@ -19,7 +19,7 @@ class Schedule(options.Choice):
 class Supervision(options.Choice):
     """What the training rows tell."""
 
-    full, semi = "full", "semi"
+    full, semi, weak = "full", "semi", "weak"
 
 
 class Attend(options.Choice):
@@ -52,7 +52,9 @@ def train(
         float | None, Option("--lr", min=0, help="Highest learning rate; default 0.003 from scratch, 0.0005 otherwise.", show_default=False)
     ] = None,
     schedule: Annotated[Schedule, Option("--schedule", help="How the learning rate falls.")] = Schedule.onecycle,
-    supervision: Annotated[Supervision, Option("--supervision", help="full: rows with boxes; semi: also rows without.")] = Supervision.full,
+    supervision: Annotated[
+        Supervision, Option("--supervision", help="full: rows with boxes; semi: also rows without; weak: labels.")
+    ] = Supervision.full,
     attend: Annotated[Attend, Option("--attend", help="Attention to hard samples while training.")] = Attend.none,
     unlabelled: Annotated[
         Use | None, Option("--unlabelled", help="What --supervision semi makes of rows without boxes; default attend.", show_default=False)
@@ -89,7 +91,8 @@ def train(
     htl train rows.jsonl -o big.h5 --model resnet18 --init imagenet > /dev/null
 
     The weights of the epoch with the best mean IoU on the validation split are kept. A row's `weight` counts in the loss.
-    --attend attends to hard samples while training; --supervision semi also learns from rows without boxes.
+    --attend attends to hard samples while training; --supervision semi also learns from rows without boxes;
+    --supervision weak from the field `label` alone.
     An interrupted training leaves M.resume.h5; the same command goes on from there. M.log.jsonl has one line per epoch.
     With --fold, for each k from 1 to K, htl score can judge every training row by a model that has not seen its group.
     Writes the rows again, and a note that names the model.
@@ -112,7 +115,9 @@ def train(
         raise UsageError(f"--init takes none, imagenet or a checkpoint, and {init!r} is no file")
     if rate is None:
         rate = 3e-3 if init == "none" else 5e-4
-    plan = _training.Plan(out, model, init, epochs, batch_size, rate, str(schedule), seed, part, *ways)
+    plan = _training.Plan(
+        out, model, init, epochs, batch_size, rate, str(schedule), seed, part, *ways, weak=supervision == Supervision.weak
+    )
     inputs = _training.input_digests(samples, init)
     history = run.chain(reader.history, inputs, device=str(place), precision=str(dtype).removeprefix("torch."), rate=rate)
     trained = _training.train_localizer(samples, plan, place, dtype, compiled=compiled, resume=resume, history=history)
@@ -131,8 +136,9 @@ def attention_asked(supervision: str, attend: str, unlabelled: str | None, numbe
     Raises: UsageError for flags that have no effect together.
     """
     semi = supervision == Supervision.semi
-    if semi and attend != Attend.none:
-        raise UsageError("--attend goes with --supervision full", "semi attends by --unlabelled")
+    if supervision != Supervision.full and attend != Attend.none:
+        advice = "semi attends by --unlabelled" if semi else "weak attends by resample --pseudo"
+        raise UsageError("--attend goes with --supervision full", advice)
     if unlabelled and not semi:
         raise UsageError("--unlabelled needs --supervision semi")
     judged = (unlabelled or Use.attend) in (Use.attend, Use.suppress) if semi else attend != Attend.none

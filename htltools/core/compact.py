@@ -23,17 +23,28 @@ class Residual(nn.Module):
         return torch.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
 
-def compact(height: int, width: int, channels: int, widths: tuple[int, ...] = (24, 48, 96, 128)) -> nn.Sequential:
-    """Pictures [B, C, H, W] to raw box numbers [B, 4].
+WIDTHS = 24, 48, 96, 128
 
-    The stem halves small pictures and quarters those from 96 pixels on, which costs less and loses nothing measurable. The
-    last map, an eighth of that, is flattened rather than averaged: where something is matters here.
+
+def trunk(height: int, width: int, channels: int, widths: tuple[int, ...] = WIDTHS) -> tuple[list[nn.Module], int]:
+    """The stem and the stages of the net, pictures [B, C, H, W] to ever smaller maps, and the stride of the stem.
+
+    The stem halves small pictures and quarters those from 96 pixels on, which costs less and loses nothing measurable.
     """
     small = min(height, width) < 96
     kernel, stride = (3, 2) if small else (7, 4)
     stem = nn.Sequential(nn.Conv2d(channels, widths[0], kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU())
     stages = [Residual(before, after, 1 if i == 0 else 2) for i, (before, after) in enumerate(zip((widths[0], *widths), widths))]
+    return [stem, *stages], stride
+
+
+def compact(height: int, width: int, channels: int, widths: tuple[int, ...] = WIDTHS) -> nn.Sequential:
+    """Pictures [B, C, H, W] to raw box numbers [B, 4].
+
+    The last map of the trunk is flattened rather than averaged: where something is matters here.
+    """
+    stages, stride = trunk(height, width, channels, widths)
     side = [-(-n // (stride * 2 ** (len(widths) - 1))) for n in (height, width)]
     reduce = nn.Sequential(nn.Conv2d(widths[-1], 32, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU(), nn.Flatten())
     head = nn.Sequential(nn.Linear(32 * side[0] * side[1], 128), nn.ReLU(), BoxHead(128))
-    return nn.Sequential(stem, *stages, reduce, head)
+    return nn.Sequential(*stages, reduce, head)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from htltools.core.localizer import Localizer, boxes_of
+from htltools.core.localizer import Localizer
 
 EPSILON = 1e-12  # of variances of thousands: nothing; torch before 2.15 does not take 0
 
@@ -21,7 +21,7 @@ class Deployed(nn.Module):
 
     def __init__(self, localizer: Localizer, dtype: torch.dtype = torch.float32):
         super().__init__()
-        self.net = copy.deepcopy(localizer.net).to(dtype)
+        self.localizer = copy.deepcopy(localizer).to(dtype)
         self.dtype = dtype
         gain, bias = localizer.gain.flatten(), localizer.bias.flatten()
         self.register_buffer("mean", -bias / gain)  # [C], of numbers up to 255
@@ -29,7 +29,7 @@ class Deployed(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         x = nn.functional.batch_norm(pictures.permute(0, 3, 1, 2).float(), self.mean, self.variance, eps=EPSILON)
-        return boxes_of(self.net(x.to(self.dtype))).clamp(0, 1)
+        return self.localizer.boxes(x.to(self.dtype))
 
 
 def eager(localizer: nn.Module, device: torch.device) -> Callable[[np.ndarray], np.ndarray]:

@@ -7,12 +7,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from htltools.core.classmaps import backbone_maps, compact_maps
 from htltools.core.compact import compact
+from htltools.core.evidence import evidence, map_boxes, stretched
 from htltools.core.head import BoxHead
 from htltools.errors import DataError, MissingInput, UsageError
 
 # ImageNet's colours: what pretrained backbones expect, and as good as any for the others.
 NORMALISATION = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+
+THRESHOLD = 0.225  # of a map, where no annotated picture tells a better one
+MIRRORS = [], [3], [2], [2, 3]  # axes along which pictures are mirrored
 
 
 class Localizer(nn.Module):
@@ -32,8 +37,31 @@ class Localizer(nn.Module):
         """uint8 [B, H, W, C] to float32 [B, C, H, W] in channels-last memory, which costs no copy."""
         return torch.addcmul(self.bias, pictures.permute(0, 3, 1, 2).float(), self.gain)
 
+    def boxes(self, x: Tensor) -> Tensor:
+        """The boxes [B, 4] of normalised pictures [B, C, H, W]."""
+        return boxes_of(self.net(x)).clamp(0, 1)
+
     def forward(self, pictures: Tensor) -> Tensor:
-        return boxes_of(self.net(self.normalised(pictures))).clamp(0, 1)
+        return self.boxes(self.normalised(pictures))
+
+
+class MapLocalizer(Localizer):
+    """A localizer that learned from class labels alone: its box is drawn around the peak of its map of class evidence.
+
+    `threshold` is where the map counts as the object, in [0, 1]; it lies with the weights.
+    """
+
+    def __init__(self, net: nn.Module, mean: list[float], std: list[float]):
+        super().__init__(net, mean, std)
+        self.register_buffer("threshold", torch.tensor(THRESHOLD))
+
+    def map(self, x: Tensor) -> Tensor:
+        """The class evidence at each place of normalised pictures [B, C, H, W] and their mirror images, in [0, 1]: [B, h, w]."""
+        views = [evidence(self.net(x.flip(axes))[0]).flip([axis - 1 for axis in axes]) for axes in MIRRORS]
+        return stretched(torch.stack(views).mean(0))
+
+    def boxes(self, x: Tensor) -> Tensor:
+        return map_boxes(self.map(x), self.threshold)
 
 
 def boxes_of(raw: Tensor) -> Tensor:
@@ -48,7 +76,7 @@ def boxes_of(raw: Tensor) -> Tensor:
 
 
 def architecture(name: str, size: tuple[int, int, int], **more: Any) -> dict[str, Any]:
-    """What `build` needs to make a localizer for pictures of `size` (H, W, C)."""
+    """What `build` needs to make a localizer for pictures of `size` (H, W, C); with `classes`, names of them, one that answers by a map."""
     return {"name": name, "size": list(size), **more}
 
 
@@ -58,27 +86,32 @@ def build(architecture: dict[str, Any], *, imagenet: bool = False) -> Localizer:
     Raises: UsageError for a name that is neither `compact` nor a torchvision classification net; MissingInput where the
     ImageNet weights cannot be fetched.
     """
-    name, (height, width, channels) = architecture["name"], architecture["size"]
-    if name == "compact":
-        if imagenet:
-            raise UsageError("there are no ImageNet weights for compact", "use --init none, or a torchvision backbone such as resnet18")
-        net = compact(height, width, channels)
-    else:
-        net = backbone(name, imagenet)
-    return Localizer(net, **NORMALISATION)
+    name, size, classes = architecture["name"], architecture["size"], architecture.get("classes")
+    if name == "compact" and imagenet:
+        raise UsageError("there are no ImageNet weights for compact", "use --init none, or a torchvision backbone such as resnet18")
+    if classes is not None:
+        compacted = name == "compact"
+        net = compact_maps(size, len(classes)) if compacted else backbone_maps(torchvision_net(name, imagenet), size, len(classes))
+        return MapLocalizer(net, **NORMALISATION)
+    return Localizer(compact(*size) if name == "compact" else backbone(name, imagenet), **NORMALISATION)
 
 
-def backbone(name: str, imagenet: bool) -> nn.Module:
-    """A torchvision classification net whose last linear layer answers with four numbers."""
+def torchvision_net(name: str, imagenet: bool) -> nn.Module:
+    """A torchvision classification net as it comes."""
     from torchvision import models
 
     known = models.list_models(module=models)
     if name not in known:
         raise UsageError(f"no model is called {name!r}", f"use compact or one of torchvision's: {', '.join(sorted(known)[:40])} ...")
     try:
-        net = models.get_model(name, weights="DEFAULT" if imagenet else None)
+        return models.get_model(name, weights="DEFAULT" if imagenet else None)
     except URLError as error:
         raise MissingInput(f"the ImageNet weights of {name} could not be fetched ({error.reason})", "connect, or use --init none") from None
+
+
+def backbone(name: str, imagenet: bool) -> nn.Module:
+    """A torchvision classification net whose last linear layer answers with four numbers."""
+    net = torchvision_net(name, imagenet)
     heads = [(path, module) for path, module in net.named_modules() if isinstance(module, nn.Linear)]
     if not heads:
         raise UsageError(f"{name} has no linear layer to put a box head on", "use another backbone")

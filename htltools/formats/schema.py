@@ -32,6 +32,7 @@ class Sample(BaseModel):
         description="B x 4, [x0, y0, x1, y1] in pixels of the original picture, x1 and y1 exclusive; "
         "[] = known to hold none, absent = not annotated",
     )
+    pseudo: bool | None = Field(None, description="whether `boxes` is a model's answer instead of an annotation; absent: it is not")
     label: str | None = Field(None, description="class of the whole picture")
     meta: dict[str, Any] | None = Field(None, description="whatever the user's table says, by column")
     hardness: dict[str, FiniteFloat | None] | None = Field(None, description="scores by column, see HARDNESS; higher = harder")
