@@ -18,6 +18,7 @@ import time
 import traceback
 from pathlib import Path
 
+import numpy as np
 from lab import COUNT, EPOCHS, Lab, read_rows, write_rows
 from wrong_boxes import auroc, planted
 
@@ -117,11 +118,9 @@ def captured(rows: list[dict]) -> dict[str, float]:
 
 
 def semi(lab: Lab) -> None:
-    """Few labels, and many pictures without."""
-    share = SHARES[lab.about["protocol"]]
-    chosen = lab.made("chosen.jsonl", "resample", lab.source, "--mode", "select", "--by", "random", "--count", COUNT, "--seed", lab.seed)
+    """A share of the labels of all training rows, and COUNT pictures without."""
     if not lab.path("rows.jsonl").exists():
-        hide_boxes(lab.path(chosen), lab.path("rows.jsonl"), share, lab.seed)
+        hide_boxes(lab.source, lab.path("rows.jsonl"), SHARES[lab.about["protocol"]], lab.seed)
     for use, by in USES:
         arm = f"{use}:{by}" if by else use
         if arm not in lab.done:
@@ -130,14 +129,14 @@ def semi(lab: Lab) -> None:
 
 
 def hide_boxes(source: Path, out: Path, share: float, seed: int) -> None:
-    """What `prepare --labelled SHARE --label-seed SEED` does, to rows that are prepared."""
+    """What `prepare --labelled SHARE --label-seed SEED` does, to rows that are prepared; of those without boxes COUNT stay, by chance."""
     from htltools.core.splits import is_labelled
 
     rows = read_rows(source)
-    for row in rows:
-        if row["split"] == "train" and not is_labelled(row.get("group") or row["id"], share, seed):
-            del row["boxes"]
-    write_rows(out, rows)
+    known = [row for row in rows if row["split"] != "train" or is_labelled(row.get("group") or row["id"], share, seed)]
+    others = [row for row in rows if row["split"] == "train" and not is_labelled(row.get("group") or row["id"], share, seed)]
+    chosen = np.random.default_rng(seed).permutation(len(others))[:COUNT]
+    write_rows(out, known + [unboxed(others[place]) for place in sorted(chosen)])
 
 
 def annotate(lab: Lab) -> None:
