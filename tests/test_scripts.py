@@ -91,3 +91,21 @@ def test_the_readme_lists_every_command():
     assert re.findall(r"^\| `(\w+)[ `]", commands, re.M) == list(COMMANDS)
     assert len(text.splitlines()) <= 150
     assert not re.search(r"@[A-Z]+@", text), "a figure is still to be filled in"
+
+
+def test_the_evidence_runs_and_is_told(shell, phantom):
+    """The scripts of the evidence train every arm of a setting, do not run again what is there, and print its differences."""
+    evidence = f"{sys.executable} {ROOT}/examples/evidence"
+    how = {"EPOCHS": 1, "COUNT": 20, "SEEDS": "0 1", "JOBS": 2}
+    ran = shell(f"{evidence}/runs.py {phantom.rows} runs.jsonl work wrong", **how)
+    assert (ran.returncode, "Traceback" in ran.stderr) == (0, False), ran.stderr
+    lines = shell("cat runs.jsonl").stdout.splitlines()
+    arms = [(line["protocol"], line["seed"], line["arm"]) for line in map(json.loads, lines)]
+    assert len(arms) == len(set(arms)) == 2 * 2 * 5
+    assert shell(f"{evidence}/runs.py {phantom.rows} runs.jsonl work wrong", **how).returncode == 0
+    assert shell("cat runs.jsonl").stdout.splitlines() == lines
+    told = shell(f"{evidence}/tables.py runs.jsonl val")
+    assert told.returncode == 0
+    assert re.search(r"\nwrong 20%, val: arm minus noisy\narm\tseeds\tiou_mean\t", told.stdout)
+    assert re.search(r"\ndrop:suspect\t2\t[+-]0\.\d{4} \[[+-]0\.\d{4}, [+-]0\.\d{4}\]\t", told.stdout)
+    assert shell(f"{evidence}/runs.py {phantom.rows} runs.jsonl work nothing").returncode == 1

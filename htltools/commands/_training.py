@@ -1,10 +1,7 @@
 """What `train` does between its rows and its checkpoint: arrays, resuming, the log."""
 
 import hashlib
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,48 +10,18 @@ import torch
 from htltools import console, options
 from htltools.commands import _weak
 from htltools.commands._inputs import is_annotated, left_in, load_localizer, matching_pictures, rounded_scores, split_rows, target_boxes
+from htltools.commands._resuming import Plan, hint_of, load_state, save_state, training_identity
 from htltools.core.attending import Attending
 from htltools.core.boxes import constant_iou
 from htltools.core.dynamics import dynamics
-from htltools.core.folds import Fold
 from htltools.core.localizer import NORMALISATION, Localizer, architecture, build, weights_of
-from htltools.core.loop import Recipe, State, trained
-from htltools.core.semisupervised import MeanTeacher, Unlabelled
+from htltools.core.loop import Recipe, trained
+from htltools.core.semisupervised import MeanTeacher
 from htltools.core.supervised import Supervised
-from htltools.errors import CannotCreate, DataError, HtlError
-from htltools.formats.checkpoint import Checkpoint, read_arrays, write_arrays
-from htltools.formats.jsonlines import compact_json, joined_lines
+from htltools.errors import DataError
+from htltools.formats.checkpoint import Checkpoint
+from htltools.formats.jsonlines import joined_lines
 from htltools.formats.store import Pictures
-
-RESUME_KIND = "htl-resume"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the user asked of a training."""
-
-    out: Path
-    model: str
-    init: str
-    epochs: int
-    batch_size: int
-    rate: float
-    schedule: str
-    seed: int
-    fold: Fold | None
-    attending: Attending | None = None
-    unlabelled: Unlabelled | None = None  # of semi-supervision
-    weak: bool = False  # from class labels alone
-
-    @property
-    def resume_path(self) -> Path:
-        """Where an interrupted training waits."""
-        return self.out.with_name(f"{self.out.stem}.resume.h5")
-
-    @property
-    def log_path(self) -> Path:
-        """One line of JSON per epoch."""
-        return self.out.with_name(f"{self.out.stem}.log.jsonl")
 
 
 def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, compiled: bool, resume: bool, history: list[dict]) -> Checkpoint:
@@ -119,22 +86,6 @@ def warn_if_constant(dense_iou: float, constant: float) -> None:
         console.say(f"its validation IoU {dense_iou:.4f} is no better than that of one constant box ({constant:.4f}): train it longer")
 
 
-@contextmanager
-def hint_of(plan: Plan) -> Iterator[None]:
-    """However a training is broken off, say how it goes on.
-
-    Raises: HtlError where torch.compile cannot do it.
-    """
-    try:
-        yield
-    except BaseException as error:
-        if plan.resume_path.exists():
-            console.say(f"stopped; the same command goes on from {plan.resume_path}")
-        if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-            raise HtlError(f"the net cannot be compiled here ({type(error).__name__})", "leave out --compile") from error
-        raise
-
-
 def labelled(samples: list[dict], split: str) -> list[dict]:
     """The annotated rows of a split; the others are counted aloud."""
     rows = split_rows(samples, split)
@@ -195,51 +146,3 @@ def input_digests(samples: list[dict], init: str) -> dict[str, str]:
 
     digests = {"rows": hashlib.sha256(joined_lines(samples)).hexdigest()}
     return digests | ({init: file_digest(init)} if init not in ("none", "imagenet") else {})
-
-
-def training_identity(plan: Plan, shape: dict, rows: list[dict], weights: np.ndarray) -> dict:
-    """What must be the same for an interrupted training to go on: parameters and data."""
-    learned = "label" if plan.weak else "boxes"
-    data = compact_json([[row["id"], row.get(learned), row["size"], row["store"], row["index"]] for row in rows]) + weights.tobytes()
-    return {
-        "parameters": {name: value for name, value in asdict(plan).items() if name != "out"},
-        "architecture": shape,
-        "data": hashlib.sha256(data).hexdigest(),
-    }
-
-
-def save_state(plan: Plan, identity: dict, state: State) -> None:
-    """Write what it takes to go on, and the log."""
-    moments = state.optimizer["state"]
-    arrays = {f"weights/{name}": tensor.numpy() for name, tensor in state.weights.items()}
-    arrays |= {f"best/{name}": tensor.numpy() for name, tensor in state.best.items()}
-    arrays |= {f"memory/{name}": tensor.numpy() for name, tensor in state.memory.items()}
-    arrays |= {f"optimizer/{i}/{name}": tensor.cpu().numpy() for i, moment in moments.items() for name, tensor in moment.items()}
-    groups = state.optimizer["param_groups"]
-    write_arrays(plan.resume_path, RESUME_KIND, arrays, {"identity": identity, "epoch": state.epoch, "log": state.log, "groups": groups})
-    plan.log_path.write_bytes(joined_lines(state.log))
-
-
-def load_state(plan: Plan, identity: dict) -> State | None:
-    """The state of an interrupted training; None where there is none.
-
-    Raises: CannotCreate where it belongs to another training.
-    """
-    if not plan.resume_path.exists():
-        return None
-    arrays, about = read_arrays(plan.resume_path, RESUME_KIND)
-    identity = json.loads(json.dumps(identity))
-    if about["identity"] != identity:
-        old, new = about["identity"]["parameters"], identity["parameters"]
-        changed = [f"{name} {old.get(name)} -> {new[name]}" for name in new if old.get(name) != new[name]] or ["the rows"]
-        raise CannotCreate(f"{plan.resume_path} belongs to another training ({', '.join(changed)})", "start anew with --no-resume")
-
-    def tensors(prefix: str) -> dict[str, torch.Tensor]:
-        return {name.removeprefix(prefix): torch.from_numpy(np.array(array)) for name, array in arrays.items() if name.startswith(prefix)}
-
-    moments: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in tensors("optimizer/").items():
-        number, _, moment = name.partition("/")
-        moments.setdefault(int(number), {})[moment] = tensor
-    optimizer = {"state": moments, "param_groups": about["groups"]}
-    return State(about["epoch"], tensors("weights/"), optimizer, tensors("best/"), about["log"], tensors("memory/"))

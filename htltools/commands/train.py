@@ -107,7 +107,7 @@ def train(
     refuse_existing(out, force)
     samples, reader = read_rows(rows, partial=partial, limit=limit)
     check_groups(samples)
-    from htltools.commands import _training
+    from htltools.commands import _resuming, _training
     from htltools.commands._inputs import chosen_machine
 
     place, dtype = chosen_machine(device, precision)
@@ -115,7 +115,7 @@ def train(
         raise UsageError(f"--init takes none, imagenet or a checkpoint, and {init!r} is no file")
     if rate is None:
         rate = 3e-3 if init == "none" else 5e-4
-    plan = _training.Plan(
+    plan = _resuming.Plan(
         out, model, init, epochs, batch_size, rate, str(schedule), seed, part, *ways, weak=supervision == Supervision.weak
     )
     inputs = _training.input_digests(samples, init)

@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+"""When does attention help? Every run that the README's answer rests on, with its controls, as one JSON Lines file.
+
+usage: runs.py ROWS RUNS WORK [SETTING...]
+    htl prepare ham10000 -o store --size 64 > rows.jsonl && examples/evidence/runs.py rows.jsonl runs.jsonl work
+
+ROWS are those of HAM10000 (for other data: edit GROUPS). A setting is natural, rare, semi, annotate or wrong; without one all are run.
+One line of RUNS is one trained model: setting, protocol, seed, arm, figures on val and test. Lines that are there are not run again.
+All arms of one setting, protocol and seed take the same gradient steps. Environment, with its defaults:
+SEEDS="0 1 2 3 4" EPOCHS=12 COUNT=1500 (training rows) JOBS=2 (processes) DEVICE=auto ELSEWHERE= (rows of another data set,
+prepared alike, whose test split is measured as well)
+"""
+
+import multiprocessing
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import numpy as np
+from lab import COUNT, EPOCHS, Lab, read_rows, write_rows
+from wrong_boxes import auroc, planted
+
+SEEDS = [int(word) for word in os.environ.get("SEEDS", "0 1 2 3 4").split()]
+JOBS = int(os.environ.get("JOBS", "2"))
+TOP = 0.3
+
+# name of a protocol: the words of `htl resample` that say who is rare in it, and the share that they keep
+GROUPS = {
+    "small": (["--by", "area", "--top", 0.25], 0.03),
+    "clinic": (["--where", "source=rosendahl"], 0.03),
+    "old": (["--where", "age>=75"], 0.05),
+    "head": (["--where", "head=yes"], 0.03),
+    "cancer": (["--where", "cancer=yes"], 0.03),
+    "large": (["--where", "large=yes"], 0.03),
+}
+ATTENDED = (
+    "small",
+    "clinic",
+    "old",
+)  # the protocols in which models are trained with attention; in the others scores alone are held together
+COLUMNS = "pruned_loss", "shift", "drift", "iou_drop", "suspect", "loss", "el2n", "area", "random"
+COLUMNS += "forgetting", "cartography_mean", "cartography_spread", "aum", "dropout"
+WAYS = "adaptive", "damaged"
+SHARES = {"1%": 0.01, "5%": 0.05, "10%": 0.1}
+USES = (
+    ("none", None),
+    ("teacher", None),
+    *(("attend", by) for by in ("drift", "loss", "random")),
+    *(("suppress", by) for by in ("drift", "loss", "random")),
+)
+USES += (("consistency", None),)
+WRONG = {"5%": 0.05, "20%": 0.2}
+ROUNDS = 50, 100, 200, 400
+
+
+def natural(lab: Lab) -> None:
+    """Full supervision on the mix as it is: attention should do no harm."""
+    rows = lab.made("rows.jsonl", "resample", lab.source, "--mode", "select", "--by", "random", "--count", COUNT, "--seed", lab.seed)
+    attended(lab, rows, 1.0)
+
+
+def rare(lab: Lab) -> None:
+    """A group that is rare by construction, and unknown to the method."""
+    words, share = GROUPS[lab.about["protocol"]]
+    told = lab.path("told.jsonl")
+    if not told.exists():
+        write_rows(told, [with_groups(row) for row in read_rows(lab.source)])
+    how = "--mode", "select", *words, "--share", share, "--count", COUNT, "--mark", "rare", "--seed", lab.seed
+    attended(lab, lab.made("rows.jsonl", "resample", told, *how), 2.0)
+
+
+def with_groups(row: dict) -> dict:
+    """A row that says in `meta` of which groups it is that take more than one comparison to tell."""
+    meta, (x0, y0, x1, y1), (width, height) = row["meta"], row["boxes"][0], row["size"]
+    head = meta.get("localization") in ("face", "scalp", "ear", "neck")
+    is_large = (x1 - x0) * (y1 - y0) > 0.55 * width * height  # about 15 % of the training rows
+    told = {"head": head, "cancer": row.get("label") in ("akiec", "bcc"), "large": is_large}
+    return row | {"meta": meta | {name: "yes" if holds else "no" for name, holds in told.items()}}
+
+
+def attended(lab: Lab, rows: str, boost: float) -> None:
+    """Uniform training, its scores, and every way of attention with its controls."""
+    dense = lab.trained("uniform.h5", rows)
+    scored = lab.path("scored.jsonl")
+    if not scored.exists():
+        pruned = lab.pruned("pruned.h5", rows, dense)
+        models = "--model", dense, "--pruned", pruned, "--also", "dropout", "--seed", lab.seed
+        lab.made("scored.jsonl", "score", lab.path("uniform.h5.jsonl"), *models)
+    if "uniform" not in lab.done:
+        lab.tell("uniform", dense, rows, captured=captured(read_rows(scored)))
+    if lab.about["setting"] == "rare" and lab.about["protocol"] not in ATTENDED:
+        return
+    for by in "pruned_loss", "loss", "random":
+        if f"static:{by}" not in lab.done:
+            weighed = lab.made(f"static-{by}.jsonl", "resample", scored, "--by", by, "--top", TOP, "--boost", boost, "--seed", lab.seed)
+            lab.tell(f"static:{by}", lab.trained(f"static-{by}.h5", weighed), rows)
+        for way in WAYS:
+            if f"{way}:{by}" not in lab.done:
+                flags = "--attend", way, "--by", by, "--top", TOP, "--boost", boost
+                lab.tell(f"{way}:{by}", lab.trained(f"{way}-{by}.h5", rows, *flags), rows)
+    if lab.about["setting"] == "rare" and "oracle" not in lab.done:
+        weighed = lab.made("oracle.jsonl", "resample", lab.path(rows), "--where", "rare=yes", "--boost", 8)
+        lab.tell("oracle", lab.trained("oracle.h5", weighed), rows)
+
+
+def captured(rows: list[dict]) -> dict[str, float]:
+    """The share of the rare training rows that stands in the top share by each column; nothing where no row says who is rare."""
+    training = [row for row in rows if row["split"] == "train"]
+    rare_ones = {row["id"] for row in training if row["meta"].get("rare") == "yes"}
+    found = {}
+    for column in COLUMNS if rare_ones else ():
+        if all(row["hardness"].get(column) is not None for row in training):
+            hardest = sorted(training, key=lambda row: -row["hardness"][column])[: round(TOP * len(training))]
+            found[column] = len(rare_ones & {row["id"] for row in hardest}) / len(rare_ones)
+    return found
+
+
+def semi(lab: Lab) -> None:
+    """A share of the labels of all training rows, and COUNT pictures without."""
+    if not lab.path("rows.jsonl").exists():
+        hide_boxes(lab.source, lab.path("rows.jsonl"), SHARES[lab.about["protocol"]], lab.seed)
+    for use, by in USES:
+        arm = f"{use}:{by}" if by else use
+        if arm not in lab.done:
+            flags = "--supervision", "semi", "--unlabelled", use, *(("--by", by) if by else ())
+            lab.tell(arm, lab.trained(f"{arm.replace(':', '-')}.h5", "rows.jsonl", *flags), "rows.jsonl")
+
+
+def hide_boxes(source: Path, out: Path, share: float, seed: int) -> None:
+    """What `prepare --labelled SHARE --label-seed SEED` does, to rows that are prepared; of those without boxes COUNT stay, by chance."""
+    from htltools.core.splits import is_labelled
+
+    rows = read_rows(source)
+    known = [row for row in rows if row["split"] != "train" or is_labelled(row.get("group") or row["id"], share, seed)]
+    others = [row for row in rows if row["split"] == "train" and not is_labelled(row.get("group") or row["id"], share, seed)]
+    chosen = np.random.default_rng(seed).permutation(len(others))[:COUNT]
+    write_rows(out, known + [unboxed(others[place]) for place in sorted(chosen)])
+
+
+def annotate(lab: Lab) -> None:
+    """Which pictures to annotate next: 50, then as many again as there are, by chance or by `drift`, which needs no annotation."""
+    rows = read_rows(lab.source)
+    for by in "random", "drift", "shift":
+        if f"{by}:{ROUNDS[-1]}" in lab.done:
+            continue
+        first = lab.made(
+            "first.jsonl", "resample", lab.source, "--mode", "select", "--by", "random", "--count", ROUNDS[0], "--seed", lab.seed
+        )
+        known = {row["id"] for row in read_rows(lab.path(first)) if row["split"] == "train"}
+        for count, after in zip(ROUNDS, [*ROUNDS[1:], None]):
+            name = f"{by}-{count}"
+            write_rows(lab.path(f"{name}.jsonl"), [row if row["split"] != "train" or row["id"] in known else unboxed(row) for row in rows])
+            epochs = max(EPOCHS * COUNT // (4 * count), 1)  # the same steps in every round
+            dense = lab.trained(f"{name}.h5", f"{name}.jsonl", epochs=epochs)
+            if f"{by}:{count}" not in lab.done:
+                lab.tell(f"{by}:{count}", dense, f"{name}.jsonl")
+            if after:
+                pruned = lab.pruned(f"{name}-pruned.h5", f"{name}.jsonl", dense, "--epochs", max(epochs // 4, 1))
+                scored = lab.made(f"{name}-scored.jsonl", "score", lab.path(f"{name}.jsonl"), "--model", dense, "--pruned", pruned)
+                how = "--mode", "select", "--unlabelled", "--by", by, "--count", after - count, "--seed", lab.seed
+                known |= {row["id"] for row in read_rows(lab.path(lab.made(f"{name}-next.jsonl", "resample", lab.path(scored), *how)))}
+
+
+def unboxed(row: dict) -> dict:
+    """A row without annotation."""
+    return {name: value for name, value in row.items() if name != "boxes"}
+
+
+def wrong(lab: Lab) -> None:
+    """Wrong boxes planted among the training rows: are they found, and does it help to drop what is suspected?"""
+    share = WRONG[lab.about["protocol"]]
+    clean = lab.made("clean.jsonl", "resample", lab.source, "--mode", "select", "--by", "random", "--count", COUNT, "--seed", lab.seed)
+    rows, ids = planted(read_rows(lab.path(clean)), share, lab.seed)
+    write_rows(lab.path("noisy.jsonl"), rows)
+    if "clean" not in lab.done:
+        lab.tell("clean", lab.trained("clean.h5", clean), clean)
+    noisy = lab.trained("noisy.h5", "noisy.jsonl")
+    pruned = lab.pruned("pruned.h5", "noisy.jsonl", noisy, "--sparsity", 0.8)
+    scored = lab.made("scored.jsonl", "score", lab.path("noisy.jsonl"), "--model", noisy, "--pruned", pruned, "--seed", lab.seed)
+    training = [row for row in read_rows(lab.path(scored)) if row["split"] == "train"]
+    columns = [column for column in COLUMNS if column in training[0]["hardness"]]
+    if "noisy" not in lab.done:
+        found = {column: auroc([row["hardness"][column] for row in training], [row["id"] in ids for row in training]) for column in columns}
+        lab.tell("noisy", noisy, clean, auroc=found)
+    for by in "suspect", "loss", "random":
+        if f"drop:{by}" not in lab.done:
+            worst = {row["id"] for row in sorted(training, key=lambda row: -row["hardness"][by])[: round(share * len(training))]}
+            write_rows(lab.path(f"drop-{by}.jsonl"), [row | {"weight": 0.0} if row["id"] in worst else row for row in rows])
+            lab.tell(f"drop:{by}", lab.trained(f"drop-{by}.h5", f"drop-{by}.jsonl"), clean)
+
+
+SETTINGS = {
+    "rare": (rare, GROUPS),
+    "natural": (natural, ["all"]),
+    "semi": (semi, SHARES),
+    "annotate": (annotate, ["all"]),
+    "wrong": (wrong, WRONG),
+}
+
+
+def run(job: tuple) -> None:
+    """One setting, protocol and seed; a failure is told, and leaves the others alone."""
+    rows, runs, work, setting, protocol, seed = job
+    start = time.time()
+    try:
+        SETTINGS[setting][0](Lab(rows, runs, work, setting, protocol, seed))
+    except Exception:
+        traceback.print_exc()
+    print(f"{setting} {protocol} {seed}: {time.time() - start:.0f} s", file=sys.stderr, flush=True)
+
+
+def main(rows: Path, runs: Path, work: Path, settings: list[str]) -> None:
+    """Run what is asked for, seed by seed, so that what is there when it is stopped is balanced."""
+    jobs = [(rows, runs, work, name, protocol, seed) for seed in SEEDS for name in settings for protocol in SETTINGS[name][1]]
+    with multiprocessing.get_context("spawn").Pool(JOBS) as pool:
+        pool.map(run, jobs, chunksize=1)
+        pool.close()  # and not ended by a signal, which htl takes for the user's
+        pool.join()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 4 or not set(sys.argv[4:]) <= SETTINGS.keys():
+        sys.exit(__doc__.partition("\n\n")[2].partition("\n")[0] + f"\nsettings: {', '.join(SETTINGS)}")
+    main(*map(Path, sys.argv[1:4]), sys.argv[4:] or list(SETTINGS))
