@@ -39,7 +39,8 @@ def show(lines: list[dict]) -> None:
     names = [name for name in overall if not name.endswith(".delta")]
     compared = len(names) < len(overall)
     headings = ["metric", "value", "95 % interval", *(["delta", "95 % interval"] if compared else [])]
-    table = [[name, *told(overall[name]), *(told(overall[f"{name}.delta"]) if compared else [])] for name in names]
+    deltas = {name: told(overall[f"{name}.delta"]) if f"{name}.delta" in overall else ("", "") for name in names if compared}
+    table = [[name, *told(overall[name]), *deltas.get(name, ())] for name in names]
     console.show_table(headings, table)
     if titles:
         columns = ["iou_mean", "iou_mean.delta" if compared else "failure_rate"]  # more would not fit in 80 characters

@@ -40,9 +40,9 @@ def evaluate(
 
     A model is a checkpoint or an ONNX file; without --model it is the dense one last named in the stream. Writes one metric a
     line as JSON Lines, without notes, or a table where stdout is a terminal: iou_mean iou_median iou_p10 acc@0.3 acc@0.5
-    acc@0.7 acc@0.75 acc@0.9 failure_rate, and with --against the paired differences as NAME.delta. Intervals (95 %) come
-    from 2,000 resamples of whole groups (field `group`); they say nothing of other training seeds. Rows of the split without a
-    box are left out and counted.
+    acc@0.7 acc@0.75 acc@0.9 failure_rate, of a model that answers by a map also maxboxacc_v2 and pxap, and with --against the
+    paired differences as NAME.delta. Intervals (95 %) come from 2,000 resamples of whole groups (field `group`); they say nothing
+    of other training seeds. Rows of the split without a box are left out and counted.
     """
     from htltools.core.subgroups import parsed_fields, subgroups
     from htltools.formats.schema import SPLITS
@@ -60,8 +60,9 @@ def evaluate(
     import numpy as np
 
     from htltools.commands._inputs import model_path, target_boxes
+    from htltools.commands._map_metrics import map_metrics
     from htltools.commands._metric_lines import metric_line, write_metrics
-    from htltools.core.bootstrap import estimates
+    from htltools.core.bootstrap import Estimate, estimates
     from htltools.core.boxes import iou
     from htltools.formats.stream import check_groups, read_rows
 
@@ -82,6 +83,9 @@ def evaluate(
         found = estimates(ious[0][places], groups[places], ious[1][places] if against else None, seed=seed)
         about = {"split": split, "subgroup": subgroup, "n": len(places)}
         lines += [metric_line(name, about, estimate, against) for name, estimate in found.items()]
+        if subgroup is None:
+            found = map_metrics(paths[0], samples, annotated, device, precision, batch_size)
+            lines += [metric_line(name, about, Estimate(value, None, None), None) for name, value in found.items()]
     write_metrics(lines, out)
     left_out = f", {boxless} without a box left out" if boxless else ""
     console.say(f"{split}: {len(samples)} samples, {len(set(groups))} groups{left_out}; intervals are 95 %, from resampling groups")
@@ -153,6 +157,8 @@ def require(limits: dict[str, float], lines: list[dict]) -> None:
 
     values = {line["metric"]: line["value"] for line in lines if line["subgroup"] is None}
     for name, limit in limits.items():
+        if name not in values:
+            raise UsageError(f"--fail-under {name}: there is no such figure of this model, or without masks in the store")
         lower = name in LOWER_IS_BETTER
         if values[name] > limit if lower else values[name] < limit:
             raise NotMet(f"{name} is {values[name]:g}, {'over' if lower else 'under'} {limit:g} (--fail-under)")

@@ -145,4 +145,7 @@ METRICS = {
     "acc@0.75": "share of samples with IoU >= 0.75",
     "acc@0.9": "share of samples with IoU >= 0.9",
     "failure_rate": "share of samples with IoU < 0.1; lower is better",
+    "maxboxacc_v2": "mean of the shares of samples with IoU >= 0.3, 0.5 and 0.7; only of models that answer by a map, at their threshold",
+    "maxboxacc_v2_oracle": "the same at the thresholds that are best on these samples: what it could be, and no held-out figure",
+    "pxap": "average precision of the pixels of the map; only of models that answer by a map, where the store holds lesion masks",
 }

@@ -207,3 +207,15 @@ def test_pseudo_boxes_are_no_truth(htl, fixed):
     code, out, err = htl("evaluate", "--model", fixed.half, stdin=joined_lines(rows))
     assert (code, {line["n"] for line in split_lines(out)}) == (0, {3})
     assert "3 without a box left out" in err
+
+
+def test_maps_have_figures_of_their_own(htl, phantom, by_map, dense):
+    """A model that answers by a map gets box accuracy and, as the phantom store has masks, pixel precision; no other model does."""
+    code, out, err = htl("evaluate", phantom.rows, "--model", by_map, "--against", dense, "--split", "val")
+    found = values(out)
+    assert code == 0, err
+    assert found["maxboxacc_v2"] == pytest.approx((found["acc@0.3"] + found["acc@0.5"] + found["acc@0.7"]) / 3, abs=1e-5)
+    assert found["maxboxacc_v2"] <= found["maxboxacc_v2_oracle"] <= 1
+    assert 0 < found["pxap"] < 1
+    code, out, err = htl("evaluate", phantom.rows, "--model", dense, "--split", "val", "--fail-under", "pxap=0.1")
+    assert (code, "pxap" in values(out), "--fail-under pxap: there is no such figure" in err) == (2, False, True)
