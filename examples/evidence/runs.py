@@ -4,7 +4,7 @@
 usage: runs.py ROWS RUNS WORK [SETTING...]
     htl prepare ham10000 -o store --size 64 > rows.jsonl && examples/evidence/runs.py rows.jsonl runs.jsonl work
 
-ROWS are those of HAM10000 (for other data: edit GROUPS). A setting is natural, rare, semi, annotate or wrong; without one all are run.
+ROWS are those of HAM10000 (for other data: edit GROUPS). SETTING: natural, rare, semi, weak, annotate or wrong; without one all are run.
 One line of RUNS is one trained model: setting, protocol, seed, arm, figures on val and test. Lines that are there are not run again.
 All arms of one setting, protocol and seed take the same gradient steps. Environment, with its defaults:
 SEEDS="0 1 2 3 4" EPOCHS=12 COUNT=1500 (training rows) JOBS=2 (processes) DEVICE=auto ELSEWHERE= (rows of another data set,
@@ -53,6 +53,8 @@ USES = (
 USES += (("consistency", None),)
 WRONG = {"5%": 0.05, "20%": 0.2}
 ROUNDS = 50, 100, 200, 400
+MAP_EPOCHS = 8  # of weak supervision: later the map becomes worse
+TRUSTED = {"all": ("random", 0), "drift": ("drift", -1), "shift": ("shift", -1), "random": ("random", -1)}
 
 
 def natural(lab: Lab) -> None:
@@ -139,6 +141,35 @@ def hide_boxes(source: Path, out: Path, share: float, seed: int) -> None:
     write_rows(out, known + [unboxed(others[place]) for place in sorted(chosen)])
 
 
+def weak(lab: Lab) -> None:
+    """No box for training, only labels: the map, and box localizers trained on its answers, by which of these are trusted."""
+    boxed = lab.made("boxed.jsonl", "resample", lab.source, "--mode", "select", "--by", "random", "--count", COUNT, "--seed", lab.seed)
+    write_rows(lab.path("rows.jsonl"), [unboxed(row) if row["split"] == "train" else row for row in read_rows(lab.path(boxed))])
+    if "constant" not in lab.done:
+        lab.write("constant", **{split: constant(read_rows(lab.path(boxed)), split) for split in ("val", "test")})
+    dense = lab.trained("map.h5", "rows.jsonl", "--supervision", "weak", epochs=MAP_EPOCHS)
+    pruned = lab.pruned("pruned.h5", "rows.jsonl", dense, "--sparsity", 0.7)
+    for arm, model in {"map": dense, "map:pruned": pruned}.items():
+        if arm not in lab.done:
+            lab.tell(arm, model, "rows.jsonl")
+    scored = lab.made("scored.jsonl", "score", lab.path("rows.jsonl"), "--model", dense, "--pruned", pruned, "--seed", lab.seed)
+    for name, (by, boost) in TRUSTED.items():
+        if f"box:{name}" not in lab.done:
+            how = "--pseudo", "--by", by, "--top", TOP, "--boost", boost, "--seed", lab.seed
+            rows = lab.made(f"{name}.jsonl", "resample", lab.path(scored), *how)
+            lab.tell(f"box:{name}", lab.trained(f"{name}.h5", rows), "rows.jsonl")
+
+
+def constant(rows: list[dict], split: str) -> dict[str, float]:
+    """The metrics of one constant box, the median of the training boxes, which weak supervision does not know."""
+    from htltools.commands._inputs import target_boxes
+    from htltools.core.boxes import iou
+    from htltools.core.metrics import metric_values
+
+    known, truth = (target_boxes([row for row in rows if row["split"] == part and row.get("boxes")]) for part in ("train", split))
+    return {name: float(value[0]) for name, value in metric_values(iou(np.median(known, 0)[None], truth)).items()}
+
+
 def annotate(lab: Lab) -> None:
     """Which pictures to annotate next: 50, then as many again as there are, by chance or by `drift`, which needs no annotation."""
     rows = read_rows(lab.source)
@@ -195,6 +226,7 @@ SETTINGS = {
     "rare": (rare, GROUPS),
     "natural": (natural, ["all"]),
     "semi": (semi, SHARES),
+    "weak": (weak, ["all"]),
     "annotate": (annotate, ["all"]),
     "wrong": (wrong, WRONG),
 }

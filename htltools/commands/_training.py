@@ -48,7 +48,7 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, compiled:
     recipe = Recipe(plan.epochs, plan.batch_size, plan.rate, schedule=plan.schedule, seed=plan.seed)
     how = {"device": device, "dtype": dtype, "compiled": compiled}
     if plan.weak:
-        objective = _weak.objective(model, shape["classes"], training, pictures, weights, held_out, recipe, **how)
+        objective = _weak.class_objective(model, shape["classes"], training, pictures, weights, held_out, recipe, **how)
     elif plan.unlabelled:
         more = matching_pictures(others, shape["size"], plan.out)
         objective = MeanTeacher(model, (pictures, boxes, weights), more, recipe, plan.unlabelled, **how)
