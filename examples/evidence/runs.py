@@ -4,10 +4,10 @@
 usage: runs.py ROWS RUNS WORK [SETTING...]
     htl prepare ham10000 -o store --size 64 > rows.jsonl && examples/evidence/runs.py rows.jsonl runs.jsonl work
 
-ROWS are those of HAM10000 (for other data: edit GROUPS). A setting is natural, rare, semi, annotate or wrong; without one all are run.
+ROWS are those of HAM10000 (for other data: edit GROUPS). A setting is natural, rare, semi, weak, annotate or wrong; without one all are run.
 One line of RUNS is one trained model: setting, protocol, seed, arm, figures on val and test. Lines that are there are not run again.
 All arms of one setting, protocol and seed take the same gradient steps. Environment, with its defaults:
-SEEDS="0 1 2 3 4" EPOCHS=12 COUNT=1500 (training rows) JOBS=2 (processes) DEVICE=auto ELSEWHERE= (rows of another data set,
+SEEDS="0 1 2 3 4" EPOCHS=12 COUNT=1500 (training rows) VAL=400 JOBS=2 (processes) DEVICE=auto ELSEWHERE= (rows of another data set,
 prepared alike, whose test split is measured as well)
 """
 
@@ -23,7 +23,7 @@ from lab import COUNT, EPOCHS, Lab, read_rows, write_rows
 from wrong_boxes import auroc, planted
 
 SEEDS = [int(word) for word in os.environ.get("SEEDS", "0 1 2 3 4").split()]
-JOBS = int(os.environ.get("JOBS", "2"))
+JOBS, VAL = int(os.environ.get("JOBS", "2")), int(os.environ.get("VAL", "400"))
 TOP = 0.3
 
 # name of a protocol: the words of `htl resample` that say who is rare in it, and the share that they keep
@@ -52,6 +52,7 @@ USES = (
 )
 USES += (("consistency", None),)
 WRONG = {"5%": 0.05, "20%": 0.2}
+WEAK_EPOCHS = 8  # of all training rows; more classify better, and locate worse
 ROUNDS = 50, 100, 200, 400
 
 
@@ -139,6 +140,29 @@ def hide_boxes(source: Path, out: Path, share: float, seed: int) -> None:
     write_rows(out, known + [unboxed(others[place]) for place in sorted(chosen)])
 
 
+def weak(lab: Lab) -> None:
+    """No box of the training split, only the class of each picture: maps, then a localizer trained on the boxes of the maps."""
+    from htltools.commands._inputs import target_boxes
+    from htltools.core.boxes import constant_iou
+
+    rows = read_rows(lab.source)
+    write_rows(lab.path("rows.jsonl"), [unboxed(row) if row["split"] == "train" else row for row in rows])
+    if "constant" not in lab.done:
+        boxes = {split: target_boxes([row for row in rows if row["split"] == split]) for split in ("val", "test")}
+        lab.write("constant", **{split: {"iou_mean": constant_iou(boxes["val"], found)} for split, found in boxes.items()})
+    maps = lab.trained("maps.h5", "rows.jsonl", "--supervision", "weak", epochs=WEAK_EPOCHS)
+    if "maps" not in lab.done:
+        lab.tell("maps", maps, "rows.jsonl")
+    pruned = lab.pruned("pruned.h5", "rows.jsonl", maps, "--sparsity", 0.7)
+    scored = lab.made("scored.jsonl", "score", lab.path("rows.jsonl"), "--model", maps, "--pruned", pruned, "--seed", lab.seed)
+    for by, boost in ("drift", 0), ("drift", -1), ("shift", -1), ("random", -1):
+        arm = f"boxes:{by}" if boost else "boxes"
+        if arm not in lab.done:
+            how = "--pseudo", "--by", by, "--top", TOP, "--boost", boost, "--seed", lab.seed
+            pseudo = lab.made(f"pseudo-{by}{boost}.jsonl", "resample", lab.path(scored), *how)
+            lab.tell(arm, lab.trained(f"{arm.replace(':', '-')}.h5", pseudo, epochs=WEAK_EPOCHS), "rows.jsonl")
+
+
 def annotate(lab: Lab) -> None:
     """Which pictures to annotate next: 50, then as many again as there are, by chance or by `drift`, which needs no annotation."""
     rows = read_rows(lab.source)
@@ -195,9 +219,17 @@ SETTINGS = {
     "rare": (rare, GROUPS),
     "natural": (natural, ["all"]),
     "semi": (semi, SHARES),
+    "weak": (weak, ["all"]),
     "annotate": (annotate, ["all"]),
     "wrong": (wrong, WRONG),
 }
+
+
+def with_few_val(rows: list[dict]) -> list[dict]:
+    """The rows with VAL of split val, by chance: they pick the epoch of every training, which need not cost as much as the training."""
+    val = [row for row in rows if row["split"] == "val"]
+    kept = {val[place]["id"] for place in np.random.default_rng(0).permutation(len(val))[:VAL]}
+    return [row for row in rows if row["split"] != "val" or row["id"] in kept]
 
 
 def run(job: tuple) -> None:
@@ -213,7 +245,11 @@ def run(job: tuple) -> None:
 
 def main(rows: Path, runs: Path, work: Path, settings: list[str]) -> None:
     """Run what is asked for, seed by seed, so that what is there when it is stopped is balanced."""
-    jobs = [(rows, runs, work, name, protocol, seed) for seed in SEEDS for name in settings for protocol in SETTINGS[name][1]]
+    work.mkdir(parents=True, exist_ok=True)
+    fewer = work / "rows.jsonl"
+    if not fewer.exists():
+        write_rows(fewer, with_few_val(read_rows(rows)))
+    jobs = [(fewer, runs, work, name, protocol, seed) for seed in SEEDS for name in settings for protocol in SETTINGS[name][1]]
     with multiprocessing.get_context("spawn").Pool(JOBS) as pool:
         pool.map(run, jobs, chunksize=1)
         pool.close()  # and not ended by a signal, which htl takes for the user's
