@@ -4,7 +4,7 @@
 usage: runs.py ROWS RUNS WORK [SETTING...]
     htl prepare ham10000 -o store --size 64 > rows.jsonl && examples/evidence/runs.py rows.jsonl runs.jsonl work
 
-ROWS are those of HAM10000 (for other data: edit GROUPS). A setting is natural, rare, semi, weak, annotate or wrong; without one all are run.
+ROWS are those of HAM10000 (for other data: edit GROUPS). A setting is natural, rare, semi, weak, annotate or wrong; without one all run.
 One line of RUNS is one trained model: setting, protocol, seed, arm, figures on val and test. Lines that are there are not run again.
 All arms of one setting, protocol and seed take the same gradient steps. Environment, with its defaults:
 SEEDS="0 1 2 3 4" EPOCHS=12 COUNT=1500 (training rows) VAL=400 JOBS=2 (processes) DEVICE=auto ELSEWHERE= (rows of another data set,
