@@ -44,13 +44,8 @@ COLUMNS = "pruned_loss", "shift", "drift", "iou_drop", "suspect", "loss", "el2n"
 COLUMNS += "forgetting", "cartography_mean", "cartography_spread", "aum", "dropout"
 WAYS = {"adaptive": ["pruned_loss", "random"], "damaged": ["pruned_loss", "loss", "random"]}
 SHARES = {"1%": 0.01, "5%": 0.05, "10%": 0.1}
-USES = (
-    ("none", None),
-    ("teacher", None),
-    *(("attend", by) for by in ("drift", "loss", "random")),
-    *(("suppress", by) for by in ("drift", "loss", "random")),
-)
-USES += (("consistency", None),)
+USES = ("none", None), ("teacher", None), ("consistency", None), ("suppress", "drift"), ("suppress", "random")
+USES += tuple(("attend", by) for by in ("drift", "loss", "random"))
 WRONG = {"5%": 0.05, "20%": 0.2}
 WEAK_EPOCHS = 8  # of all training rows; more classify better, and locate worse
 ROUNDS = 50, 100, 200, 400
