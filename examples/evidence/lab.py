@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-EPOCHS, COUNT = int(os.environ.get("EPOCHS", "12")), int(os.environ.get("COUNT", "1500"))
+EPOCHS, COUNT = int(os.environ.get("EPOCHS", "10")), int(os.environ.get("COUNT", "1200"))
 ELSEWHERE = os.environ.get("ELSEWHERE")  # rows of another data set
 DEVICE = os.environ.get("DEVICE", "auto")
 

@@ -2,12 +2,12 @@
 """When does attention help? Every run that the README's answer rests on, with its controls, as one JSON Lines file.
 
 usage: runs.py ROWS RUNS WORK [SETTING...]
-    htl prepare ham10000 -o store --size 64 > rows.jsonl && examples/evidence/runs.py rows.jsonl runs.jsonl work
+    htl prepare ham10000 -o store --size 48 > rows.jsonl && examples/evidence/runs.py rows.jsonl runs.jsonl work
 
-ROWS are those of HAM10000 (for other data: edit GROUPS). SETTING: natural, rare, semi, weak, annotate or wrong; without one all are run.
+ROWS are those of HAM10000 (for other data: edit GROUPS). A setting is natural, rare, semi, weak, annotate or wrong; without one all run.
 One line of RUNS is one trained model: setting, protocol, seed, arm, figures on val and test. Lines that are there are not run again.
 All arms of one setting, protocol and seed take the same gradient steps. Environment, with its defaults:
-SEEDS="0 1 2 3 4" EPOCHS=12 COUNT=1500 (training rows) JOBS=2 (processes) DEVICE=auto ELSEWHERE= (rows of another data set,
+SEEDS="0 1 2 3 4" EPOCHS=10 COUNT=1200 (training rows) VAL=400 JOBS=2 (processes) DEVICE=auto ELSEWHERE= (rows of another data set,
 prepared alike, whose test split is measured as well)
 """
 
@@ -23,7 +23,7 @@ from lab import COUNT, EPOCHS, Lab, read_rows, write_rows
 from wrong_boxes import auroc, planted
 
 SEEDS = [int(word) for word in os.environ.get("SEEDS", "0 1 2 3 4").split()]
-JOBS = int(os.environ.get("JOBS", "2"))
+JOBS, VAL = int(os.environ.get("JOBS", "2")), int(os.environ.get("VAL", "400"))
 TOP = 0.3
 
 # name of a protocol: the words of `htl resample` that say who is rare in it, and the share that they keep
@@ -42,19 +42,13 @@ ATTENDED = (
 )  # the protocols in which models are trained with attention; in the others scores alone are held together
 COLUMNS = "pruned_loss", "shift", "drift", "iou_drop", "suspect", "loss", "el2n", "area", "random"
 COLUMNS += "forgetting", "cartography_mean", "cartography_spread", "aum", "dropout"
-WAYS = "adaptive", "damaged"
+WAYS = {"adaptive": ["pruned_loss", "random"], "damaged": ["pruned_loss", "loss", "random"]}
 SHARES = {"1%": 0.01, "5%": 0.05, "10%": 0.1}
-USES = (
-    ("none", None),
-    ("teacher", None),
-    *(("attend", by) for by in ("drift", "loss", "random")),
-    *(("suppress", by) for by in ("drift", "loss", "random")),
-)
-USES += (("consistency", None),)
+USES = ("none", None), ("teacher", None), ("consistency", None), ("suppress", "drift"), ("suppress", "random")
+USES += tuple(("attend", by) for by in ("drift", "loss", "random"))
 WRONG = {"5%": 0.05, "20%": 0.2}
+WEAK_EPOCHS = 8  # of all training rows; more classify better, and locate worse
 ROUNDS = 50, 100, 200, 400
-MAP_EPOCHS = 8  # of weak supervision: later the map becomes worse
-TRUSTED = {"all": ("random", 0), "drift": ("drift", -1), "shift": ("shift", -1), "random": ("random", -1)}
 
 
 def natural(lab: Lab) -> None:
@@ -98,8 +92,8 @@ def attended(lab: Lab, rows: str, boost: float) -> None:
         if f"static:{by}" not in lab.done:
             weighed = lab.made(f"static-{by}.jsonl", "resample", scored, "--by", by, "--top", TOP, "--boost", boost, "--seed", lab.seed)
             lab.tell(f"static:{by}", lab.trained(f"static-{by}.h5", weighed), rows)
-        for way in WAYS:
-            if f"{way}:{by}" not in lab.done:
+        for way, columns in WAYS.items():
+            if by in columns and f"{way}:{by}" not in lab.done:
                 flags = "--attend", way, "--by", by, "--top", TOP, "--boost", boost
                 lab.tell(f"{way}:{by}", lab.trained(f"{way}-{by}.h5", rows, *flags), rows)
     if lab.about["setting"] == "rare" and "oracle" not in lab.done:
@@ -142,32 +136,26 @@ def hide_boxes(source: Path, out: Path, share: float, seed: int) -> None:
 
 
 def weak(lab: Lab) -> None:
-    """No box for training, only labels: the map, and box localizers trained on its answers, by which of these are trusted."""
-    boxed = lab.made("boxed.jsonl", "resample", lab.source, "--mode", "select", "--by", "random", "--count", COUNT, "--seed", lab.seed)
-    write_rows(lab.path("rows.jsonl"), [unboxed(row) if row["split"] == "train" else row for row in read_rows(lab.path(boxed))])
-    if "constant" not in lab.done:
-        lab.write("constant", **{split: constant(read_rows(lab.path(boxed)), split) for split in ("val", "test")})
-    dense = lab.trained("map.h5", "rows.jsonl", "--supervision", "weak", epochs=MAP_EPOCHS)
-    pruned = lab.pruned("pruned.h5", "rows.jsonl", dense, "--sparsity", 0.7)
-    for arm, model in {"map": dense, "map:pruned": pruned}.items():
-        if arm not in lab.done:
-            lab.tell(arm, model, "rows.jsonl")
-    scored = lab.made("scored.jsonl", "score", lab.path("rows.jsonl"), "--model", dense, "--pruned", pruned, "--seed", lab.seed)
-    for name, (by, boost) in TRUSTED.items():
-        if f"box:{name}" not in lab.done:
-            how = "--pseudo", "--by", by, "--top", TOP, "--boost", boost, "--seed", lab.seed
-            rows = lab.made(f"{name}.jsonl", "resample", lab.path(scored), *how)
-            lab.tell(f"box:{name}", lab.trained(f"{name}.h5", rows), "rows.jsonl")
-
-
-def constant(rows: list[dict], split: str) -> dict[str, float]:
-    """The metrics of one constant box, the median of the training boxes, which weak supervision does not know."""
+    """No box of the training split, only the class of each picture: maps, then a localizer trained on the boxes of the maps."""
     from htltools.commands._inputs import target_boxes
-    from htltools.core.boxes import iou
-    from htltools.core.metrics import metric_values
+    from htltools.core.boxes import constant_iou
 
-    known, truth = (target_boxes([row for row in rows if row["split"] == part and row.get("boxes")]) for part in ("train", split))
-    return {name: float(value[0]) for name, value in metric_values(iou(np.median(known, 0)[None], truth)).items()}
+    rows = read_rows(lab.source)
+    write_rows(lab.path("rows.jsonl"), [unboxed(row) if row["split"] == "train" else row for row in rows])
+    if "constant" not in lab.done:
+        boxes = {split: target_boxes([row for row in rows if row["split"] == split]) for split in ("val", "test")}
+        lab.write("constant", **{split: {"iou_mean": constant_iou(boxes["val"], found)} for split, found in boxes.items()})
+    maps = lab.trained("maps.h5", "rows.jsonl", "--supervision", "weak", epochs=WEAK_EPOCHS)
+    if "maps" not in lab.done:
+        lab.tell("maps", maps, "rows.jsonl")
+    pruned = lab.pruned("pruned.h5", "rows.jsonl", maps, "--sparsity", 0.7)
+    scored = lab.made("scored.jsonl", "score", lab.path("rows.jsonl"), "--model", maps, "--pruned", pruned, "--seed", lab.seed)
+    for by, boost in ("drift", 0), ("drift", -1), ("shift", -1), ("random", -1):
+        arm = f"boxes:{by}" if boost else "boxes"
+        if arm not in lab.done:
+            how = "--pseudo", "--by", by, "--top", TOP, "--boost", boost, "--seed", lab.seed
+            pseudo = lab.made(f"pseudo-{by}{boost}.jsonl", "resample", lab.path(scored), *how)
+            lab.tell(arm, lab.trained(f"{arm.replace(':', '-')}.h5", pseudo, epochs=WEAK_EPOCHS), "rows.jsonl")
 
 
 def annotate(lab: Lab) -> None:
@@ -183,7 +171,7 @@ def annotate(lab: Lab) -> None:
         for count, after in zip(ROUNDS, [*ROUNDS[1:], None]):
             name = f"{by}-{count}"
             write_rows(lab.path(f"{name}.jsonl"), [row if row["split"] != "train" or row["id"] in known else unboxed(row) for row in rows])
-            epochs = max(EPOCHS * COUNT // (4 * count), 1)  # the same steps in every round
+            epochs = max(EPOCHS * COUNT // (2 * count), 1)  # the same steps in every round
             dense = lab.trained(f"{name}.h5", f"{name}.jsonl", epochs=epochs)
             if f"{by}:{count}" not in lab.done:
                 lab.tell(f"{by}:{count}", dense, f"{name}.jsonl")
@@ -232,6 +220,13 @@ SETTINGS = {
 }
 
 
+def with_few_val(rows: list[dict]) -> list[dict]:
+    """The rows with VAL of split val, by chance: they pick the epoch of every training, which need not cost as much as the training."""
+    val = [row for row in rows if row["split"] == "val"]
+    kept = {val[place]["id"] for place in np.random.default_rng(0).permutation(len(val))[:VAL]}
+    return [row for row in rows if row["split"] != "val" or row["id"] in kept]
+
+
 def run(job: tuple) -> None:
     """One setting, protocol and seed; a failure is told, and leaves the others alone."""
     rows, runs, work, setting, protocol, seed = job
@@ -245,7 +240,11 @@ def run(job: tuple) -> None:
 
 def main(rows: Path, runs: Path, work: Path, settings: list[str]) -> None:
     """Run what is asked for, seed by seed, so that what is there when it is stopped is balanced."""
-    jobs = [(rows, runs, work, name, protocol, seed) for seed in SEEDS for name in settings for protocol in SETTINGS[name][1]]
+    work.mkdir(parents=True, exist_ok=True)
+    fewer = work / "rows.jsonl"
+    if not fewer.exists():
+        write_rows(fewer, with_few_val(read_rows(rows)))
+    jobs = [(fewer, runs, work, name, protocol, seed) for seed in SEEDS for name in settings for protocol in SETTINGS[name][1]]
     with multiprocessing.get_context("spawn").Pool(JOBS) as pool:
         pool.map(run, jobs, chunksize=1)
         pool.close()  # and not ended by a signal, which htl takes for the user's

@@ -17,6 +17,7 @@ from htltools.core.branch import Branch
 from htltools.core.feed import PictureSource, fed, nearest
 from htltools.core.localizer import Localizer, boxes_of
 from htltools.core.loop import Recipe, epoch_seed
+from htltools.core.record import overlaps
 from htltools.errors import UsageError
 
 USES = ("teacher", "attend", "suppress", "consistency", "none")
@@ -141,9 +142,7 @@ class MeanTeacher:
             return (answer - pseudo).abs().mean(1)
         if self.how.by == "pruned_loss":
             return box_loss(answer, pseudo)
-        both = (torch.minimum(answer[:, 2:], pseudo[:, 2:]) - torch.maximum(answer[:, :2], pseudo[:, :2])).clamp(0).prod(1)
-        areas = (answer[:, 2:] - answer[:, :2]).prod(1) + (pseudo[:, 2:] - pseudo[:, :2]).prod(1)
-        return 1 - both / (areas - both).clamp(1e-9)
+        return 1 - overlaps(answer, pseudo)
 
     def box_loss(self, net, x: Tensor, y: Tensor) -> Tensor:
         """The box loss of normalised pictures [B, C, H, W] and boxes [B, 4]: [B]."""
