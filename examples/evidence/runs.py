@@ -168,12 +168,12 @@ def annotate(lab: Lab) -> None:
         for count, after in zip(ROUNDS, [*ROUNDS[1:], None]):
             name = f"{by}-{count}"
             write_rows(lab.path(f"{name}.jsonl"), [row if row["split"] != "train" or row["id"] in known else unboxed(row) for row in rows])
-            epochs = max(EPOCHS * COUNT // (2 * count), 1)  # the same steps in every round
-            dense = lab.trained(f"{name}.h5", f"{name}.jsonl", epochs=epochs)
+            same_steps = "--supervision", "semi", "--unlabelled", "none"  # in every round: an epoch is as long as all rows without boxes
+            dense = lab.trained(f"{name}.h5", f"{name}.jsonl", *same_steps, epochs=3)
             if f"{by}:{count}" not in lab.done:
                 lab.tell(f"{by}:{count}", dense, f"{name}.jsonl")
             if after:
-                pruned = lab.pruned(f"{name}-pruned.h5", f"{name}.jsonl", dense, "--epochs", max(epochs // 4, 1))
+                pruned = lab.pruned(f"{name}-pruned.h5", f"{name}.jsonl", dense, "--epochs", 1200 // count)
                 scored = lab.made(f"{name}-scored.jsonl", "score", lab.path(f"{name}.jsonl"), "--model", dense, "--pruned", pruned)
                 how = "--mode", "select", "--unlabelled", "--by", by, "--count", after - count, "--seed", lab.seed
                 known |= {row["id"] for row in read_rows(lab.path(lab.made(f"{name}-next.jsonl", "resample", lab.path(scored), *how)))}
