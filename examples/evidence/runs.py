@@ -19,7 +19,7 @@ import traceback
 from pathlib import Path
 
 import numpy as np
-from lab import COUNT, EPOCHS, Lab, read_rows, write_rows
+from lab import COUNT, Lab, read_rows, write_rows
 from wrong_boxes import auroc, planted
 
 SEEDS = [int(word) for word in os.environ.get("SEEDS", "0 1 2 3 4").split()]
