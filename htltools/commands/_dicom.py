@@ -7,7 +7,7 @@ from pathlib import Path
 from htltools import console
 from htltools.errors import DataError
 from htltools.formats.candidate import Candidate
-from htltools.formats.dicom_file import is_decodable
+from htltools.formats.dicom_file import is_decodable, name_of
 from htltools.formats.dicom_seg import Segmentations
 from htltools.formats.dicom_tags import Described, describe, new_key, read_key
 from htltools.formats.source import Findings, keep_first
@@ -31,7 +31,7 @@ def look_at_dicoms(findings: Findings, id_key: Path | None, out: Path) -> None:
     frames = []
     for candidate, header in described:
         if is_decodable(header.syntax) is None:
-            skip(findings, candidate, f"no decoder knows its transfer syntax ({header.syntax.name})")
+            skip(findings, candidate, f"no decoder knows its transfer syntax ({name_of(header.syntax)})")
         elif not header.segmentation:
             frames += frames_of(candidate, header, segmentations, drawn)
     if any(candidate.segments is not None for candidate in frames):  # then a picture without any has no boxes, like one without a mask
@@ -76,7 +76,7 @@ def check_decoders(syntaxes: Counter) -> None:
     """
     missing = {syntax: count for syntax, count in syntaxes.most_common() if is_decodable(syntax) is False}
     if missing:
-        listed = ", ".join(f"{count} of {syntax.name}" for syntax, count in missing.items())
+        listed = ", ".join(f"{count} of {name_of(syntax)}" for syntax, count in missing.items())
         raise DataError(f"decoders are missing for {sum(missing.values())} of {syntaxes.total()} DICOM files ({listed})", INSTALL)
 
 
@@ -116,7 +116,7 @@ def frames_of(candidate: Candidate, header: Described, segmentations: Segmentati
 
 def tell(described: list[tuple[Candidate, Described]], frames: list[Candidate], drawn: int) -> None:
     """Say what was found, and what people should look at."""
-    syntaxes = Counter(header.syntax.name for _, header in described).most_common()
+    syntaxes = Counter(name_of(header.syntax) for _, header in described).most_common()
     segmented = sum(candidate.segments is not None for candidate in frames)
     masks = f", {drawn} segmentations, which speak of {segmented} of the frames" if drawn else ""
     console.say(f"DICOM: {len(described)} files, {len(frames)} frames{masks}")

@@ -17,6 +17,7 @@ from htltools.formats.dicom_windows import padded, windowed
 from htltools.formats.picture import squashed_picture
 
 COUNTED = 2**16  # different values that are rendered once each, however many pixels hold them
+RETIRED = "YBR_PARTIAL_420", "YBR_PARTIAL_422", "HSV", "ARGB", "CMYK"
 TABLES = ("PixelValueTransformationSequence", "FrameVOILUTSequence")  # of a frame of a multi-frame file
 PALETTE = tuple(f"{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue"))
 
@@ -48,7 +49,7 @@ def read_dicom_mask(path: str | Path) -> np.ndarray:
     """
     values = frame_values(path, header_of(path))
     values = values if values.ndim == 2 else values.max(2)
-    return values * 2.0 > max(values.max(), 0)
+    return values > max(values.max().item(), 0) / 2
 
 
 def stat_of(path: str | Path) -> tuple[int, int]:
@@ -68,6 +69,8 @@ def frame_header(header: Any, number: int) -> Any:
     """A small header with what the rendering of one frame depends on, with the frame's own tables in the usual places."""
     found = header.group_dataset(0x0028)
     found.file_meta = header.file_meta
+    found.setdefault("BitsStored", header.BitsAllocated)
+    found.setdefault("PixelRepresentation", 0)
     for name in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
         groups = header.get(name) or []
         place = number - 1 if name.startswith("Per") else 0
@@ -93,22 +96,25 @@ def colours_of(values: np.ndarray, header: Any) -> np.ndarray:
 
     kind = header.PhotometricInterpretation
     if kind == "PALETTE COLOR":
-        use_little_endian(header)
+        repair_palette(header)
         values = apply_color_lut(values, header)[..., :3]
         highest = np.iinfo(values.dtype).max
     elif kind in ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"):  # pydicom has made RGB of all of them
         highest = 2**header.BitsStored - 1
     else:
-        raise DataError(f"the colours {kind} are not supported")
+        raise DataError(f"its colours are not supported ({kind if kind in RETIRED else 'unknown'})")
     return values if values.dtype == np.uint8 and highest == 255 else np.rint(values / highest * 255).clip(0, 255).astype(np.uint8)
 
 
-def use_little_endian(header: Any) -> None:
-    """Turn the palette of a big-endian file, which pydicom reads as if it were little-endian."""
-    if header.file_meta.TransferSyntaxUID == BIG_ENDIAN:
-        for name in PALETTE:
-            if name in header and header[name].VR == "OW":
-                header[name].value = np.frombuffer(header[name].value, ">u2").astype("<u2").tobytes()
+def repair_palette(header: Any) -> None:
+    """Turn the palette of a big-endian file, and widen a long one of 8 bits, both of which pydicom would read wrongly."""
+    for name in (name for name in PALETTE if name in header):
+        data, entries = header[name].value, header[f"{name.removesuffix('Data')}Descriptor"].value[0] or 2**16
+        if header.file_meta.TransferSyntaxUID == BIG_ENDIAN and header[name].VR == "OW":
+            data = np.frombuffer(data, ">u2").astype("<u2").tobytes()
+        if entries > 2**8 and len(data) == entries:
+            data = (np.frombuffer(data, np.uint8).astype("<u2") * 257).tobytes()
+        header[name].value = data
 
 
 def grey_of(values: np.ndarray, header: Any, window: str) -> tuple[np.ndarray, str]:

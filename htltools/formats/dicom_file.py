@@ -5,6 +5,7 @@ What pydicom warns of or refuses may quote the header, and so a patient: none of
 
 import logging
 import os
+import re
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from htltools.errors import DataError
 SUFFIXES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
 IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 DEFLATED, DEFLATED_FRAMES, RLE = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.8.1", "1.2.840.10008.1.2.5"
+UID = re.compile(r"[0-9.]{1,64}")
 DEFLATED_BYTES = 2**30  # the most that a deflated file may unfold to
 BITS = 1, 8, 16, 32, 64
 SMALLEST_FRAME = 16  # bytes of a compressed frame, with the header of its item
@@ -29,6 +31,8 @@ def is_dicom(path: str) -> bool:
     """Whether a file is DICOM by its name, by the letters DICM after its preamble, or by starting as one without a preamble does."""
     if os.path.splitext(path)[1].lower() in SUFFIXES:
         return True
+    if not os.path.isfile(path):  # a pipe would wait
+        return False
     try:
         with open(path, "rb") as file:
             start = file.read(132)
@@ -104,8 +108,11 @@ def check_declared(path: str | Path, header: Any) -> None:
     Raises: DataError where there is no picture, an unheard-of one, a huge one, or one that the file is too small for.
     """
     if not header.get("Rows") or not header.get("Columns") or not header.get("BitsAllocated"):
-        raise DataError(f"it holds no picture ({kind_of(header)})")
-    pixels, samples, bits = header.Rows * header.Columns, int(header.get("SamplesPerPixel") or 1), header.BitsAllocated
+        raise DataError(f"it holds no picture ({name_of(header.get('SOPClassUID'))})")
+    declared = header.Rows, header.Columns, header.get("SamplesPerPixel") or 1, header.BitsAllocated
+    if not all(isinstance(number, int) for number in declared):
+        raise DataError("its header is damaged")
+    pixels, (samples, bits) = declared[0] * declared[1], declared[2:]
     limit = 2 * Image.MAX_IMAGE_PIXELS
     if pixels > limit:
         raise DataError(f"more than {limit // 10**6} million pixels")
@@ -120,10 +127,10 @@ def check_declared(path: str | Path, header: Any) -> None:
         raise DataError(f"it declares {frames_of(header)} frames, more than it has room for")
 
 
-def kind_of(header: Any) -> str:
-    """The name of the class that a file says it is of."""
-    uid = header.get("SOPClassUID")
-    return uid.name if uid and uid.name != str(uid) else "of an unknown class"
+def name_of(uid: Any) -> str:
+    """The name of a class or transfer syntax; its digits where it is unknown."""
+    name = getattr(uid, "name", "")
+    return name if name and name != str(uid) else str(uid) if UID.fullmatch(str(uid)) else "unknown"
 
 
 def is_decodable(syntax: Any) -> bool | None:
@@ -146,18 +153,18 @@ def frame_values(path: str | Path, header: Any, number: int = 1) -> np.ndarray:
     import pydicom
     from pydicom.pixels import pixel_array
 
-    check_declared(path, header)
-    syntax = header.file_meta.TransferSyntaxUID
-    if not 1 <= number <= frames_of(header):
-        raise DataError(f"it has no frame {number}")
     with reading("its pixels cannot be decoded"):
+        check_declared(path, header)
+        syntax = header.file_meta.TransferSyntaxUID
+        if not 1 <= number <= frames_of(header):
+            raise DataError(f"it has no frame {number}")
         if syntax == DEFLATED_FRAMES or (syntax == RLE and header.BitsAllocated == 1):
             return unpacked(path, header, number)
         if syntax == DEFLATED:
             values = pixel_array(pydicom.dcmread(path), index=number - 1)
         else:
             values = pixel_array(path, index=number - 1, transfer_syntax_uid=syntax)
-    return values.astype(values.dtype.newbyteorder("="), copy=False)
+        return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
 def unpacked(path: str | Path, header: Any, number: int) -> np.ndarray:

@@ -69,8 +69,9 @@ def read_segments(segments: Sequence[Frame]) -> np.ndarray:
     for path, number in segments:
         header = header_of(path)
         values = frame_values(path, header, number)
-        highest = int(header.get("MaximumFractionalValue") or 1) if header.get("SegmentationType") == "FRACTIONAL" else 1
-        lesion_mask = values * 2 >= highest if highest > 1 else values > 0
+        with reading():
+            full = int(header.MaximumFractionalValue) if header.get("SegmentationType") == "FRACTIONAL" else 1
+        lesion_mask = values >= full / 2
         if union is not None and union.shape != lesion_mask.shape:
             raise DataError("its segmentations differ in size")
         union = lesion_mask if union is None else union | lesion_mask
