@@ -73,6 +73,42 @@ def shared_data():
 
 
 @pytest.fixture(scope="session")
+def save_dicom():
+    """`save_dicom(path, values, **tags)` writes an array [h, w] or [h, w, 3], or frames of such, as DICOM, and gives its dataset."""
+    import pydicom
+    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+    def save(path, values, *, syntax=ExplicitVRLittleEndian, frames=None, data=None, **tags):
+        header = pydicom.Dataset()
+        header.file_meta = pydicom.dataset.FileMetaDataset()
+        header.file_meta.TransferSyntaxUID = syntax
+        header.SOPClassUID = header.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
+        header.SOPInstanceUID = header.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        colour = values.shape[-1] == 3
+        header.Rows, header.Columns = values.shape[frames is not None :][:2]
+        header.SamplesPerPixel, header.PhotometricInterpretation = (3, "RGB") if colour else (1, "MONOCHROME2")
+        if colour:
+            header.PlanarConfiguration = 0
+        if frames:
+            header.NumberOfFrames = frames
+        header.BitsAllocated = header.BitsStored = values.dtype.itemsize * 8
+        header.HighBit, header.PixelRepresentation = header.BitsStored - 1, int(values.dtype.kind == "i")
+        for name, value in tags.items():
+            setattr(header, name, value)
+        header.PixelData = (
+            values.astype(values.dtype.newbyteorder("<>"[syntax.is_little_endian is False])).tobytes() if data is None else data
+        )
+        if len(header.PixelData) % 2:
+            header.PixelData += b"\0"
+        header["PixelData"].VR = "OB" if header.BitsAllocated == 8 else "OW"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        header.save_as(path, enforce_file_format=True)
+        return header
+
+    return save
+
+
+@pytest.fixture(scope="session")
 def phantom(tmp_path_factory):
     """80 synthetic pictures of 32 x 32 in a store: `folder`, `rows` (a file) and `samples` (its rows as dicts)."""
     from htltools.formats.stream import read_rows

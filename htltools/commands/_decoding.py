@@ -11,8 +11,9 @@ from htltools.core.boxes import box_of_mask
 from htltools.core.phantom import phantom
 from htltools.core.splits import is_labelled
 from htltools.errors import DataError
+from htltools.formats.candidate import Candidate
+from htltools.formats.dicom_file import is_dicom
 from htltools.formats.picture import read_mask, read_picture, squashed_mask, squashed_picture
-from htltools.formats.source import Candidate
 
 FRAME_TOLERANCE = 0.02  # of the aspect ratio, between the frame that COCO tells and the picture
 
@@ -29,6 +30,7 @@ class Work:
     seed: int = 0
     label_share: float = 1.0  # of the training groups that keep their boxes
     label_seed: int = 0
+    window: str = "auto"  # of DICOM pictures
 
 
 @dataclass
@@ -60,10 +62,11 @@ def real(candidate: Candidate, work: Work) -> Decoded:
     """
     required = work.labelled and not work.keep_unlabelled
     told = candidate.facts.boxes
-    if required and (candidate.mask is None if candidate.masked else told is None):
+    unmasked = candidate.mask is None and candidate.segments is None
+    if required and (unmasked if candidate.masked else told is None):
         raise DataError("no mask" if candidate.masked else "no box" if candidate.facts.known else "no line in the table")
-    picture, size = read_picture(candidate.picture, work.frame)
-    lesion_mask = masked(candidate, work.frame) if candidate.mask else None
+    picture, size, rendering = seen(candidate, work)
+    lesion_mask = None if unmasked else masked(candidate, work.frame, size)
     if lesion_mask:
         boxes, reason = fitted_boxes(lesion_mask[1], lesion_mask[2], size, work.one_box)
         reason = reason or (None if boxes else "the mask is empty")
@@ -75,17 +78,41 @@ def real(candidate: Candidate, work: Work) -> Decoded:
         raise DataError(reason)
     if reason and boxes == [] and not lesion_mask:
         boxes = None  # a box that is no use says nothing
+    if rendering:
+        candidate = replace(candidate, facts=replace(candidate.facts, meta=candidate.facts.meta | {"rendering": rendering}))
     return Decoded(row_of(candidate, size, boxes), picture, lesion_mask[0] if lesion_mask else None)
 
 
-def masked(candidate: Candidate, frame: tuple[int, int]) -> tuple[np.ndarray, list, tuple[int, int]]:
-    """The squashed mask of a candidate, its boxes and its frame (width, height)."""
+def seen(candidate: Candidate, work: Work) -> tuple[np.ndarray, tuple[int, int], str | None]:
+    """The squashed picture of a candidate, its (width, height), and how DICOM was rendered."""
+    if not candidate.dicom:
+        return *read_picture(candidate.picture, work.frame), None
+    from htltools.formats.dicom import read_dicom
+
+    return read_dicom(candidate.picture, work.frame, candidate.frame or 1, work.window)
+
+
+def masked(candidate: Candidate, frame: tuple[int, int], size: tuple[int, int]) -> tuple[np.ndarray, list, tuple[int, int]]:
+    """The squashed mask of a candidate of that size, its boxes and its frame (width, height)."""
     try:
-        lesion_mask = read_mask(candidate.mask)
+        lesion_mask = lesion_mask_of(candidate, size)
     except DataError as error:
         raise DataError(f"its mask: {error}") from None
     box = box_of_mask(lesion_mask)
     return squashed_mask(lesion_mask, frame), [box] if box else [], lesion_mask.shape[::-1]
+
+
+def lesion_mask_of(candidate: Candidate, size: tuple[int, int]) -> np.ndarray:
+    """The mask of a candidate, bool [h, w], in a frame of its own; of a size (width, height) where segmentations leave it empty."""
+    if candidate.segments is not None:
+        from htltools.formats.dicom_seg import read_segments
+
+        return read_segments(candidate.segments) if candidate.segments else np.zeros(size[::-1], bool)
+    if is_dicom(candidate.mask):
+        from htltools.formats.dicom import read_dicom_mask
+
+        return read_dicom_mask(candidate.mask)
+    return read_mask(candidate.mask)
 
 
 def frame_of(candidate: Candidate, work: Work, size: tuple[int, int]) -> tuple[float, float]:
@@ -120,6 +147,7 @@ def row_of(candidate: Candidate, size: tuple[int, int], boxes: list | None) -> d
         "group": facts.group,
         "split": candidate.split,
         "index": -1,  # set in its shard
+        "frame": candidate.frame,
         "size": list(size),
         "boxes": boxes,
         "label": facts.label,

@@ -11,9 +11,9 @@ from htltools import console
 from htltools.commands._decoding import Decoded, Work
 from htltools.commands._workers import decoded_samples, pool
 from htltools.errors import DataError
+from htltools.formats.candidate import Candidate
 from htltools.formats.provenance import Run
 from htltools.formats.shards import standing_shards, write_skips
-from htltools.formats.source import Candidate
 from htltools.formats.store import SHARD_SAMPLES, read_shard, shard_path, write_shard
 from htltools.formats.stream import RowWriter
 

@@ -13,7 +13,7 @@ from itertools import islice
 
 from htltools.commands._decoding import Decoded, Work, decoded
 from htltools.errors import TryAgain
-from htltools.formats.source import Candidate
+from htltools.formats.candidate import Candidate
 
 CHUNK = 8  # candidates per message to a worker
 AHEAD = 512  # candidates at work or done while a shard is written: enough that no worker waits, and no more pictures in memory

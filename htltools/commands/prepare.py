@@ -25,7 +25,8 @@ class BoxFormat(StrEnum):
 
 
 Sources = Annotated[
-    list[str] | None, Argument(metavar="SOURCE", help="Folders, picture files, or - for a list of paths on stdin.", show_default=False)
+    list[str] | None,
+    Argument(metavar="SOURCE", help="Folders, pictures, DICOM files, or - for a list of paths on stdin.", show_default=False),
 ]
 Out = Annotated[Path, Option("-o", "--out", metavar="DIR", help="Folder of the store.", show_default=False)]
 Size = Annotated[str, Option("--size", metavar="N|HxW", help="Pixels of a stored picture.")]
@@ -44,6 +45,10 @@ One = Annotated[OneBox, Option("--one-box", help="What to do with several boxes.
 Keep = Annotated[bool, Option("--keep-unlabelled", help="Keep pictures without a usable box.")]
 Labelled = Annotated[float, Option("--labelled", metavar="SHARE", min=0, max=1, help="Share of the training groups that keep boxes.")]
 LabelSeed = Annotated[int, Option("--label-seed", metavar="N", min=0, help="Seed of --labelled.")]
+IdKey = Annotated[
+    Path | None, Option("--id-key", metavar="FILE", help="Key of the ids of DICOM pictures [DIR.id-key].", show_default=False)
+]
+Window = Annotated[str, Option("--window", metavar="auto|N|C/W|percentile", help="Window of grey DICOM pictures.")]
 Strict = Annotated[bool, Option("--strict", help="Fail where a sample is left out.")]
 Phantoms = Annotated[int | None, Option("--phantom", metavar="N", min=1, help="Make N synthetic pictures instead.", show_default=False)]
 Limit = Annotated[int | None, Option("--limit", min=1, help="Use only the first N pictures.", show_default=False)]
@@ -70,6 +75,8 @@ def prepare(
     keep_unlabelled: Keep = False,
     labelled: Labelled = 1.0,
     label_seed: LabelSeed = 0,
+    window: Window = "auto",
+    id_key: IdKey = None,
     strict: Strict = False,
     phantom: Phantoms = None,
     seed: options.Seed = 0,
@@ -84,12 +91,15 @@ def prepare(
     htl prepare pictures --table boxes.csv -o store | htl train -o dense.h5
     find . -name '*.png' | htl prepare - --coco boxes.json -o store
     htl prepare --phantom 2000 -o phantom           synthetic lesions
+    htl prepare series --window 40/400 -o store     DICOM; segmentations among the files are masks
 
     Boxes come from masks where there are some, else from the table or the annotations. What cannot be used is left out,
     counted by reason, and listed in DIR/skips.jsonl. A run that was killed is taken up where it stopped.
     """
     from htltools.commands._decoding import Work
+    from htltools.commands._dicom import look_at_dicoms
     from htltools.commands._storing import write_store
+    from htltools.formats.dicom_windows import checked_window
     from htltools.formats.provenance import file_digest
     from htltools.formats.shards import make_folder, plan_of
     from htltools.formats.source import Naming, find_candidates
@@ -100,12 +110,13 @@ def prepare(
     columns = Columns(id_column, group_column, split_column, label_column, four(box_columns), box_format and box_format.value)
     shares = split_shares(splits)
     findings = phantoms(phantom, seed) if phantom else find_candidates(sources, listed(sources), Naming(table, coco, masks, columns))
+    look_at_dicoms(findings, id_key, out)
     candidates = findings.candidates = findings.candidates[:limit]
     settle(candidates, shares, seed)
     tell(findings)
 
     looks = one_box.value, box_frame_size, findings.labelled, keep_unlabelled, seed if phantom else 0
-    work = Work((frame[0], frame[-1]), *looks, labelled, label_seed)
+    work = Work((frame[0], frame[-1]), *looks, labelled, label_seed, checked_window(window))
     plan = plan_of({"htl": __version__, **vars(work)}, (candidate.stamp() for candidate in candidates))
     history = run.chain([], {name: file_digest(path) for name, path in findings.files.items()})
     make_folder(out)
@@ -131,7 +142,8 @@ def listed(sources):
 def phantoms(count, seed):
     """The candidates of so many synthetic pictures."""
     from htltools.core.phantom import lesion_of
-    from htltools.formats.source import Candidate, Findings
+    from htltools.formats.candidate import Candidate
+    from htltools.formats.source import Findings
     from htltools.formats.table import Facts
 
     groups = [f"P{lesion_of(seed, i):05d}" for i in range(count)]

@@ -74,6 +74,7 @@ def loaded_versions() -> dict[str, str | None]:
         "torchvision": "torchvision",
         "h5py": "h5py",
         "PIL": "pillow",
+        "pydicom": "pydicom",
         "onnxruntime": "onnxruntime-gpu",
     }.items():
         if module in sys.modules:

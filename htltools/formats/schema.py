@@ -24,6 +24,7 @@ class Sample(BaseModel):
     split: Literal["train", "val", "test"] | None = Field(None, description="train, val or test")
     store: str | None = Field(None, description="path of the HDF5 shard that holds the picture")
     index: NonNegativeInt | None = Field(None, description="place of the picture in its shard")
+    frame: PositiveInt | None = Field(None, description="number of the frame in its DICOM file, from 1; absent: the only one")
     size: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)] | None = Field(
         None, description="[width, height] of the original picture, in pixels: the frame of every box"
     )

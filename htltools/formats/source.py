@@ -6,37 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from htltools.errors import MissingInput
+from htltools.formats.candidate import UNKNOWN, Candidate, readable
 from htltools.formats.coco import read_coco
+from htltools.formats.dicom_file import is_dicom
 from htltools.formats.picture import SUFFIXES
 from htltools.formats.table import Columns, Facts, read_table
 
 MASK_ENDINGS = "_segmentation", "_mask"
-UNKNOWN = Facts(known=False)
-
-
-@dataclass(slots=True)
-class Candidate:
-    """A sample to be: what is known of it before its picture is decoded. Small: there may be a million of them."""
-
-    id: str
-    picture: str | None = None
-    mask: str | None = None
-    facts: Facts = field(default_factory=lambda: UNKNOWN)  # what tables and annotations say of it; pictures of one name share it
-    masked: bool = False  # whether its source has masks: then boxes come from them alone
-    phantom: int | None = None  # index of a synthetic picture
-    split: str | None = None  # where it stands once this is settled
-
-    @property
-    def origin(self) -> str:
-        """What the candidate was made from, to be shown to people."""
-        return "phantom" if self.picture is None else readable(self.picture)
-
-    def stamp(self) -> list:
-        """What must be the same for an old result to stand: facts, and name, size and time of the files."""
-        files = [file_stamp(path) for path in (self.picture, self.mask)]
-        told = self.facts
-        facts = [told.group, told.label, told.boxes, told.frame, told.meta, told.known]
-        return [self.id, files, facts, self.split, self.masked, self.phantom]
 
 
 @dataclass
@@ -50,6 +26,7 @@ class Findings:
     unlisted: int = 0  # pictures without a line, where a table or annotations were given
     ignored_boxes: bool = False  # whether boxes of a table gave way to masks
     files: dict[str, Path] = field(default_factory=dict)  # tables and annotations read
+    dicom_masks: set[str] = field(default_factory=set)  # DICOM files in folders of masks: segmentations, or pictures of them
 
 
 @dataclass(frozen=True)
@@ -78,6 +55,7 @@ def find_candidates(sources: Iterable[str], listed: Iterable[str], naming: Namin
             beside[folder] = facts_beside(folder, naming, findings, tables), masks_beside(folder, naming)
         facts, masks = beside[folder]
         findings.labelled |= masks is not None
+        findings.dicom_masks |= {path for path in (masks or {}).values() if not has_suffix(path) and is_dicom(path)}
         for name, path in entries:
             key = matching(facts, name, path)
             used |= {key} if key is not None else set()
@@ -87,10 +65,11 @@ def find_candidates(sources: Iterable[str], listed: Iterable[str], naming: Namin
             if masks is not None and told.boxes is not None:
                 findings.ignored_boxes = True
                 told = replace(told, boxes=None)
-            found.append(Candidate(readable(name), path, mask, told, masks is not None))
+            dicom = not has_suffix(path) and is_dicom(path)
+            found.append(Candidate(readable(name), path, mask, told, masks is not None, dicom=dicom))
     findings.unused_lines = len({key for table in tables.values() for key in table} - used)
     if not found:
-        raise MissingInput(f"no pictures in {', '.join(sources)}", f"looked for {' '.join(sorted(SUFFIXES))}")
+        raise MissingInput(f"no pictures in {', '.join(sources)}", f"looked for {' '.join(sorted(SUFFIXES))} and DICOM")
     found.sort(key=lambda candidate: candidate.id)
     keep_first(found, findings)
     return findings
@@ -111,26 +90,40 @@ def entries_of(source: str, listed: Iterable[str]) -> tuple[Iterable[tuple[str, 
     """(id, path) of the pictures of one source, and the folder where facts may lie beside them."""
     if source == "-":
         paths = (Path(line.strip("\r\n")) for line in listed if line.strip())
-        return ((path.stem, str(path)) for path in paths), None
+        return ((stem_of(path.name), str(path)) for path in paths), None
     path = Path(source)
     if path.is_dir():
         images = path / "images"
         return named_files(images if images.is_dir() else path), path
     if not path.exists():
         raise MissingInput(f"{source} is not there")
-    return [(path.stem, str(path))], None
+    return [(stem_of(path.name), str(path))], None
 
 
 def named_files(folder: Path) -> Iterator[tuple[str, str]]:
-    """(relative name without suffix, path) of the picture files below a folder, in the order of their paths; no masks/."""
+    """(relative name without suffix, path) of the pictures, DICOM among them, below a folder, in the order of their paths; no masks/."""
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "masks")
         here, below = (str(place) for place in (Path(root), Path(root).relative_to(folder)))
         start, below = (os.path.join("" if place == "." else place, "") for place in (here, below))
         for name in sorted(files):
-            stem, suffix = os.path.splitext(name)
-            if suffix.lower() in SUFFIXES and not name.startswith("."):
-                yield (below + stem).replace(os.sep, "/"), start + name
+            if not name.startswith(".") and (has_suffix(name) or is_dicom(start + name)):
+                yield (below + stem_of(name)).replace(os.sep, "/"), start + name
+
+
+def has_suffix(name: str) -> bool:
+    """Whether a file is a picture by its name."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def stem_of(name: str) -> str:
+    """The name without its suffix; digits after a dot are none: many DICOM files are called as their UID.
+
+    >>> stem_of("a/b.png"), stem_of("1.2.840.113")
+    ('a/b', '1.2.840.113')
+    """
+    stem, suffix = os.path.splitext(name)
+    return name if suffix[1:].isdecimal() else stem
 
 
 def facts_beside(folder: Path | None, naming: Naming, findings: Findings, tables: dict[str, dict[str, Facts]]) -> dict[str, Facts]:
@@ -183,19 +176,5 @@ def matching(known: dict | None, name: str, path: str) -> str | None:
     """The key under which a picture is known: its id, its path, or its bare name; None: it is not."""
     if not known or name in known:
         return name if known else None
-    keys = os.path.splitext(path)[0].replace(os.sep, "/"), name.rpartition("/")[2]
+    keys = stem_of(path).replace(os.sep, "/"), name.rpartition("/")[2]
     return next((key for key in keys if key in known), None)
-
-
-def file_stamp(path: str | None) -> list | None:
-    """Name, size in bytes and time of change of a file; None where it is not there."""
-    try:
-        stat = os.stat(path) if path else None
-    except OSError:
-        return [readable(path)]
-    return [readable(path), stat.st_size, stat.st_mtime_ns] if stat else None
-
-
-def readable(name: str) -> str:
-    """A file name as text; bytes that are no UTF-8 as \\xNN."""
-    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from htltools.errors import DataError, MissingInput
+from htltools.formats.dicom_file import SUFFIXES as DICOM_SUFFIXES
 from htltools.formats.picture import SUFFIXES
 
 NAMES = {
@@ -220,4 +221,4 @@ def picture_key(name: str) -> str:
     name = name.replace("\\", "/")
     name = str(PurePosixPath(name)) if "/" in name else name
     stem, suffix = os.path.splitext(name)
-    return stem if suffix.lower() in SUFFIXES else name
+    return stem if suffix.lower() in SUFFIXES | DICOM_SUFFIXES else name
