@@ -86,7 +86,8 @@ def prepare(
     htl prepare --phantom 2000 -o phantom           synthetic lesions
 
     Boxes come from masks where there are some, else from the table or the annotations. What cannot be used is left out,
-    counted by reason, and listed in DIR/skips.jsonl. A run that was killed is taken up where it stopped.
+    counted by reason, and listed in DIR/skips.jsonl; so is what looks wrong and is kept: the same pixels under two ids, boxes
+    of everything or nothing, ages of 0, one word under several spellings. A run that was killed is taken up where it stopped.
     """
     from htltools.commands._decoding import Work
     from htltools.commands._storing import write_store
@@ -109,8 +110,9 @@ def prepare(
     plan = plan_of({"htl": __version__, **vars(work)}, (candidate.stamp() for candidate in candidates))
     history = run.chain([], {name: file_digest(path) for name, path in findings.files.items()})
     make_folder(out)
-    kept, skips = write_store(run, out, candidates, work, plan, history, findings.skips, jobs=jobs, force=force, strict=strict)
-    console.say(f"{kept} samples in {out}" + (f", {len(skips)} left out: see {out / 'skips.jsonl'}" if skips else ""))
+    kept, skips, doubtful = write_store(run, out, candidates, work, plan, history, findings.skips, jobs=jobs, force=force, strict=strict)
+    notable = [f"{len(lines)} {word}" for lines, word in ((skips, "left out"), (doubtful, "to look at")) if lines]
+    console.say(f"{kept} samples in {out}" + (f", {', '.join(notable)}: see {out / 'skips.jsonl'}" if notable else ""))
 
 
 def check_sources(sources, phantom, table, coco, masks):

@@ -10,9 +10,9 @@ import h5py
 import numpy as np
 
 from htltools.errors import DataError, MissingInput
-from htltools.formats.atomic import replacing
 from htltools.formats.jsonlines import compact_json
 from htltools.formats.schema import SCHEMA
+from htltools.formats.sealed import sealing
 
 KIND = "htl-checkpoint"
 SPARSE = 1 / 3  # compress a tensor from this share of zeros on
@@ -60,7 +60,7 @@ class Checkpoint:
 def write_arrays(path: Path, kind: str, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
     """Write arrays by name and JSON by name to an HDF5 file, whole or not at all."""
     # the layout of HDF5 1.10 spends no index of several KB on the single chunk of a compressed tensor
-    with replacing(path) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
+    with sealing(path, libver=("v110", "v110")) as (file, _):
         file.attrs.update(kind=kind, schema=SCHEMA)
         for name, array in arrays.items():
             zeros = 1 - np.count_nonzero(array) / max(array.size, 1)

@@ -60,8 +60,8 @@ def made_by(path: Path, plan: str, force: bool) -> bool:
         raise
 
 
-def write_skips(folder: Path, skips: Iterable[dict[str, str]]) -> Path:
-    """List what was left out, {id, source, reason}, in skips.jsonl."""
+def write_skips(folder: Path, skips: Iterable[dict[str, Any]]) -> Path:
+    """List what was left out, {id, source, reason}, and with kept: true what looks wrong and was kept, in skips.jsonl."""
     path = folder / "skips.jsonl"
     with replacing(path) as temporary:
         temporary.write_bytes(joined_lines(skips))

@@ -22,7 +22,9 @@ def make_store(folder, counts=(4, 3), frame=FRAME):
     for number, count in enumerate(counts):
         images = noise[start : start + count]
         mine = [{"id": f"s{start + i}", "index": i, "size": [50, 60]} for i in range(count)]
-        write_shard(shard_path(folder, number), images, images[..., 0] // 128 * 255, mine, [], plan="p", history=[{"run": "r"}])
+        write_shard(
+            shard_path(folder, number), images, images[..., 0] // 128 * 255, mine, [], plan="p", history=[{"run": "r"}], shards=len(counts)
+        )
         rows += read_shard(shard_path(folder, number))[0]
         start += count
     return rows, noise
