@@ -6,7 +6,8 @@ from pathlib import Path
 from htltools.errors import MissingInput
 from htltools.formats.closing import check_closed
 from htltools.formats.sealed import check_seal
-from htltools.formats.store import read_shard, shards_of
+from htltools.formats.shards import shards_of
+from htltools.formats.store import read_shard
 
 
 def checked(path: Path) -> str:

@@ -91,6 +91,7 @@ def prepare(
     """
     from htltools.commands._decoding import Work
     from htltools.commands._storing import write_store
+    from htltools.formats.lock import alone
     from htltools.formats.provenance import file_digest
     from htltools.formats.shards import make_folder, plan_of
     from htltools.formats.source import Naming, find_candidates
@@ -110,7 +111,9 @@ def prepare(
     plan = plan_of({"htl": __version__, **vars(work)}, (candidate.stamp() for candidate in candidates))
     history = run.chain([], {name: file_digest(path) for name, path in findings.files.items()})
     make_folder(out)
-    kept, skips, doubtful = write_store(run, out, candidates, work, plan, history, findings.skips, jobs=jobs, force=force, strict=strict)
+    how = {"jobs": jobs, "force": force, "strict": strict}
+    with alone(out / ".lock", out):
+        kept, skips, doubtful = write_store(run, out, candidates, work, plan, history, findings.skips, **how)
     notable = [f"{len(lines)} {word}" for lines, word in ((skips, "left out"), (doubtful, "to look at")) if lines]
     console.say(f"{kept} samples in {out}" + (f", {', '.join(notable)}: see {out / 'skips.jsonl'}" if notable else ""))
 

@@ -1,4 +1,4 @@
-"""What looks wrong in a study though it can be used: one picture twice, boxes of everything or nothing, ages of 0, words spelled two ways."""
+"""What looks wrong in a study that can be used: one picture twice, boxes of all or nothing, ages of 0, words spelled two ways."""
 
 import re
 import unicodedata

@@ -15,6 +15,7 @@ from htltools.formats.schema import SCHEMA
 from htltools.formats.sealed import sealing
 
 KIND = "htl-checkpoint"
+RESUME_KIND = "htl-resume"  # of a training that waits to go on
 SPARSE = 1 / 3  # compress a tensor from this share of zeros on
 
 
@@ -55,6 +56,16 @@ class Checkpoint:
             return cls(weights=weights, **{name: about[name] for name in cls.ABOUT})
         except KeyError as error:
             raise DataError(f"{path} is damaged: it lacks {error}") from None
+
+
+def is_result_of(path: Path, waiting: Path) -> bool:
+    """Whether a checkpoint is what the training that waits in a file came to: a run that was broken off before its rows were out."""
+    if not path.is_file() or not waiting.is_file():
+        return False
+    try:
+        return Checkpoint.load(path).log == read_arrays(waiting, RESUME_KIND)[1]["log"]
+    except DataError:
+        return False
 
 
 def write_arrays(path: Path, kind: str, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:

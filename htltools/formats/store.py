@@ -122,31 +122,6 @@ def with_store(row: dict[str, Any], store: str) -> dict[str, Any]:
     return named
 
 
-def store_lines(folder: Path, *, partial: bool = False) -> Iterator[bytes]:
-    """The rows of a finished store as lines of the stream, without notes; `partial`: of an unfinished one as well.
-
-    Raises: as `shards_of`.
-    """
-    for path in shards_of(folder, partial=partial):
-        for row in read_shard(path)[0]:
-            yield compact_json(row) + b"\n"
-
-
-def shards_of(folder: Path, *, partial: bool = False) -> list[Path]:
-    """The shards of a store, in their order.
-
-    Raises: MissingInput where there is none; DataError where some are missing, unless `partial`, or one is damaged.
-    """
-    paths = sorted(folder.glob("[0-9]*.h5"))
-    if not paths:
-        raise MissingInput(f"{folder} holds no shards (00000.h5 and so on)", "make a store with htl prepare")
-    with opened(paths[0]) as file:
-        count = int(file.attrs.get("shards", len(paths)))  # there were shards before they were counted
-    if paths != [shard_path(folder, number) for number in range(count)] and not partial:
-        raise DataError(f"{folder} holds {len(paths)} of {count} shards", "finish it with the same htl prepare, or take it with --partial")
-    return paths
-
-
 class Pictures:
     """The pictures of some rows, read from memory-mapped shards.
 

@@ -104,7 +104,7 @@ def open_rows(source: Path | None, *, partial: bool = False) -> RowReader:
     if source is None or str(source) == "-":
         return RowReader(sys.stdin.buffer, partial=partial)
     if source.is_dir():
-        from htltools.formats.store import store_lines
+        from htltools.formats.shards import store_lines
 
         return RowReader(store_lines(source, partial=partial), name=str(source), partial=partial)
     if not source.exists():

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from htltools.errors import CannotCreate, DataError, MissingInput
-from htltools.formats.store import Pictures, mapped, placement, read_shard, shard_path, store_lines, write_shard
+from htltools.formats.shards import store_lines
+from htltools.formats.store import Pictures, mapped, placement, read_shard, shard_path, write_shard
 
 FRAME = (6, 5, 3)
 
