@@ -106,7 +106,10 @@ def train(
     from htltools.formats.lock import alone
     from htltools.formats.stream import RowWriter, check_groups, read_rows
 
-    refuse_existing(out, force or resume and is_result_of(out, out.with_name(f"{out.stem}.resume.h5")))
+    def refuse_another() -> None:
+        refuse_existing(out, force or resume and is_result_of(out, out.with_name(f"{out.stem}.resume.h5")))
+
+    refuse_another()
     samples, reader = read_rows(rows, partial=partial, limit=limit)
     check_groups(samples)
     from htltools.commands import _resuming, _training
@@ -127,6 +130,7 @@ def train(
         _training.train_localizer(samples, plan, place, dtype, **how)
         return
     with alone(plan.lock_path, out):
+        refuse_another()  # one that was written meanwhile
         remove_leftovers(out, plan.resume_path, plan.log_path)
         trained = _training.train_localizer(samples, plan, place, dtype, **how)
         reached = "".join(f", {name} {value:.4f}" for name, value in trained.metrics.items() if name.endswith("val_iou"))

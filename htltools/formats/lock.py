@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -47,9 +47,9 @@ def held(lock: Path, what: Path) -> IO[str]:
         except OSError:  # a file system without locks
             return file
         if stands(lock, file):
-            file.truncate(0)
-            file.write(f"process {os.getpid()} of {socket.gethostname()}\n")
-            file.flush()
+            with suppress(OSError):  # the name of the holder is a courtesy, for which a disk may be too full
+                os.truncate(file.fileno(), 0)
+                os.write(file.fileno(), f"process {os.getpid()} of {socket.gethostname()}\n".encode())
             return file
         file.close()  # the run before removed it in this very moment
 

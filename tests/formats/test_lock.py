@@ -26,7 +26,8 @@ def test_the_second_is_refused_and_the_lock_goes(tmp_path):
 def test_a_killed_run_holds_nothing(tmp_path):
     """A lock goes with the process that held it, also by SIGKILL, and its file is no hindrance."""
     lock = tmp_path / ".lock"
-    holds = "import os, pathlib, sys; from htltools.formats.lock import alone\nwith alone(pathlib.Path(sys.argv[1]), 's'): os.kill(os.getpid(), 9)"
+    holds = "import os, pathlib, sys\nfrom htltools.formats.lock import alone\n"
+    holds += "with alone(pathlib.Path(sys.argv[1]), 's'): os.kill(os.getpid(), 9)"
     assert subprocess.run([sys.executable, "-c", holds, lock]).returncode == -9
     assert lock.exists()
     with alone(lock, tmp_path):
