@@ -3,13 +3,12 @@
 import errno
 import importlib
 import os
-import signal
 import sys
 
 import typer
 from typer.core import TyperGroup
 
-from htltools import __version__, console
+from htltools import __version__, console, interruption
 from htltools.errors import ClosedPipe, HtlError, UsageError
 
 COMMANDS = {  # each a module of htltools.commands; the summaries stand here so that `htl --help` need not import those
@@ -132,18 +131,22 @@ def show_page(
     return run([topic, "--help"] if topic in COMMANDS else ["--help"])
 
 
-class Terminated(BaseException):
-    """SIGTERM arrived."""
-
-
-def raise_terminated(signum, frame):
-    """What SIGTERM does: end like Ctrl-C, cleaning up on the way."""
-    raise Terminated
-
-
 def main(args: list[str] | None = None) -> int:
     """Run htl and return its exit code."""
-    signal.signal(signal.SIGTERM, raise_terminated)
+    interruption.listen()
+    try:
+        code = interruption.code_of(outcome(args))
+    except (KeyboardInterrupt, interruption.Terminated) as error:  # while another failure was told
+        code = told(error)
+    if args is None:
+        interruption.settle(code)
+    else:
+        interruption.forget()
+    return code
+
+
+def outcome(args: list[str] | None) -> int:
+    """The exit code of a command, whatever happens in it, which is told in one line."""
     if sys.stdout is None:  # the caller closed it
         console.complain("stdout is closed")
         return 74
@@ -152,7 +155,7 @@ def main(args: list[str] | None = None) -> int:
         code = run(args)
         close_stdout()
         return code
-    except (Exception, KeyboardInterrupt, Terminated) as error:
+    except (Exception, KeyboardInterrupt, interruption.Terminated) as error:
         if debug:
             import traceback
 
@@ -167,7 +170,7 @@ def told(error: BaseException) -> int:
     match error:
         case KeyboardInterrupt():
             return 130
-        case Terminated():
+        case interruption.Terminated():
             return 143
         case ClosedPipe():
             code, message = error.exit_code, None

@@ -6,6 +6,7 @@ import pty
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -209,6 +210,31 @@ def test_signals_end_it_silently(number, code):
     running.send_signal(number)
     out, err = running.communicate(timeout=60)
     assert (running.returncode, out, err) == (code, b"", b"")
+
+
+SWALLOWS = """
+import signal, sys, time
+from htltools import cli
+from htltools.formats import stream
+class Dying:
+    def __del__(self):
+        signal.raise_signal(int(sys.argv[1]))
+def slow(*args, **how):
+    Dying()
+    time.sleep(float(sys.argv[2]))
+    return []
+stream.open_rows = slow
+raise SystemExit(cli.main(["view", "rows"]))
+"""
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signals_are_not_swallowed(number, code):
+    """A signal that comes while Python takes an object apart, where its exception is only printed, ends the command all the same."""
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", SWALLOWS, str(int(number)), "240"], cwd=ROOT, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (code, b"", b"")
+    assert time.monotonic() - begun < 200
 
 
 def test_version_names_what_matters(htl):

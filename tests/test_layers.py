@@ -15,9 +15,10 @@ MAY_IMPORT = {
     "core": {"core", "errors"},
     "formats": {"formats", "errors", "version"},
     "launching": {"console", "errors", "formats"},
+    "interruption": set(),
     "options": {"console", "errors", "formats", "launching"},
     "commands": {"commands", "core", "formats", "options", "console", "errors", "version"},
-    "cli": {"commands", "formats", "console", "errors", "version"},
+    "cli": {"commands", "formats", "console", "interruption", "errors", "version"},
     "__main__": {"cli"},
     "__init__": set(),
 }

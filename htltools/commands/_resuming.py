@@ -16,10 +16,10 @@ from htltools.core.folds import Fold
 from htltools.core.loop import State
 from htltools.core.semisupervised import Unlabelled
 from htltools.errors import CannotCreate, HtlError
-from htltools.formats.checkpoint import read_arrays, write_arrays
+from htltools.formats.atomic import replacing
+from htltools.formats.checkpoint import RESUME_KIND, read_arrays, write_arrays
 from htltools.formats.jsonlines import compact_json, joined_lines
-
-RESUME_KIND = "htl-resume"
+from htltools.formats.sealed import check_seal
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class Plan:
     def resume_path(self) -> Path:
         """Where an interrupted training waits."""
         return self.out.with_name(f"{self.out.stem}.resume.h5")
+
+    @property
+    def lock_path(self) -> Path:
+        """What one training at a time holds."""
+        return self.out.with_name(f".{self.out.name}.lock")
 
     @property
     def log_path(self) -> Path:
@@ -85,17 +90,19 @@ def save_state(plan: Plan, identity: dict, state: State) -> None:
     arrays |= {f"memory/{name}": tensor.numpy() for name, tensor in state.memory.items()}
     arrays |= {f"optimizer/{i}/{name}": tensor.cpu().numpy() for i, moment in moments.items() for name, tensor in moment.items()}
     groups = state.optimizer["param_groups"]
+    with replacing(plan.log_path) as temporary:  # first: a training that is killed in between writes it again
+        temporary.write_bytes(joined_lines(state.log))
     write_arrays(plan.resume_path, RESUME_KIND, arrays, {"identity": identity, "epoch": state.epoch, "log": state.log, "groups": groups})
-    plan.log_path.write_bytes(joined_lines(state.log))
 
 
 def load_state(plan: Plan, identity: dict) -> State | None:
     """The state of an interrupted training; None where there is none.
 
-    Raises: CannotCreate where it belongs to another training.
+    Raises: CannotCreate where it belongs to another training; DataError where it is damaged.
     """
     if not plan.resume_path.exists():
         return None
+    check_seal(plan.resume_path)  # once, before hours go into it
     arrays, about = read_arrays(plan.resume_path, RESUME_KIND)
     identity = json.loads(json.dumps(identity))
     if about["identity"] != identity:

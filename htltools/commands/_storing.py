@@ -4,17 +4,19 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from htltools import console
 from htltools.commands._decoding import Decoded, Work
+from htltools.commands._doubting import Doubts
 from htltools.commands._workers import decoded_samples, pool
 from htltools.errors import DataError
 from htltools.formats.candidate import Candidate
 from htltools.formats.provenance import Run
 from htltools.formats.shards import standing_shards, write_skips
-from htltools.formats.store import SHARD_SAMPLES, read_shard, shard_path, write_shard
+from htltools.formats.store import SHARD_SAMPLES, read_digests, read_shard, shard_path, write_shard
 from htltools.formats.stream import RowWriter
 
 WORTH_A_PROCESS = 64  # candidates
@@ -32,8 +34,8 @@ def write_store(
     jobs: int,
     force: bool,
     strict: bool,
-) -> tuple[int, list[dict[str, str]]]:
-    """Write the shards that are not there yet, and the rows of all: the number of rows, and what was left out.
+) -> tuple[int, list[dict], list[dict]]:
+    """Write the shards that are not there yet, and the rows of all: the number of rows, what was left out, and what looks wrong.
 
     Raises: CannotCreate, DataError (see `standing_shards` and `judge`).
     """
@@ -43,7 +45,7 @@ def write_store(
         console.say(f"taking up an earlier run: {len(standing)} of {len(starts)} shards stand")
     missing = [start for number, start in enumerate(starts) if number not in standing]
     jobs = worthwhile_jobs(jobs, sum(len(candidates[start : start + SHARD_SAMPLES]) for start in missing))
-    skips, several = list(early_skips), 0
+    skips, doubts, several = list(early_skips), Doubts(work.frame), 0
     with pool(jobs) as executor, RowWriter(run, history) as writer, console.progress("pictures", len(candidates)) as steps:
         todo = (candidate for start in missing for candidate in candidates[start : start + SHARD_SAMPLES])
         made = decoded_samples(executor, todo, work)
@@ -53,18 +55,20 @@ def write_store(
             if number in standing:
                 steps.advance(len(batch))
             else:
-                fill_shard(path, batch, watched(made, steps.advance), shelves, plan, history)
+                fill_shard(path, batch, watched(made, steps.advance), shelves, plan=plan, history=history, shards=len(starts))
             rows, left_out, _ = read_shard(path)
             writer.write(rows)
             writer.flush()
+            doubts.take(rows, read_digests(path))
             skips += left_out
             several += sum(len(row.get("boxes", [])) > 1 for row in rows)
         writer.skipped = len(skips)
-        write_skips(out, skips)
+        doubtful = doubts.lines(candidates)
+        write_skips(out, skips + doubtful)
         judge(skips, writer.rows, strict)
     if several:
         console.say(f"{several} samples have several boxes; train takes one each: make it so with --one-box union or largest")
-    return writer.rows, skips
+    return writer.rows, skips, doubtful
 
 
 def watched(samples: Iterator[Decoded], advance: Callable[[int], None]) -> Iterator[Decoded]:
@@ -79,8 +83,7 @@ def fill_shard(
     batch: list[Candidate],
     samples: Iterator[Decoded],
     shelves: tuple[np.ndarray, np.ndarray],  # uint8 [512, H, W, 3] and [512, H, W], used again for each shard
-    plan: str,
-    history: list[dict],
+    **about: Any,  # as `write_shard`
 ) -> None:
     """Write the shard of one batch of candidates from the next samples; each picture goes as soon as it is in its place."""
     images, lesion_masks = shelves
@@ -95,7 +98,7 @@ def fill_shard(
         if masked:
             lesion_masks[index] = 0 if sample.lesion_mask is None else sample.lesion_mask
         rows.append(sample.row | {"index": index})
-    write_shard(path, images[: len(rows)], lesion_masks[: len(rows)] if masked else None, rows, skips, plan=plan, history=history)
+    write_shard(path, images[: len(rows)], lesion_masks[: len(rows)] if masked else None, rows, skips, **about)
 
 
 def judge(skips: list[dict[str, str]], kept: int, strict: bool) -> None:

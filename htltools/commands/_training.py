@@ -76,7 +76,6 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, compiled:
     checkpoint.fold = plan.fold and asdict(plan.fold)
     if options.first_process():
         checkpoint.save(plan.out)
-        plan.resume_path.unlink(missing_ok=True)
     return checkpoint
 
 

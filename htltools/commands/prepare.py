@@ -94,12 +94,14 @@ def prepare(
     htl prepare series --window 40/400 -o store     DICOM; segmentations among the files are masks
 
     Boxes come from masks where there are some, else from the table or the annotations. What cannot be used is left out,
-    counted by reason, and listed in DIR/skips.jsonl. A run that was killed is taken up where it stopped.
+    counted by reason, and listed in DIR/skips.jsonl; so is what looks wrong and is kept: the same pixels under two ids, boxes
+    of everything or nothing, ages of 0, one word under several spellings. A run that was killed is taken up where it stopped.
     """
     from htltools.commands._decoding import Work
     from htltools.commands._dicom import look_at_dicoms
     from htltools.commands._storing import write_store
     from htltools.formats.dicom_windows import checked_window
+    from htltools.formats.lock import alone
     from htltools.formats.provenance import file_digest
     from htltools.formats.shards import make_folder, plan_of
     from htltools.formats.source import Naming, find_candidates
@@ -120,8 +122,11 @@ def prepare(
     plan = plan_of({"htl": __version__, **vars(work)}, (candidate.stamp() for candidate in candidates))
     history = run.chain([], {name: file_digest(path) for name, path in findings.files.items()})
     make_folder(out)
-    kept, skips = write_store(run, out, candidates, work, plan, history, findings.skips, jobs=jobs, force=force, strict=strict)
-    console.say(f"{kept} samples in {out}" + (f", {len(skips)} left out: see {out / 'skips.jsonl'}" if skips else ""))
+    how = {"jobs": jobs, "force": force, "strict": strict}
+    with alone(out / ".lock", out):
+        kept, skips, doubtful = write_store(run, out, candidates, work, plan, history, findings.skips, **how)
+    notable = [f"{len(lines)} {word}" for lines, word in ((skips, "left out"), (doubtful, "to look at")) if lines]
+    console.say(f"{kept} samples in {out}" + (f", {', '.join(notable)}: see {out / 'skips.jsonl'}" if notable else ""))
 
 
 def check_sources(sources, phantom, table, coco, masks):

@@ -101,10 +101,15 @@ def train(
     part = fold_asked(fold, seed)
     numbers = {"by": by and str(by), "top": top, "boost": boost, "renew": renew, "sparsity": sparsity}
     ways = attention_asked(supervision, attend, unlabelled, {name: value for name, value in numbers.items() if value is not None})
-    from htltools.formats.atomic import refuse_existing
+    from htltools.formats.atomic import refuse_existing, remove_leftovers
+    from htltools.formats.checkpoint import is_result_of
+    from htltools.formats.lock import alone
     from htltools.formats.stream import RowWriter, check_groups, read_rows
 
-    refuse_existing(out, force)
+    def refuse_another() -> None:
+        refuse_existing(out, force or resume and is_result_of(out, out.with_name(f"{out.stem}.resume.h5")))
+
+    refuse_another()
     samples, reader = read_rows(rows, partial=partial, limit=limit)
     check_groups(samples)
     from htltools.commands import _resuming, _training
@@ -120,14 +125,20 @@ def train(
     )
     inputs = _training.input_digests(samples, init)
     history = run.chain(reader.history, inputs, device=str(place), precision=str(dtype).removeprefix("torch."), rate=rate)
-    trained = _training.train_localizer(samples, plan, place, dtype, compiled=compiled, resume=resume, history=history)
+    how = {"compiled": compiled, "resume": resume, "history": history}
     if not options.first_process():
+        _training.train_localizer(samples, plan, place, dtype, **how)
         return
-    reached = "".join(f", {name} {value:.4f}" for name, value in trained.metrics.items() if name.endswith("val_iou") or name == "val_iou")
-    console.say(f"{out}: epoch {trained.metrics['epoch']} of {epochs}{reached}")
-    with RowWriter(run, history, skipped=reader.skipped) as writer:
-        writer.models(reader.models | {"dense": str(out.absolute())})
-        writer.write(samples)
+    with alone(plan.lock_path, out):
+        refuse_another()  # one that was written meanwhile
+        remove_leftovers(out, plan.resume_path, plan.log_path)
+        trained = _training.train_localizer(samples, plan, place, dtype, **how)
+        reached = "".join(f", {name} {value:.4f}" for name, value in trained.metrics.items() if name.endswith("val_iou"))
+        console.say(f"{out}: epoch {trained.metrics['epoch']} of {epochs}{reached}")
+        with RowWriter(run, history, skipped=reader.skipped) as writer:
+            writer.models(reader.models | {"dense": str(out.absolute())})
+            writer.write(samples)
+        plan.resume_path.unlink(missing_ok=True)  # only now: until its rows are out, the same command goes on
 
 
 def attention_asked(supervision: str, attend: str, unlabelled: str | None, numbers: dict):

@@ -6,7 +6,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Annotated
 
-from typer import Option
+from typer import Argument, Option
 
 from htltools import console, options
 from htltools.errors import UsageError
@@ -17,7 +17,10 @@ USUAL = "id", "split", "label", "weight"
 @options.command
 def view(
     run,
-    rows: options.Rows = None,
+    rows: Annotated[
+        list[Path] | None,
+        Argument(metavar="ROWS", help="A file of rows, a finished store, or - for stdin (the default).", show_default=False),
+    ] = None,
     split: Annotated[str | None, Option("--split", metavar="train|val|test", help="Only rows of this split.", show_default=False)] = None,
     where: Annotated[
         list[str] | None,
@@ -39,6 +42,7 @@ def view(
     sheet: Annotated[
         Path | None, Option("--sheet", metavar="PNG", help="Also draw the chosen rows with their boxes.", show_default=False)
     ] = None,
+    check: Annotated[bool, Option("--check", help="Check every byte of stores, checkpoints and rows, and write nothing.")] = False,
     partial: options.Partial = False,
     force: options.Force = False,
 ):
@@ -48,10 +52,15 @@ def view(
     htl view scored.jsonl --split test --where 'age>=60' --limit 10
     htl view scored.jsonl --sort drift --limit 24 --sheet hardest.png --tsv > hardest.tsv
     htl view store > rows.jsonl     the rows of a finished store, from where it lies now
+    htl view --check store dense.h5 rows.jsonl     is every byte what htl wrote?
 
     A field is a key of the row, or one of meta or hardness: age, meta.age, hardness.drift. The whole input is read, also
     with --limit, so that the command before ends well.
     """
+    if check:
+        tell_checked(rows or [Path("-")])
+        return
+    rows = only_one(rows)
     options.rows_expected(rows)
     from htltools.formats.atomic import refuse_existing
     from htltools.formats.fields import compared_field, condition, field, require_fields
@@ -85,6 +94,29 @@ def view(
     with writer:
         writer.models(reader.models)
         writer.write(chosen)
+
+
+def tell_checked(paths: list[Path]) -> None:
+    """Check files byte for byte, and say what each of them is.
+
+    Raises: as `checked`, for the first that is bad.
+    """
+    from htltools.commands._checking import checked
+
+    for path in paths:
+        if str(path) == "-":
+            options.rows_expected(None)
+        console.say(f"{'stdin' if str(path) == '-' else path}: {checked(path)}, whole")
+
+
+def only_one(rows: list[Path] | None) -> Path | None:
+    """The one source of rows.
+
+    Raises: UsageError where there are several.
+    """
+    if rows and len(rows) > 1:
+        raise UsageError(f"unexpected extra argument ({rows[1]})", "only --check takes several; join rows with cat")
+    return rows[0] if rows else None
 
 
 def sort_key(value) -> tuple:

@@ -10,11 +10,12 @@ import h5py
 import numpy as np
 
 from htltools.errors import DataError, MissingInput
-from htltools.formats.atomic import replacing
 from htltools.formats.jsonlines import compact_json
 from htltools.formats.schema import SCHEMA
+from htltools.formats.sealed import sealing
 
 KIND = "htl-checkpoint"
+RESUME_KIND = "htl-resume"  # of a training that waits to go on
 SPARSE = 1 / 3  # compress a tensor from this share of zeros on
 
 
@@ -57,10 +58,20 @@ class Checkpoint:
             raise DataError(f"{path} is damaged: it lacks {error}") from None
 
 
+def is_result_of(path: Path, waiting: Path) -> bool:
+    """Whether a checkpoint is what the training that waits in a file came to: a run that was broken off before its rows were out."""
+    if not path.is_file() or not waiting.is_file():
+        return False
+    try:
+        return Checkpoint.load(path).log == read_arrays(waiting, RESUME_KIND)[1]["log"]
+    except DataError:
+        return False
+
+
 def write_arrays(path: Path, kind: str, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
     """Write arrays by name and JSON by name to an HDF5 file, whole or not at all."""
     # the layout of HDF5 1.10 spends no index of several KB on the single chunk of a compressed tensor
-    with replacing(path) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
+    with sealing(path, libver=("v110", "v110")) as (file, _):
         file.attrs.update(kind=kind, schema=SCHEMA)
         for name, array in arrays.items():
             zeros = 1 - np.count_nonzero(array) / max(array.size, 1)

@@ -58,6 +58,7 @@ class End(BaseModel):
     by: str = Field(description="run id, as in the begin note")
     rows: NonNegativeInt = Field(description="rows written")
     skipped: NonNegativeInt = Field(0, description="samples left out, each with a reason told elsewhere")
+    sha256: str | None = Field(None, description="digest of the lines since the begin note and of this one without its sha256")
 
 
 class ModelNote(BaseModel):
@@ -104,11 +105,13 @@ STORE = {
     "images": "uint8 [N, H, W, C], contiguous, RGB: the pictures, squashed to the store's frame",
     "masks": "uint8 [N, H, W], contiguous, 0 or 255 = lesion: lesion masks in the same frame; absent where none were given",
     "rows": "uint8 [bytes], JSON Lines: the rows of the shard without `store`",
+    "digests": "uint64 [N]: the first 8 bytes of the sha256 of each picture",
     "skips": "uint8 [bytes], JSON Lines: {id, source, reason} of the samples left out",
     "@kind": "'htl-store'",
     "@schema": "version of this format",
     "history": "uint8 [bytes], JSON: provenance",
     "@plan": "digest of the sources and parameters that the shard was made from",
+    "@shards": "number of shards of the whole store",
 }
 
 # Datasets and attributes of a checkpoint. The entries under about/ are JSON as uint8 [bytes].

@@ -1,14 +1,14 @@
-"""Which shards of a store stand from an earlier run, and may stay."""
+"""The shards of a store: which of them are there, and which stand from an earlier run and may stay."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from htltools.errors import CannotCreate, DataError
+from htltools.errors import CannotCreate, DataError, MissingInput
 from htltools.formats.atomic import replacing
 from htltools.formats.jsonlines import compact_json, joined_lines
-from htltools.formats.store import plan_of_shard, shard_path
+from htltools.formats.store import opened, plan_of_shard, read_shard, shard_path
 
 
 def plan_of(parameters: dict[str, Any], stamps: Iterable[Any]) -> str:
@@ -35,7 +35,7 @@ def standing_shards(folder: Path, count: int, plan: str, *, force: bool) -> set[
 
     Raises: CannotCreate where shards of another plan stand; DataError where one is damaged.
     """
-    for leftover in folder.glob(".[0-9]*.h5.*.tmp"):  # of a run that was killed
+    for leftover in [*folder.glob(".[0-9]*.h5.*.tmp"), *folder.glob(".skips.jsonl.*.tmp")]:  # of a run that was killed
         leftover.unlink(missing_ok=True)
     standing = {int(path.stem): path for path in folder.glob("[0-9]*.h5") if path.stem.isdecimal()}
     ours = {
@@ -60,9 +60,34 @@ def made_by(path: Path, plan: str, force: bool) -> bool:
         raise
 
 
-def write_skips(folder: Path, skips: Iterable[dict[str, str]]) -> Path:
-    """List what was left out, {id, source, reason}, in skips.jsonl."""
+def write_skips(folder: Path, skips: Iterable[dict[str, Any]]) -> Path:
+    """List what was left out, {id, source, reason}, and with kept: true what looks wrong and was kept, in skips.jsonl."""
     path = folder / "skips.jsonl"
     with replacing(path) as temporary:
         temporary.write_bytes(joined_lines(skips))
     return path
+
+
+def store_lines(folder: Path, *, partial: bool = False) -> Iterator[bytes]:
+    """The rows of a finished store as lines of the stream, without notes; `partial`: of an unfinished one as well.
+
+    Raises: as `shards_of`.
+    """
+    for path in shards_of(folder, partial=partial):
+        for row in read_shard(path)[0]:
+            yield compact_json(row) + b"\n"
+
+
+def shards_of(folder: Path, *, partial: bool = False) -> list[Path]:
+    """The shards of a store, in their order.
+
+    Raises: MissingInput where there is none; DataError where some are missing, unless `partial`, or one is damaged.
+    """
+    paths = sorted(folder.glob("[0-9]*.h5"))
+    if not paths:
+        raise MissingInput(f"{folder} holds no shards (00000.h5 and so on)", "make a store with htl prepare")
+    with opened(paths[0]) as file:
+        count = int(file.attrs.get("shards", len(paths)))  # there were shards before they were counted
+    if paths != [shard_path(folder, number) for number in range(count)] and not partial:
+        raise DataError(f"{folder} holds {len(paths)} of {count} shards", "finish it with the same htl prepare, or take it with --partial")
+    return paths

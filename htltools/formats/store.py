@@ -1,5 +1,6 @@
 """The store: HDF5 shards of pictures, contiguous, so that readers map the bytes."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +10,9 @@ import h5py
 import numpy as np
 
 from htltools.errors import DataError, MissingInput
-from htltools.formats.atomic import replacing
 from htltools.formats.jsonlines import compact_json, joined_lines, split_lines
 from htltools.formats.schema import SCHEMA
+from htltools.formats.sealed import sealing
 
 SHARD_SAMPLES = 512
 
@@ -32,25 +33,38 @@ def write_shard(
     *,
     plan: str,
     history: list[dict],
+    shards: int = 1,
 ) -> None:
     """Write a shard whole, under its final name only once it is synced.
 
     The pictures do not go through HDF5, which would hold the interpreter, and with it the queue that feeds the decoding processes.
     """
     arrays = {"images": images} | ({"masks": masks} if masks is not None else {})
-    with replacing(path) as temporary:
-        with h5py.File(temporary, "w") as file:
-            offsets = {name: reserved(file, name, array.shape) for name, array in arrays.items()}
-            for name, values in {"rows": rows, "skips": skips}.items():
-                file.create_dataset(name, data=np.frombuffer(joined_lines(values), np.uint8))
-            file.attrs.update(kind="htl-store", schema=SCHEMA, plan=plan)
-            # attributes in an HDF5 object header end at 64 KiB; a dataset does not
-            file.create_dataset("history", data=np.frombuffer(compact_json(history), np.uint8))
-        with open(temporary, "r+b") as file:
-            for name, array in arrays.items():
-                if array.size:
-                    file.seek(offsets[name])
-                    file.write(np.ascontiguousarray(array, np.uint8))
+    with sealing(path) as (file, pieces):
+        file.attrs.update(kind="htl-store", schema=SCHEMA, plan=plan, shards=shards)
+        for name, values in {"rows": rows, "skips": skips}.items():
+            file.create_dataset(name, data=np.frombuffer(joined_lines(values), np.uint8))
+        file.create_dataset("digests", data=picture_digests(images))
+        # attributes in an HDF5 object header end at 64 KiB; a dataset does not
+        file.create_dataset("history", data=np.frombuffer(compact_json(history), np.uint8))
+        for name, array in arrays.items():  # at the end, where the room for them need not be held in memory
+            offset = reserved(file, name, array.shape)
+            if array.size:
+                pieces.append((offset, array.astype(np.uint8, copy=False)))
+
+
+def picture_digests(images: np.ndarray) -> np.ndarray:
+    """What tells N pictures apart, 64 bits of the sha256 of each: uint64 [N]."""
+    return np.frombuffer(b"".join(hashlib.sha256(image).digest()[:8] for image in images), "<u8")
+
+
+def read_digests(path: Path) -> np.ndarray:
+    """The digests of the pictures of a shard: uint64 [N].
+
+    Raises: DataError where it is no shard of a store.
+    """
+    with opened(path) as file:
+        return file["digests"][()] if "digests" in file else picture_digests(file["images"][()])  # there were shards before digests
 
 
 def reserved(file: h5py.File, name: str, shape: tuple[int, ...]) -> int | None:
@@ -106,19 +120,6 @@ def with_store(row: dict[str, Any], store: str) -> dict[str, Any]:
             named["store"] = store
         named[key] = value
     return named
-
-
-def store_lines(folder: Path) -> Iterator[bytes]:
-    """The rows of a finished store as lines of the stream, without notes but the history.
-
-    Raises: MissingInput where the folder holds no shard.
-    """
-    shards = sorted(folder.glob("[0-9]*.h5"))
-    if not shards:
-        raise MissingInput(f"{folder} holds no shards (00000.h5 and so on)", "make a store with htl prepare")
-    for path in shards:
-        for row in read_shard(path)[0]:
-            yield compact_json(row) + b"\n"
 
 
 class Pictures:

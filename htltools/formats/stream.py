@@ -1,5 +1,6 @@
 """The stream: rows and notes as JSON Lines on stdin and stdout. See htl-stream(5)."""
 
+import hashlib
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pydantic_core import from_json
 
 from htltools.errors import DataError, MissingInput
 from htltools.formats.checks import check_row, check_schema
+from htltools.formats.closing import closing_note
 from htltools.formats.jsonlines import compact_json, parsed_json, writing
 from htltools.formats.provenance import Run, file_digest
 from htltools.formats.schema import NOTES, SCHEMA, Sample
@@ -102,9 +104,9 @@ def open_rows(source: Path | None, *, partial: bool = False) -> RowReader:
     if source is None or str(source) == "-":
         return RowReader(sys.stdin.buffer, partial=partial)
     if source.is_dir():
-        from htltools.formats.store import store_lines
+        from htltools.formats.shards import store_lines
 
-        return RowReader(store_lines(source), name=str(source), partial=partial)
+        return RowReader(store_lines(source, partial=partial), name=str(source), partial=partial)
     if not source.exists():
         raise MissingInput(f"{source} is not there", "name a file of rows, a store, or - for stdin")
     return RowReader(source.open("rb"), name=str(source), partial=partial)
@@ -145,6 +147,7 @@ class RowWriter:
         self.run, self.history, self.skipped = run, history, skipped
         self.out = out or sys.stdout.buffer
         self.rows = 0
+        self.digest = hashlib.sha256()
 
     def __enter__(self) -> "RowWriter":
         begin = {"htl": "begin", "schema": SCHEMA, "by": self.run.id}
@@ -153,7 +156,8 @@ class RowWriter:
 
     def __exit__(self, kind, error, trace) -> None:
         if kind is None:
-            self.line({"htl": "end", "by": self.run.id, "rows": self.rows, "skipped": self.skipped})
+            end = {"htl": "end", "by": self.run.id, "rows": self.rows, "skipped": self.skipped}
+            self.line(closing_note(end, self.digest))
             with writing():
                 self.out.flush()
 
@@ -174,8 +178,10 @@ class RowWriter:
             self.out.flush()
 
     def line(self, value: dict[str, Any]) -> None:
+        line = compact_json(value) + b"\n"
+        self.digest.update(line)
         with writing():
-            self.out.write(compact_json(value) + b"\n")
+            self.out.write(line)
 
 
 def check_groups(rows: Iterable[dict[str, Any]]) -> None:

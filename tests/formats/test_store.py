@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from htltools.errors import CannotCreate, DataError, MissingInput
-from htltools.formats.store import Pictures, mapped, placement, read_shard, shard_path, store_lines, write_shard
+from htltools.formats.shards import store_lines
+from htltools.formats.store import Pictures, mapped, placement, read_shard, shard_path, write_shard
 
 FRAME = (6, 5, 3)
 
@@ -22,7 +23,9 @@ def make_store(folder, counts=(4, 3), frame=FRAME):
     for number, count in enumerate(counts):
         images = noise[start : start + count]
         mine = [{"id": f"s{start + i}", "index": i, "size": [50, 60]} for i in range(count)]
-        write_shard(shard_path(folder, number), images, images[..., 0] // 128 * 255, mine, [], plan="p", history=[{"run": "r"}])
+        write_shard(
+            shard_path(folder, number), images, images[..., 0] // 128 * 255, mine, [], plan="p", history=[{"run": "r"}], shards=len(counts)
+        )
         rows += read_shard(shard_path(folder, number))[0]
         start += count
     return rows, noise

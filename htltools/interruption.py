@@ -1,0 +1,60 @@
+"""Ctrl-C and SIGTERM: they end a command whatever it is doing, also where Python would swallow them."""
+
+import os
+import signal
+import sys
+import threading
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+heard: list[int] = []  # what came since `listen`
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+def listen() -> None:
+    """From now on Ctrl-C raises KeyboardInterrupt (unless it is ignored, as in a background job), and SIGTERM raises Terminated."""
+    heard.clear()
+    signal.signal(signal.SIGTERM, hear)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, hear)
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = repeat
+
+
+def hear(number: int, frame) -> None:
+    """Remember a signal, and end what goes on, cleaning up on the way."""
+    heard.append(number)
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+
+def repeat(unraisable) -> None:
+    """Send a signal once more that came while Python took an object apart or was called back by C: there an exception is only printed."""
+    if isinstance(unraisable.exc_value, (KeyboardInterrupt, Terminated)):
+        number = signal.SIGTERM if isinstance(unraisable.exc_value, Terminated) else signal.SIGINT
+        timer = threading.Timer(0.02, os.kill, [os.getpid(), number])
+        timer.daemon = True
+        timer.start()
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
+def code_of(code: int) -> int:
+    """The exit code of a command that ended with `code`: that of a signal where one came and was lost, for a script should not go on."""
+    return CODES[heard[0]] if heard and code == 0 else code
+
+
+def settle(code: int) -> None:
+    """The command is done: a signal on the way out changes nothing any more, and brings no traceback."""
+    for number in CODES:
+        if signal.getsignal(number) is hear:
+            signal.signal(number, lambda *_: os._exit(code))
+
+
+def forget() -> None:
+    """Hear signals as Python does by itself, for a caller who goes on."""
+    if signal.getsignal(signal.SIGINT) is hear:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if sys.unraisablehook is repeat:
+        sys.unraisablehook = sys.__unraisablehook__

@@ -1,0 +1,32 @@
+"""htl time and again in processes of its own, forked from one that has imported it: `python forking.py SAMPLES_PER_SHARD`.
+
+Reads lines of JSON, [folder, arguments]; runs htl in the folder with stdout and stderr in files there; answers with its process
+id, and with its exit code once it has ended.
+"""
+
+import json
+import os
+import sys
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    import htltools.commands._training  # noqa: F401  imports torch
+    from htltools import cli
+    from htltools.commands import _storing, prepare, train  # noqa: F401
+
+    _storing.SHARD_SAMPLES = int(sys.argv[1])
+    while line := sys.stdin.readline():
+        folder, arguments = json.loads(line)
+        if (child := os.fork()) == 0:
+            os.chdir(folder)
+            for stream, name in ((0, os.devnull), (1, "stdout"), (2, "stderr")):
+                os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC), stream)
+            sys.argv = ["htl", *arguments]
+            raise SystemExit(cli.main())
+        print(child, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Full disks and folders that cannot be written: one line, an exit code, and nothing half-written under its final name."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from htltools.formats.checkpoint import Checkpoint
+from htltools.formats.sealed import check_seal
+from htltools.formats.store import write_shard
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def limited(size, function):
+    """Call a function in a fork whose files may have so many bytes at most, as on a full disk: its exit code, 74 for a StorageError."""
+    from htltools.errors import HtlError
+
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+            function()
+            code = 0
+        except HtlError as error:
+            code = error.exit_code
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def save_shard(path):
+    """Write a shard of a few KB."""
+    noise = np.random.default_rng(0).integers(0, 256, (20, 6, 5, 3), np.uint8)
+    write_shard(path, noise, noise[..., 0], [{"id": f"r{i}"} for i in range(20)], [], plan="p", history=[])
+
+
+def save_checkpoint(path):
+    """Write a checkpoint of a few KB."""
+    Checkpoint({"a": np.arange(900, dtype=np.float32), "b": np.eye(30, dtype=np.float32)}, {}, {}).save(path)
+
+
+@pytest.mark.parametrize("save", [save_shard, save_checkpoint])
+def test_a_disk_that_is_full_at_any_byte(save, tmp_path):
+    """Wherever a disk fills up, writing fails with 74, not with a signal; what stood before stays, and nothing else is left."""
+    path = tmp_path / "x.h5"
+    save(path)
+    before = path.read_bytes()
+    for size in (0, 1, 100, 511, 512, 513, *range(700, len(before), 301), len(before) - 1):
+        assert limited(size, lambda: save(path)) == 74, size
+        assert [found.name for found in tmp_path.iterdir()] == ["x.h5"]
+        assert path.read_bytes() == before
+    assert limited(len(before), lambda: save(path)) == 0
+    check_seal(path)
+
+
+def test_prepare_on_a_full_disk(tmp_path):
+    """`prepare` on a full disk is 74 in one line; with room again it goes on, and the store is whole."""
+    limits = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)\n"
+    program = limits + "from htltools.cli import main; sys.exit(main())"
+    args = [sys.executable, "-c", program], ["prepare", "--phantom", "6", "--size", "16", "-j", "1", "-o", tmp_path / "s"]
+    done = subprocess.run([*args[0], "3000", *args[1]], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (74, f"htl prepare: cannot write {tmp_path}/s/00000.h5 (File too large)\n")
+    assert list((tmp_path / "s").iterdir()) == []
+    assert subprocess.run([*args[0], "9999999", *args[1]], cwd=ROOT, capture_output=True).returncode == 0
+    check_seal(tmp_path / "s/00000.h5")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_folders_that_may_only_be_read(tmp_path, htl):
+    """A store in a folder that may only be read is read, and checked; to write there is 73, and says where."""
+    save_shard(tmp_path / "00000.h5")
+    tmp_path.chmod(0o555)
+    try:
+        assert htl("view", tmp_path)[0] == htl("view", "--check", tmp_path)[0] == 0
+        code, _, err = htl("prepare", "--phantom", 3, "--size", 8, "-j", 1, "-o", tmp_path)
+        assert code == 73 and err.startswith(f"htl prepare: cannot write beside {tmp_path} (permission denied")
+    finally:
+        tmp_path.chmod(0o755)
