@@ -31,6 +31,9 @@ Rows = Annotated[
 Model = Annotated[
     Path | None, Option("--model", metavar="FILE", help="The model; without it the last one named in the stream.", show_default=False)
 ]
+Numbering = Annotated[
+    Path | None, Option("--coco", metavar="JSON", help="COCO data set whose images predictions speak of by number.", show_default=False)
+]
 DeviceName = Annotated[str, Option("--device", metavar="auto|cpu|cuda[:N]", help="Where to compute.", envvar="HTL_DEVICE")]
 PrecisionName = Annotated[Precision, Option("--precision", help="Arithmetic of the heavy part.", envvar="HTL_PRECISION")]
 Seed = Annotated[int, Option("--seed", metavar="N", min=0, help="Seed of everything random.", envvar="HTL_SEED")]

@@ -152,10 +152,11 @@ class CountedPictures:
 
 
 def with_scores(rows: list[dict], columns: dict[str, np.ndarray], predicted: dict[str, np.ndarray]) -> Iterator[dict]:
-    """The rows with their hardness by column ([N] each; NaN is left out) and their predicted boxes ([N, 4] each, pixels)."""
+    """The rows with their hardness by column ([N] each) and their predicted boxes ([N, 4] each, pixels); NaN is left out."""
     for i, row in enumerate(rows):
         new = rounded_scores(columns, i)
-        answers = {role: [round(float(edge), 2) for edge in boxes[i]] for role, boxes in predicted.items()}
+        there = {role: boxes[i] for role, boxes in predicted.items() if np.isfinite(boxes[i]).all()}
+        answers = {role: [round(float(edge), 2) for edge in box] for role, box in there.items()}
         yield row | {"hardness": row.get("hardness", {}) | new, "predicted": row.get("predicted", {}) | answers}
 
 

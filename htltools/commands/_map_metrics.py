@@ -13,6 +13,7 @@ from htltools.core.feed import fed
 from htltools.core.localizer import MapLocalizer
 from htltools.core.maps import LEVELS, maxboxacc_v2, pixel_counts, pxap
 from htltools.core.weaklysupervised import MapOf
+from htltools.formats.coco_results import is_json
 from htltools.formats.lesion_masks import lesion_masks
 from htltools.formats.onnx_file import is_onnx
 
@@ -24,7 +25,7 @@ def map_metrics(path: Path, rows: list[dict], annotated: np.ndarray, device: str
 
     `pxap` only where every row has a lesion mask in its store.
     """
-    if is_onnx(path):
+    if is_onnx(path) or is_json(path):
         return {}
     place, dtype = chosen_machine(device, precision)
     model, checkpoint = load_localizer(path, place)
