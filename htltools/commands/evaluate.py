@@ -22,6 +22,7 @@ def evaluate(
     predictions: Predicted = None,
     against: Against = None,
     coco: options.Numbering = None,
+    trust: options.Trust = None,
     split: Annotated[str, Option("--split", metavar="train|val|test", help="The rows to measure on.")] = "test",
     group_by: GroupBy = None,
     fail_under: FailUnder = None,
@@ -79,7 +80,7 @@ def evaluate(
     samples, boxless = annotated_rows(everything, split)
     annotated = target_boxes(samples)
     paths = [model_path(model, reader, "dense"), *([against] if against else [])]
-    ious = [iou(predicted_boxes(path, samples, device, precision, batch_size, coco), annotated) for path in paths]
+    ious = [iou(predicted_boxes(path, samples, device, precision, batch_size, coco, trust), annotated) for path in paths]
 
     if not options.first_process():
         return
@@ -92,7 +93,7 @@ def evaluate(
         about = {"split": split, "subgroup": subgroup, "n": len(places)}
         lines += [metric_line(name, about, estimate, against) for name, estimate in found.items()]
         if subgroup is None:
-            found = map_metrics(paths[0], samples, annotated, device, precision, batch_size)
+            found = map_metrics(paths[0], samples, annotated, device, precision, batch_size, options.names_trusted(trust))
             lines += [metric_line(name, about, Estimate(value, None, None), None) for name, value in found.items()]
     write_metrics(lines, out)
     left_out = f", {boxless} without a box left out" if boxless else ""
@@ -139,7 +140,7 @@ def annotated_rows(rows: list[dict], split: str) -> tuple[list[dict], int]:
     return samples, len(there) - len(samples)
 
 
-def predicted_boxes(path: Path, rows: list[dict], device: str, precision: str, batch_size: int, coco: Path | None):
+def predicted_boxes(path: Path, rows: list[dict], device: str, precision: str, batch_size: int, coco: Path | None, trust: str | None):
     """The box that a checkpoint, an ONNX file or COCO results answer with for each row: float32 [N, 4], shares of the sides.
 
     Where results have none it is a box without area, which overlaps with nothing.
@@ -162,7 +163,7 @@ def predicted_boxes(path: Path, rows: list[dict], device: str, precision: str, b
     from htltools.core.answers import all_answers
 
     where, dtype = chosen_machine(device, precision)
-    localizer, checkpoint = load_localizer(path, where)
+    localizer, checkpoint = load_localizer(path, where, options.names_trusted(trust))
     pictures = matching_pictures(rows, checkpoint.preprocessing["size"], path)
     return all_answers([localizer], pictures, batch_size, device=where, dtype=dtype)[0]
 

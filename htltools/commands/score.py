@@ -31,6 +31,7 @@ def score(
     also: Annotated[
         str | None, Option("--also", metavar="COLUMN,...", help="Columns that take longer: grand, dropout.", show_default=False)
     ] = None,
+    trust: options.Trust = None,
     stability: Annotated[bool, Option("--stability", help="Tell on stderr how alike several models rank the rows.")] = False,
     batch_size: options.BatchSize = 256,
     seed: options.Seed = 0,
@@ -85,11 +86,13 @@ def score(
     by_others = bool(predictions) or _predictions.are_predictions([*dense, *pruned])
     if by_others and further:
         raise UsageError(f"--also {further[0]} needs models: predictions do not tell it")
+    if coco and not by_others:
+        raise UsageError("--coco numbers the images of predictions, and there are none", "name some with --predictions")
     if by_others:
         place, scorer = "cpu", _predictions.PredictionScorer(dense, pruned, batch_size, seed, coco, gathered)
     else:
         place, dtype = _inputs.chosen_machine(device, precision)
-        scorer = _scoring.Scorer(dense, pruned, batch_size, seed, further, place, dtype, gathered)
+        scorer = _scoring.Scorer(dense, pruned, batch_size, seed, further, place, dtype, gathered, options.names_trusted(trust))
     scored = map(scorer.scored, _streaming.batches(samples, scorer.rows_at_once, reader, roles))
     if not options.first_process():
         deque(scored, maxlen=0)

@@ -552,3 +552,6 @@ def test_predictions_and_models_do_not_mix(htl, results, fixed):
     code, out, err = htl("score", fixed.file, "--predictions", told, told, "--also", "grand")
     assert (code, out, err) == (2, b"", "htl score: --also grand needs models: predictions do not tell it\n")
     assert htl("score", fixed.file, "--predictions", told, "absent.json")[:2] == (66, b"")
+    code, out, err = htl("score", fixed.file, "--model", fixed.half, "--pruned", fixed.half, "--coco", told)
+    told = "--coco numbers the images of predictions, and there are none; name some with --predictions"
+    assert (code, out, err) == (2, b"", f"htl score: {told}\n")
