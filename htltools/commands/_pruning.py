@@ -10,8 +10,7 @@ import torch
 from htltools import console
 from htltools.commands._inputs import left_in, load_localizer, matching_pictures, model_fold, target_boxes
 from htltools.commands._training import labelled, warn_if_constant
-from htltools.commands._weak import class_rows
-from htltools.commands._weak import objective as class_objective
+from htltools.commands._weak import class_objective, class_rows
 from htltools.core.answers import batches
 from htltools.core.boxes import constant_iou
 from htltools.core.channels import narrowed

@@ -29,7 +29,7 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, compiled:
 
     With full supervision the training rows get, in place, the columns of hardness that tell how they fared.
     """
-    training = left_in(_weak.class_rows(samples) if plan.weak else labelled(samples, "train"), plan.fold)
+    training = left_in(_weak.class_rows(samples) if plan.weak else labelled(samples, "train", bool(plan.unlabelled)), plan.fold)
     validation = labelled(samples, "val")
     if not training:
         raise DataError("no annotated row of split train", "rows need split and boxes; see htl-stream(5)")
@@ -48,7 +48,7 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, compiled:
     recipe = Recipe(plan.epochs, plan.batch_size, plan.rate, schedule=plan.schedule, seed=plan.seed)
     how = {"device": device, "dtype": dtype, "compiled": compiled}
     if plan.weak:
-        objective = _weak.objective(model, shape["classes"], training, pictures, weights, held_out, recipe, **how)
+        objective = _weak.class_objective(model, shape["classes"], training, pictures, weights, held_out, recipe, **how)
     elif plan.unlabelled:
         more = matching_pictures(others, shape["size"], plan.out)
         objective = MeanTeacher(model, (pictures, boxes, weights), more, recipe, plan.unlabelled, **how)
@@ -86,11 +86,11 @@ def warn_if_constant(dense_iou: float, constant: float) -> None:
         console.say(f"its validation IoU {dense_iou:.4f} is no better than that of one constant box ({constant:.4f}): train it longer")
 
 
-def labelled(samples: list[dict], split: str) -> list[dict]:
-    """The annotated rows of a split; the others are counted aloud."""
+def labelled(samples: list[dict], split: str, others_used: bool = False) -> list[dict]:
+    """The annotated rows of a split; the others are counted aloud, unless they are used all the same."""
     rows = split_rows(samples, split)
     annotated = [row for row in rows if is_annotated(row)]
-    if len(annotated) < len(rows):
+    if len(annotated) < len(rows) and not others_used:
         console.say(f"{len(rows) - len(annotated)} rows of split {split} without a box are left aside")
     return annotated
 

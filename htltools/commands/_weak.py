@@ -34,7 +34,7 @@ def class_names(rows: list[dict]) -> list[str]:
     return names
 
 
-def objective(
+def class_objective(
     model: MapLocalizer, classes: list[str], rows: list[dict], pictures, weights: np.ndarray, held_out, recipe, **how
 ) -> WeaklySupervised:
     """What a model of these classes learns from rows with labels.

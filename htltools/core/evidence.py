@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+FLAT = 1e-6  # what a map must differ by to say anything
+
 
 def evidence(scores: Tensor) -> Tensor:
     """How much each place says of the class: [B, K, h, w] scores of K classes give [B, h, w], 0 or more; 0 = all classes alike.
@@ -20,13 +22,13 @@ def evidence(scores: Tensor) -> Tensor:
 
 
 def stretched(maps: Tensor) -> Tensor:
-    """Maps [B, h, w] with their lowest place at 0 and their highest at 1; a flat map is 0 everywhere.
+    """Maps [B, h, w] with their lowest place at 0 and their highest at 1; a map that is flat to within FLAT is 0 everywhere.
 
     >>> stretched(torch.tensor([[[2.0, 3.0, 6.0]]]))
     tensor([[[0.0000, 0.2500, 1.0000]]])
     """
     low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
-    return (maps - low) / (high - low).clamp_min(1e-6)
+    return (maps - low) / (high - low).clamp_min(FLAT) * (high - low >= FLAT)
 
 
 def peak_region(maps: Tensor, threshold: Tensor | float) -> Tensor:
@@ -70,7 +72,7 @@ def crossings(profile: Tensor, threshold: Tensor | float) -> tuple[Tensor, Tenso
 
     def beyond(inner: Tensor, outer: Tensor) -> Tensor:
         """How far from the centre of the inner place towards the outer one the threshold is crossed, in places."""
-        return ((inner - limit) / (inner - outer).clamp_min(1e-6)).clamp(0, 1)
+        return ((inner - limit) / (inner - outer).clamp_min(FLAT)).clamp(0, 1)
 
     start = torch.where(first == 0, 0.0, first + 0.5 - beyond(at(first), at(first - 1)))
     end = torch.where(last == size - 1, float(size), last + 0.5 + beyond(at(last), at(last + 1)))

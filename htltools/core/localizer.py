@@ -7,6 +7,7 @@ from urllib.error import URLError
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from htltools.core.classmaps import backbone_maps, compact_maps
 from htltools.core.compact import compact
@@ -58,9 +59,14 @@ class MapLocalizer(Localizer):
         self.register_buffer("threshold", torch.tensor(THRESHOLD))
 
     def map(self, x: Tensor) -> Tensor:
-        """The class evidence at each place of normalised pictures [B, C, H, W] and their mirror images, in [0, 1]: [B, h, w]."""
+        """The class evidence at each place of normalised pictures [B, C, H, W] and their mirror images, in [0, 1]: [B, h, w].
+
+        Twice as fine as the net's map, by cubic interpolation, which gained .007 of validation IoU on HAM10000 in each of two nets;
+        linear interpolation gained nothing.
+        """
         views = [evidence(self.net(x.flip(axes))[0]).flip([axis - 1 for axis in axes]) for axes in MIRRORS]
-        return stretched(torch.stack(views).mean(0))
+        mean = torch.stack(views).mean(0).unsqueeze(1)
+        return stretched(interpolate(mean, scale_factor=2, mode="bicubic", align_corners=False).squeeze(1))
 
     def boxes(self, x: Tensor) -> Tensor:
         return map_boxes(self.map(x), self.threshold)

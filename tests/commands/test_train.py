@@ -348,6 +348,7 @@ def test_rows_without_boxes(htl, phantom, tmp_path):
     labelled = sum(row["split"] == "train" and "boxes" in row for row in few)
     unlabelled = sum(row["split"] == "train" and "boxes" not in row for row in few)
     assert (code, f"training on {labelled} and {unlabelled} without boxes" in err) == (0, True)
+    assert "left aside" not in err
     code, _, err = htl("train", phantom.rows, "-o", tmp_path / "none.h5", "--supervision", "semi", *QUICK)
     assert (code, "no row of split train lacks boxes" in err) == (65, True)
 

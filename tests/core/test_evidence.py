@@ -20,9 +20,10 @@ def test_evidence_is_the_spread_over_classes():
 
 
 def test_stretched_fills_the_range():
-    """The lowest place of a map is 0 and its highest 1; a flat map stays flat instead of becoming noise or NaN."""
+    """The lowest place of a map is 0 and its highest 1; a flat map, or one of mere rounding, stays flat: no noise, no NaN."""
     maps = stretched(torch.tensor([[[-1.0, 0.0], [1.0, 3.0]], [[2.0, 2.0], [2.0, 2.0]]]))
     assert maps.tolist() == [[[0.0, 0.25], [0.5, 1.0]], [[0.0, 0.0], [0.0, 0.0]]]
+    assert stretched(torch.tensor([[[0.0, 1e-9]]])).tolist() == [[[0.0, 0.0]]]
 
 
 def test_only_what_is_connected_with_the_peak_counts():
