@@ -31,6 +31,19 @@ Rows = Annotated[
 Model = Annotated[
     Path | None, Option("--model", metavar="FILE", help="The model; without it the last one named in the stream.", show_default=False)
 ]
+Trust = Annotated[
+    str | None,
+    Option(
+        "--trust",
+        metavar="NAME,...",
+        help="Nets of your own that may run: package.module:function.",
+        envvar="HTL_TRUST",
+        show_default=False,
+    ),
+]
+Numbering = Annotated[
+    Path | None, Option("--coco", metavar="JSON", help="COCO data set whose images predictions speak of by number.", show_default=False)
+]
 DeviceName = Annotated[str, Option("--device", metavar="auto|cpu|cuda[:N]", help="Where to compute.", envvar="HTL_DEVICE")]
 PrecisionName = Annotated[Precision, Option("--precision", help="Arithmetic of the heavy part.", envvar="HTL_PRECISION")]
 Seed = Annotated[int, Option("--seed", metavar="N", min=0, help="Seed of everything random.", envvar="HTL_SEED")]
@@ -107,6 +120,11 @@ def rows_expected(rows: Path | None) -> None:
         name = console.talk.command
         print(f"Usage: {name} [OPTIONS] [ROWS]\n{name}: no rows: pipe them in or name a file; see {name} --help", file=sys.stderr)
         raise typer.Exit(2)
+
+
+def names_trusted(text: str | None) -> tuple[str, ...]:
+    """The nets that --trust names."""
+    return tuple(text.split(",")) if text else ()
 
 
 def shares(text: str, flag: str) -> list[float]:

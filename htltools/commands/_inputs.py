@@ -1,6 +1,6 @@
 """What several commands read: models by role, and rows as arrays."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -48,13 +48,19 @@ def model_path(flag: Path | None, reader: RowReader, role: str, name: str = "--m
     return path
 
 
-def load_localizer(path: Path, device):
-    """The localizer of a checkpoint, on a device and in evaluation mode, and the checkpoint itself."""
+def load_localizer(path: Path, device, trusted: Collection[str] = ()):
+    """The localizer of a checkpoint, on a device and in evaluation mode, and the checkpoint itself.
+
+    Raises: DataError where its net is code of somebody's own whose name is not `trusted`.
+    """
     from htltools.core.localizer import from_weights
 
     checkpoint = Checkpoint.load(path)
     console.explain(f"{path}: {checkpoint.architecture['name']}, {' '.join(f'{k} {v}' for k, v in checkpoint.metrics.items())}")
-    return from_weights(checkpoint.architecture, checkpoint.weights).to(device), checkpoint
+    try:
+        return from_weights(checkpoint.architecture, checkpoint.weights, trusted).to(device), checkpoint
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def matching_pictures(rows: list[dict], frame: list[int], path: Path) -> Pictures:
@@ -152,10 +158,11 @@ class CountedPictures:
 
 
 def with_scores(rows: list[dict], columns: dict[str, np.ndarray], predicted: dict[str, np.ndarray]) -> Iterator[dict]:
-    """The rows with their hardness by column ([N] each; NaN is left out) and their predicted boxes ([N, 4] each, pixels)."""
+    """The rows with their hardness by column ([N] each) and their predicted boxes ([N, 4] each, pixels); NaN is left out."""
     for i, row in enumerate(rows):
         new = rounded_scores(columns, i)
-        answers = {role: [round(float(edge), 2) for edge in boxes[i]] for role, boxes in predicted.items()}
+        there = {role: boxes[i] for role, boxes in predicted.items() if np.isfinite(boxes[i]).all()}
+        answers = {role: [round(float(edge), 2) for edge in box] for role, box in there.items()}
         yield row | {"hardness": row.get("hardness", {}) | new, "predicted": row.get("predicted", {}) | answers}
 
 

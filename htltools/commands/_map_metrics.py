@@ -13,21 +13,24 @@ from htltools.core.feed import fed
 from htltools.core.localizer import MapLocalizer
 from htltools.core.maps import LEVELS, maxboxacc_v2, pixel_counts, pxap
 from htltools.core.weaklysupervised import MapOf
+from htltools.formats.coco_results import is_json
 from htltools.formats.lesion_masks import lesion_masks
 from htltools.formats.onnx_file import is_onnx
 
 SWEEP = np.linspace(0.05, 0.95, 37)  # thresholds that the oracle chooses from
 
 
-def map_metrics(path: Path, rows: list[dict], annotated: np.ndarray, device: str, precision: str, batch_size: int) -> dict[str, float]:
+def map_metrics(
+    path: Path, rows: list[dict], annotated: np.ndarray, device: str, precision: str, batch_size: int, trusted: tuple[str, ...] = ()
+) -> dict[str, float]:
     """Metrics of maps by name, of rows with boxes [N, 4]; none where the model at `path` answers by no map.
 
     `pxap` only where every row has a lesion mask in its store.
     """
-    if is_onnx(path):
+    if is_onnx(path) or is_json(path):
         return {}
     place, dtype = chosen_machine(device, precision)
-    model, checkpoint = load_localizer(path, place)
+    model, checkpoint = load_localizer(path, place, trusted)
     if not isinstance(model, MapLocalizer):
         return {}
     pictures = matching_pictures(rows, checkpoint.preprocessing["size"], path)

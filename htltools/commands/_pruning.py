@@ -39,11 +39,12 @@ class Job:
     seed: int
     device: torch.device
     dtype: torch.dtype
+    trusted: tuple[str, ...] = ()
 
     @cached_property
     def dense(self) -> tuple[Localizer, Checkpoint]:
         """The dense localizer and its checkpoint."""
-        return load_localizer(self.dense_path, self.device)
+        return load_localizer(self.dense_path, self.device, self.trusted)
 
     @cached_property
     def classes(self) -> list[str] | None:

@@ -14,7 +14,7 @@ from htltools.commands._streaming import FLAGS
 from htltools.core import ranks
 from htltools.core.answers import all_answers
 from htltools.core.controls import chance
-from htltools.core.dropout import dropout
+from htltools.core.dropout import dropout, has_box_head
 from htltools.core.folds import Fold, answering, fold_of, one_deal, pairs
 from htltools.core.gradients import gradient_norms
 from htltools.core.hardness import by_model, present_mean, scores
@@ -40,15 +40,19 @@ class Scorer:
     device: torch.device
     dtype: torch.dtype
     stability: Stability | None = None
+    trusted: tuple[str, ...] = ()
 
     def __post_init__(self):
         self.paths = [*self.dense, *self.pruned]
-        self.models, self.checkpoints = zip(*(_inputs.load_localizer(path, self.device) for path in self.paths))
+        self.models, self.checkpoints = zip(*(_inputs.load_localizer(path, self.device, self.trusted) for path in self.paths))
         self.folds = [_inputs.model_fold(checkpoint) for checkpoint in self.checkpoints]
         self.check_folds()
         by_map = next((p for p, checkpoint in zip(self.dense, self.checkpoints) if "classes" in checkpoint.architecture), None)
         if by_map and self.also:
             raise DataError(f"{by_map} answers by a map: it has no box head for --also {self.also[0]}", "leave out --also")
+        headless = next((path for path, model in zip(self.dense, self.models) if not has_box_head(model)), None)
+        if headless and "dropout" in self.also:
+            raise DataError(f"{headless} has no box head for --also dropout", "end your own net in htltools.core.head.BoxHead")
         self.pairs = pairs(self.folds[: len(self.dense)], self.folds[len(self.dense) :])
         self.place = functools.cache(placement)  # of each shard that rows name
 

@@ -126,8 +126,8 @@ def fresh_localizer(plan: Plan, frame: list[int], classes: list[str] | None = No
     torch.manual_seed(plan.seed)
     if plan.init in ("none", "imagenet"):
         shape = architecture(plan.model, frame, **({"classes": classes} if classes else {}))
-        return build(shape, imagenet=plan.init == "imagenet"), shape
-    model, checkpoint = load_localizer(Path(plan.init), torch.device("cpu"))
+        return build(shape, imagenet=plan.init == "imagenet", trusted=[plan.model]), shape
+    model, checkpoint = load_localizer(Path(plan.init), torch.device("cpu"), [plan.model])
     if checkpoint.architecture["name"] != plan.model or checkpoint.architecture["size"] != frame:
         found = f"{checkpoint.architecture['name']} for {checkpoint.architecture['size']}"
         raise DataError(f"--init {plan.init} is a {found}, wanted is {plan.model} for {frame}", "name its --model, prepare with its --size")

@@ -8,6 +8,7 @@ from typer import Option
 from htltools import console, options
 from htltools.errors import DataError, NotMet, UsageError
 
+Predicted = Annotated[Path | None, Option("--predictions", metavar="JSON", help="COCO results instead of a model.", show_default=False)]
 Against = Annotated[Path | None, Option("--against", help="Another model, compared on the same samples.", show_default=False)]
 GroupBy = Annotated[str | None, Option("--group-by", metavar="FIELD[:WIDTH],...", help="Subgroups: sex,age:20,site.", show_default=False)]
 FailUnder = Annotated[list[str] | None, Option("--fail-under", metavar="NAME=VALUE", help="Exit 3 where it is worse.", show_default=False)]
@@ -18,7 +19,10 @@ def evaluate(
     run,
     rows: options.Rows = None,
     model: options.Model = None,
+    predictions: Predicted = None,
     against: Against = None,
+    coco: options.Numbering = None,
+    trust: options.Trust = None,
     split: Annotated[str, Option("--split", metavar="train|val|test", help="The rows to measure on.")] = "test",
     group_by: GroupBy = None,
     fail_under: FailUnder = None,
@@ -37,16 +41,21 @@ def evaluate(
     \b
     htl evaluate rows.jsonl --model attended.h5 --against dense.h5 --group-by sex,age:20
     htl evaluate rows.jsonl --model lesion.onnx --fail-under iou_mean=0.8
+    htl evaluate rows.jsonl --predictions yolo.json --against dense.h5
 
     A model is a checkpoint or an ONNX file; without --model it is the dense one last named in the stream. Writes one metric a
     line as JSON Lines, without notes, or a table where stdout is a terminal: iou_mean iou_median iou_p10 acc@0.3 acc@0.5
     acc@0.7 acc@0.75 acc@0.9 failure_rate, of a model that answers by a map also maxboxacc_v2 and pxap, and with --against the
     paired differences as NAME.delta. Intervals (95 %) come from 2,000 resamples of whole groups (field `group`); they say nothing
     of other training seeds. Rows of the split without a box are left out and counted.
+    --predictions, and --against too, take COCO results of another tool; they need no store.
     """
     from htltools.core.subgroups import parsed_fields, subgroups
     from htltools.formats.schema import SPLITS
 
+    if model and predictions:
+        raise UsageError("--model and --predictions exclude each other", "name one of them, and the other with --against")
+    model = predictions or model
     limits = thresholds(fail_under or [])
     fields = parsed_fields(group_by) if group_by is not None else []
     if split not in SPLITS:
@@ -71,7 +80,7 @@ def evaluate(
     samples, boxless = annotated_rows(everything, split)
     annotated = target_boxes(samples)
     paths = [model_path(model, reader, "dense"), *([against] if against else [])]
-    ious = [iou(predicted_boxes(path, samples, device, precision, batch_size), annotated) for path in paths]
+    ious = [iou(predicted_boxes(path, samples, device, precision, batch_size, coco, trust), annotated) for path in paths]
 
     if not options.first_process():
         return
@@ -84,7 +93,7 @@ def evaluate(
         about = {"split": split, "subgroup": subgroup, "n": len(places)}
         lines += [metric_line(name, about, estimate, against) for name, estimate in found.items()]
         if subgroup is None:
-            found = map_metrics(paths[0], samples, annotated, device, precision, batch_size)
+            found = map_metrics(paths[0], samples, annotated, device, precision, batch_size, options.names_trusted(trust))
             lines += [metric_line(name, about, Estimate(value, None, None), None) for name, value in found.items()]
     write_metrics(lines, out)
     left_out = f", {boxless} without a box left out" if boxless else ""
@@ -131,13 +140,21 @@ def annotated_rows(rows: list[dict], split: str) -> tuple[list[dict], int]:
     return samples, len(there) - len(samples)
 
 
-def predicted_boxes(path: Path, rows: list[dict], device: str, precision: str, batch_size: int):
-    """The box that a checkpoint or an ONNX file answers with for each row: float32 [N, 4], shares of the sides."""
+def predicted_boxes(path: Path, rows: list[dict], device: str, precision: str, batch_size: int, coco: Path | None, trust: str | None):
+    """The box that a checkpoint, an ONNX file or COCO results answer with for each row: float32 [N, 4], shares of the sides.
+
+    Where results have none it is a box without area, which overlaps with nothing.
+    """
     import numpy as np
 
     from htltools.commands._inputs import chosen_machine, load_localizer, matching_pictures
+    from htltools.formats.coco_results import is_json
     from htltools.formats.onnx_file import OnnxLocalizer, is_onnx
 
+    if is_json(path):
+        from htltools.commands._predictions import told_boxes
+
+        return told_boxes(path, rows, coco)
     if is_onnx(path):
         net = OnnxLocalizer(path, device)
         pictures = matching_pictures(rows, net.size, path)
@@ -146,7 +163,7 @@ def predicted_boxes(path: Path, rows: list[dict], device: str, precision: str, b
     from htltools.core.answers import all_answers
 
     where, dtype = chosen_machine(device, precision)
-    localizer, checkpoint = load_localizer(path, where)
+    localizer, checkpoint = load_localizer(path, where, options.names_trusted(trust))
     pictures = matching_pictures(rows, checkpoint.preprocessing["size"], path)
     return all_answers([localizer], pictures, batch_size, device=where, dtype=dtype)[0]
 

@@ -28,6 +28,7 @@ def export(
     quantize: Annotated[Quantize, Option("--quantize", help="Arithmetic of the net in the file; none: float32.")] = Quantize.none,
     max_loss: Annotated[float, Option("--max-loss", metavar="IOU", min=0, help="Loss of mean IoU that --quantize may cost.")] = 0.01,
     bench: Annotated[bool, Option("--bench", help="Write a table of latencies, torch beside onnxruntime.")] = False,
+    trust: options.Trust = None,
     device: options.DeviceName = "auto",
     seed: options.Seed = 0,
     partial: options.Partial = False,
@@ -80,7 +81,7 @@ def export(
 
     place = chosen_device(device) if bench else None
     cpu = torch.device("cpu")
-    localizer, checkpoint = load_localizer(model, cpu)
+    localizer, checkpoint = load_localizer(model, cpu, options.names_trusted(trust))
     size = checkpoint.preprocessing["size"]
     digest = file_digest(model)
     history = run.chain(checkpoint.history, {str(model): digest})

@@ -34,6 +34,7 @@ def prune(
     recover: Annotated[Recovery, Option("--recover", help="What the pruned copy gets before use.")] = Recovery.finetune,
     epochs: Annotated[int, Option("--epochs", min=1, help="Epochs of --recover finetune.")] = 3,
     rate: Annotated[float, Option("--lr", min=0, help="Highest learning rate of --recover finetune.")] = 1e-3,
+    trust: options.Trust = None,
     batch_size: options.BatchSize = 32,
     seed: options.Seed = 0,
     device: options.DeviceName = "auto",
@@ -70,7 +71,9 @@ def prune(
 
     dense_path = model_path(model, reader, "dense")
     place, dtype = chosen_machine(device, precision)
-    job = _pruning.Job(samples, dense_path, str(method), str(recover), epochs, rate, batch_size, seed, place, dtype)
+    job = _pruning.Job(
+        samples, dense_path, str(method), str(recover), epochs, rate, batch_size, seed, place, dtype, options.names_trusted(trust)
+    )
     pruned, pruning = job.gated() if asked is None else job.at(asked[0])
     if not options.first_process():
         return

@@ -23,9 +23,15 @@ def score(
     pruned: Annotated[
         list[Path] | None, Option("--pruned", metavar="FILE", help="A pruned model; repeat it for several.", show_default=False)
     ] = None,
+    predictions: Annotated[
+        tuple[Path, Path] | None,
+        Option("--predictions", metavar="DENSE PRUNED", help="COCO results of both, instead of models.", show_default=False),
+    ] = None,
+    coco: options.Numbering = None,
     also: Annotated[
         str | None, Option("--also", metavar="COLUMN,...", help="Columns that take longer: grand, dropout.", show_default=False)
     ] = None,
+    trust: options.Trust = None,
     stability: Annotated[bool, Option("--stability", help="Tell on stderr how alike several models rank the rows.")] = False,
     batch_size: options.BatchSize = 256,
     seed: options.Seed = 0,
@@ -40,6 +46,7 @@ def score(
     \b
     htl prune rows.jsonl --model dense.h5 -o pruned.h5 | htl score > scored.jsonl
     htl score rows.jsonl --model dense.h5 --pruned p70.h5 --pruned p80.h5 --pruned p90.h5
+    htl score rows.jsonl --predictions dense.json pruned.json
 
     Writes the rows again with `hardness` (higher = harder in every column) and `predicted` boxes:
 
@@ -56,10 +63,13 @@ def score(
 
     With several models every column is the mean over them; with models of htl train --fold, a training row is scored only by
     those that have not seen its group. --stability tells how alike the models rank the rows, by column.
+    --predictions takes what another tool answers: COCO results, by image_id. Then no picture is read, and no store needed.
     Rows go out batch by batch while others come in, so any number of them fits in memory.
     """
     options.rows_expected(rows)
     further = columns_asked(also)
+    if predictions:
+        model, pruned = [predictions[0], *(model or [])], [predictions[1], *(pruned or [])]
     if stability and max(len(model or []), len(pruned or [])) < 2:
         raise UsageError("--stability compares models: name two or more with --model or --pruned")
     roles = {role for role, flag in {"dense": model, "pruned": pruned}.items() if not flag}
@@ -68,12 +78,21 @@ def score(
     from htltools.formats.stream import RowWriter
 
     samples, reader = _streaming.opened(rows, roles, partial=partial, limit=limit)
-    from htltools.commands import _inputs, _scoring
+    from htltools.commands import _inputs, _predictions, _scoring
 
     dense = model or [_inputs.model_path(None, reader, "dense")]
     pruned = pruned or [_inputs.model_path(None, reader, "pruned", "--pruned")]
-    place, dtype = _inputs.chosen_machine(device, precision)
-    scorer = _scoring.Scorer(dense, pruned, batch_size, seed, further, place, dtype, _scoring.Stability() if stability else None)
+    gathered = _scoring.Stability() if stability else None
+    by_others = bool(predictions) or _predictions.are_predictions([*dense, *pruned])
+    if by_others and further:
+        raise UsageError(f"--also {further[0]} needs models: predictions do not tell it")
+    if coco and not by_others:
+        raise UsageError("--coco numbers the images of predictions, and there are none", "name some with --predictions")
+    if by_others:
+        place, scorer = "cpu", _predictions.PredictionScorer(dense, pruned, batch_size, seed, coco, gathered)
+    else:
+        place, dtype = _inputs.chosen_machine(device, precision)
+        scorer = _scoring.Scorer(dense, pruned, batch_size, seed, further, place, dtype, gathered, options.names_trusted(trust))
     scored = map(scorer.scored, _streaming.batches(samples, scorer.rows_at_once, reader, roles))
     if not options.first_process():
         deque(scored, maxlen=0)
@@ -81,12 +100,15 @@ def score(
     first = next(scored)  # what is wrong with all rows is wrong with these, and said before anything is written
     own = run.chain([], {str(path): file_digest(path) for path in scorer.paths}, device=str(place))
     told = len(reader.history)
+    named = {} if by_others else {"dense": str(dense[-1].absolute()), "pruned": str(pruned[-1].absolute())}
     with RowWriter(run, own and [*reader.history, *own]) as writer, console.progress("scoring", limit) as steps:
-        writer.models(reader.models | {"dense": str(dense[-1].absolute()), "pruned": str(pruned[-1].absolute())})
+        writer.models(reader.models | named)
         for batch in chain([first], scored):
             writer.write(batch)
             writer.flush()
             steps.advance(len(batch))
+        if by_others:
+            scorer.tell()
         writer.skipped = reader.skipped
     if scorer.stability:
         _scoring.show(scorer.stability)

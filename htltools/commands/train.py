@@ -45,7 +45,9 @@ def train(
     run,
     rows: options.Rows = None,
     out: Annotated[Path, Option("-o", "--out", metavar="M.h5", help="The checkpoint to write.", show_default=False)] = ...,
-    model: Annotated[str, Option("--model", help="compact, or a torchvision backbone such as resnet18.")] = "compact",
+    model: Annotated[
+        str, Option("--model", help="compact, a torchvision backbone such as resnet18, or package.module:function.")
+    ] = "compact",
     init: Annotated[str, Option("--init", metavar="none|imagenet|FILE", help="Where the weights start.")] = "none",
     epochs: Annotated[int, Option("--epochs", min=1, help="Passes over the training split.")] = 30,
     rate: Annotated[

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from itertools import accumulate
+from itertools import accumulate, combinations
 from pathlib import Path
 from typing import Annotated
 
@@ -37,12 +37,16 @@ def view(
     limit: options.Limit = None,
     columns: Annotated[str | None, Option("--columns", metavar="A,B,...", help="Fields of a table.", show_default=False)] = None,
     tsv: Annotated[bool, Option("--tsv", help="A tab-separated table with a heading.")] = False,
+    csv: Annotated[bool, Option("--csv", help="A CSV of --columns, or of all fields.")] = False,
     rows_out: Annotated[bool, Option("--rows", help="Rows even on a terminal.")] = False,
     notes: Annotated[bool, Option("--notes/--no-notes", help="Write notes with the rows.")] = True,
     sheet: Annotated[
         Path | None, Option("--sheet", metavar="PNG", help="Also draw the chosen rows with their boxes.", show_default=False)
     ] = None,
     check: Annotated[bool, Option("--check", help="Check every byte of stores, checkpoints and rows, and write nothing.")] = False,
+    coco: Annotated[
+        Path | None, Option("--coco", metavar="JSON", help="Also write the chosen rows as a COCO data set.", show_default=False)
+    ] = None,
     partial: options.Partial = False,
     force: options.Force = False,
 ):
@@ -51,6 +55,7 @@ def view(
     \b
     htl view scored.jsonl --split test --where 'age>=60' --limit 10
     htl view scored.jsonl --sort drift --limit 24 --sheet hardest.png --tsv > hardest.tsv
+    htl view scored.jsonl --coco scored.json --csv > scored.csv
     htl view store > rows.jsonl     the rows of a finished store, from where it lies now
     htl view --check store dense.h5 rows.jsonl     is every byte what htl wrote?
 
@@ -69,10 +74,10 @@ def view(
 
     if split is not None and split not in SPLITS:
         raise UsageError(f"--split takes {', '.join(SPLITS)}, not {split!r}")
-    if tsv and rows_out:
-        raise UsageError("--tsv and --rows exclude each other")
-    if sheet:
-        refuse_existing(sheet, force)
+    for one, other in combinations([flag for flag, given in {"--tsv": tsv, "--csv": csv, "--rows": rows_out}.items() if given], 2):
+        raise UsageError(f"{one} and {other} exclude each other")
+    for path in filter(None, [sheet, coco]):
+        refuse_existing(path, force)
     tests = [condition(text) for text in where or []]
     reader = open_rows(rows, partial=partial)
     everything = list(reader)
@@ -84,6 +89,11 @@ def view(
     chosen = chosen[:limit]
     if sheet:
         draw(chosen, sheet, sort)
+    if coco:
+        hand_over(chosen, coco)
+    if csv:
+        print_csv(chosen, shown)
+        return
     if tsv or columns or (console.is_terminal(sys.stdout) and not rows_out):
         show(chosen, shown)
         return
@@ -143,6 +153,26 @@ def show(rows: list[dict], columns: list[str] | None) -> None:
             console.say(f"columns left out: {', '.join(columns[fitting:])}; choose with --columns")
         headings, table = headings[:fitting], [line[:fitting] for line in table]
     console.show_table(headings, table)
+
+
+def print_csv(rows: list[dict], columns: list[str] | None) -> None:
+    """Print a CSV; on a terminal without control characters."""
+    from htltools.formats.csv_rows import csv_lines
+    from htltools.formats.jsonlines import writing
+
+    with writing():
+        for line in csv_lines(rows, columns, console.printable if console.is_terminal(sys.stdout) else str):
+            sys.stdout.buffer.write(line.encode("utf-8", "backslashreplace"))
+        sys.stdout.flush()
+
+
+def hand_over(rows: list[dict], path: Path) -> None:
+    """Write rows as a COCO data set."""
+    from htltools.formats.coco_dataset import write_coco
+
+    without = write_coco(path, rows)
+    aside = f", {without} of them not annotated, which other programs may take for empty" if without else ""
+    console.say(f"{path}: {len(rows)} rows{aside}")
 
 
 def draw(rows: list[dict], path: Path, sort: str | None) -> None:

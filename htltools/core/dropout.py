@@ -37,6 +37,11 @@ def dropout(model: Localizer, pictures: Tensor, seed: int) -> np.ndarray:
     return np.mean([drift(whole.cpu().numpy(), boxes.cpu().numpy()) for boxes in passes], 0)
 
 
+def has_box_head(model: Localizer) -> bool:
+    """Whether `dropout` can tell the last features of a model: it ends in a `BoxHead`."""
+    return any(isinstance(module, BoxHead) for module in model.modules())
+
+
 def masks(features: int, seed: int) -> Tensor:
     """What each pass multiplies the features by: float32 [passes, F], 0 where one is dropped; the others make up for it."""
     random = torch.Generator().manual_seed(seed)

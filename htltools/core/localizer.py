@@ -1,5 +1,6 @@
 """Localizers: a picture in, one box out. The compact net, or any torchvision classification backbone."""
 
+from collections.abc import Collection
 from typing import Any
 from urllib.error import URLError
 
@@ -12,6 +13,7 @@ from htltools.core.classmaps import backbone_maps, compact_maps
 from htltools.core.compact import compact
 from htltools.core.evidence import evidence, map_boxes, stretched
 from htltools.core.head import BoxHead
+from htltools.core.own_model import is_own, own_net
 from htltools.errors import DataError, MissingInput, UsageError
 
 # ImageNet's colours: what pretrained backbones expect, and as good as any for the others.
@@ -86,15 +88,24 @@ def architecture(name: str, size: tuple[int, int, int], **more: Any) -> dict[str
     return {"name": name, "size": list(size), **more}
 
 
-def build(architecture: dict[str, Any], *, imagenet: bool = False) -> Localizer:
+def build(architecture: dict[str, Any], *, imagenet: bool = False, trusted: Collection[str] = ()) -> Localizer:
     """A localizer with fresh weights, or with torchvision's ImageNet weights in its backbone.
 
+    A net of the user's own, `package.module:function`, is built only where its name is one of the `trusted`.
+
     Raises: UsageError for a name that is neither `compact` nor a torchvision classification net; MissingInput where the
-    ImageNet weights cannot be fetched.
+    ImageNet weights cannot be fetched; DataError for a net of one's own that is not trusted.
     """
     name, size, classes = architecture["name"], architecture["size"], architecture.get("classes")
-    if name == "compact" and imagenet:
-        raise UsageError("there are no ImageNet weights for compact", "use --init none, or a torchvision backbone such as resnet18")
+    own = is_own(name)
+    if (name == "compact" or own) and imagenet:
+        raise UsageError(f"there are no ImageNet weights for {name}", "use --init none, or a torchvision backbone such as resnet18")
+    if own and classes is not None:
+        raise UsageError(
+            f"{name} answers with boxes, not with maps of classes", "--supervision weak takes compact or a torchvision backbone"
+        )
+    if own:
+        return Localizer(own_net(name, size, trusted), **NORMALISATION)
     if classes is not None:
         compacted = name == "compact"
         net = compact_maps(size, len(classes)) if compacted else backbone_maps(torchvision_net(name, imagenet), size, len(classes))
@@ -134,14 +145,14 @@ def weights_of(model: nn.Module) -> dict[str, np.ndarray]:
     return {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
 
 
-def from_weights(architecture: dict[str, Any], weights: dict[str, np.ndarray]) -> Localizer:
+def from_weights(architecture: dict[str, Any], weights: dict[str, np.ndarray], trusted: Collection[str] = ()) -> Localizer:
     """A localizer with stored weights, in evaluation mode. Layers narrowed by channel pruning get their stored shape.
 
-    Raises: DataError where the weights do not fit the architecture.
+    Raises: DataError where the weights do not fit the architecture, or its net is one of somebody's own that is not `trusted`.
     """
     try:
         with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, and thrown away
-            model = build(architecture)
+            model = build(architecture, trusted=trusted)
         fit_shapes(model, weights)
         model.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in weights.items()})
     except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:

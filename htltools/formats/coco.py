@@ -1,17 +1,19 @@
 """COCO JSON: boxes by picture."""
 
 from pathlib import Path
+from typing import Any
 
 from htltools.errors import DataError, MissingInput
 from htltools.formats.jsonlines import parsed_json
-from htltools.formats.table import Facts, picture_key
+from htltools.formats.table import SPLIT_WORDS, Facts, picture_key
 
 
 def read_coco(path: Path) -> dict[str, Facts]:
     """Facts by picture key from COCO annotations. Pictures without annotations hold no object: their boxes are [].
 
     The category is the label where a picture has a single one. Boxes are in the frame that the file says the picture has.
-    Crowd annotations are passed over.
+    Crowd annotations are passed over. Of images that `htl view --coco` wrote, group, split, label and meta come back, and so does
+    `annotated`: where it is false, nobody has looked, and there are no boxes rather than none to find.
 
     Raises: MissingInput; DataError where it is no COCO file.
     """
@@ -27,18 +29,27 @@ def read_coco(path: Path) -> dict[str, Facts]:
 def facts_of(content: dict) -> dict[str, Facts]:
     """Facts by picture key."""
     categories = {category["id"]: str(category["name"]) for category in content.get("categories", [])}
-    facts = {image["id"]: Facts(boxes=[], frame=frame_of(image)) for image in content["images"]}
+    facts = {image["id"]: facts_of_image(image) for image in content["images"]}
     kinds: dict[int, set[str]] = {number: set() for number in facts}
     for annotation in content["annotations"]:
         if annotation.get("iscrowd"):
             continue
         x, y, width, height = (float(value) for value in annotation["bbox"])
-        facts[annotation["image_id"]].boxes.append([x, y, x + width, y + height])
+        told = facts[annotation["image_id"]]
+        told.boxes = [*(told.boxes or []), [x, y, x + width, y + height]]
         if annotation.get("category_id") in categories:
             kinds[annotation["image_id"]].add(categories[annotation["category_id"]])
     for number, names in kinds.items():
-        facts[number].label = next(iter(names)) if len(names) == 1 else None
+        facts[number].label = facts[number].label or (next(iter(names)) if len(names) == 1 else None)
     return {picture_key(str(image["file_name"])): facts[image["id"]] for image in content["images"]}
+
+
+def facts_of_image(image: dict[str, Any]) -> Facts:
+    """What an image says of itself."""
+    group, split, label = (value if isinstance(value := image.get(name), str) and value else None for name in ("group", "split", "label"))
+    meta = image.get("meta")
+    boxes = None if image.get("annotated") is False else []
+    return Facts(group, SPLIT_WORDS.get(split), label, boxes, frame_of(image), meta if isinstance(meta, dict) else {})
 
 
 def frame_of(image: dict) -> tuple[float, float] | None:

@@ -149,7 +149,10 @@ def facts_beside(folder: Path | None, naming: Naming, findings: Findings, tables
 
 def merged(table: Facts | None, coco: Facts) -> Facts:
     """Boxes from COCO, the rest from the table where it says it."""
-    return replace(table, boxes=coco.boxes, frame=coco.frame, label=table.label or coco.label) if table else coco
+    if not table:
+        return coco
+    told = {name: getattr(table, name) or getattr(coco, name) for name in ("group", "split", "label")}
+    return replace(table, boxes=coco.boxes, frame=coco.frame, meta=coco.meta | table.meta, **told)
 
 
 def masks_beside(folder: Path | None, naming: Naming) -> dict[str, str] | None:

@@ -219,3 +219,22 @@ def test_maps_have_figures_of_their_own(htl, phantom, by_map, dense):
     assert 0 < found["pxap"] < 1
     code, out, err = htl("evaluate", phantom.rows, "--model", dense, "--split", "val", "--fail-under", "pxap=0.1")
     assert (code, "pxap" in values(out), "--fail-under pxap: there is no such figure" in err) == (2, False, True)
+
+
+def test_predictions_are_measured_like_models(htl, fixed, tmp_path):
+    """COCO results measure as the model that answers alike, on either side of --against, without a store; a missing box has IoU 0."""
+    bare = [{name: value for name, value in row.items() if name not in ("store", "index")} for row in fixed.rows]
+    told = [{"image_id": row["id"], "category_id": 1, "bbox": [50, 25, 100, 50], "score": 0.9} for row in bare]
+    (tmp_path / "all.json").write_text(json.dumps(told))
+    (tmp_path / "few.json").write_text(json.dumps(told[1:]))
+    arguments = ["evaluate", "--predictions", tmp_path / "all.json", "--against", tmp_path / "few.json"]
+    code, out, err = htl(*arguments, stdin=joined_lines(bare))
+    assert code == 0, err
+    assert values(out) | HALF == pytest.approx(values(out), abs=1e-5)
+    assert values(out)["iou_mean.delta"] == pytest.approx(0.25, abs=1e-5)
+    assert f"htl evaluate: {tmp_path}/few.json: no prediction for 1 of 4 rows\n" in err
+    code, out, _ = htl("evaluate", fixed.file, "--model", fixed.half, "--against", tmp_path / "all.json", "-q")
+    assert (code, values(out)["iou_mean.delta"]) == (0, pytest.approx(0, abs=1e-5))
+    code, out, err = htl("evaluate", fixed.file, "--model", fixed.half, "--predictions", tmp_path / "all.json")
+    remedy = "name one of them, and the other with --against"
+    assert (code, out, err) == (2, b"", f"htl evaluate: --model and --predictions exclude each other; {remedy}\n")

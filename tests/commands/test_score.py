@@ -461,3 +461,97 @@ def test_models_of_labels_are_scored_without_boxes(htl, phantom, by_map, dense):
     code, out, err = htl("score", *models, "--also", "grand", stdin=joined_lines(bare))
     assert (code, out) == (65, b"")
     assert "answers by a map: it has no box head for --also grand; leave out --also" in err
+
+
+# boxes of pictures of 200 x 100: a quarter of the picture, its upper half, its left half
+PLACES = {"quarter": [0, 0, 100, 50], "upper": [0, 0, 200, 50], "left": [0, 0, 100, 100]}
+FOREIGN = [
+    {"id": "sub/a", "split": "train", "size": [200, 100], "boxes": [[0.0, 0.0, 100.0, 50.0]]},
+    {"id": "b", "split": "train", "size": [200, 100], "boxes": [[0.0, 0.0, 100.0, 50.0]]},
+    {"id": "c", "split": "test", "size": [200, 100]},
+]
+
+
+@pytest.fixture
+def results(tmp_path):
+    """`results("dense", a="quarter")` writes a file of COCO results, a box by picture, each with a worse one before it; gives its path."""
+
+    def write(name, **answers):
+        path = tmp_path / f"{name}.json"
+        worse = [{"image_id": image, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.1} for image in answers]
+        best = [{"image_id": image, "category_id": 1, "bbox": PLACES[place], "score": 0.9} for image, place in answers.items()]
+        path.write_text(json.dumps(worse + best))  # these places begin at 0, 0: width and height are the far edges
+        return path
+
+    return write
+
+
+def test_predictions_of_other_tools(htl, results):
+    """COCO results take the place of both models: rows without a store get the columns that answers tell, worked by hand."""
+    files = results("dense", a="quarter", b="quarter", c="upper"), results("pruned", a="upper", b="upper", c="left")
+    code, out, err = htl("score", "--predictions", *files, stdin=joined_lines(FOREIGN))
+    assert (code, err) == (0, "")
+    found = hardness_of(out)
+    assert found["sub/a"].keys() == HARDNESS.keys() - SEVERAL - DYNAMICS
+    told = {"drift": 0.5, "shift": 0.125, "iou_drop": 0.5, "loss": 0, "el2n": 0, "area": 0.75}
+    assert {name: found["sub/a"][name] for name in told} == pytest.approx(told, abs=1e-6)
+    assert found["c"].keys() == {"drift", "shift", "random"} and found["c"]["drift"] == pytest.approx(2 / 3, abs=1e-6)
+    rows = [line for line in split_lines(out) if "id" in line]
+    assert rows[2]["predicted"] == {"dense": [0, 0, 200, 50], "pruned": [0, 0, 100, 100]}
+    assert not [line for line in split_lines(out) if line.get("htl") == "model"]  # no checkpoint to hand on
+    code, again, _ = htl("score", "--model", files[0], "--pruned", files[1], stdin=joined_lines(FOREIGN))
+    assert (code, hardness_of(again)) == (0, found)
+
+
+def test_several_files_of_predictions(htl, results):
+    """--pruned names more of them, as it does with models: columns are means, pie is there, and --stability has something to compare."""
+    dense, right, wrong = results("dense", a="quarter", b="quarter"), results("p1", a="quarter", b="quarter"), results("p2", a="left")
+    arguments = ["score", "--predictions", dense, right, "--pruned", wrong, "--stability"]
+    code, out, err = htl(*arguments, stdin=joined_lines(FOREIGN[:2]))
+    assert (code, "rank correlation from model to model" in err) == (0, True)
+    assert hardness_of(out)["sub/a"]["pie"] == hardness_of(out)["b"]["pie"] == 0.5
+    assert hardness_of(out)["sub/a"]["drift"] == pytest.approx(0.25, abs=1e-6)
+
+
+def test_missing_predictions(htl, results):
+    """Where a box was to be found, a missing one is a miss of IoU 0 and a high loss; what needs no annotation is absent; and so said."""
+    files = results("dense", a="quarter", b="quarter", c="upper"), results("pruned", a="quarter")
+    code, out, err = htl("score", "--predictions", *files, stdin=joined_lines(FOREIGN))
+    assert (code, err) == (0, f"htl score: {files[1]}: no prediction for 2 of 3 rows\n")
+    found = hardness_of(out)
+    assert "drift" not in found["b"] and "suspect" not in found["b"] and found["c"].keys() == {"random"}
+    assert found["b"]["iou_drop"] == 1 and found["b"]["pruned_loss"] > 3 and found["sub/a"]["pruned_loss"] == 0
+    assert [line["predicted"].keys() for line in split_lines(out) if "id" in line][1] == {"dense"}
+    code, out, _ = htl("resample", "-q", "--by", "pruned_loss", "--top", 0.5, stdin=out)
+    assert code == 0
+    weights = {line["id"]: line["weight"] for line in split_lines(out) if "weight" in line}
+    assert weights["b"] > weights["sub/a"]
+
+
+def test_predictions_by_number(htl, results, tmp_path):
+    """Where image_id numbers the images of a data set, --coco names it, such as the one that view --coco writes."""
+    assert htl("view", "-q", "--coco", tmp_path / "set.json", stdin=joined_lines(FOREIGN))[0] == 0
+    answers = {"1": "quarter", "2": "upper", "3": "left"}
+    files = results("dense", **answers), results("pruned", **answers)
+    code, out, err = htl("score", "--predictions", *files, "--coco", tmp_path / "set.json", stdin=joined_lines(FOREIGN))
+    assert (code, err) == (0, "")
+    assert [columns["drift"] for columns in hardness_of(out).values()] == [0, 0, 0]
+    code, out, err = htl("score", "--predictions", *files, stdin=joined_lines(FOREIGN))
+    assert (code, b'"htl":"end"' in out) == (65, False)
+    remedy = "image_id should be the id of a row; where it numbers the images of a data set, name that with --coco"
+    assert err == f"htl score: {files[0]} has a prediction for none of the 3 rows; {remedy}\n"
+
+
+def test_predictions_and_models_do_not_mix(htl, results, fixed):
+    """A model beside predictions, columns that need a model, and a file that is not there are refused before anything is written."""
+    told = results("dense", a="quarter")
+    code, out, err = htl("score", fixed.file, "--model", told, "--pruned", fixed.half)
+    remedy = "score predictions with predictions, and models with models"
+    assert (code, out, err) == (2, b"", f"htl score: {told} holds predictions, {fixed.half} does not; {remedy}\n")
+    assert htl("score", fixed.file, "--predictions", told, fixed.half)[:2] == (65, b"")
+    code, out, err = htl("score", fixed.file, "--predictions", told, told, "--also", "grand")
+    assert (code, out, err) == (2, b"", "htl score: --also grand needs models: predictions do not tell it\n")
+    assert htl("score", fixed.file, "--predictions", told, "absent.json")[:2] == (66, b"")
+    code, out, err = htl("score", fixed.file, "--model", fixed.half, "--pruned", fixed.half, "--coco", told)
+    told = "--coco numbers the images of predictions, and there are none; name some with --predictions"
+    assert (code, out, err) == (2, b"", f"htl score: {told}\n")

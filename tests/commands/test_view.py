@@ -1,5 +1,8 @@
 """`htl view`."""
 
+import csv
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -110,6 +113,7 @@ def test_sheet(htl, scored, tmp_path):
         (["--split", "dev"], "--split takes train, val, test, not 'dev'"),
         (["--where", "age"], "--where takes FIELD=VALUE (or !=, <, <=, >, >=), not 'age'"),
         (["--tsv", "--rows"], "--tsv and --rows exclude each other"),
+        (["--csv", "--tsv"], "--tsv and --csv exclude each other"),
         (["--split", "val", "--sheet", "{}/s.png"], "no row is left to draw"),
     ],
 )
@@ -125,3 +129,54 @@ def test_nulls_are_no_trouble(htl):
     rows = [{"id": "a", "meta": None, "hardness": None, "predicted": None}, {"id": "b", "meta": {"age": 3}, "hardness": {"drift": 0.1}}]
     assert viewed(htl, "--where", "age!=3", "--sort", "drift", rows=rows) == ["a"]
     assert htl("view", "--tsv", stdin=joined_lines(rows[:1]))[1] == b"id\na\n"
+
+
+def test_csv(htl):
+    """--csv writes quoted cells that any reader takes apart again, of --columns or of all fields."""
+    code, out, _ = htl("view", "--csv", stdin=joined_lines(ROWS))
+    heading, *lines = csv.reader(out.decode().splitlines(keepends=True))
+    assert code == 0
+    assert heading == ["id", "split", "label", "x0", "y0", "x1", "y1", "width", "height", "mine", "age", "site", "hardness.drift"]
+    assert lines[1] == ["b", "test", "mel", *[""] * 7, "30", "b\tack\n", "0.75"]
+    out = htl("view", "--csv", "--columns", "site,drift", "--sort", "drift", "--limit", 1, stdin=joined_lines(ROWS))[1]
+    assert out == b'site,drift\r\n"b\tack\n",0.75\r\n'
+
+
+@pytest.fixture
+def pictures(tmp_path, htl):
+    """A folder of three pictures, and the rows that prepare makes of it, with a weight and a hardness, one of them without a box."""
+    (tmp_path / "images").mkdir()
+    for name in "abc":
+        Image.new("RGB", (40, 30)).save(tmp_path / "images" / f"{name}.png")
+    lines = "id,patient_id,split,dx,x0,y0,x1,y1,age", "a,P1,train,nv,1,2,30,20,40", "b,P1,train,mel,0.5,0,10,10,50", "c,P2,test,nv,,,,,60"
+    (tmp_path / "metadata.csv").write_text("\n".join(lines))
+    code, out, err = htl("prepare", tmp_path, "--keep-unlabelled", "-q", "-j", 1, "--size", 16, "-o", tmp_path / "store")
+    assert code == 0, err
+    rows = [line | {"weight": 0.5, "hardness": {"drift": 0.25}} for line in split_lines(out) if "id" in line]
+    assert [row.get("boxes") for row in rows] == [[[1, 2, 30, 20]], [[0.5, 0, 10, 10]], None]
+    return tmp_path, rows
+
+
+@pytest.mark.parametrize("form", ["coco", "csv"])
+def test_what_is_handed_over_comes_back(htl, pictures, form):
+    """Rows written by --coco or --csv and prepared again have the ids, groups, splits, labels, boxes and meta that they had."""
+    folder, rows = pictures
+    if form == "coco":
+        code, out, err = htl("view", "--coco", folder / "rows.json", stdin=joined_lines(rows))
+        told = "3 rows, 1 of them not annotated, which other programs may take for empty"
+        assert (code, err) == (0, f"htl view: {folder}/rows.json: {told}\n")
+        assert [line for line in split_lines(out) if "id" in line] == rows
+        assert [image["weight"] for image in json.loads((folder / "rows.json").read_text())["images"]] == [0.5] * 3
+        assert htl("view", "--coco", folder / "rows.json", stdin=joined_lines(rows))[0] == 73
+    else:
+        (folder / "rows.csv").write_bytes(htl("view", "--csv", stdin=joined_lines(rows))[1])
+    (folder / "metadata.csv").unlink()
+    named = ["--coco", folder / "rows.json"] if form == "coco" else ["--table", folder / "rows.csv"]
+    code, out, err = htl("prepare", folder, *named, "--keep-unlabelled", "-q", "-j", 1, "--size", 16, "-o", folder / "again")
+    assert code == 0, err
+    found = [line for line in split_lines(out) if "id" in line]
+    for name in "id", "group", "split", "label", "boxes", "size":
+        assert [row.get(name) for row in found] == [row.get(name) for row in rows], name
+    assert [row["meta"] | before["meta"] for row, before in zip(found, rows)] == [row["meta"] for row in found]
+    if form == "csv":
+        assert [row["meta"]["hardness.drift"] for row in found] == [0.25] * 3

@@ -1,0 +1,41 @@
+#!/usr/bin/env python3
+"""A net of your own for `htl train`: a function that takes height, width and channels, and gives a torch.nn.Module.
+
+    export PYTHONPATH=examples HTL_TRUST=own_model:small
+    htl train rows.jsonl --model own_model:small -o own.h5 | htl prune -o pruned.h5 | htl score > scored.jsonl
+
+The net takes normalised pictures, float32 [B, C, H, W], and answers with four raw numbers each, [B, 4]. They are no boxes
+yet: htl squeezes them by a sigmoid and puts the edges in order. Pruning cuts the weights of convolutions and linear
+layers. HTL_TRUST, or --trust, lets the commands after train import this file: a checkpoint alone never runs code.
+
+usage: own_model.py [HEIGHT WIDTH]
+    says how many weights the net has, and that it keeps to the protocol
+"""
+
+import sys
+
+import torch
+from torch import nn
+
+
+def small(height: int, width: int, channels: int) -> nn.Module:
+    """Four convolutions that halve the picture each, and a linear layer on what is left."""
+    widths = [channels, 16, 32, 64, 64]
+    stages = [
+        nn.Sequential(nn.Conv2d(before, after, 3, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU())
+        for before, after in zip(widths, widths[1:])
+    ]
+    left = -(-height // 16) * -(-width // 16)
+    return nn.Sequential(*stages, nn.Flatten(), nn.Linear(widths[-1] * left, 4))
+
+
+def main() -> None:
+    """Build the net, and ask it for two pictures."""
+    height, width = map(int, sys.argv[1:3] or (96, 96))
+    net = small(height, width, 3)
+    raw = net(torch.zeros(2, 3, height, width))
+    print(f"{sum(weights.numel() for weights in net.parameters())} weights; two pictures of {height}x{width} give {list(raw.shape)}")
+
+
+if __name__ == "__main__":
+    main()

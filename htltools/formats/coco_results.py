@@ -1,0 +1,94 @@
+"""COCO results: what another tool answers, a JSON list of {image_id, category_id, bbox, score}."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from htltools.errors import DataError, MissingInput
+from htltools.formats.jsonlines import parsed_json
+from htltools.formats.table import picture_key
+
+
+def is_json(path: Path) -> bool:
+    """Whether a file is JSON by its first character, which no checkpoint and no ONNX file begins with."""
+    try:
+        with path.open("rb") as file:
+            return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"[", b"{")
+    except OSError:
+        return False
+
+
+def read_results(path: Path, images: dict[str, str] | None = None) -> dict[str, list[float]]:
+    """The box of highest score by picture key, [x0, y0, x1, y1] in pixels of the original picture; the first of equal scores.
+
+    `images`: the key of each picture by its image_id, as `read_images` gives them; without them the image_id itself is the name of
+    the picture.
+
+    Raises: MissingInput; DataError where the file is no list of results, or speaks of an image that is not among `images`.
+    """
+    try:
+        found = parsed_json(path.read_bytes())
+        return best_boxes(found, images)
+    except FileNotFoundError:
+        raise MissingInput(f"the predictions {path} are not there") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        cause = f"{path} holds no COCO results ({type(error).__name__}: {error})"
+        raise DataError(cause, "they are a list of {image_id, category_id, bbox: [x, y, width, height], score}") from None
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def best_boxes(results: Iterable[dict[str, Any]], images: dict[str, str] | None) -> dict[str, list[float]]:
+    """The box of highest score by picture key."""
+    if not isinstance(results, list):
+        raise TypeError("it is no list")
+    best: dict[str, tuple[float, list[float]]] = {}
+    for result in results:
+        x, y, width, height = (float(value) for value in result["bbox"])
+        score = float(result["score"])
+        if not all(map(math.isfinite, (x, y, width, height, score))):
+            raise ValueError(f"a number of {result['image_id']!r} is not finite")
+        key = key_of(result["image_id"], images)
+        if key not in best or score > best[key][0]:
+            best[key] = score, [x, y, x + width, y + height]
+    return {key: box for key, (_, box) in best.items()}
+
+
+def key_of(image_id: str | int, images: dict[str, str] | None) -> str:
+    """The picture key of an image_id.
+
+    Raises: DataError where the data set does not know it.
+    """
+    if not isinstance(image_id, (str, int)):
+        raise TypeError(f"image_id is {image_id!r}, neither a text nor a whole number")
+    if images is None:
+        return picture_key(str(image_id))
+    if str(image_id) not in images:
+        raise DataError(f"the image {image_id!r} is none of the data set", "name the one that it was predicted on with --coco")
+    return images[str(image_id)]
+
+
+def read_images(path: Path) -> dict[str, str]:
+    """The picture key of each image of a COCO data set, by its id.
+
+    Raises: MissingInput; DataError where it is none.
+    """
+    try:
+        return {str(image["id"]): picture_key(str(image["file_name"])) for image in parsed_json(path.read_bytes())["images"]}
+    except FileNotFoundError:
+        raise MissingInput(f"the data set {path} is not there") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} is no COCO JSON with images ({type(error).__name__}: {error})") from None
+
+
+def result_of(results: dict[str, list[float]], name: str) -> list[float] | None:
+    """The box of the row of that name: under its name, its bare name, or its number, which some tools write without leading zeros.
+
+    >>> result_of({"12": [0, 0, 1, 1]}, "val/000012")
+    [0, 0, 1, 1]
+    """
+    key = picture_key(name)
+    bare = key.rpartition("/")[2]
+    number = str(int(bare)) if bare.isascii() and bare.isdecimal() else bare
+    return next((results[known] for known in (key, bare, number) if known in results), None)
