@@ -25,8 +25,7 @@ class BoxFormat(StrEnum):
 
 
 Sources = Annotated[
-    list[str] | None,
-    Argument(metavar="SOURCE", help="Folders, pictures, DICOM files, or - for a list of paths on stdin.", show_default=False),
+    list[str] | None, Argument(metavar="SOURCE", help="Folders, pictures, DICOM, or - for a list of paths on stdin.", show_default=False)
 ]
 Out = Annotated[Path, Option("-o", "--out", metavar="DIR", help="Folder of the store.", show_default=False)]
 Size = Annotated[str, Option("--size", metavar="N|HxW", help="Pixels of a stored picture.")]
@@ -45,9 +44,7 @@ One = Annotated[OneBox, Option("--one-box", help="What to do with several boxes.
 Keep = Annotated[bool, Option("--keep-unlabelled", help="Keep pictures without a usable box.")]
 Labelled = Annotated[float, Option("--labelled", metavar="SHARE", min=0, max=1, help="Share of the training groups that keep boxes.")]
 LabelSeed = Annotated[int, Option("--label-seed", metavar="N", min=0, help="Seed of --labelled.")]
-IdKey = Annotated[
-    Path | None, Option("--id-key", metavar="FILE", help="Key of the ids of DICOM pictures [DIR.id-key].", show_default=False)
-]
+IdKey = Annotated[Path | None, Option("--id-key", metavar="FILE", help="Key of DICOM ids [DIR.id-key].", show_default=False)]
 Window = Annotated[str, Option("--window", metavar="auto|N|C/W|percentile", help="Window of grey DICOM pictures.")]
 Strict = Annotated[bool, Option("--strict", help="Fail where a sample is left out.")]
 Phantoms = Annotated[int | None, Option("--phantom", metavar="N", min=1, help="Make N synthetic pictures instead.", show_default=False)]
