@@ -54,7 +54,8 @@ def settle(code: int) -> None:
 
 def forget() -> None:
     """Hear signals as Python does by itself, for a caller who goes on."""
-    if signal.getsignal(signal.SIGINT) is hear:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, usual in {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}.items():
+        if signal.getsignal(number) is hear:
+            signal.signal(number, usual)
     if sys.unraisablehook is repeat:
         sys.unraisablehook = sys.__unraisablehook__

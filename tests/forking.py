@@ -6,6 +6,7 @@ id, and with its exit code once it has ended.
 
 import json
 import os
+import signal
 import sys
 
 
@@ -19,6 +20,7 @@ def main() -> None:
     while line := sys.stdin.readline():
         folder, arguments = json.loads(line)
         if (child := os.fork()) == 0:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a script would ignore it
             os.chdir(folder)
             for stream, name in ((0, os.devnull), (1, "stdout"), (2, "stderr")):
                 os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC), stream)
