@@ -91,20 +91,15 @@ def architecture(name: str, size: tuple[int, int, int], **more: Any) -> dict[str
 def build(architecture: dict[str, Any], *, imagenet: bool = False, trusted: Collection[str] = ()) -> Localizer:
     """A localizer with fresh weights, or with torchvision's ImageNet weights in its backbone.
 
-    A net of the user's own, `package.module:function`, is built only where its name is one of the `trusted`.
-
-    Raises: UsageError for a name that is neither `compact` nor a torchvision classification net; MissingInput where the
-    ImageNet weights cannot be fetched; DataError for a net of one's own that is not trusted.
+    Raises: UsageError for a name of no net, or one that cannot do this; MissingInput where the ImageNet weights cannot be
+    fetched; DataError for a net of the user's own, `package.module:function`, that is none of the `trusted`.
     """
     name, size, classes = architecture["name"], architecture["size"], architecture.get("classes")
-    own = is_own(name)
-    if (name == "compact" or own) and imagenet:
-        raise UsageError(f"there are no ImageNet weights for {name}", "use --init none, or a torchvision backbone such as resnet18")
-    if own and classes is not None:
-        raise UsageError(
-            f"{name} answers with boxes, not with maps of classes", "--supervision weak takes compact or a torchvision backbone"
-        )
-    if own:
+    if name == "compact" and imagenet:
+        raise UsageError("there are no ImageNet weights for compact", "use --init none, or a torchvision backbone such as resnet18")
+    if is_own(name):
+        if imagenet or classes is not None:
+            raise UsageError(f"{name} has neither ImageNet weights nor maps of classes", "use compact or a torchvision backbone for these")
         return Localizer(own_net(name, size, trusted), **NORMALISATION)
     if classes is not None:
         compacted = name == "compact"

@@ -14,7 +14,7 @@ def or_miss(predicted: np.ndarray, annotated: np.ndarray) -> np.ndarray:
     answer has a higher loss.
 
     >>> or_miss(np.full((1, 4), np.nan), np.array([[0.1, 0.7, 0.3, 0.9]]))
-    array([[1., 0., 1., 0.]])
+    array([[1., 0., 1., 0.]], dtype=float32)
     """
     corner = (annotated[:, :2] + annotated[:, 2:] < 1).astype(annotated.dtype)
     miss = np.where(np.isnan(annotated), np.nan, np.tile(corner, 2))

@@ -110,7 +110,7 @@ def test_the_current_folder_only_when_asked(code, tmp_path, monkeypatch):
 def test_what_an_own_net_cannot(code):
     """There are no ImageNet weights for it, and it does not learn from labels alone."""
     name = f"{code[0]}:small"
-    with pytest.raises(UsageError, match="no ImageNet weights for"):
+    with pytest.raises(UsageError, match="neither ImageNet weights nor maps"):
         build(architecture(name, SIZE), imagenet=True, trusted=[name])
-    with pytest.raises(UsageError, match="answers with boxes, not with maps"):
+    with pytest.raises(UsageError, match="neither ImageNet weights nor maps"):
         build(architecture(name, SIZE, classes=["a", "b"]), trusted=[name])
