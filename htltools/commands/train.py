@@ -59,7 +59,7 @@ def train(
     ] = Supervision.full,
     attend: Annotated[Attend, Option("--attend", help="Attention to hard samples while training.")] = Attend.none,
     unlabelled: Annotated[
-        Use | None, Option("--unlabelled", help="What --supervision semi makes of rows without boxes; default attend.", show_default=False)
+        Use | None, Option("--unlabelled", help="What --supervision semi makes of rows without boxes; default teacher.", show_default=False)
     ] = None,
     by: Annotated[
         By | None, Option("--by", help="What attention goes by; default pruned_loss, or drift with semi.", show_default=False)
@@ -154,7 +154,7 @@ def attention_asked(supervision: str, attend: str, unlabelled: str | None, numbe
         raise UsageError("--attend goes with --supervision full", advice)
     if unlabelled and not semi:
         raise UsageError("--unlabelled needs --supervision semi")
-    judged = (unlabelled or Use.attend) in (Use.attend, Use.suppress) if semi else attend != Attend.none
+    judged = (unlabelled or Use.teacher) in (Use.attend, Use.suppress) if semi else attend != Attend.none
     useless = [name for name in numbers if not judged and not (unlabelled == Use.consistency and name in ("renew", "sparsity"))]
     if useless:
         raise UsageError(f"--{useless[0]} has no effect here", "it needs --attend, or --unlabelled attend or suppress")
@@ -163,7 +163,7 @@ def attention_asked(supervision: str, attend: str, unlabelled: str | None, numbe
     if semi:
         from htltools.core.semisupervised import Unlabelled
 
-        return None, Unlabelled(str(unlabelled or Use.attend), **numbers)
+        return None, Unlabelled(str(unlabelled or Use.teacher), **numbers)
     from htltools.core.attending import Attending
 
     return (None if attend == Attend.none else Attending(str(attend), **numbers)), None

@@ -34,7 +34,7 @@ class Unlabelled:
     of the top share are left out. `consistency`: only the pruned branch learns them. `none`: they are not used; the control.
     """
 
-    use: str = "attend"
+    use: str = "teacher"
     by: str = "drift"
     top: float = 0.3
     boost: float = 1.0
