@@ -70,7 +70,10 @@ def train(
         int | None, Option("--renew", min=1, help="Epochs between looks at who is hard; default 3.", show_default=False)
     ] = None,
     sparsity: Annotated[
-        float | None, Option("--sparsity", min=0, max=0.99, help="Share of weights that attention cuts; default 0.8.", show_default=False)
+        float | None,
+        Option(
+            "--sparsity", min=0, max=0.99, help="Share of weights that attention cuts; default 0.8, or 0.4 if damaged.", show_default=False
+        ),
     ] = None,
     fold: Annotated[
         str | None, Option("--fold", metavar="k/K", help="Leave out the k-th of K parts of the training split.", show_default=False)
@@ -164,8 +167,10 @@ def attention_asked(supervision: str, attend: str, unlabelled: str | None, numbe
         from htltools.core.semisupervised import Unlabelled
 
         return None, Unlabelled(str(unlabelled or Use.teacher), **numbers)
-    from htltools.core.attending import Attending
+    from htltools.core.attending import DAMAGE, Attending
 
+    if attend == Attend.damaged:
+        numbers = {"sparsity": DAMAGE} | numbers
     return (None if attend == Attend.none else Attending(str(attend), **numbers)), None
 
 
