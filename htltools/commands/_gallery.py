@@ -6,7 +6,7 @@ import numpy as np
 
 from htltools.commands._judging import Judged
 from htltools.core.gallery import chosen, sections
-from htltools.core.subgroups import Field, level, usual_fields, value_of
+from htltools.core.subgroups import Field, level, rank, usual_fields, value_of
 from htltools.formats.fields import cell
 from htltools.formats.store import Pictures
 from htltools.formats.webp import fitting_uris
@@ -36,35 +36,43 @@ def gallery_data(judged: Judged, by: str, hardness: np.ndarray, split: str, fiel
     rows = [judged.rows[place] for place in places]
     names = dict.fromkeys([by, *(name for row in rows for name in row.get("hardness", {}))])
     columns = {name: judged.known(name) for name in names} | {f"IoU {role}": values for role, values in iou.items()} | {"gain": gain}
-    columns = {name: values for name, values in columns.items() if np.isfinite(values[places]).any()}
-    sizes = np.array([row["size"] for row in rows])
-    stored = Pictures(rows)
-    uris = fitting_uris(stored.batch(np.arange(len(rows))), sizes, ROOM)
-    shown = [Field("split"), *(field for field in fields if field.name != "split")] if meta else [Field("split")]
-    levels = [{field.name: level(value_of(row, field.name), field.width) for field in shown} for row in rows]
-    member = {name: set(map(int, own)) for name, own in found.items()}
+    columns = {name: values[places] for name, values in columns.items() if np.isfinite(values[places]).any()}
+    filters = [field for field in fields if meta and field.name != "split"]
     samples = [
         {
             "id": row["id"],
             "size": row["size"],
             "picture": uri,
             "about": told(row) if meta else [["split", row.get("split", "none")]],
-            "levels": own_levels,
-            "boxes": {r: np.clip(b[place], 0, 1).round(4).tolist() for r, b in judged.boxes.items() if np.isfinite(b[place]).all()},
-            "scores": {name: round(float(values[place]), 4) for name, values in columns.items() if np.isfinite(values[place])},
-            "sections": [name for name in found if place in member[name]],
+            "levels": {"split": row.get("split", "none")}
+            | {field.name: level(value_of(row, field.name), field.width) for field in filters},
+            "boxes": {role: rounded(boxes[place]) for role, boxes in judged.boxes.items() if np.isfinite(boxes[place]).all()},
+            "scores": {name: round(float(values[i]), 4) for name, values in columns.items() if np.isfinite(values[i])},
+            "sections": [name for name, own in found.items() if place in own],
         }
-        for place, row, uri, own_levels in zip(places, rows, uris, levels)
+        for i, (place, row, uri) in enumerate(zip(places, rows, thumbnails(rows)))
     ]
+    levels = {name: {sample["levels"][name] for sample in samples} for name in ("split", *(field.name for field in filters))}
     return {
         "by": by,
         "roles": list(judged.boxes),
         "sections": {name: TITLES[name] for name in found},
         "columns": list(columns),
         "main": [name for name in MAIN if name in columns],
-        "filters": [{"name": field.name, "levels": sorted({own[field.name] for own in levels})} for field in shown],
+        "filters": [{"name": name, "levels": sorted(own, key=lambda each: rank(each, each))} for name, own in levels.items()],
         "samples": samples,
     }
+
+
+def thumbnails(rows: list[dict]) -> list[str]:
+    """The stored picture of each row as a data URI, all of them within the room that there is."""
+    stored = Pictures(rows)
+    return fitting_uris(lambda i: stored.batch(np.array([i]))[0], np.array([row["size"] for row in rows]), ROOM)
+
+
+def rounded(box: np.ndarray) -> list[float]:
+    """A box of shares [4], cut at the border, to a ten-thousandth."""
+    return np.clip(box, 0, 1).round(4).tolist()
 
 
 def told(row: dict) -> list[list[str]]:

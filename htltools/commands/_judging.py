@@ -10,7 +10,7 @@ from htltools.commands import _inputs
 from htltools.commands._streaming import FLAGS
 from htltools.core.boxes import overlap
 from htltools.formats.checkpoint import Checkpoint
-from htltools.formats.schema import ROLES
+from htltools.formats.schema import ROLES, SPLITS
 from htltools.formats.stream import RowReader
 
 
@@ -46,6 +46,15 @@ class Judged:
     @property
     def splits(self) -> np.ndarray:
         return np.array([row.get("split") or "none" for row in self.rows])
+
+    @property
+    def groups(self) -> list[str]:
+        return _inputs.groups_of(self.rows)
+
+    @property
+    def parts(self) -> list[str]:
+        """The splits that there are."""
+        return [part for part in (*SPLITS, "none") if part in self.splits]
 
     def known(self, name: str) -> np.ndarray:
         """A column of hardness: float [N], NaN where a row lacks it."""

@@ -20,7 +20,7 @@ class Measured:
         there = np.isfinite(list(iou.values())).all(0) if iou else np.zeros(len(judged.rows), bool)
         self.places = np.flatnonzero((judged.splits == split) & there)
         self.rows = [judged.rows[place] for place in self.places]
-        self.groups = np.array([row.get("group") or row["id"] for row in self.rows])
+        self.groups = np.array(judged.groups)[self.places]
         self.iou = {role: values[self.places] for role, values in iou.items()}
         self.split, self.seed = split, seed
 
@@ -40,14 +40,14 @@ class Measured:
             ]
         found = self.estimates(np.arange(len(self.rows)))
         first, *others = found
-        headings = ["metric", first, "95 % interval"]
+        headings = ["metric", first]
         for role in others:
-            headings += [role, "95 % interval", f"less {first}", "95 % interval"]
+            headings += [role, f"{role} less {first}"]
         lines = []
         for name in (name for name in METRICS if name in found[first]):
-            line = [name, *in_words(found[first][name])]
+            line = [name, in_words(found[first][name])]
             for role in others:
-                line += [*in_words(found[role][name]), *in_words(found[role][f"{name}.delta"], "+.3f")]
+                line += [in_words(found[role][name]), in_words(found[role][f"{name}.delta"], "+.3f")]
             lines.append(line)
         few = " With so few groups they are too narrow." if len(set(self.groups)) < FEW else ""
         return [
@@ -74,20 +74,19 @@ class Measured:
         overall = float(self.iou[roles[0]].mean())
         points = {role: [(e.value, e.low, e.high) for e in own] for role, own in means.items()}
         short = [f"{label[:32]} ({count})" for label, (count, _) in zip(labels, found)]
-        lines = [
-            [label, str(count), *(" ".join(in_words(means[r][i])) for r in roles)]
-            for i, (label, (count, _)) in enumerate(zip(labels, found))
-        ]
+        lines = [[label, str(count), *(in_words(means[r][i]) for r in roles)] for i, (label, (count, _)) in enumerate(zip(labels, found))]
         return [
-            html.figure(
-                plots.forest(short, points, overall, "mean IoU with 95 % interval"),
-                f"Mean IoU by subgroup of split {self.split}, with the number of samples; dotted: the {roles[0]} model on all of them. "
-                "Not corrected for looking at many subgroups.",
+            html.figures(
+                html.figure(
+                    plots.forest(short, points, overall, "mean IoU with 95 % interval"),
+                    f"Mean IoU by subgroup of split {self.split}, with the number of samples; dotted: the {roles[0]} model on all of them. "
+                    "Not corrected for looking at many subgroups.",
+                ),
+                html.table(["subgroup", "n", *(f"{role}: mean IoU" for role in roles)], lines),
             ),
-            html.table(["subgroup", "n", *(f"{role}: mean IoU" for role in roles)], lines),
         ]
 
 
-def in_words(estimate: Estimate, form: str = ".3f") -> tuple[str, str]:
-    """A value, and its interval."""
-    return f"{estimate.value:{form}}", "-" if estimate.low is None else f"[{estimate.low:{form}}, {estimate.high:{form}}]"
+def in_words(estimate: Estimate, form: str = ".3f") -> str:
+    """A value, and its interval where there is one."""
+    return f"{estimate.value:{form}}" + ("" if estimate.low is None else f" [{estimate.low:{form}}, {estimate.high:{form}}]")

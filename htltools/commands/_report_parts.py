@@ -8,7 +8,7 @@ from htltools.commands._judging import Judged
 from htltools.commands._measured import Measured
 from htltools.core import plots
 from htltools.core.boxes import area
-from htltools.core.stability import rank_correlation
+from htltools.core.stability import correlation_interval, rank_correlation
 from htltools.core.subgroups import Field
 from htltools.formats import html
 from htltools.formats.fields import cell
@@ -38,15 +38,16 @@ def sections(judged: Judged, by: str, hardness: np.ndarray, split: str, fields: 
 
 def run_parts(judged: Judged, history: list[dict]) -> list[str]:
     """Rows, models and the chain of commands."""
-    counts = dict(zip(*np.unique(judged.splits, return_counts=True)))
     models = [[role, path.name] for path, role in judged.paths.items()]
     parts = [
-        html.paragraph(f"{len(judged.rows)} samples: " + ", ".join(f"{count} of split {name}" for name, count in counts.items()) + ".")
+        html.paragraph(
+            f"{len(judged.rows)} samples: " + ", ".join(f"{(judged.splits == part).sum()} of split {part}" for part in judged.parts) + "."
+        )
     ]
     if models:
         parts.append(html.table(["model", "file"], models, "plain"))
     if history:
-        lines = [[cell(each.get("time")), cell(each.get("command"))] for each in history]
+        lines = [[cell(each.get("time"))[:16].replace("T", " "), cell(each.get("command"))] for each in history]
         parts += [
             html.table(["time", "command"], lines, "plain"),
             html.folded("all parameters", json.dumps(history, indent=1, ensure_ascii=False)),
@@ -56,12 +57,15 @@ def run_parts(judged: Judged, history: list[dict]) -> list[str]:
 
 def training_parts(judged: Judged) -> list[str]:
     """Training curves, and the sweep of the health gate."""
-    logs = {}
-    for role, own in judged.checkpoints.items():
-        for number, checkpoint in enumerate(own, 1):
-            if checkpoint.log:
-                logs[role + (f" {number}" if len(own) > 1 else "")] = checkpoint.log
-    drawn = [html.figure(plots.curves(logs), "Training curves. Validation rows chose the epoch: no held-out figure.")] if logs else []
+    logs = {
+        role: [(f"{role} {number}" if len(own) > 1 else role, checkpoint.log) for number, checkpoint in enumerate(own, 1) if checkpoint.log]
+        for role, own in judged.checkpoints.items()
+    }
+    drawn = (
+        [html.figure(plots.curves(logs), "Training curves. Validation rows chose the epoch: no held-out figure.")]
+        if any(logs.values())
+        else []
+    )
     words = []
     for checkpoint in judged.checkpoints.get("pruned", []):
         pruning = checkpoint.pruning or {}
@@ -85,14 +89,14 @@ def hardness_parts(judged: Judged, by: str, hardness: np.ndarray, split: str) ->
     drawn = []
     for name in dict.fromkeys([by, "drift", "suspect"]):
         values = hardness if name == by else judged.known(name)
-        by_split = {part: own for part in np.unique(judged.splits) if (own := values[(judged.splits == part) & np.isfinite(values)]).size}
+        by_split = {part: own for part in judged.parts if (own := values[(judged.splits == part) & np.isfinite(values)]).size}
         if by_split:
             drawn.append(html.figure(plots.distribution(by_split, name), f"{name} by split."))
     for name, other in (("share of the picture that the box covers", area(judged.boxes["annotated"])), ("loss", judged.known("loss"))):
         both = np.isfinite(hardness) & np.isfinite(other)
         if both.sum() > 2 and by != name:
-            correlation = rank_correlation(hardness[both], other[both])
-            caption = f"{by} against {name}, all splits: rank correlation {correlation:+.2f}. Darker: more samples."
+            found = correlation(hardness, other, judged.groups)
+            caption = f"{by} against {name}, all splits: rank correlation {found}. Fuller colour: more samples."
             drawn.append(html.figure(plots.cloud(other[both], hardness[both], name, by), caption))
     own = np.flatnonzero(judged.splits == split)
     columns = [name for name in HARDNESS if np.isfinite(judged.known(name)[own]).sum() > 2 and name != "random"]
@@ -103,15 +107,24 @@ def hardness_parts(judged: Judged, by: str, hardness: np.ndarray, split: str) ->
             "costs a small box more. shift, in units of the picture's sides, does so less. Neither needs an annotation."
         ),
         html.figures(*drawn),
-        html.heading(f"Rank correlation with smallness and with loss, split {split}"),
-        html.table(["column", "smallness", "loss", "what it is"], lines),
+        html.heading(f"Rank correlation with smallness and with loss, split {split}, with 95 % intervals"),
+        html.table(["column", "smallness", "loss", "what it is"], lines, "numbers words"),
     ]
 
 
 def with_others(values: np.ndarray, judged: Judged, places: np.ndarray) -> list[str]:
     """Rank correlation of a column with smallness and with loss, in words."""
-    found = [rank_correlation(values, judged.known(other)[places]) for other in ("area", "loss")]
-    return ["-" if np.isnan(value) else f"{value:+.2f}" for value in found]
+    return [correlation(values, judged.known(other)[places], [judged.groups[place] for place in places]) for other in ("area", "loss")]
+
+
+def correlation(a: np.ndarray, b: np.ndarray, groups: list[str]) -> str:
+    """The rank correlation of a and b [N] with its interval by the number of groups."""
+    count = len({group for group, there in zip(groups, np.isfinite(a) & np.isfinite(b)) if there})
+    found = rank_correlation(a, b)
+    if np.isnan(found) or count < 4:
+        return "-"
+    low, high = correlation_interval(found, count)
+    return f"{found:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 def stability_parts(judged: Judged) -> list[str]:

@@ -57,15 +57,16 @@ def svg(draw: Draw, height: float = HEIGHT) -> str:
     return re.sub("|".join(PAGE), lambda found: PAGE[found[0]], text)
 
 
-def curves(logs: Mapping[str, Sequence[Mapping]]) -> str:
-    """Training loss and validation IoU by epoch, of models by name: their logs, one record per epoch."""
+def curves(logs: Mapping[str, Sequence[tuple[str, Sequence[Mapping]]]]) -> str:
+    """Training loss and validation IoU by epoch, of models by role: the name and the log of each, one record per epoch."""
+    lines = [(role, i, name, log) for role, own in logs.items() for i, (name, log) in enumerate(own)]
 
     def draw(figure) -> None:
         for axes, key, title in zip(figure.subplots(1, 2), ("loss", "val_iou"), ("training loss", "validation mean IoU")):
-            for i, (name, log) in enumerate(logs.items()):
+            for role, i, name, log in lines:
                 known = [(record["epoch"], record[key]) for record in log if record.get(key) is not None and "epoch" in record]
                 if known:
-                    style = {"color": ORDER[i % 3], "linestyle": DASHES[i // 3 % 3], "marker": ".", "markersize": 4}
+                    style = {"color": SERIES[role], "linestyle": DASHES[i % 3], "marker": ".", "markersize": 4}
                     axes.plot(*zip(*known), label=name, **style)
             axes.set(title=title, xlabel="epoch")
             axes.xaxis.get_major_locator().set_params(integer=True)
@@ -114,7 +115,7 @@ def distribution(values: Mapping[str, np.ndarray], name: str) -> str:
 
 
 def cloud(x: np.ndarray, y: np.ndarray, x_name: str, y_name: str) -> str:
-    """How many samples lie where, x and y [N]: hexagons, darker for more, of all but the highest 1 % of either."""
+    """How many samples lie where, x and y [N]: hexagons, in fuller colour for more, of all but the highest 1 % of either."""
 
     def draw(figure) -> None:
         from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgba

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
@@ -10,22 +11,23 @@ from PIL import Image
 STEPS = (256, 80), (192, 75), (160, 65), (128, 55), (96, 40), (64, 20)
 
 
-def fitting_uris(pictures: np.ndarray, sizes: np.ndarray, limit: int) -> list[str]:
-    """Pictures uint8 [N, H, W, 3] as data URIs of at most `limit` bytes in all, each in the proportions of its original (width, height).
+def fitting_uris(picture: Callable[[int], np.ndarray], sizes: np.ndarray, limit: int) -> list[str]:
+    """N pictures as data URIs of at most `limit` bytes in all, each in the proportions of its original (width, height).
 
-    sizes: [N, 2]. Nothing is enlarged beyond the longer side of the stored picture. The last step is taken even where it is too large.
+    picture: gives the i-th, uint8 [H, W, 3]; sizes: [N, 2].
+    Nothing is enlarged beyond the longer side of the stored picture. The last step is taken even where it is too large.
     """
     uris: list[str] = []
     for side, quality in STEPS:
         uris, total = [], 0
-        for picture, size in zip(pictures, sizes):
-            uris.append(webp_uri(picture, size, side, quality))
+        for i, size in enumerate(sizes):
+            uris.append(webp_uri(picture(i), size, side, quality))
             total += len(uris[-1])
             if total > limit:
                 break
         else:
             return uris
-    return [webp_uri(picture, size, side, quality) for picture, size in zip(pictures, sizes)]
+    return [webp_uri(picture(i), size, side, quality) for i, size in enumerate(sizes)]
 
 
 def webp_uri(picture: np.ndarray, size: np.ndarray, side: int, quality: int) -> str:

@@ -74,7 +74,7 @@ def test_every_part_is_there(page):
         "What was run", "Metrics", "Subgroups", "Training and pruning", "Hardness", "Reliability over seeds", "Gallery",
     ]  # fmt: skip
     assert "htl" in parts["What was run"] and "dense.h5" in parts["What was run"]
-    assert re.search(r"<td>iou_mean</td><td>0\.\d{3}</td><td>\[0\.\d{3}, 0\.\d{3}\]</td>", parts["Metrics"])
+    assert re.search(r"<td>iou_mean</td><td>0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]</td>", parts["Metrics"])
     assert "say nothing of other training seeds" in parts["Metrics"]
     assert "also measures smallness" in parts["Hardness"]
     assert [parts[name].count("<svg") for name in ("Subgroups", "Training and pruning", "Hardness")] == [1, 1, 5]

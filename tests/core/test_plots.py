@@ -11,7 +11,7 @@ EVIL = "<script>alert(1)</script> $x^2$"
 
 def test_figures_take_the_colours_of_the_page():
     """A figure has no colour and no size of its own, so that it reads on light and on dark, and its words are letters."""
-    drawn = plots.curves({"dense": [{"epoch": 1, "loss": 0.9, "val_iou": 0.4}, {"epoch": 2, "loss": 0.5, "val_iou": 0.6}]})
+    drawn = plots.curves({"dense": [("dense", [{"epoch": 1, "loss": 0.9, "val_iou": 0.4}, {"epoch": 2, "loss": 0.5, "val_iou": 0.6}])]})
     assert drawn.startswith("<svg") and drawn.rstrip().endswith("</svg>")
     assert not re.search(r"#0a0b0\d|(?:fill|stroke): ?#000000|<metadata|<!", drawn)
     assert "var(--dense)" in drawn and "currentColor" in drawn
