@@ -19,6 +19,7 @@ COMMANDS = {  # each a module of htltools.commands; the summaries stand here so 
     "resample": "Turn hardness into training weights, repeats or a selection.",
     "evaluate": "Measure a localizer, with intervals, by subgroup, and against another one.",
     "export": "Write a localizer as an ONNX file, checked against torch before it appears.",
+    "report": "Write one page of HTML: metrics, plots, and a gallery of the hardest samples.",
     "view": "Choose rows and look at them: rows into a pipe, a table on a terminal.",
 }
 

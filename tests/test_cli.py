@@ -34,7 +34,7 @@ def all_errors(kind=errors.HtlError):
 
 def test_the_commands_are_these(htl):
     """The commands, in the order of a session: the same in the help of the program as here."""
-    assert tuple(cli.COMMANDS) == ("prepare", "train", "prune", "score", "resample", "evaluate", "export", "view")
+    assert tuple(cli.COMMANDS) == ("prepare", "train", "prune", "score", "resample", "evaluate", "export", "report", "view")
     code, out, _ = htl("--help")
     assert code == 0
     assert re.findall(r"^  (\w+)  ", out.decode().split("Commands:")[1], re.MULTILINE) == list(cli.COMMANDS)

@@ -32,6 +32,7 @@ BELONGS_TO = {
     "onnx": {"formats"},
     "onnxruntime": {"formats"},
     "pydantic": {"formats"},
+    "matplotlib": {"core"},
 }
 NAMES_TO_AVOID = {"utils", "helpers", "manager", "base"}
 

@@ -15,7 +15,7 @@ from htltools.cli import COMMANDS, HELP, app
 
 ROOT = Path(__file__).parents[1]
 MAN = ROOT / "man"
-ORDER = ("prepare", "train", "prune", "score", "resample", "evaluate", "export", "view")
+ORDER = ("prepare", "train", "prune", "score", "resample", "evaluate", "export", "report", "view")
 PAGES = ["htl.1", *(f"htl-{name}.1" for name in ORDER), "htl-stream.5"]
 
 # the order matters: examples of a page go on from the files of those before it
@@ -31,6 +31,7 @@ CODES = {
     "resample": ALWAYS,
     "evaluate": DEVICE | {3},
     "export": DEVICE,
+    "report": DEVICE,
     "view": ALWAYS,
 }
 

@@ -18,6 +18,11 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide(both, either, out=np.zeros_like(both), where=either > 0)
 
 
+def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """IoU of boxes [N, 4]: [N] in [0, 1], NaN where either is none, a box of NaN."""
+    return np.where(np.isnan(a).any(-1) | np.isnan(b).any(-1), np.nan, iou(a, b))
+
+
 def area(boxes: np.ndarray) -> np.ndarray:
     """Area of boxes [..., 4], in square units; 0 where x1 <= x0 or y1 <= y0."""
     boxes = np.asarray(boxes, float)

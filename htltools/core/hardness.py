@@ -14,17 +14,12 @@ from itertools import combinations
 import numpy as np
 import torch
 
-from htltools.core.boxes import iou
+from htltools.core.boxes import overlap
 from htltools.core.boxloss import box_loss
 from htltools.core.controls import smallness
 from htltools.core.suspicion import suspect
 
 RIGHT = 0.75  # the IoU from which on an answer counts as right in `pie`
-
-
-def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """IoU of boxes [N, 4]: [N] in [0, 1], NaN where either is none."""
-    return np.where(np.isnan(a).any(-1) | np.isnan(b).any(-1), np.nan, iou(a, b))
 
 
 def drift(dense: np.ndarray, pruned: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from htltools.errors import DataError, UsageError
 
 UNKNOWN = "unknown"
+MOST_LEVELS = 16  # of a field that is worth a table
 
 
 @dataclass(frozen=True)
@@ -88,3 +89,30 @@ def rank(name: str, value: Any) -> tuple[bool, float, str]:
     except (TypeError, ValueError):
         number = math.inf
     return name == UNKNOWN, number, name
+
+
+def usual_fields(rows: Sequence[dict[str, Any]]) -> list[Field]:
+    """Fields that make subgroups: `label`, and those of `meta`, with 2 to 16 levels in the rows; numbers of more values in bands.
+
+    >>> usual_fields([{"label": "nv", "meta": {"age": age, "sex": "male"}} for age in range(20, 80)])
+    [Field(name='age', width=20.0)]
+    """
+    found = []
+    for name in dict.fromkeys(["label", *(name for row in rows for name in row.get("meta") or {})]):
+        known = [value for row in rows if (value := value_of(row, name)) is not None]
+        levels = {level(value, None) for value in known}
+        if 1 < len(levels) <= MOST_LEVELS:
+            found.append(Field(name))
+        elif len(levels) > MOST_LEVELS and all(isinstance(value, (int, float)) for value in known):
+            found.append(Field(name, band_width(max(known) - min(known))))
+    return found
+
+
+def band_width(span: float) -> float:
+    """The width, a 1, 2 or 5 with zeros, of three to seven bands over a span.
+
+    >>> band_width(59), band_width(85), band_width(0.4)
+    (20.0, 20.0, 0.1)
+    """
+    scale = 10 ** math.floor(math.log10(span / 3))
+    return float(f"{scale * max(step for step in (1, 2, 5) if scale * step <= span / 2.9):.10g}")

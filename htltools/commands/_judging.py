@@ -1,0 +1,130 @@
+"""What `report` knows of its samples: scores, boxes and IoU by role, and the models that gave them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from htltools import console
+from htltools.commands import _inputs
+from htltools.commands._streaming import FLAGS
+from htltools.core.boxes import overlap
+from htltools.formats.checkpoint import Checkpoint
+from htltools.formats.schema import ROLES, SPLITS
+from htltools.formats.stream import RowReader
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How to run a model."""
+
+    device: str
+    precision: str
+    batch_size: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Samples with all that is known of them.
+
+    boxes: by role (annotated, dense, pruned, attended), shares of the sides [N, 4], NaN = none; iou: [N] with the annotated box, by
+    role; checkpoints: by role, those that could be read; stability: rank correlation between models by column and split.
+    """
+
+    rows: list[dict]
+    boxes: dict[str, np.ndarray]
+    paths: dict[Path, str]
+    checkpoints: dict[str, list[Checkpoint]]
+    stability: dict[str, dict[str, float]]
+    seed: int
+
+    @property
+    def iou(self) -> dict[str, np.ndarray]:
+        return {role: overlap(boxes, self.boxes["annotated"]) for role, boxes in self.boxes.items() if role != "annotated"}
+
+    @property
+    def splits(self) -> np.ndarray:
+        return np.array([row.get("split") or "none" for row in self.rows])
+
+    @property
+    def groups(self) -> list[str]:
+        return _inputs.groups_of(self.rows)
+
+    @property
+    def parts(self) -> list[str]:
+        """The splits that there are."""
+        return [part for part in (*SPLITS, "none") if part in self.splits]
+
+    def known(self, name: str) -> np.ndarray:
+        """A column of hardness: float [N], NaN where a row lacks it."""
+        return _inputs.known_hardness(self.rows, name, self.seed)
+
+    def column(self, name: str) -> np.ndarray:
+        """As `known`.
+
+        Raises: DataError where no row has it.
+        """
+        values = self.known(name)
+        return values if np.isfinite(values).any() else _inputs.hardness_column(self.rows, name, self.seed)
+
+
+def judged(rows: list[dict], reader: RowReader, dense: list[Path], pruned: list[Path], against: Path | None, machine: Machine) -> Judged:
+    """The samples of some rows. They are scored first where they are not, or where models were named."""
+    rows = [row for row in rows if not row.get("repeat")]
+    paths = {"dense": dense, "pruned": pruned}
+    stability: dict = {}
+    if dense or pruned or not any(row.get("predicted") for row in rows):
+        paths = {role: own or [_inputs.model_path(None, reader, role, FLAGS[role])] for role, own in paths.items()}
+        rows, stability = scored(rows, paths, machine)
+    else:
+        paths = {role: in_stream(reader, role) for role in ROLES}
+    boxes = {"annotated": _inputs.target_boxes(rows)}
+    boxes["annotated"][[bool(row.get("pseudo")) for row in rows]] = np.nan
+    sizes = np.tile(_inputs.picture_sizes(rows), 2)
+    for role in ROLES:
+        known = np.array([row.get("predicted", {}).get(role, [np.nan] * 4) for row in rows], float) / sizes
+        if np.isfinite(known).any():
+            boxes[role] = known
+    if against:
+        from htltools.commands.evaluate import predicted_boxes
+
+        boxes["attended"] = predicted_boxes(against, rows, machine.device, machine.precision, machine.batch_size)
+        paths["attended"] = [against]
+    by_path = {path: role for role, own in paths.items() for path in own}
+    return Judged(rows, boxes, by_path, {role: checkpoints(own) for role, own in paths.items()}, stability, machine.seed)
+
+
+def scored(rows: list[dict], paths: dict[str, list[Path]], machine: Machine) -> tuple[list[dict], dict]:
+    """The rows as `score` writes them, and how alike the models rank them: rank correlation by column and split."""
+    from htltools.commands._scoring import Scorer
+    from htltools.core.stability import Stability
+
+    place, dtype = _inputs.chosen_machine(machine.device, machine.precision)
+    several = max(map(len, paths.values())) > 1
+    stability = Stability() if several else None
+    scorer = Scorer(paths["dense"], paths["pruned"], machine.batch_size, machine.seed, [], place, dtype, stability)
+    found: list[dict] = []
+    with console.progress("scoring", len(rows)) as steps:
+        for start in range(0, len(rows), machine.batch_size):
+            found += scorer.scored(rows[start : start + machine.batch_size])
+            steps.advance(len(found) - start)
+    return found, stability.correlations() if stability else {}
+
+
+def in_stream(reader: RowReader, role: str) -> list[Path]:
+    """The model of that role that the stream names, if it is still there."""
+    if role not in reader.models:
+        return []
+    path = _inputs.model_path(None, reader, role, FLAGS[role])
+    if not path.is_file():
+        console.say(f"the {role} model {path} is not there: the page goes without its curves")
+        return []
+    return [path]
+
+
+def checkpoints(paths: list[Path]) -> list[Checkpoint]:
+    """The checkpoints among some models; an ONNX file is none."""
+    from htltools.formats.onnx_file import is_onnx
+
+    return [Checkpoint.load(path) for path in paths if not is_onnx(path)]

@@ -1,0 +1,172 @@
+"""Figures of a report, as SVG that takes its colours from the page: arrays in, text out. matplotlib only inside of functions."""
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+# stands in the SVG for a colour of the page, until `svg` names that; any six digits would do
+INK, FAINT = "#0a0b01", "#0a0b02"
+SERIES = {"dense": "#0a0b03", "pruned": "#0a0b04", "attended": "#0a0b05"}
+PAGE = {INK: "currentColor", FAINT: "var(--line)", **{colour: f"var(--{role})" for role, colour in SERIES.items()}}
+ORDER = list(SERIES.values())
+DASHES = "-", (0, (5, 2)), (0, (1, 1.5))
+WIDTH, HEIGHT = 5.2, 3.1  # inches of 72 points: as wide as a phone's page, so that its letters stay as large
+
+LOOK = {
+    "svg.fonttype": "none",  # letters stay letters
+    "svg.hashsalt": "htl",
+    "text.parse_math": False,  # a name with dollars is a name
+    "font.size": 9.5,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.linewidth": 0.6,
+    "grid.color": FAINT,
+    "legend.frameon": False,
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "axes.titlecolor"), INK),
+}
+
+Draw = Callable[[object], None]  # draws on a matplotlib figure
+
+
+def svg(draw: Draw, height: float = HEIGHT) -> str:
+    """What `draw` puts on a figure of that height, in inches, as one <svg> without ids of its own; its words are escaped."""
+    import logging
+
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of its font cache
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    out = io.StringIO()
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # letters that its own font lacks: the page's font has them
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(LOOK)
+        figure = Figure((WIDTH, height), layout="constrained")
+        draw(figure)
+        figure.savefig(out, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    text = out.getvalue()
+    text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text[text.index("<svg") :], count=2)
+    text = re.sub(r' id="[a-z0-9A-Z]*_\d+(?:_\d+)*"', "", text)  # names of its parts, which are alike in all figures
+    text = re.sub(r"\s*<!--.*?-->", "", text, flags=re.S)
+    return re.sub("|".join(PAGE), lambda found: PAGE[found[0]], text)
+
+
+def curves(logs: Mapping[str, Sequence[tuple[str, Sequence[Mapping]]]]) -> str:
+    """Training loss and validation IoU by epoch, of models by role: the name and the log of each, one record per epoch."""
+    lines = [(role, i, name, log) for role, own in logs.items() for i, (name, log) in enumerate(own)]
+
+    def draw(figure) -> None:
+        for axes, key, title in zip(figure.subplots(1, 2), ("loss", "val_iou"), ("training loss", "validation mean IoU")):
+            for role, i, name, log in lines:
+                known = [(record["epoch"], record[key]) for record in log if record.get(key) is not None and "epoch" in record]
+                if known:
+                    style = {"color": SERIES[role], "linestyle": DASHES[i % 3], "marker": ".", "markersize": 4}
+                    axes.plot(*zip(*known), label=name, **style)
+            axes.set(title=title, xlabel="epoch")
+            axes.xaxis.get_major_locator().set_params(integer=True)
+        figure.axes[1].legend(loc="lower right", labelcolor=INK)
+
+    return svg(draw)
+
+
+def sweep(entries: Sequence[Mapping], dense_iou: float, gate: float, taken: float) -> str:
+    """Validation IoU by sparsity, cut and recovered; the IoU of the dense model, the gate, a share of it, and the sparsity taken."""
+
+    def draw(figure) -> None:
+        axes = figure.subplots()
+        ordered = sorted(entries, key=lambda entry: entry["asked"])
+        for key, name, role, dash in (("val_iou_before_recovery", "cut", "attended", "--"), ("val_iou", "recovered", "pruned", "-")):
+            known = [(entry["asked"], entry[key]) for entry in ordered if entry.get(key) is not None]
+            if known:
+                axes.plot(*zip(*known), color=SERIES[role], linestyle=dash, marker="o", markersize=4, label=name)
+        axes.axhline(dense_iou, color=SERIES["dense"], linewidth=1, label="dense")
+        axes.axhline(gate * dense_iou, color=INK, linewidth=1, linestyle=":", label=f"gate, {gate:g} of it")
+        axes.axvline(taken, color=INK, linewidth=0.8, alpha=0.5)
+        axes.set(xlabel="sparsity: share of the weights cut; the upright line is the one taken", ylabel="validation mean IoU")
+        axes.set_ylim(bottom=0)
+        axes.legend(loc="lower left", labelcolor=INK)
+
+    return svg(draw)
+
+
+def distribution(values: Mapping[str, np.ndarray], name: str) -> str:
+    """How a column of hardness is spread: densities of the values [n] of each split, with medians; the highest 1 % share the last bar."""
+
+    def draw(figure) -> None:
+        axes = figure.subplots()
+        every = np.concatenate(list(values.values()))
+        edges = np.linspace(every.min(), max(np.quantile(every, 0.99), every.min() + 1e-9), 41)
+        for i, (split, own) in enumerate(values.items()):
+            style = {"color": ORDER[i % 3], "linestyle": DASHES[i % 3]}
+            axes.hist(
+                np.minimum(own, edges[-1]), edges, density=True, histtype="step", linewidth=1.4, **style, label=f"{split}, {len(own)}"
+            )
+            axes.axvline(np.median(own), linewidth=0.8, **style)
+        axes.set(xlabel=f"{name} (upright lines: medians; the last bar holds all above it)", ylabel="density")
+        axes.legend(labelcolor=INK)
+
+    return svg(draw)
+
+
+def cloud(x: np.ndarray, y: np.ndarray, x_name: str, y_name: str) -> str:
+    """How many samples lie where, x and y [N]: hexagons, in fuller colour for more, of all but the highest 1 % of either."""
+
+    def draw(figure) -> None:
+        from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgba
+
+        axes = figure.subplots()
+        inside = (x <= np.quantile(x, 0.99)) & (y <= np.quantile(y, 0.99))
+        shades = LinearSegmentedColormap.from_list("", [to_rgba(SERIES["dense"], alpha) for alpha in (0.15, 1)])
+        axes.hexbin(x[inside], y[inside], gridsize=(32, 16), mincnt=1, cmap=shades, norm=LogNorm(), linewidths=0)
+        axes.set(xlabel=x_name, ylabel=y_name)
+
+    return svg(draw)
+
+
+def forest(labels: Sequence[str], models: Mapping[str, Sequence[tuple]], overall: float, x_name: str) -> str:
+    """A value with its interval for each of L subgroups, of up to three models by role: (value, low, high), low None = no interval."""
+    places = np.arange(len(labels), 0, -1)
+
+    def draw(figure) -> None:
+        axes = figure.subplots()
+        for i, (role, rows) in enumerate(models.items()):
+            height = places + (len(models) - 1) * 0.13 - i * 0.26
+            for y, (_, low, high) in zip(height, rows):
+                if low is not None:
+                    axes.plot([low, high], [y, y], color=SERIES[role], linewidth=1.4)
+            axes.plot([row[0] for row in rows], height, "os^"[i], color=SERIES[role], markersize=4, label=role)
+        axes.axvline(overall, color=INK, linewidth=0.8, linestyle=":")
+        axes.set_yticks(places, labels)
+        axes.set_ylim(0.4, len(labels) + 0.6)
+        axes.set(xlabel=x_name)
+        axes.grid(False, axis="y")
+        if len(models) > 1:
+            figure.legend(loc="outside upper right", ncols=3, labelcolor=INK)
+
+    return svg(draw, 0.9 + 0.23 * len(labels))
+
+
+def dots(values: Mapping[str, Mapping[str, float]], x_name: str) -> str:
+    """A number for each column and split, higher up the earlier the column."""
+    columns = list(values)
+    splits = list(dict.fromkeys(split for by_split in values.values() for split in by_split))
+    places = np.arange(len(columns), 0, -1)
+
+    def draw(figure) -> None:
+        axes = figure.subplots()
+        for i, split in enumerate(splits):
+            own = [values[column].get(split, np.nan) for column in columns]
+            axes.plot(own, places, "os^D"[i % 4], color=ORDER[i % 3], markersize=5, label=split)
+        axes.set_yticks(places, columns)
+        axes.set_ylim(0.4, len(columns) + 0.6)
+        axes.set_xlim(right=1.02)
+        axes.set(xlabel=x_name)
+        figure.legend(loc="outside upper right", ncols=4, labelcolor=INK)
+
+    return svg(draw, 0.9 + 0.25 * len(columns))
