@@ -1,62 +1,77 @@
 """What `evaluate` measures of models: metrics of all samples and by subgroup, and differences."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from htltools import options
+from htltools import console, options
+from htltools.commands._gap_lines import gap_lines
 from htltools.commands._inputs import chosen_machine, groups_of, load_localizer, matching_pictures, target_boxes
 from htltools.commands._map_metrics import map_metrics
 from htltools.commands._metric_lines import metric_line
+from htltools.commands._verdict import verdict
+from htltools.core.answers import all_answers, batches
 from htltools.core.bootstrap import Estimate, estimates
 from htltools.core.boxes import iou
 from htltools.core.subgroups import Crossing, subgroups
 from htltools.formats.onnx_file import OnnxLocalizer, is_onnx
 
 
-def metric_lines(
-    rows: list[dict],
-    paths: list[Path],
-    crossings: list[Crossing],
-    split: str,
-    seed: int,
-    *,
-    device: str,
-    precision: str,
-    batch_size: int,
-) -> list[dict]:
-    """The metrics of the model at the first path, of all rows and by subgroup, and the differences to the second where there is one.
+@dataclass(frozen=True)
+class Machine:
+    """Where and how models are run."""
 
-    Of several processes only the first gets them.
+    device: str
+    precision: str
+    batch_size: int
+
+
+def metric_lines(
+    rows: list[dict], models: list[Path], against: list[Path], crossings: list[Crossing], split: str, seed: int, machine: Machine
+) -> list[dict]:
+    """The metrics of models, runs of one kind, as means over them: of all rows, and by subgroup with the gap from best to worst.
+
+    With `against`, as many models, also the differences, each model's to the one in its place. Of several processes only the
+    first gets them.
     """
     annotated = target_boxes(rows)
-    ious = [iou(predicted_boxes(path, rows, device, precision, batch_size), annotated) for path in paths]
+    ious = np.array([iou(predicted_boxes(path, rows, machine), annotated) for path in [*models, *against]])
     if not options.first_process():
         return []
+    ours, theirs = ious[: len(models)], ious[len(models) :] if against else None
     groups = np.array(groups_of(rows))
-    against = paths[1] if len(paths) > 1 else None
-    parts = [(None, np.arange(len(rows))), *(part for crossing in crossings for part in subgroups(rows, crossing))]
-    lines = []
-    for subgroup, places in parts:
-        found = estimates(ious[0][places], groups[places], ious[1][places] if against else None, seed=seed)
+
+    def measured(subgroup: dict | None, places: np.ndarray) -> list[dict]:
+        found = estimates(ours[:, places], groups[places], theirs[:, places] if against else None, seed=seed)
         about = {"split": split, "subgroup": subgroup, "n": len(places)}
-        lines += [metric_line(name, about, estimate, against) for name, estimate in found.items()]
-        if subgroup is None:
-            found = map_metrics(paths[0], rows, annotated, device, precision, batch_size)
-            lines += [metric_line(name, about, Estimate(value, None, None), None) for name, value in found.items()]
+        return [metric_line(name, about, estimate, against) for name, estimate in found.items()]
+
+    lines = measured(None, np.arange(len(rows)))
+    maps = [map_metrics(path, rows, annotated, machine.device, machine.precision, machine.batch_size) for path in models]
+    for name in maps[0]:
+        if all(name in each for each in maps):
+            runs = tuple(each[name] for each in maps)
+            about = {"split": split, "subgroup": None, "n": len(rows)}
+            lines.append(metric_line(name, about, Estimate(sum(runs) / len(runs), None, None, runs)))
+    if against:
+        console.say(verdict(next(line for line in lines if line["metric"] == "iou_mean.delta")))
+    for crossing in crossings:
+        parts = subgroups(rows, crossing)
+        by_level = [measured(*part) for part in parts]
+        lines += [line for of_level in by_level for line in of_level]
+        lines += gap_lines(crossing, parts, by_level, ours, groups, theirs, against, seed)
     return lines
 
 
-def predicted_boxes(path: Path, rows: list[dict], device: str, precision: str, batch_size: int):
+def predicted_boxes(path: Path, rows: list[dict], machine: Machine):
     """The box that a checkpoint or an ONNX file answers with for each row: float32 [N, 4], shares of the sides."""
     if is_onnx(path):
-        net = OnnxLocalizer(path, device)
+        net = OnnxLocalizer(path, machine.device)
         pictures = matching_pictures(rows, net.size, path)
-        starts = range(0, len(rows), batch_size)
-        return np.concatenate([net.answer(pictures.batch(np.arange(i, min(i + batch_size, len(rows))))) for i in starts])
-    from htltools.core.answers import all_answers
-
-    where, dtype = chosen_machine(device, precision)
+        turns = batches(len(rows), machine.batch_size)
+        return np.concatenate([net.answer(pictures.batch(chosen)) for chosen in turns])
+    where, dtype = chosen_machine(machine.device, machine.precision)
     localizer, checkpoint = load_localizer(path, where)
     pictures = matching_pictures(rows, checkpoint.preprocessing["size"], path)
-    return all_answers([localizer], pictures, batch_size, device=where, dtype=dtype)[0]
+    return all_answers([localizer], pictures, machine.batch_size, device=where, dtype=dtype)[0]

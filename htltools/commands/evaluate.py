@@ -8,7 +8,14 @@ from typer import Option
 from htltools import console, options
 from htltools.errors import DataError, NotMet, UsageError
 
-Against = Annotated[Path | None, Option("--against", help="Another model, compared on the same samples.", show_default=False)]
+Models = Annotated[
+    list[Path] | None,
+    Option("--model", metavar="FILE", help="The model; without it the last one named in the stream. Several: runs.", show_default=False),
+]
+Against = Annotated[
+    list[Path] | None,
+    Option("--against", metavar="FILE", help="Another model, on the same samples; as many as --model.", show_default=False),
+]
 GroupBy = Annotated[
     str | None, Option("--group-by", metavar="FIELD[:WIDTH],...", help="Subgroups: sex,age:20, crossed: sex*age:20.", show_default=False)
 ]
@@ -23,7 +30,7 @@ FailUnder = Annotated[list[str] | None, Option("--fail-under", metavar="NAME=VAL
 def evaluate(
     run,
     rows: options.Rows = None,
-    model: options.Model = None,
+    model: Models = None,
     against: Against = None,
     split: Annotated[str, Option("--split", metavar="train|val|test", help="The rows to measure on.")] = "test",
     group_by: GroupBy = None,
@@ -45,13 +52,16 @@ def evaluate(
     \b
     htl evaluate rows.jsonl --model attended.h5 --against dense.h5 --group-by sex,age:20
     htl evaluate rows.jsonl --model lesion.onnx --fail-under iou_mean=0.8
+    htl evaluate rows.jsonl --model a1.h5 --model a2.h5 --against d1.h5 --against d2.h5    two seeds
     htl evaluate scored.jsonl --split train --hard pruned_loss --top 0.1    who is hard
 
     A model is a checkpoint or an ONNX file; without --model it is the dense one last named in the stream. Writes one metric a
     line as JSON Lines, without notes, or a table where stdout is a terminal: iou_mean iou_median iou_p10 acc@0.3 acc@0.5
     acc@0.7 acc@0.75 acc@0.9 failure_rate, of a model that answers by a map also maxboxacc_v2 and pxap, and with --against the
-    paired differences as NAME.delta. Intervals (95 %) come from 2,000 resamples of whole groups (field `group`); they say nothing
-    of other training seeds. Rows of the split without a box are left out and counted.
+    paired differences as NAME.delta. Intervals (95 %) come from 2,000 resamples of whole groups (field `group`). Of several runs,
+    --model and --against repeated in pairs, the mean is given, with a second interval over the runs: it says what other seeds would.
+    With --group-by also the worst level as NAME.worst, and its distance to the best as NAME.gap with a permutation test, of levels of
+    30 samples or more. Rows of the split without a box are left out and counted.
 
     --hard runs no model, unless --model names one: of each level of each field of metadata, or of --group-by, it gives the odds ratio
     of being among the top share by a column of hardness, as it is and adjusted for lesion area, border and label, beside the same
@@ -66,6 +76,9 @@ def evaluate(
         raise UsageError(f"--split takes {', '.join(SPLITS)}, not {split!r}")
     if top is not None and not hard:
         raise UsageError("--top says who is hard: it needs --hard")
+    against = against or []
+    if against and len(against) != max(len(model or []), 1):
+        raise UsageError(f"--model is given {len(model or [])} times and --against {len(against)}", "name them in pairs, one pair a seed")
     measured = not hard or bool(model or against)
     if limits and not measured:
         raise UsageError("--fail-under needs a model, and --hard runs none", "name it with --model")
@@ -85,10 +98,10 @@ def evaluate(
     lines = []
     if measured:
         from htltools.commands._inputs import model_path
-        from htltools.commands._measuring import metric_lines
+        from htltools.commands._measuring import Machine, metric_lines
 
-        paths = [model_path(model, reader, "dense"), *([against] if against else [])]
-        lines = metric_lines(samples, paths, crossings, split, seed, device=device, precision=precision, batch_size=batch_size)
+        models, machine = model or [model_path(None, reader, "dense")], Machine(device, precision, batch_size)
+        lines = metric_lines(samples, models, against, crossings, split, seed, machine)
     if not options.first_process():
         return
     if hard:

@@ -21,6 +21,9 @@ class Field:
     name: str
     width: float | None = None
 
+    def __str__(self) -> str:
+        return self.name if self.width is None else f"{self.name}:{self.width:g}"
+
 
 Crossing = tuple[Field, ...]  # the fields whose levels are combined; mostly one
 
