@@ -149,7 +149,7 @@ def test_stream_page():
 
     text = text_of("htl-stream.5")
     listed = set(re.findall(r"^\.It Va (\S+)$", text, re.M))
-    for table in (schema.Sample.model_fields, schema.HARDNESS, schema.STORE, schema.CHECKPOINT, schema.ONNX, schema.METRICS):
+    for table in (schema.Sample.model_fields, schema.HARDNESS, schema.STORE, schema.CHECKPOINT, schema.ONNX, schema.METRICS, schema.ODDS):
         assert set(table) <= listed
     for kind, note in schema.NOTES.items():
         entry = text.partition(f".It Va htl Ns = Ns Dq {kind}\n")[2].partition("\n.It ")[0]

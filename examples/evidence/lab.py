@@ -83,12 +83,13 @@ def measured(model: Path, rows: Path, split: str) -> dict[str, float]:
     import numpy as np
 
     from htltools.commands._inputs import target_boxes
-    from htltools.commands.evaluate import annotated_rows, predicted_boxes
+    from htltools.commands._measuring import Machine, predicted_boxes
+    from htltools.commands.evaluate import annotated_rows
     from htltools.core.boxes import iou
     from htltools.core.metrics import metric_values
 
     samples, _ = annotated_rows(read_rows(rows), split)
-    reached = iou(predicted_boxes(model, samples, DEVICE, "auto", 256), target_boxes(samples))
+    reached = iou(predicted_boxes(model, samples, Machine(DEVICE, "auto", 256)), target_boxes(samples))
     marks = np.array([row["meta"].get("rare") for row in samples])
     parts = {"": np.ones(len(samples), bool), "rare.": marks == "yes", "others.": marks == "no"}
     return {

@@ -1,12 +1,13 @@
 """The gallery of `report`: which pictures, and what the page may know of each."""
 
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from htltools.commands._judging import Judged
 from htltools.core.gallery import chosen, sections
-from htltools.core.subgroups import Field, level, rank, usual_fields, value_of
+from htltools.core.subgroups import Crossing, level, rank, usual_fields, value_of
 from htltools.formats.fields import cell
 from htltools.formats.store import Pictures
 from htltools.formats.webp import fitting_uris
@@ -22,12 +23,14 @@ TITLES = {
 MAIN = "gain", "IoU dense", "IoU pruned", "IoU attended", "drift", "suspect", "loss"
 
 
-def told_fields(rows: list[dict], asked: list[Field] | None, meta: bool) -> list[Field]:
+def told_fields(rows: list[dict], asked: list[Crossing] | None, meta: bool) -> list[Crossing]:
     """The fields to group and to filter by: those asked for, else the usual ones unless patient-level fields are left out."""
-    return asked if asked is not None else usual_fields(rows) if meta else []
+    return asked if asked is not None else [(field,) for field in usual_fields(rows)] if meta else []
 
 
-def gallery_data(judged: Judged, by: str, hardness: np.ndarray, split: str, fields: list[Field], count: int, meta: bool) -> dict[str, Any]:
+def gallery_data(
+    judged: Judged, by: str, hardness: np.ndarray, split: str, fields: list[Crossing], count: int, meta: bool
+) -> dict[str, Any]:
     """What the script of the page needs."""
     iou, splits = judged.iou, judged.splits
     gain = iou["attended"] - iou["dense"] if {"attended", "dense"} <= iou.keys() else np.full(len(splits), np.nan)
@@ -37,7 +40,7 @@ def gallery_data(judged: Judged, by: str, hardness: np.ndarray, split: str, fiel
     names = dict.fromkeys([by, *(name for row in rows for name in row.get("hardness", {}))])
     columns = {name: judged.known(name) for name in names} | {f"IoU {role}": values for role, values in iou.items()} | {"gain": gain}
     columns = {name: values[places] for name, values in columns.items() if np.isfinite(values[places]).any()}
-    filters = [field for field in fields if meta and field.name != "split"]
+    filters = [field for field in dict.fromkeys(chain(*fields)) if meta and field.name != "split"]
     samples = [
         {
             "id": row["id"],

@@ -87,9 +87,10 @@ def judged(rows: list[dict], reader: RowReader, dense: list[Path], pruned: list[
         if np.isfinite(known).any():
             boxes[role] = known
     if against:
-        from htltools.commands.evaluate import predicted_boxes
+        from htltools.commands import _measuring
 
-        boxes["attended"] = predicted_boxes(against, rows, machine.device, machine.precision, machine.batch_size)
+        how = _measuring.Machine(machine.device, machine.precision, machine.batch_size)
+        boxes["attended"] = _measuring.predicted_boxes(against, rows, how)
         paths["attended"] = [against]
     by_path = {path: role for role, own in paths.items() for path in own}
     return Judged(rows, boxes, by_path, {role: checkpoints(own) for role, own in paths.items()}, stability, machine.seed)

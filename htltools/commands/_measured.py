@@ -5,7 +5,7 @@ import numpy as np
 from htltools.commands._judging import Judged
 from htltools.core import plots
 from htltools.core.bootstrap import Estimate, estimates
-from htltools.core.subgroups import Field, subgroups
+from htltools.core.subgroups import Crossing, subgroups
 from htltools.formats import html
 from htltools.formats.schema import METRICS
 
@@ -60,12 +60,12 @@ class Measured:
             ),
         ]
 
-    def subgroup_parts(self, fields: list[Field]) -> list[str]:
+    def subgroup_parts(self, crossings: list[Crossing]) -> list[str]:
         """The forest plot of the mean IoU, and its table."""
         labels, found = [], []
-        for field in fields if self.rows else []:
-            for level, places in subgroups(self.rows, field).items():
-                labels.append(f"{field.name} {level}")
+        for crossing in crossings if self.rows else []:
+            for levels, places in subgroups(self.rows, crossing):
+                labels.append(", ".join(f"{name} {level}" for name, level in levels.items()))
                 found.append((len(places), self.estimates(places)))
         if not labels:
             return [html.paragraph("No subgroups: no field was asked for with --group-by, and none was chosen.")]

@@ -1,19 +1,34 @@
 """What `evaluate` writes: a metric a line, or tables for a person."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from htltools import console
-from htltools.core.bootstrap import Estimate
+from htltools.commands._metric_tables import show
+from htltools.core.bootstrap import Estimate, run_interval
 from htltools.formats.atomic import replacing
 from htltools.formats.jsonlines import joined_lines
 from htltools.formats.stream import writing
 
 
-def metric_line(name: str, about: dict, estimate: Estimate, against: Path | None) -> dict:
-    """One line of output."""
-    numbers = {key: None if value is None else round(value, 6) + 0.0 for key, value in vars(estimate).items()}
-    return {"metric": name, **about, **numbers, **({"against": str(against)} if name.endswith(".delta") else {})}
+def metric_line(name: str, about: dict, estimate: Estimate, against: Sequence[Path] = ()) -> dict:
+    """One line of output: a value with its interval over groups and, of several runs, each with the interval over them."""
+    numbers = {key: rounded(getattr(estimate, key)) for key in ("value", "low", "high")}
+    line = {"metric": name, **about, **numbers}
+    if len(estimate.runs) > 1:
+        low, high = run_interval(estimate.runs)
+        line["runs"] = {"values": [rounded(value) for value in estimate.runs], "low": rounded(low), "high": rounded(high)}
+    if not name.endswith(".delta"):
+        return line
+    if "runs" in line:
+        line["runs"]["signs"] = "".join("+" if value > 0 else "-" if value < 0 else "0" for value in line["runs"]["values"])
+    return line | {"against": str(against[0]) if len(against) == 1 else [str(path) for path in against]}
+
+
+def rounded(number: float | None) -> float | None:
+    """A number as it is written."""
+    return None if number is None else round(number, 6) + 0.0
 
 
 def write_metrics(lines: list[dict], out: Path | None) -> None:
@@ -27,29 +42,3 @@ def write_metrics(lines: list[dict], out: Path | None) -> None:
         else:
             sys.stdout.buffer.write(joined_lines(lines))
         sys.stdout.flush()
-
-
-def show(lines: list[dict]) -> None:
-    """Print the metrics of all samples, with the differences beside them, then those of the subgroups."""
-    titles: dict[str, dict[str, dict]] = {}
-    for line in lines:
-        title = " ".join(f"{field} {level}" for field, level in (line["subgroup"] or {}).items())
-        titles.setdefault(title, {})[line["metric"]] = line
-    overall = titles.pop("")
-    names = [name for name in overall if not name.endswith(".delta")]
-    compared = len(names) < len(overall)
-    headings = ["metric", "value", "95 % interval", *(["delta", "95 % interval"] if compared else [])]
-    deltas = {name: told(overall[f"{name}.delta"]) if f"{name}.delta" in overall else ("", "") for name in names if compared}
-    table = [[name, *told(overall[name]), *deltas.get(name, ())] for name in names]
-    console.show_table(headings, table)
-    if titles:
-        columns = ["iou_mean", "iou_mean.delta" if compared else "failure_rate"]  # more would not fit in 80 characters
-        table = [[title, str(of[columns[0]]["n"]), *(" ".join(told(of[name])) for name in columns)] for title, of in titles.items()]
-        console.show_table(["subgroup", "n", *columns], table)
-
-
-def told(line: dict) -> tuple[str, str]:
-    """Value and interval of a metric in words; differences with their sign."""
-    form = "+.3f" if line["metric"].endswith(".delta") else ".3f"
-    interval = "-" if line["low"] is None else f"[{line['low']:{form}}, {line['high']:{form}}]"
-    return f"{line['value']:{form}}", interval

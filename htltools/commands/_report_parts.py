@@ -9,13 +9,13 @@ from htltools.commands._measured import Measured
 from htltools.core import plots
 from htltools.core.boxes import area
 from htltools.core.stability import correlation_interval, rank_correlation
-from htltools.core.subgroups import Field
+from htltools.core.subgroups import Crossing
 from htltools.formats import html
 from htltools.formats.fields import cell
 from htltools.formats.schema import HARDNESS
 
 
-def sections(judged: Judged, by: str, hardness: np.ndarray, split: str, fields: list[Field], seed: int, history: list[dict]) -> dict:
+def sections(judged: Judged, by: str, hardness: np.ndarray, split: str, fields: list[Crossing], seed: int, history: list[dict]) -> dict:
     """Parts of HTML by heading, in the order of the page."""
     measured = Measured(judged, split, seed)
     return {

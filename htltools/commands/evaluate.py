@@ -8,9 +8,25 @@ from typer import Option
 from htltools import console, options
 from htltools.errors import DataError, NotMet, UsageError
 
-Predicted = Annotated[Path | None, Option("--predictions", metavar="JSON", help="COCO results instead of a model.", show_default=False)]
-Against = Annotated[Path | None, Option("--against", help="Another model, compared on the same samples.", show_default=False)]
-GroupBy = Annotated[str | None, Option("--group-by", metavar="FIELD[:WIDTH],...", help="Subgroups: sex,age:20,site.", show_default=False)]
+Models = Annotated[
+    list[Path] | None,
+    Option("--model", metavar="FILE", help="The model; without it the last one named in the stream. Several: runs.", show_default=False),
+]
+Predicted = Annotated[
+    list[Path] | None,
+    Option("--predictions", metavar="JSON", help="COCO results instead of a model; repeat it like --model.", show_default=False),
+]
+Against = Annotated[
+    list[Path] | None,
+    Option("--against", metavar="FILE", help="Another model, on the same samples; as many as --model.", show_default=False),
+]
+GroupBy = Annotated[
+    str | None, Option("--group-by", metavar="FIELD[:WIDTH],...", help="Subgroups: sex,age:20, crossed: sex*age:20.", show_default=False)
+]
+Hard = Annotated[
+    list[str] | None, Option("--hard", metavar="COLUMN", help="Who is among the hard by this? Needs no model.", show_default=False)
+]
+Top = Annotated[float | None, Option("--top", min=0, max=1, help="Share that counts as hard; default 0.3.", show_default=False)]
 FailUnder = Annotated[list[str] | None, Option("--fail-under", metavar="NAME=VALUE", help="Exit 3 where it is worse.", show_default=False)]
 
 
@@ -18,13 +34,15 @@ FailUnder = Annotated[list[str] | None, Option("--fail-under", metavar="NAME=VAL
 def evaluate(
     run,
     rows: options.Rows = None,
-    model: options.Model = None,
+    model: Models = None,
     predictions: Predicted = None,
     against: Against = None,
     coco: options.Numbering = None,
     trust: options.Trust = None,
     split: Annotated[str, Option("--split", metavar="train|val|test", help="The rows to measure on.")] = "test",
     group_by: GroupBy = None,
+    hard: Hard = None,
+    top: Top = None,
     fail_under: FailUnder = None,
     out: Annotated[Path | None, Option("-o", "--out", help="Write the metrics here, and tables to stdout.", show_default=False)] = None,
     device: options.DeviceName = "auto",
@@ -42,63 +60,71 @@ def evaluate(
     htl evaluate rows.jsonl --model attended.h5 --against dense.h5 --group-by sex,age:20
     htl evaluate rows.jsonl --model lesion.onnx --fail-under iou_mean=0.8
     htl evaluate rows.jsonl --predictions yolo.json --against dense.h5
+    htl evaluate rows.jsonl --model a1.h5 --model a2.h5 --against d1.h5 --against d2.h5    two seeds
+    htl evaluate scored.jsonl --split train --hard pruned_loss --top 0.1    who is hard
 
     A model is a checkpoint or an ONNX file; without --model it is the dense one last named in the stream. Writes one metric a
     line as JSON Lines, without notes, or a table where stdout is a terminal: iou_mean iou_median iou_p10 acc@0.3 acc@0.5
     acc@0.7 acc@0.75 acc@0.9 failure_rate, of a model that answers by a map also maxboxacc_v2 and pxap, and with --against the
-    paired differences as NAME.delta. Intervals (95 %) come from 2,000 resamples of whole groups (field `group`); they say nothing
-    of other training seeds. Rows of the split without a box are left out and counted.
+    paired differences as NAME.delta. Intervals (95 %) come from 2,000 resamples of whole groups (field `group`). Of several runs,
+    --model and --against repeated in pairs, the mean is given, with a second interval over the runs: it says what other seeds would.
+    With --group-by also the worst level as NAME.worst, and its distance to the best as NAME.gap with a permutation test, of levels of
+    30 samples or more. Rows of the split without a box are left out and counted.
     --predictions, and --against too, take COCO results of another tool; they need no store.
+
+    --hard runs no model, unless --model names one: of each level of each field of metadata, or of --group-by, it gives the odds ratio
+    of being among the top share by a column of hardness, as it is and adjusted for lesion area, border and label, beside the same
+    by the controls loss and random.
     """
-    from htltools.core.subgroups import parsed_fields, subgroups
+    from htltools.core.subgroups import parsed_fields
     from htltools.formats.schema import SPLITS
 
     if model and predictions:
         raise UsageError("--model and --predictions exclude each other", "name one of them, and the other with --against")
     model = predictions or model
     limits = thresholds(fail_under or [])
-    fields = parsed_fields(group_by) if group_by is not None else []
+    crossings = parsed_fields(group_by) if group_by is not None else []
     if split not in SPLITS:
         raise UsageError(f"--split takes {', '.join(SPLITS)}, not {split!r}")
+    if top is not None and not hard:
+        raise UsageError("--top says who is hard: it needs --hard")
+    against = against or []
+    if against and len(against) != max(len(model or []), 1):
+        raise UsageError(f"--model is given {len(model or [])} times and --against {len(against)}", "name them in pairs, one pair a seed")
+    measured = not hard or bool(model or against)
+    if limits and not measured:
+        raise UsageError("--fail-under needs a model, and --hard runs none", "name it with --model")
     if out:
         from htltools.formats.atomic import refuse_existing
 
         refuse_existing(out, force)
     options.rows_expected(rows)
 
-    import numpy as np
-
-    from htltools.commands._inputs import model_path, target_boxes
-    from htltools.commands._map_metrics import map_metrics
-    from htltools.commands._metric_lines import metric_line, write_metrics
-    from htltools.core.bootstrap import Estimate, estimates
-    from htltools.core.boxes import iou
+    from htltools.commands._inputs import groups_of
+    from htltools.commands._metric_lines import write_metrics
     from htltools.formats.stream import check_groups, read_rows
 
     everything, reader = read_rows(rows, partial=partial, limit=limit)
     check_groups(everything)
     samples, boxless = annotated_rows(everything, split)
-    annotated = target_boxes(samples)
-    paths = [model_path(model, reader, "dense"), *([against] if against else [])]
-    ious = [iou(predicted_boxes(path, samples, device, precision, batch_size, coco, trust), annotated) for path in paths]
+    lines = []
+    if measured:
+        from htltools.commands._inputs import model_path
+        from htltools.commands._measuring import Machine, metric_lines
 
+        models, machine = model or [model_path(None, reader, "dense")], Machine(device, precision, batch_size, coco, trust)
+        lines = metric_lines(samples, models, against, crossings, split, seed, machine)
     if not options.first_process():
         return
-    groups = np.array([row.get("group") or row["id"] for row in samples])
-    everyone = np.arange(len(samples))
-    parts = [(None, everyone)] + [({f.name: level}, places) for f in fields for level, places in subgroups(samples, f).items()]
-    lines = []
-    for subgroup, places in parts:
-        found = estimates(ious[0][places], groups[places], ious[1][places] if against else None, seed=seed)
-        about = {"split": split, "subgroup": subgroup, "n": len(places)}
-        lines += [metric_line(name, about, estimate, against) for name, estimate in found.items()]
-        if subgroup is None:
-            found = map_metrics(paths[0], samples, annotated, device, precision, batch_size, options.names_trusted(trust))
-            lines += [metric_line(name, about, Estimate(value, None, None), None) for name, value in found.items()]
+    if hard:
+        from htltools.commands._odds_lines import odds_lines
+
+        lines += odds_lines(samples, hard, 0.3 if top is None else top, crossings, split, seed)
+    groups = groups_of(samples)
     write_metrics(lines, out)
     left_out = f", {boxless} without a box left out" if boxless else ""
     console.say(f"{split}: {len(samples)} samples, {len(set(groups))} groups{left_out}; intervals are 95 %, from resampling groups")
-    if split == "train":
+    if split == "train" and measured:
         console.say("these are the samples that the model was fitted to: no held-out figure")
     require(limits, lines)
 
@@ -138,34 +164,6 @@ def annotated_rows(rows: list[dict], split: str) -> tuple[list[dict], int]:
         cause = f"none of the {len(there)} rows of the split {split} has a box" if there else f"no row is of the split {split}"
         raise DataError(cause, f"the splits there are: {', '.join(splits) or 'none'}")
     return samples, len(there) - len(samples)
-
-
-def predicted_boxes(path: Path, rows: list[dict], device: str, precision: str, batch_size: int, coco: Path | None, trust: str | None):
-    """The box that a checkpoint, an ONNX file or COCO results answer with for each row: float32 [N, 4], shares of the sides.
-
-    Where results have none it is a box without area, which overlaps with nothing.
-    """
-    import numpy as np
-
-    from htltools.commands._inputs import chosen_machine, load_localizer, matching_pictures
-    from htltools.formats.coco_results import is_json
-    from htltools.formats.onnx_file import OnnxLocalizer, is_onnx
-
-    if is_json(path):
-        from htltools.commands._predictions import told_boxes
-
-        return told_boxes(path, rows, coco)
-    if is_onnx(path):
-        net = OnnxLocalizer(path, device)
-        pictures = matching_pictures(rows, net.size, path)
-        starts = range(0, len(rows), batch_size)
-        return np.concatenate([net.answer(pictures.batch(np.arange(i, min(i + batch_size, len(rows))))) for i in starts])
-    from htltools.core.answers import all_answers
-
-    where, dtype = chosen_machine(device, precision)
-    localizer, checkpoint = load_localizer(path, where, options.names_trusted(trust))
-    pictures = matching_pictures(rows, checkpoint.preprocessing["size"], path)
-    return all_answers([localizer], pictures, batch_size, device=where, dtype=dtype)[0]
 
 
 def require(limits: dict[str, float], lines: list[dict]) -> None:

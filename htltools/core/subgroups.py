@@ -1,8 +1,9 @@
-"""Subgroups of samples by what their rows say: one level per value, or per band of a number."""
+"""Subgroups of samples by what their rows say: one level per value, per band of a number, or per combination of several fields."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from htltools.errors import DataError, UsageError
 
 UNKNOWN = "unknown"
 MOST_LEVELS = 16  # of a field that is worth a table
+FEW = 30  # a subgroup of fewer samples says little
 
 
 @dataclass(frozen=True)
@@ -20,26 +22,37 @@ class Field:
     name: str
     width: float | None = None
 
+    def __str__(self) -> str:
+        return self.name if self.width is None else f"{self.name}:{self.width:g}"
 
-def parsed_fields(text: str) -> list[Field]:
-    """The fields of `sex,age:20,site`.
+
+Crossing = tuple[Field, ...]  # the fields whose levels are combined; mostly one
+
+
+def parsed_fields(text: str) -> list[Crossing]:
+    """The fields, and crossings of fields, of `sex,sex*age:20`.
 
     Raises: UsageError.
 
-    >>> parsed_fields("sex,age:20")
-    [Field(name='sex', width=None), Field(name='age', width=20.0)]
+    >>> parsed_fields("sex,sex*age:20")
+    [(Field(name='sex', width=None),), (Field(name='sex', width=None), Field(name='age', width=20.0))]
     """
-    fields = []
-    for part in text.split(","):
-        name, colon, width = part.strip().partition(":")
-        try:
-            field = Field(name, float(width) if colon else None)
-        except ValueError:
-            raise UsageError(f"--group-by takes names and band widths such as sex,age:20, not {part!r}") from None
-        if not name or (field.width is not None and not 0 < field.width < math.inf):
-            raise UsageError(f"--group-by takes names and band widths such as sex,age:20, not {part!r}")
-        fields.append(field)
-    return fields
+    return [tuple(parsed_field(name, part.strip()) for name in part.split("*")) for part in text.split(",")]
+
+
+def parsed_field(text: str, part: str) -> Field:
+    """The field of `age:20`, which stands in a part of what was typed.
+
+    Raises: UsageError naming the part.
+    """
+    name, colon, width = text.strip().partition(":")
+    try:
+        field = Field(name, float(width) if colon else None)
+    except ValueError:
+        field = Field("")
+    if not name or not field.name or (field.width is not None and not 0 < field.width < math.inf):
+        raise UsageError(f"--group-by takes names and band widths such as sex,age:20,sex*age:20, not {part!r}")
+    return field
 
 
 def value_of(row: dict[str, Any], name: str) -> Any:
@@ -68,18 +81,44 @@ def level(value: Any, width: float | None) -> str:
     return f"{low:.10g}-{high - (width == int(width)):.10g}"
 
 
-def subgroups(rows: Sequence[dict[str, Any]], field: Field) -> dict[str, np.ndarray]:
-    """Places of the rows of each level, int64 [n] by level: in order of their numbers, then names, `unknown` last.
+def levels(rows: Sequence[dict[str, Any]], field: Field) -> tuple[list[str], np.ndarray]:
+    """The names of the L levels of a field, and the place of each row's among them: int [N].
 
+    They are in order of their numbers, then names, `unknown` last.
     Raises: DataError where no row knows the field: a slip of the pen must not pass for a finding.
     """
     values = [value_of(row, field.name) for row in rows]
-    levels = np.array([level(value, field.width) for value in values])
-    first = {each: value for each, value in zip(levels.tolist(), values)}
+    names = [level(value, field.width) for value in values]
+    first = dict(zip(names, values))
     if set(first) == {UNKNOWN}:
         known = sorted({key for row in rows for key in row.get("meta") or {}})
         raise DataError(f"no row has a field {field.name!r} to group by", f"their meta has {', '.join(known) or 'none'}")
-    return {each: np.flatnonzero(levels == each) for each in sorted(first, key=lambda name: rank(name, first[name]))}
+    ordered = sorted(first, key=lambda name: rank(name, first[name]))
+    place = {name: i for i, name in enumerate(ordered)}
+    return ordered, np.array([place[name] for name in names])
+
+
+def subgroups(rows: Sequence[dict[str, Any]], crossing: Crossing) -> list[tuple[dict[str, str], np.ndarray]]:
+    """The levels of a crossing, each as level by field, with the places of its rows: int64 [n]. Combinations without a row are left out.
+
+    Raises: DataError as `levels`.
+    """
+    per_field = [levels(rows, field) for field in crossing]
+    found = []
+    for combination in product(*(range(len(names)) for names, _ in per_field)):
+        here = np.logical_and.reduce([place == i for i, (_, place) in zip(combination, per_field)])
+        if here.any():
+            name = {field.name: names[i] for field, i, (names, _) in zip(crossing, combination, per_field)}
+            found.append((name, np.flatnonzero(here)))
+    return found
+
+
+def metadata_fields(rows: Sequence[dict[str, Any]], most: int) -> tuple[list[Field], list[str]]:
+    """Every column of `meta`, and `label`, with 2 to `most` levels; and the names of those that have more: an id, or a number."""
+    columns = dict.fromkeys(key for row in rows for key in row.get("meta") or {})
+    names = [*columns, *(["label"] if "label" not in columns else [])]
+    counts = {name: len({level(value_of(row, name), None) for row in rows}) for name in names}
+    return [Field(name) for name, count in counts.items() if 1 < count <= most], [name for name, count in counts.items() if count > most]
 
 
 def rank(name: str, value: Any) -> tuple[bool, float, str]:

@@ -153,3 +153,8 @@ METRICS = {
     "maxboxacc_v2_oracle": "the same at the thresholds that are best on these samples: what it could be, and no held-out figure",
     "pxap": "average precision of the pixels of the map; only of models that answer by a map, where the store holds lesion masks",
 }
+
+# Metrics of hardness, and not of a model.
+ODDS = {
+    "odds_ratio": "odds of the samples of a subgroup to be among the hard, over those of all others; more than 1: more often hard",
+}

@@ -145,6 +145,10 @@ def test_fail_under(htl, fixed, limits, code, message):
         (["--fail-under", "iou_mean=nan"], "--fail-under takes NAME=VALUE"),
         (["--group-by", "age:x"], "--group-by takes names and band widths"),
         (["--split", "all"], "--split takes train, val, test, not 'all'"),
+        (
+            ["--model", "a", "--model", "b", "--against", "c"],
+            "--model is given 2 times and --against 1; name them in pairs, one pair a seed",
+        ),
     ],
 )
 def test_wrong_flags_are_told_before_any_work(htl, flags, message):
@@ -238,3 +242,67 @@ def test_predictions_are_measured_like_models(htl, fixed, tmp_path):
     code, out, err = htl("evaluate", fixed.file, "--model", fixed.half, "--predictions", tmp_path / "all.json")
     remedy = "name one of them, and the other with --against"
     assert (code, out, err) == (2, b"", f"htl evaluate: --model and --predictions exclude each other; {remedy}\n")
+
+
+def test_several_runs_in_one_comparison(htl, fixed):
+    """Pairs of models, one pair a seed, give the mean, an interval over groups and one over runs, and the sign of each."""
+    flags = ["--model", fixed.half, "--model", fixed.left, "--against", fixed.left, "--against", fixed.half]
+    code, out, err = htl("evaluate", fixed.file, *flags)
+    line = next(line for line in split_lines(out) if line["metric"] == "iou_mean.delta")
+    assert (code, line["value"], line["low"], line["high"]) == (0, 0, 0, 0)
+    assert line["runs"]["values"] == pytest.approx([DELTA, -DELTA], abs=1e-5)
+    assert line["runs"]["high"] == pytest.approx(12.706 * DELTA, abs=1e-4)
+    assert (line["runs"]["signs"], line["against"]) == ("+-", [str(fixed.left), str(fixed.half)])
+    assert "iou_mean differs by +0.0000" in err and "better in 1 of 2: no difference is shown" in err
+    assert "signs" not in split_lines(out)[0]["runs"]
+
+
+def test_one_pair_says_nothing_of_other_seeds(htl, fixed):
+    """A comparison of two models says in a sentence what it does not tell."""
+    assert "iou_mean differs by +0.0167" in htl("evaluate", fixed.file, "--model", fixed.half, "--against", fixed.left)[2]
+
+
+@pytest.fixture
+def unequal(fixed):
+    """Rows of 40 men on whom `half` has an IoU of 1 and `left` of .5, and 40 women with .2 and .4."""
+    of_sex = {"male": fixed.rows[0], "female": fixed.rows[2]}
+    rows = [row | {"id": f"{sex}{i}", "group": f"{sex}{i}", "meta": {"sex": sex}} for sex, row in of_sex.items() for i in range(40)]
+    return joined_lines(rows)
+
+
+def test_worst_level_and_gap(htl, fixed, unequal):
+    """--group-by tells who fares worst by each metric, how far from the best, whether chance does that, and what it was before."""
+    code, out, err = htl("evaluate", "--model", fixed.half, "--against", fixed.left, "--group-by", "sex", stdin=unequal)
+    assert code == 0, err
+    found = {line["metric"]: line for line in split_lines(out) if "by" in line}
+    assert len(found) == 4 * 9
+    worst, gap = found["iou_mean.worst"], found["iou_mean.gap"]
+    assert (worst["subgroup"], worst["n"], worst["value"], worst["by"]) == ({"sex": "female"}, 40, pytest.approx(0.2, abs=1e-5), "sex")
+    assert (gap["subgroup"], gap["n"], gap["value"], gap["p"]) == (
+        None,
+        80,
+        pytest.approx(0.8, abs=1e-5),
+        pytest.approx(1 / 1001, abs=1e-6),
+    )
+    assert (gap["best"], gap["worst"]) == ({"sex": "male"}, {"sex": "female"})
+    change, change_of_worst = found["iou_mean.gap.delta"], found["iou_mean.worst.delta"]
+    assert (change["value"], change["before"]["value"]) == (pytest.approx(0.7, abs=1e-5), pytest.approx(0.1, abs=1e-5))
+    assert (change_of_worst["value"], change_of_worst["before"]) == (
+        pytest.approx(-0.2, abs=1e-5),
+        {"subgroup": {"sex": "female"}, "value": 0.4},
+    )
+
+
+def test_a_person_sees_gaps_and_runs(htl, fixed, unequal):
+    """The table of the gaps follows that of the subgroups, and one of the runs that of all samples."""
+    flags = ["--model", fixed.half, "--model", fixed.half, "--group-by", "sex", "-o", fixed.folder / "gaps.jsonl", "--force"]
+    text = htl("evaluate", *flags, stdin=unequal)[1].decode()
+    assert "sex female\tiou_mean\t0.200\t0.800 [0.800, 0.800]\t0.001" in text
+    assert "iou_mean\t[0.600, 0.600]\t0.600 0.600" in text
+
+
+def test_few_samples_make_no_gap(htl, fixed):
+    """Levels of a handful of samples are measured, but no gap is made of them, which is told."""
+    _, out, err = htl("evaluate", fixed.file, "--model", fixed.half, "--group-by", "sex")
+    assert not [line for line in split_lines(out) if "by" in line]
+    assert "sex: fewer than two levels have 30 samples: there is no gap to speak of" in err

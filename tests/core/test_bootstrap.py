@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from htltools.core import bootstrap
-from htltools.core.bootstrap import estimates
+from htltools.core.bootstrap import estimates, run_interval
+
+
+def numbers(estimate):
+    """A value and its interval."""
+    return [estimate.value, estimate.low, estimate.high]
 
 
 def width(estimate):
@@ -47,7 +52,7 @@ def test_paired_difference_is_sure_where_both_agree():
     """Two models that differ by the same 0.02 everywhere differ by 0.02 for sure, however much the samples vary."""
     theirs = np.random.default_rng(4).random(100) * 0.9
     found = estimates(theirs + 0.02, [f"g{i}" for i in range(100)], theirs, seed=0)
-    assert [*vars(found["iou_mean.delta"]).values()] == pytest.approx([0.02] * 3)
+    assert numbers(found["iou_mean.delta"]) == pytest.approx([0.02] * 3)
     assert width(found["iou_mean"]) > 0.05
 
 
@@ -71,5 +76,20 @@ def test_same_seed_same_interval_whatever_the_memory(monkeypatch):
     whole = estimates(iou, groups, seed=7)
     monkeypatch.setattr(bootstrap, "CELLS", 40 * 33)
     for name, each in estimates(iou, groups, seed=7).items():
-        assert vars(each) == pytest.approx(vars(whole[name]), abs=1e-12)
+        assert numbers(each) == pytest.approx(numbers(whole[name]), abs=1e-12)
     assert estimates(iou, groups, seed=8) != whole
+
+
+def test_several_runs_are_their_mean():
+    """Of two runs the mean is given, with each run beside it; differences pair the runs in their order."""
+    ours, theirs = np.array([[0.2, 0.4], [0.6, 0.8]]), np.array([[0.1, 0.3], [0.7, 0.9]])
+    found = estimates(ours, ["a", "b"], theirs, seed=0)
+    assert (found["iou_mean"].value, found["iou_mean"].runs) == (pytest.approx(0.5), pytest.approx((0.3, 0.7)))
+    assert (found["iou_mean.delta"].value, found["iou_mean.delta"].runs) == (pytest.approx(0), pytest.approx((0.1, -0.1)))
+    assert [found["iou_mean.delta"].low, found["iou_mean.delta"].high] == pytest.approx([0, 0])
+
+
+def test_interval_over_runs_worked_by_hand():
+    """Three runs of .01, .02 and .03: .02 +- 4.303 * .01 / sqrt(3); equal runs leave no doubt."""
+    assert run_interval([0.01, 0.02, 0.03]) == pytest.approx((0.02 - 4.303 * 0.01 / 3**0.5, 0.02 + 4.303 * 0.01 / 3**0.5), abs=1e-5)
+    assert run_interval([0.02, 0.02]) == (0.02, 0.02)

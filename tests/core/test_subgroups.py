@@ -2,7 +2,7 @@
 
 import pytest
 
-from htltools.core.subgroups import Field, level, parsed_fields, subgroups
+from htltools.core.subgroups import Field, level, metadata_fields, parsed_fields, subgroups
 from htltools.errors import DataError, UsageError
 
 ROWS = [
@@ -16,7 +16,7 @@ ROWS = [
 
 def places(field):
     """Subgroups of ROWS with plain lists."""
-    return {name: chosen.tolist() for name, chosen in subgroups(ROWS, field).items()}
+    return {names[field.name]: chosen.tolist() for names, chosen in subgroups(ROWS, (field,))}
 
 
 def test_values_are_levels_and_absence_is_unknown():
@@ -45,11 +45,32 @@ def test_level(value, width, name):
 
 
 def test_fields_are_parsed():
-    """`sex, age:20` names two fields, one of them in bands."""
-    assert parsed_fields("sex, age:20") == [Field("sex"), Field("age", 20)]
+    """`sex, age:20` names two fields, one of them in bands; a star crosses them."""
+    assert parsed_fields("sex, age:20") == [(Field("sex"),), (Field("age", 20),)]
+    assert parsed_fields("sex * age:20") == [(Field("sex"), Field("age", 20))]
 
 
-@pytest.mark.parametrize("text", ["", "sex,", "age:", "age:x", "age:0", "age:-5", "age:nan", "age:inf", ":20"])
+def test_crossed_fields():
+    """Crossed fields have a subgroup for each combination that there is, and every row is in one of them."""
+    found = subgroups(ROWS, parsed_fields("sex*age:20")[0])
+    assert [(tuple(names.values()), chosen.tolist()) for names, chosen in found] == [
+        (("female", "40-59"), [1]),
+        (("male", "20-39"), [0]),
+        (("unknown", "40-59"), [3]),
+        (("unknown", "100-119"), [2]),
+        (("unknown", "unknown"), [4]),
+    ]
+    assert list(found[0][0]) == ["sex", "age"]
+
+
+def test_columns_of_metadata():
+    """All columns of metadata and the label are fields, but those of one level and those of more than one can read."""
+    rows = [{"id": str(i), "label": "nv", "meta": {"sex": "mf"[i % 2], "number": i}} for i in range(9)]
+    assert metadata_fields(rows, 8) == ([Field("sex")], ["number"])
+    assert metadata_fields([*rows, {"id": "x"}], 99) == ([Field("sex"), Field("number"), Field("label")], [])
+
+
+@pytest.mark.parametrize("text", ["", "sex,", "sex*", "*sex", "age:", "age:x", "age:0", "age:-5", "age:nan", "age:inf", ":20"])
 def test_nonsense_is_refused(text):
     """A field without a name, or a band without a width, is a usage error."""
     with pytest.raises(UsageError, match="--group-by takes names and band widths"):
@@ -59,4 +80,4 @@ def test_nonsense_is_refused(text):
 def test_field_that_no_row_has():
     """A misspelt field is told, with what there is, and does not pass for one big group."""
     with pytest.raises(DataError, match="no row has a field 'sexx' to group by; their meta has age, label, sex"):
-        subgroups(ROWS, Field("sexx"))
+        subgroups(ROWS, (Field("sexx"),))

@@ -1,0 +1,91 @@
+"""The tables of `evaluate`, for a person."""
+
+from htltools import console
+
+
+def show(lines: list[dict]) -> None:
+    """Print the metrics of all samples and of the subgroups, then the gaps between these, then who is hard."""
+    chances = [line for line in lines if line["metric"] == "odds_ratio"]
+    gaps = [line for line in lines if "by" in line]
+    metrics = [line for line in lines if line["metric"] != "odds_ratio" and "by" not in line]
+    for part, shown in ((metrics, show_metrics), (gaps, show_gaps), (chances, show_odds)):
+        if part:
+            shown(part)
+
+
+def show_metrics(lines: list[dict]) -> None:
+    """Print the metrics of all samples, with the differences beside them, then those of the subgroups."""
+    titles: dict[str, dict[str, dict]] = {}
+    for line in lines:
+        titles.setdefault(titled(line), {})[line["metric"]] = line
+    overall = titles.pop("")
+    names = [name for name in overall if not name.endswith(".delta")]
+    compared = len(names) < len(overall)
+    headings = ["metric", "value", "95 % interval", *(["delta", "95 % interval"] if compared else [])]
+    deltas = {name: told(overall[f"{name}.delta"]) if f"{name}.delta" in overall else ("", "") for name in names if compared}
+    table = [[name, *told(overall[name]), *deltas.get(name, ())] for name in names]
+    console.show_table(headings, table)
+    if "runs" in overall["iou_mean"]:
+        shown = [name for name in overall if "runs" in overall[name]]
+        runs = [(name, overall[name]["runs"]) for name in shown if name.endswith(".delta") == compared]
+        console.show_table(["over runs", "95 % interval", "each"], [[name, *runs_told(name, of)] for name, of in runs])
+    if titles:
+        columns = ["iou_mean", "iou_mean.delta" if compared else "failure_rate"]  # more would not fit in 80 characters
+        table = [[title, str(of[columns[0]]["n"]), *(" ".join(told(of[name])) for name in columns)] for title, of in titles.items()]
+        console.show_table(["subgroup", "n", *columns], table)
+
+
+def show_gaps(lines: list[dict]) -> None:
+    """Print the worst level and the gap of each crossing, by a few metrics, and the gap before where there is another model."""
+    found = {(line["by"], line["metric"]): line for line in lines}
+    compared = any(metric.endswith(".delta") for _, metric in found)
+    table = []
+    for by in dict.fromkeys(by for by, _ in found):
+        for name in ("iou_mean", "iou_p10", "failure_rate"):  # the others are in the lines
+            worst, gap = found[by, f"{name}.worst"], found[by, f"{name}.gap"]
+            was = [before_told(found[by, f"{name}.gap.delta"]["before"])] if compared else []
+            table.append([titled(worst), name, told(worst)[0], " ".join(told(gap)), f"{gap['p']:.3f}", *was])
+    console.show_table(["worst", "metric", "value", "gap to the best", "p", *(["gap before, p"] if compared else [])], table)
+
+
+def before_told(before: dict) -> str:
+    """The gap of the other model in words."""
+    return f"{before['value']:.3f}, {before['p']:.3f}"
+
+
+def show_odds(lines: list[dict]) -> None:
+    """Print the odds ratios of each subgroup by each column, the controls beside them; a star where q is below 0.05."""
+    columns = [*dict.fromkeys(line["column"] for line in lines)]
+    found = {(titled(line), line["column"]): line for line in lines}
+    table = []
+    for title in dict.fromkeys(titled(line) for line in lines):
+        first = found[title, columns[0]]
+        count = f"{first['n']}{' few' if first['few'] else ''}"
+        others = [odds_told(found[title, column], interval=False) for column in columns[1:]]
+        table.append([title, count, str(first["hard"]), odds_told(first), odds_told(first["adjusted"]), *others])
+    console.show_table(["subgroup", "n", "hard", f"odds ratio by {columns[0]}", "adjusted", *columns[1:]], table)
+
+
+def odds_told(line: dict, *, interval: bool = True) -> str:
+    """An odds ratio in words, with or without its interval."""
+    value, low, high = ("-" if line[name] is None else f"{line[name]:.2f}" for name in ("value", "low", "high"))
+    star = "*" if line["q"] is not None and line["q"] < 0.05 else ""
+    return f"{value}{star} [{low}, {high}]" if interval else f"{value}{star}"
+
+
+def titled(line: dict) -> str:
+    """The name of the subgroup of a line; empty for all samples."""
+    return " ".join(f"{field} {level}" for field, level in (line["subgroup"] or {}).items())
+
+
+def told(line: dict) -> tuple[str, str]:
+    """Value and interval of a metric in words; differences with their sign."""
+    form = "+.3f" if line["metric"].endswith(".delta") else ".3f"
+    interval = "-" if line["low"] is None else f"[{line['low']:{form}}, {line['high']:{form}}]"
+    return f"{line['value']:{form}}", interval
+
+
+def runs_told(name: str, runs: dict) -> tuple[str, str]:
+    """The interval over runs, and each of them, in words."""
+    form = "+.3f" if name.endswith(".delta") else ".3f"
+    return f"[{runs['low']:{form}}, {runs['high']:{form}}]", " ".join(f"{value:{form}}" for value in runs["values"])

@@ -1,0 +1,47 @@
+"""What the figures of a comparison allow one to say, in a sentence."""
+
+
+def verdict(line: dict) -> str:
+    """A plain sentence on a difference, ours minus theirs, of a metric of which more is better: a line of the output.
+
+    Who is better is said without reserve only where the interval over groups and the one over runs both leave out 0, on the same side.
+    """
+    name, value, runs = line["metric"].removesuffix(".delta"), line["value"], line.get("runs")
+    over_groups = None if line["low"] is None else (line["low"], line["high"])
+    over_runs = (runs["low"], runs["high"]) if runs else None
+    figures = f"{name} differs by {value:+.4f}"
+    figures += f", {told(over_groups)} over groups" if over_groups else ", from one group only"
+    if runs:
+        better = runs["signs"].count("+")
+        figures += f", {told(over_runs)} over runs, better in {better} of {len(runs['signs'])}"
+    return f"{figures}: {conclusion(value, over_groups, over_runs)}"
+
+
+def conclusion(value: float, over_groups: tuple[float, float] | None, over_runs: tuple[float, float] | None) -> str:
+    """What may be said of a difference with these intervals; None: there is none, as of one group, or of one run."""
+    word = "better" if value > 0 else "worse"
+    sure_of_groups, sure_of_runs = leaves_out_0(over_groups), leaves_out_0(over_runs)
+    if sure_of_groups and sure_of_runs:
+        return f"{word}, beyond what the choice of samples and of seeds explains"
+    if sure_of_groups and over_runs is None:
+        return f"{word} for this pair of models; another seed may say otherwise, so repeat --model and --against"
+    if sure_of_groups:
+        return f"{word} on average of these runs, but other seeds may say otherwise"
+    if sure_of_runs:
+        return f"{word} on these samples with any seed, but other samples may say otherwise"
+    known = [end for interval in (over_groups, over_runs) if interval for end in interval]
+    return (
+        f"no difference is shown; anything from {min(known):+.4f} to {max(known):+.4f} is possible"
+        if known
+        else "it says nothing of others"
+    )
+
+
+def leaves_out_0(interval: tuple[float, float] | None) -> bool:
+    """Whether there is an interval, and all of it lies on one side of 0."""
+    return interval is not None and (interval[0] > 0 or interval[1] < 0)
+
+
+def told(interval: tuple[float, float]) -> str:
+    """An interval in words."""
+    return f"[{interval[0]:+.4f}, {interval[1]:+.4f}]"

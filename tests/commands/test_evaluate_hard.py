@@ -1,0 +1,104 @@
+"""`htl evaluate --hard`: who is hard."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from htltools import console
+from htltools.formats.jsonlines import joined_lines, split_lines
+
+KEYS = ["metric", "split", "subgroup", "n", "hard", "value", "low", "high", "p", "q", "column", "top", "few", "adjusted"]
+
+
+def row(i, sex, drift):
+    """A training row of the i-th patient, with an area and a random loss of its own."""
+    side = 20 + i % 50
+    meta = {"sex": sex, "site": "back" if i % 3 else "face", "picture": f"p{i}"}
+    box = [[0.0 if i % 7 == 0 else 5.0, 5.0, 5.0 + side, 5.0 + side]]
+    hardness = {"drift": drift, "loss": float(np.random.default_rng(i).random())}
+    return {
+        "id": f"s{i}",
+        "group": f"g{i}",
+        "split": "train",
+        "size": [100, 100],
+        "boxes": box,
+        "label": "nv",
+        "meta": meta,
+        "hardness": hardness,
+    }
+
+
+# 40 of 100 women and 20 of 200 others are hard: 40 * 180 / (60 * 20) = 6
+ROWS = [
+    row(i, "female" if i < 100 else "male" if i < 280 else None, 1 + i / 1000 if i < 40 or 200 <= i < 220 else i / 1000) for i in range(300)
+]
+
+
+@pytest.fixture
+def found(htl):
+    """The lines for ROWS, by column and subgroup, and what is said beside them."""
+    code, out, err = htl("evaluate", "--split", "train", "--hard", "drift", "--top", "0.2", stdin=joined_lines(ROWS))
+    assert code == 0, err
+    return {(line["column"], *line["subgroup"].items()): line for line in split_lines(out)}, err
+
+
+def test_who_is_hard(found):
+    """Every level of every field has a line with the odds ratio of pencil and paper, and `unknown` is a level; no model is needed."""
+    lines, err = found
+    women = lines["drift", ("sex", "female")]
+    assert list(women) == KEYS
+    assert (women["n"], women["hard"], women["value"], women["top"], women["few"]) == (100, 40, 6, 0.2, False)
+    assert women["low"] < 6 < women["high"]
+    assert women["p"] < women["q"] < 1e-6
+    assert women["adjusted"]["value"] == pytest.approx(6, rel=0.3)
+    assert lines["drift", ("sex", "unknown")]["few"]
+    assert lines["drift", ("sex", "unknown")]["adjusted"] == dict.fromkeys(["value", "low", "high", "p", "q"])
+    assert "train: 60 of 300 samples are hard by drift" in err
+
+
+def test_controls_stand_beside(found):
+    """The same lines come for loss and random, where women stand out no more than chance lets them."""
+    lines, _ = found
+    assert [column for column, *names in lines if names == [("sex", "female")]] == ["drift", "loss", "random"]
+    assert all(lines[column, ("sex", "female")]["q"] > 0.05 for column in ("loss", "random"))
+
+
+def test_columns_that_are_ids_are_left_out(found):
+    """A column with a level for each row, and a label of which there is one, are no fields to go by; the first is told."""
+    lines, err = found
+    assert {name for _, (name, _) in lines} == {"sex", "site"}
+    assert "picture has more than 30 levels and is left out" in err
+
+
+def test_crossed_fields_of_ones_own_choice(htl):
+    """--group-by says which fields, crossed with a star."""
+    _, out, _ = htl("evaluate", "--split", "train", "--hard", "loss", "--group-by", "sex*site", stdin=joined_lines(ROWS))
+    lines = split_lines(out)
+    assert {line["column"] for line in lines} == {"loss", "random"}
+    assert lines[0]["subgroup"] == {"sex": "female", "site": "back"}
+    assert sum(line["n"] for line in lines) == 2 * 300
+
+
+def test_a_person_gets_a_table(htl, monkeypatch):
+    """On a terminal a subgroup is a line: the odds ratio, adjusted, and by the controls; a star marks a q below 0.05."""
+    monkeypatch.setattr(console, "is_terminal", lambda stream: stream is sys.stdout)
+    monkeypatch.setenv("COLUMNS", "100")
+    text = htl("evaluate", "--split", "train", "--hard", "drift", "--top", "0.2", stdin=joined_lines(ROWS))[1].decode()
+    assert "sex female" in text and "6.00* [" in text and "20 few" in text
+    assert "{" not in text
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "message"),
+    [
+        (["--top", "0.1"], 2, "--top says who is hard: it needs --hard"),
+        (["--hard", "drift", "--fail-under", "iou_mean=0.8"], 2, "--fail-under needs a model, and --hard runs none"),
+        (["--hard", "shift"], 65, "300 rows have no hardness 'shift'"),
+    ],
+)
+def test_what_cannot_be_told(htl, flags, code, message):
+    """A share of nothing, a limit without a model and a column that is not there are refused in one line."""
+    found, out, err = htl("evaluate", "--split", "train", *flags, stdin=joined_lines(ROWS))
+    assert (found, out) == (code, b"")
+    assert message in err
