@@ -13,7 +13,7 @@ from PIL import Image
 
 from htltools.errors import DataError
 from htltools.formats.dicom_file import BIG_ENDIAN, frame_values, header_of, reading
-from htltools.formats.dicom_windows import padded, windowed
+from htltools.formats.dicom_windows import windowed
 from htltools.formats.picture import squashed_picture
 
 COUNTED = 2**16  # different values that are rendered once each, however many pixels hold them
@@ -37,9 +37,8 @@ def read_dicom(path: str | Path, frame: tuple[int, int], number: int = 1, window
         if values.ndim == 3 or header.PhotometricInterpretation == "PALETTE COLOR":
             return squashed_picture(colours_of(values, header), frame), values.shape[1::-1], "colour"
         grey, rendering = grey_of(values, header, window)
-    small = np.asarray(Image.fromarray(grey).resize(frame[::-1], Image.Resampling.BILINEAR, reducing_gap=2))
-    picture = np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8)
-    return np.repeat(picture[..., None], 3, 2), values.shape[::-1], rendering
+    small = Image.fromarray(grey).resize(frame[::-1], Image.Resampling.BILINEAR, reducing_gap=2)
+    return np.asarray(small.convert("RGB")), values.shape[::-1], rendering
 
 
 def read_dicom_mask(path: str | Path) -> np.ndarray:
@@ -118,25 +117,22 @@ def repair_palette(header: Any) -> None:
 
 
 def grey_of(values: np.ndarray, header: Any, window: str) -> tuple[np.ndarray, str]:
-    """A grey frame [h, w] as float32, in [0, 1], 0 = black, and how it was made."""
+    """A grey frame as uint8 [h, w], 0 = black, and how it was made."""
     from pydicom.pixels import apply_modality_lut
 
     levels, place = levels_of(values)
     shades = apply_modality_lut(levels, header)  # [levels], or [h, w] where there are too many
     if not np.isfinite(shades).all():
         raise DataError("it holds values that are not finite")
-    real = ~padded(levels, header)
-    counts = np.bincount(place.ravel(), minlength=len(levels)) if place is not None else np.ones(levels.shape, int)
-    counts = counts * real if (counts * real).any() else counts
-    light, rendering = windowed(shades, counts, levels, header, window)
+    light, rendering = windowed(shades, levels, place, header, window)
     if header.PhotometricInterpretation == "MONOCHROME1":
         light, rendering = 1 - light, f"{rendering}, inverted"
-    light = light.astype(np.float32)
-    return light[place] if place is not None else light, rendering
+    light = np.rint(np.clip(light, 0, 1) * 255).astype(np.uint8)
+    return light if place is None else light.take(place), rendering
 
 
 def levels_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Every value from the lowest to the highest, int64 [levels], and the place of each pixel among them: int32 [h, w].
+    """Every value from the lowest to the highest, int64 [levels], and the place of each pixel among them: [h, w].
 
     The values themselves and None where they are floats, or more than COUNTED.
     """
@@ -145,4 +141,6 @@ def levels_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     lowest, highest = int(values.min()), int(values.max())
     if highest - lowest >= COUNTED:
         return values.astype(np.int64), None
-    return np.arange(lowest, highest + 1), (values.astype(np.int64) - lowest).astype(np.int32)
+    if lowest >= 0 and highest < COUNTED:
+        return np.arange(highest + 1), values
+    return np.arange(lowest, highest + 1), values.astype(np.int64) - lowest

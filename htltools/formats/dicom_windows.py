@@ -30,8 +30,15 @@ def padded(levels: np.ndarray, header: Any) -> np.ndarray:
     return (levels >= min(first, last)) & (levels <= max(first, last))
 
 
-def windowed(shades: np.ndarray, counts: np.ndarray, levels: np.ndarray, header: Any, window: str) -> tuple[np.ndarray, str]:
-    """Shades after the modality LUT, each with its count of pixels, as light in [0, 1], and a word for how."""
+def counted(levels: np.ndarray, place: np.ndarray | None, header: Any) -> np.ndarray:
+    """How many pixels hold each level; none those that stand for no measurement, unless nothing else is there."""
+    counts = np.ones(levels.shape, int) if place is None else np.bincount(place.ravel(), minlength=len(levels))
+    measured = counts * ~padded(levels, header)
+    return measured if measured.any() else counts
+
+
+def windowed(shades: np.ndarray, levels: np.ndarray, place: np.ndarray | None, header: Any, window: str) -> tuple[np.ndarray, str]:
+    """Shades after the modality LUT as light in [0, 1], and a word for how. `levels` and `place` as `dicom.levels_of` gives them."""
     windows, tables = windows_of(header), len(header.get("VOILUTSequence") or [])
     if "/" in window:
         header.WindowCenter, header.WindowWidth = window.split("/")
@@ -46,6 +53,7 @@ def windowed(shades: np.ndarray, counts: np.ndarray, levels: np.ndarray, header:
         return by_table(shades, header, 0), "LUT 0"
     if window == "auto" and windows:
         return by_window(shades, header, 0), f"window {windows[0]}"
+    counts = counted(levels, place, header)
     seen = shades[counts > 0]
     if window == "percentile":
         low, high = np.percentile(np.repeat(shades.ravel(), counts.ravel()), PERCENTILES)
