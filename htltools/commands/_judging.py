@@ -1,6 +1,7 @@
 """What `report` knows of its samples: scores, boxes and IoU by role, and the models that gave them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -39,19 +40,19 @@ class Judged:
     stability: dict[str, dict[str, float]]
     seed: int
 
-    @property
+    @cached_property
     def iou(self) -> dict[str, np.ndarray]:
         return {role: overlap(boxes, self.boxes["annotated"]) for role, boxes in self.boxes.items() if role != "annotated"}
 
-    @property
+    @cached_property
     def splits(self) -> np.ndarray:
         return np.array([row.get("split") or "none" for row in self.rows])
 
-    @property
-    def groups(self) -> list[str]:
-        return _inputs.groups_of(self.rows)
+    @cached_property
+    def groups(self) -> np.ndarray:
+        return np.array(_inputs.groups_of(self.rows))
 
-    @property
+    @cached_property
     def parts(self) -> list[str]:
         """The splits that there are."""
         return [part for part in (*SPLITS, "none") if part in self.splits]

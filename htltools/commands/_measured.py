@@ -20,7 +20,7 @@ class Measured:
         there = np.isfinite(list(iou.values())).all(0) if iou else np.zeros(len(judged.rows), bool)
         self.places = np.flatnonzero((judged.splits == split) & there)
         self.rows = [judged.rows[place] for place in self.places]
-        self.groups = np.array(judged.groups)[self.places]
+        self.groups = judged.groups[self.places]
         self.iou = {role: values[self.places] for role, values in iou.items()}
         self.split, self.seed = split, seed
 

@@ -114,12 +114,12 @@ def hardness_parts(judged: Judged, by: str, hardness: np.ndarray, split: str) ->
 
 def with_others(values: np.ndarray, judged: Judged, places: np.ndarray) -> list[str]:
     """Rank correlation of a column with smallness and with loss, in words."""
-    return [correlation(values, judged.known(other)[places], [judged.groups[place] for place in places]) for other in ("area", "loss")]
+    return [correlation(values, judged.known(other)[places], judged.groups[places]) for other in ("area", "loss")]
 
 
-def correlation(a: np.ndarray, b: np.ndarray, groups: list[str]) -> str:
+def correlation(a: np.ndarray, b: np.ndarray, groups: np.ndarray) -> str:
     """The rank correlation of a and b [N] with its interval by the number of groups."""
-    count = len({group for group, there in zip(groups, np.isfinite(a) & np.isfinite(b)) if there})
+    count = len(set(groups[np.isfinite(a) & np.isfinite(b)]))
     found = rank_correlation(a, b)
     if np.isnan(found) or count < 4:
         return "-"
