@@ -53,6 +53,11 @@ def contents(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != "stderr"}
 
 
+def said_in(folder):
+    """What htl said, which is nothing where it was killed before it could."""
+    return (folder / "stderr").read_text() if (folder / "stderr").exists() else ""
+
+
 def is_temporary(name):
     """Whether a file is one of those that a killed run may leave behind."""
     return name.endswith((".tmp", ".lock"))
@@ -81,22 +86,24 @@ def survives(forks, folder, arguments, whole_part, kills=KILLS):
     seconds = min(seconds, seconds_of_a_run())
     assert contents(place) == undisturbed
     chance, cut = random.Random(0), 0
-    for i in range(kills):
+    for i in range(5 * kills):
+        if cut == kills:
+            break
         anew()
         number = [*ENDS][i % len(ENDS)]
         code = forks.run(place, *arguments, number=number, delay=chance.random() * seconds)
-        found, said = contents(place), (place / "stderr").read_text()
+        found, said = contents(place), said_in(place)
         assert code in (0, ENDS[number], -number) and "Traceback" not in said, (code, said)
         if code == 0 or found == undisturbed:  # it came too late
             assert found == undisturbed
             seconds *= 0.9
             continue
-        cut += 1
+        cut, seconds = cut + 1, seconds * 1.05
         for name, data in found.items():
             assert whole_part(place / name, data, undisturbed.get(name)) or is_temporary(name), (name, said)
         assert forks.run(place, *arguments) == 0, (i, number, said, (place / "stderr").read_text())
         assert contents(place) == undisturbed, (i, number, said)
-    assert cut >= kills / 2, f"{cut} of {kills} came in time"
+    assert cut >= kills * 0.8, f"{cut} of {kills} kills came in time"
 
 
 def test_prepare_survives(forks, tmp_path):

@@ -292,7 +292,8 @@ def test_a_model_that_is_none(htl, phantom, dense, tmp_path):
         66,
         f"htl score: {tmp_path}/no.h5 is not there\n",
     )
-    assert htl("score", phantom.rows, "--model", phantom.rows, "--pruned", dense)[0] == 65
+    code, _, err = htl("score", phantom.rows, "--model", phantom.rows, "--pruned", dense)
+    assert (code, f"{phantom.rows} holds predictions, {dense} does not" in err) == (2, True)
 
 
 def test_a_store_of_another_frame(htl, dense, pruned, tmp_path):

@@ -37,9 +37,11 @@ def epochs_in(log):
 
 
 def wait_for_epoch(process, log):
-    """Wait until an epoch is logged."""
+    """Wait until an epoch is logged, and can be gone on from."""
+    name = log.name.removesuffix(".log.jsonl")
+    resume, done = log.with_name(f"{name}.resume.h5"), log.with_name(f"{name}.h5")
     deadline = time.monotonic() + 120
-    while not epochs_in(log):
+    while not (epochs_in(log) and (resume.exists() or done.exists())):
         assert process.poll() is None, process.stderr.read().decode()
         assert time.monotonic() < deadline
         time.sleep(0.01)
