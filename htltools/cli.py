@@ -169,6 +169,8 @@ def outcome(args: list[str] | None) -> int:
 def told(error: BaseException) -> int:
     """Say why a command failed, in one line; its exit code."""
     match error:
+        case SystemError() if interruption.heard:  # what C makes of a signal that came while it called back
+            return interruption.CODES[interruption.heard[0]]
         case KeyboardInterrupt():
             return 130
         case interruption.Terminated():

@@ -252,3 +252,15 @@ def test_environment_mirrors_flags(htl, monkeypatch):
     assert htl("view", stdin=cut)[0] == 65
     monkeypatch.setenv("HTL_PARTIAL", "1")
     assert htl("view", stdin=cut)[0] == 0
+
+
+def test_a_signal_that_c_makes_an_error_of_is_that_signal(htl, monkeypatch):
+    """Where C turns a Ctrl-C during a callback into a SystemError, the command ends as interrupted, and says nothing."""
+    from htltools import interruption
+
+    def fail(*args, **how):
+        interruption.heard.append(signal.SIGINT)
+        raise SystemError("returned a result with an exception set")
+
+    monkeypatch.setattr("htltools.formats.stream.open_rows", fail)
+    assert htl("view", "-", stdin=b"") == (130, b"", "")
