@@ -40,7 +40,8 @@ class Lab:
             contextlib.redirect_stdout(stdout),
             contextlib.redirect_stderr(said),
         ):
-            code = main([*map(str, words), "-q"])
+            sys.argv = ["htl", *map(str, words), "-q"]  # what the history of an output tells
+            code = main(sys.argv[1:])
         if code:
             raise RuntimeError(f"htl {' '.join(map(str, words))}: {said.getvalue().strip()}")
 
