@@ -181,8 +181,10 @@ def numbers(text, flag, counts):
 
     Raises: UsageError naming the flag.
     """
+    from htltools.formats.schema import FRAME
+
     parts = text.lower().split("x")
-    if len(parts) not in counts or not all(part.isdecimal() and 0 < int(part) <= 8192 for part in parts):
+    if len(parts) not in counts or not all(part.isdecimal() and 0 < int(part) <= FRAME for part in parts):
         raise UsageError(f"{flag} takes {'N or HxW' if 1 in counts else 'WxH'} in pixels, not {text!r}")
     return tuple(int(part) for part in parts)
 

@@ -1,6 +1,8 @@
 """Nets that answer with a map of scores for each class, at several resolutions: what class labels alone can train."""
 
+import copy
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,10 +48,7 @@ class ClassMaps(nn.Module):
     def __init__(self, stages: nn.Module, size: list[int], classes: int):
         super().__init__()
         self.stages = stages
-        height, width, channels = size
-        with torch.no_grad():
-            maps = stages.eval()(torch.zeros(1, channels, height, width))
-        stages.train()
+        maps = on_paper(stages, size)
         fit = {tuple(m.shape[2:]): place for place, m in enumerate(maps) if max(m.shape[2:]) <= FINEST and min(m.shape[2:]) > 1}
         if len(fit) < 2:
             raise UsageError("the net has too few maps to tell from class labels where something is", "use a convolutional --model")
@@ -59,6 +58,13 @@ class ClassMaps(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         maps = self.stages(x)
         return [head(maps[place]) for head, place in zip(self.heads, self.places)]
+
+
+def on_paper(net: nn.Module, size: list[int]) -> Any:
+    """What a net answers to one picture of `size` [H, W, C], as shapes alone: nothing is computed, and no memory taken for it."""
+    height, width, channels = size
+    with torch.no_grad():
+        return copy.deepcopy(net).to("meta").eval()(torch.zeros(1, channels, height, width, device="meta"))
 
 
 def compact_maps(size: list[int], classes: int) -> ClassMaps:
@@ -73,13 +79,12 @@ def backbone_maps(net: nn.Module, size: list[int], classes: int) -> ClassMaps:
     """
     from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
-    height, width, channels = size
+    height, width, _ = size
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trained, evaluated = get_graph_node_names(net)
         names = [name for name in evaluated if name in set(trained)]
-        with torch.no_grad():
-            made = create_feature_extractor(net, names).eval()(torch.zeros(1, channels, height, width))
+        made = on_paper(create_feature_extractor(net, names), size)
         shapes = {name: m.shape for name, m in made.items() if isinstance(m, Tensor) and m.ndim == 4}
         last = {tuple(shape[2:]): name for name, shape in shapes.items() if shape[2] * width == shape[3] * height and min(shape[2:]) > 1}
         return ClassMaps(Extracted(create_feature_extractor(net, list(last.values()))), size, classes)

@@ -20,6 +20,7 @@ from htltools.errors import DataError, MissingInput, UsageError
 NORMALISATION = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
 THRESHOLD = 0.225  # of a map, where no annotated picture tells a better one
+NARROWEST, SPARE = 1000, 2**22  # times the weights that channel pruning leaves, and numbers beside, that a net may have been made of
 MIRRORS = [], [3], [2], [2, 3]  # axes along which pictures are mirrored
 
 
@@ -146,15 +147,41 @@ def from_weights(architecture: dict[str, Any], weights: dict[str, np.ndarray], t
     Raises: DataError where the weights do not fit the architecture, or its net is one of somebody's own that is not `trusted`.
     """
     try:
+        if not is_own(architecture["name"]):
+            check_plan(architecture, weights)
         with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, and thrown away
             model = build(architecture, trusted=trusted)
         fit_shapes(model, weights)
         model.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in weights.items()})
-    except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(
-            f"the weights do not fit the architecture {architecture.get('name')!r} ({str(error).splitlines()[-1].strip()})"
-        ) from None
+    except (RuntimeError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
+        raise DataError(f"the weights do not fit the architecture {architecture.get('name')!r} ({reason})") from None
     return model.eval()
+
+
+def check_plan(architecture: dict[str, Any], weights: dict[str, np.ndarray]) -> None:
+    """Hold an architecture against its weights on paper (torch's device meta), before any memory is taken for it.
+
+    Raises: ValueError, RuntimeError where the net is another one, far larger than its weights, or does not fit together.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        try:
+            plan = build(architecture).eval()
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        except NotImplementedError:  # RegNets reckon with tensors while they are built; the largest of them takes 2.6 GB
+            return
+        state = plan.state_dict()
+        if state.keys() != weights.keys():
+            raise ValueError(f"it has {len(state)} tensors, stored are {len(weights)}, or others")
+        planned, stored = sum(tensor.numel() for tensor in state.values()), sum(array.size for array in weights.values())
+        if planned > SPARE + NARROWEST * stored:
+            raise ValueError(f"it would take {planned} numbers, stored are {stored}")
+        fit_shapes(plan, weights)
+        height, width, channels = architecture["size"]
+        answer = plan.net(torch.zeros(1, channels, height, width))
+        if not isinstance(answer, list) and answer.shape != (1, 4):
+            raise ValueError("it does not answer with a box")
 
 
 def fit_shapes(model: nn.Module, weights: dict[str, np.ndarray]) -> None:

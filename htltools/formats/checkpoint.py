@@ -1,17 +1,17 @@
 """Checkpoints: weights as HDF5 datasets and JSON beside them. No pickle: a stranger's file cannot run code."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
-from htltools.errors import DataError, MissingInput
-from htltools.formats.jsonlines import compact_json
-from htltools.formats.schema import SCHEMA
+from htltools.errors import DataError
+from htltools.formats import hdf5
+from htltools.formats.checks import check_schema
+from htltools.formats.jsonlines import compact_json, parsed_json
+from htltools.formats.schema import SCHEMA, About
 from htltools.formats.sealed import sealing
 
 KIND = "htl-checkpoint"
@@ -51,11 +51,14 @@ class Checkpoint:
         """
         arrays, about = read_arrays(path, KIND)
         about.setdefault("fold", None)  # there were checkpoints before there were folds
+        check_schema(About, about, f"{path} is damaged")
+        if about["architecture"]["size"] != about["preprocessing"]["size"]:
+            raise DataError(f"{path} is damaged: its net and its pictures differ in size")
         weights = {name.removeprefix("weights/"): array for name, array in arrays.items()}
-        try:
-            return cls(weights=weights, **{name: about[name] for name in cls.ABOUT})
-        except KeyError as error:
-            raise DataError(f"{path} is damaged: it lacks {error}") from None
+        broken = next((name for name, array in weights.items() if array.dtype.kind == "f" and not np.isfinite(array).all()), None)
+        if broken:
+            raise DataError(f"{path}: the weights {broken} are not all numbers", "train it again, with a lower --lr")
+        return cls(weights=weights, **{name: about[name] for name in cls.ABOUT})
 
 
 def is_result_of(path: Path, waiting: Path) -> bool:
@@ -72,7 +75,7 @@ def write_arrays(path: Path, kind: str, arrays: Mapping[str, np.ndarray], about:
     """Write arrays by name and JSON by name to an HDF5 file, whole or not at all."""
     # the layout of HDF5 1.10 spends no index of several KB on the single chunk of a compressed tensor
     with sealing(path, libver=("v110", "v110")) as (file, _):
-        file.attrs.update(kind=kind, schema=SCHEMA)
+        file.attrs.update(hdf5.texts(kind=kind), schema=SCHEMA)
         for name, array in arrays.items():
             zeros = 1 - np.count_nonzero(array) / max(array.size, 1)
             # without the shuffle filter, which would spell the places of the zeros four times over
@@ -87,26 +90,9 @@ def read_arrays(path: Path, kind: str) -> tuple[dict[str, np.ndarray], dict[str,
 
     Raises: MissingInput; DataError where it is another kind of file, or damaged.
     """
-    if not path.is_file():
-        raise MissingInput(f"{path} is not there")
-    arrays: dict[str, np.ndarray] = {}
-    about: dict[str, Any] = {}
-
-    def visit(name: str, item: Any) -> None:
-        if not isinstance(item, h5py.Dataset):
-            return
-        if name.startswith("about/"):
-            about[name.removeprefix("about/")] = json.loads(item[()].tobytes())
-        else:
-            arrays[name] = item[()]
-
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            if file.attrs.get("kind") != kind:
-                raise DataError(f"{path} is no {kind.replace('-', ' ')}")
-            if int(file.attrs["schema"]) > SCHEMA:
-                raise DataError(f"{path} was written by a newer htl", "upgrade htl")
-            file.visititems(visit)
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise DataError(f"{path} is no {kind.replace('-', ' ')}, or damaged ({str(error).splitlines()[0]})") from None
-    return arrays, about
+    with hdf5.opened(path, kind, kind.replace("-", " ")) as file:
+        found = dict(hdf5.datasets(file))
+        hdf5.check_room(found)
+        read = {name: hdf5.array(dataset) for name, dataset in found.items()}
+        about = {name.removeprefix("about/"): parsed_json(array.tobytes()) for name, array in read.items() if name.startswith("about/")}
+    return {name: array for name, array in read.items() if not name.startswith("about/")}, about

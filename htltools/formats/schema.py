@@ -5,13 +5,18 @@ Letters: N samples, B boxes, H x W x C a stored picture (rows, columns, channels
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 SCHEMA = 1
 SPLITS = ("train", "val", "test")
 ROLES = ("dense", "pruned")
 
-Box = Annotated[list[FiniteFloat], Field(min_length=4, max_length=4)]
+SIDE = 2**31  # pixels of a picture's side, and more than any number of a box
+NonNegativeInt = Annotated[int, Field(ge=0, le=2**53)]
+PositiveInt = Annotated[int, Field(ge=1, le=2**53)]
+Side = Annotated[int, Field(ge=1, le=SIDE)]
+Edge = Annotated[float, Field(ge=-SIDE, le=SIDE, allow_inf_nan=False)]
+Box = Annotated[list[Edge], Field(min_length=4, max_length=4)]
 
 
 class Sample(BaseModel):
@@ -25,7 +30,7 @@ class Sample(BaseModel):
     store: str | None = Field(None, description="path of the HDF5 shard that holds the picture")
     index: NonNegativeInt | None = Field(None, description="place of the picture in its shard")
     frame: PositiveInt | None = Field(None, description="number of the frame in its DICOM file, from 1; absent: the only one")
-    size: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)] | None = Field(
+    size: Annotated[list[Side], Field(min_length=2, max_length=2)] | None = Field(
         None, description="[width, height] of the original picture, in pixels: the frame of every box"
     )
     boxes: list[Box] | None = Field(
@@ -113,6 +118,86 @@ STORE = {
     "@plan": "digest of the sources and parameters that the shard was made from",
     "@shards": "number of shards of the whole store",
 }
+
+FRAME = 8192  # pixels of the longest side of a stored picture
+
+
+class Architecture(BaseModel):
+    """What builds a net."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    name: Annotated[str, Field(max_length=200)]
+    size: Annotated[list[Annotated[int, Field(ge=1, le=FRAME)]], Field(min_length=3, max_length=3)]
+    classes: list[str] | None = None
+
+
+class Preprocessing(BaseModel):
+    """What a net takes."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    size: Annotated[list[Annotated[int, Field(ge=1, le=FRAME)]], Field(min_length=3, max_length=3)]
+
+
+class LeftOut(BaseModel):
+    """A fold of the training split."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    k: PositiveInt
+    K: PositiveInt
+    seed: NonNegativeInt
+
+
+class Epoch(BaseModel):
+    """A record of the log of a training."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    epoch: int | None = None
+    loss: FiniteFloat | None = None
+    val_iou: FiniteFloat | None = None
+
+
+class Swept(BaseModel):
+    """A sparsity that the health gate tried."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    asked: FiniteFloat
+    val_iou_before_recovery: FiniteFloat
+    val_iou: FiniteFloat | None
+
+
+class Pruning(BaseModel):
+    """How a pruned model came to be."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    method: str
+    recover: str
+    sparsity: FiniteFloat
+    asked: FiniteFloat
+    val_iou: FiniteFloat
+    dense_val_iou: FiniteFloat
+    gate: FiniteFloat = 0
+    sweep: list[Swept] | None = None
+
+
+class About(BaseModel):
+    """What a checkpoint says beside its weights, see CHECKPOINT."""
+
+    model_config = ConfigDict(strict=True)
+
+    architecture: Architecture
+    preprocessing: Preprocessing
+    metrics: dict[str, Any]
+    pruning: Pruning | None
+    log: list[Epoch]
+    history: list[dict[str, Any]]
+    fold: LeftOut | None
+
 
 # Datasets and attributes of a checkpoint. The entries under about/ are JSON as uint8 [bytes].
 CHECKPOINT = {

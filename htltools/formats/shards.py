@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from htltools.errors import CannotCreate, DataError, MissingInput
+from htltools.formats import hdf5
 from htltools.formats.atomic import replacing
 from htltools.formats.jsonlines import compact_json, joined_lines
 from htltools.formats.store import opened, plan_of_shard, read_shard, shard_path
@@ -87,7 +88,7 @@ def shards_of(folder: Path, *, partial: bool = False) -> list[Path]:
     if not paths:
         raise MissingInput(f"{folder} holds no shards (00000.h5 and so on)", "make a store with htl prepare")
     with opened(paths[0]) as file:
-        count = int(file.attrs.get("shards", len(paths)))  # there were shards before they were counted
+        count = hdf5.attribute(file, "shards") or len(paths)  # there were shards before they were counted
     if paths != [shard_path(folder, number) for number in range(count)] and not partial:
         raise DataError(f"{folder} holds {len(paths)} of {count} shards", "finish it with the same htl prepare, or take it with --partial")
     return paths

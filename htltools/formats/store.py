@@ -1,8 +1,8 @@
 """The store: HDF5 shards of pictures, contiguous, so that readers map the bytes."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,13 @@ import h5py
 import numpy as np
 
 from htltools.errors import DataError, MissingInput
+from htltools.formats import hdf5
 from htltools.formats.jsonlines import compact_json, joined_lines, split_lines
 from htltools.formats.schema import SCHEMA
 from htltools.formats.sealed import sealing
 
 SHARD_SAMPLES = 512
+KIND = "htl-store"
 
 Place = Callable[[Path, str], tuple[int, tuple[int, ...]]]  # path of a shard and name of a dataset to its offset and shape
 
@@ -41,7 +43,7 @@ def write_shard(
     """
     arrays = {"images": images} | ({"masks": masks} if masks is not None else {})
     with sealing(path) as (file, pieces):
-        file.attrs.update(kind="htl-store", schema=SCHEMA, plan=plan, shards=shards)
+        file.attrs.update(hdf5.texts(kind=KIND, plan=plan), schema=SCHEMA, shards=shards)
         for name, values in {"rows": rows, "skips": skips}.items():
             file.create_dataset(name, data=np.frombuffer(joined_lines(values), np.uint8))
         file.create_dataset("digests", data=picture_digests(images))
@@ -64,7 +66,9 @@ def read_digests(path: Path) -> np.ndarray:
     Raises: DataError where it is no shard of a store.
     """
     with opened(path) as file:
-        return file["digests"][()] if "digests" in file else picture_digests(file["images"][()])  # there were shards before digests
+        if "digests" in file:
+            return hdf5.array(hdf5.own(file, "digests"))
+        return picture_digests(hdf5.array(hdf5.own(file, "images")))  # there were shards before digests
 
 
 def reserved(file: h5py.File, name: str, shape: tuple[int, ...]) -> int | None:
@@ -82,10 +86,9 @@ def read_shard(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], 
     Raises: DataError where it is no shard of a store.
     """
     with opened(path) as file:
-        rows, skips = (split_lines(file[name][()].tobytes()) for name in ("rows", "skips"))
-        plan = str(file.attrs["plan"])
-    store = str(path.absolute())
-    return [with_store(row, store) for row in rows], skips, plan
+        rows, skips = (split_lines(hdf5.array(hdf5.own(file, name)).tobytes()) for name in ("rows", "skips"))
+        plan, store = str(hdf5.attribute(file, "plan")), str(path.absolute())
+        return [with_store(row, store) for row in rows], skips, plan
 
 
 def plan_of_shard(path: Path) -> str:
@@ -94,22 +97,15 @@ def plan_of_shard(path: Path) -> str:
     Raises: DataError where it is no shard of a store.
     """
     with opened(path) as file:
-        return str(file.attrs["plan"])
+        return str(hdf5.attribute(file, "plan"))
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[h5py.File]:
+def opened(path: Path) -> AbstractContextManager[h5py.File]:
     """A shard to read from.
 
-    Raises: DataError where it is no shard of a store.
+    Raises: MissingInput; DataError where it is no shard of a store.
     """
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            if file.attrs.get("kind") != "htl-store":
-                raise DataError(f"{path} is no shard of a store")
-            yield file
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"{path} is damaged ({error})", "remove it and run prepare again") from None
+    return hdf5.opened(path, KIND, "shard of a store", "remove it and run prepare again")
 
 
 def with_store(row: dict[str, Any], store: str) -> dict[str, Any]:
@@ -182,19 +178,14 @@ def placement(path: Path, name: str) -> tuple[int, tuple[int, ...]]:
 
     Raises: MissingInput, DataError.
     """
-    if not path.exists():
+    if not path.is_file():
         raise MissingInput(
             f"the store {path} is not there", "rows name their store by path: was it moved? `htl view FOLDER` gives its rows anew"
         )
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            dataset = file[name]
-            shape, offset, dtype = dataset.shape, dataset.id.get_offset(), dataset.dtype
-    except (OSError, KeyError) as error:
-        raise DataError(f"the store {path} is damaged ({error})", "prepare it again") from None
-    size = int(np.prod(shape))
-    if dtype != np.uint8 or len(shape) < 3 or (size and offset is None):
-        raise DataError(f"{path}: {name} is not contiguous uint8")
-    if size and path.stat().st_size < offset + size:
-        raise DataError(f"the store {path} was cut short", "prepare it again")
+    with opened(path) as file:
+        dataset = hdf5.own(file, name)
+        hdf5.check(dataset)
+        shape, offset = dataset.shape, dataset.id.get_offset()
+        if dataset.dtype != np.uint8 or len(shape) < 3 or (dataset.size and offset is None):
+            raise DataError(f"{path}: {name} is not contiguous uint8")
     return offset or 0, shape
