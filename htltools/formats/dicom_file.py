@@ -17,10 +17,12 @@ import numpy as np
 from PIL import Image
 
 from htltools.errors import DataError
+from htltools.formats.codestream import check_size
 
 SUFFIXES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
 IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 DEFLATED, DEFLATED_FRAMES, RLE = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.8.1", "1.2.840.10008.1.2.5"
+NATIVE = IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED  # syntaxes of frames that are not compressed each on its own
 UID = re.compile(r"[0-9.]{1,64}")
 DEFLATED_BYTES = 2**30  # the most that a deflated file may unfold to
 BITS = 1, 8, 16, 32, 64
@@ -68,7 +70,9 @@ def header_of(path: str | Path, tags: list[str] | None = None) -> Any:
     import pydicom
 
     with reading("no DICOM file"):
-        refuse_bomb(path)
+        pydicom.filereader.zlib = Bounded
+        if not os.path.isfile(path):  # a pipe would wait
+            raise DataError("no regular file")
         header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=tags)
         if "SOPClassUID" not in header and "Rows" not in header:
             raise DataError("no DICOM file")
@@ -78,23 +82,24 @@ def header_of(path: str | Path, tags: list[str] | None = None) -> Any:
     return header
 
 
-def refuse_bomb(path: str | Path) -> None:
-    """Refuse a deflated file that unfolds to more than DEFLATED_BYTES; pydicom would unfold it whole."""
-    from pydicom.filereader import read_file_meta_info
+class Bounded:
+    """What pydicom needs of zlib, for files that are deflated as a whole: it would unfold them whatever they come to."""
 
-    with open(path, "rb") as file:
-        start = file.read(1024)
-        if DEFLATED.encode() not in start or start[128:132] != b"DICM":
-            return
-        meta = read_file_meta_info(path)
-        if meta.get("TransferSyntaxUID") != DEFLATED:
-            return
-        file.seek(144 + meta.FileMetaInformationGroupLength)
-        unfolding, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
-        while piece := file.read(2**14):
-            total += len(unfolding.decompress(piece))
-            if total > DEFLATED_BYTES:
-                raise DataError(f"it unfolds to more than {DEFLATED_BYTES // 2**20} MiB")
+    MAX_WBITS = zlib.MAX_WBITS
+
+    @staticmethod
+    def decompress(data: bytes, wbits: int) -> bytes:
+        """The unfolded data.
+
+        Raises: DataError where it comes to more than DEFLATED_BYTES.
+        """
+        unfolding = zlib.decompressobj(wbits)
+        unfolded = unfolding.decompress(data, DEFLATED_BYTES + 1)
+        if len(unfolded) > DEFLATED_BYTES:
+            raise DataError(f"it unfolds to more than {DEFLATED_BYTES // 2**20} MiB")
+        if not unfolding.eof:
+            raise EOFError
+        return unfolded
 
 
 def frames_of(header: Any) -> int:
@@ -119,7 +124,7 @@ def check_declared(path: str | Path, header: Any) -> None:
     if samples not in (1, 3) or bits not in BITS:
         raise DataError(f"{samples} samples of {bits} bits are not supported")
     syntax, size = header.file_meta.TransferSyntaxUID, os.path.getsize(path)
-    if syntax in (IMPLICIT, EXPLICIT, BIG_ENDIAN):
+    if syntax in NATIVE[:3]:
         stored = 2 if header.get("PhotometricInterpretation") == "YBR_FULL_422" else samples
         if pixels * stored * bits * frames_of(header) // 8 > size:
             raise DataError("the file is cut short")
@@ -160,6 +165,8 @@ def frame_values(path: str | Path, header: Any, number: int = 1) -> np.ndarray:
             raise DataError(f"it has no frame {number}")
         if syntax == DEFLATED_FRAMES or (syntax == RLE and header.BitsAllocated == 1):
             return unpacked(path, header, number)
+        if syntax not in NATIVE and syntax != RLE:
+            check_size(frame_data(path, header, number), header.Rows, header.Columns)
         if syntax == DEFLATED:
             values = pixel_array(pydicom.dcmread(path), index=number - 1)
         else:
@@ -167,10 +174,20 @@ def frame_values(path: str | Path, header: Any, number: int = 1) -> np.ndarray:
         return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
-def unpacked(path: str | Path, header: Any, number: int) -> np.ndarray:
-    """A frame of one sample that pydicom knows no decoder for: deflated on its own, or RLE of packed bits."""
+def frame_data(path: str | Path, header: Any, number: int) -> bytes:
+    """The compressed data of a frame, counted from 1."""
     import pydicom
     from pydicom.encaps import get_frame
+
+    tables = [header.get(name) for name in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")]
+    with open(path, "rb") as file:
+        pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=["Rows"])
+        file.seek(12, os.SEEK_CUR)  # tag, type and length of the pixel data
+        return get_frame(file, number - 1, extended_offsets=tables if all(tables) else None, number_of_frames=frames_of(header))
+
+
+def unpacked(path: str | Path, header: Any, number: int) -> np.ndarray:
+    """A frame of one sample that pydicom knows no decoder for: deflated on its own, or RLE of packed bits."""
     from pydicom.pixels import pixel_array
 
     shape, bits = (header.Rows, header.Columns), header.BitsAllocated
@@ -180,8 +197,7 @@ def unpacked(path: str | Path, header: Any, number: int) -> np.ndarray:
     if header.file_meta.TransferSyntaxUID == RLE:
         data = pixel_array(path, index=number - 1, rows=1, columns=size, bits_allocated=8, bits_stored=8).tobytes()
     else:
-        frame = get_frame(pydicom.dcmread(path).PixelData, number - 1, number_of_frames=frames_of(header))
-        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(frame, size)
+        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(frame_data(path, header, number), size)
     if len(data) < size:
         raise DataError("the file is cut short")
     if bits == 1:

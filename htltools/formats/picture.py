@@ -1,8 +1,10 @@
-"""Pictures and masks: JPEG, PNG, TIFF, BMP, WebP and what else Pillow reads, of any depth, as uint8 in a fixed frame.
+"""Pictures and masks: JPEG, JPEG 2000, PNG, TIFF, BMP, WebP, GIF and PNM, of any depth, as uint8 in a fixed frame.
 
 Of several pages or frames the first counts. EXIF orientation is applied. Transparent parts are black.
 """
 
+import errno
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +14,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from htltools.errors import DataError
+from htltools.formats.codestream import check_scans
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".pnm", ".jp2"})
+FORMATS = "JPEG", "JPEG2000", "PNG", "TIFF", "BMP", "WEBP", "GIF", "PPM"  # for some others Pillow would start another program
 ORIENTATION = 0x0112
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -40,13 +44,19 @@ def read_picture(path: str | Path, frame: tuple[int, int]) -> tuple[np.ndarray, 
     from htltools.formats.jpeg import squashed_jpeg
 
     with decoding(path) as image:
-        turn = image.getexif().get(ORIENTATION, 1)
+        turn = turn_of(image)
         size = image.size[::-1] if turn >= 5 else image.size
         target = frame if turn >= 5 else frame[::-1]  # (width, height) before the turn
         picture = squashed_jpeg(image, target)
         if picture is None:
             picture = np.asarray(squashed_image(image, target))
     return np.asarray(Image.fromarray(picture).transpose(TURNS[turn])) if turn in TURNS else picture, size
+
+
+def turn_of(image: Image.Image) -> int:
+    """The EXIF orientation of an opened picture; 1, upright, where it is none of the eight."""
+    turn = image.getexif().get(ORIENTATION)
+    return turn if isinstance(turn, int) and turn in TURNS else 1
 
 
 def squashed_image(image: Image.Image, frame: tuple[int, int]) -> Image.Image:
@@ -66,7 +76,7 @@ def read_mask(path: str | Path) -> np.ndarray:
     Raises: DataError with a short reason where it cannot be decoded.
     """
     with decoding(path) as image:
-        turn = image.getexif().get(ORIENTATION, 1)
+        turn = turn_of(image)
         plain = is_deep(image) or (image.mode in ("1", "L") and not image.has_transparency_data)
         grey = image if plain else coloured(image).convert("L")
         values = np.asarray(grey.transpose(TURNS[turn]) if turn in TURNS else grey)
@@ -117,7 +127,12 @@ def decoding(path: str | Path) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what matters is raised; metadata may be odd
-            with Image.open(path) as image:
+            if not os.path.isfile(path):  # a pipe would wait
+                raise DataError("no regular file" if os.path.exists(path) else os.strerror(errno.ENOENT).lower())
+            with Image.open(path, formats=FORMATS) as image:
+                if image.format in ("JPEG", "MPO"):
+                    image.fp.seek(0)
+                    check_scans(image.fp.read())
                 yield image
     except (DataError, MemoryError):
         raise
