@@ -1,10 +1,11 @@
-"""What `view --check` does: stores, checkpoints and rows, byte for byte."""
+"""What `view --check` does: stores, checkpoints, ONNX files and rows, byte for byte."""
 
 import sys
 from pathlib import Path
 
 from htltools.errors import MissingInput
 from htltools.formats.closing import check_closed
+from htltools.formats.onnx_file import check_onnx, is_onnx
 from htltools.formats.sealed import check_seal
 from htltools.formats.shards import shards_of
 from htltools.formats.store import read_shard
@@ -20,10 +21,13 @@ def checked(path: Path) -> str:
     if path.is_dir():
         return checked_store(path)
     if not path.exists():
-        raise MissingInput(f"{path} is not there", "name a store, a checkpoint, a file of rows, or -")
+        raise MissingInput(f"{path} is not there", "name a store, a checkpoint, an ONNX file, a file of rows, or -")
     with open(path, "rb") as file:
         if file.peek(1).startswith(b"{"):
             return f"{check_closed(file, str(path))} rows"
+    if is_onnx(path):
+        check_onnx(path)
+        return "an ONNX file"
     check_seal(path)
     return "a sealed file"
 

@@ -3,6 +3,8 @@
 What pydicom warns of or refuses may quote the header, and so a patient: none of it is shown.
 """
 
+import errno
+import io
 import logging
 import os
 import re
@@ -71,15 +73,27 @@ def header_of(path: str | Path, tags: list[str] | None = None) -> Any:
 
     with reading("no DICOM file"):
         pydicom.filereader.zlib = Bounded
-        if not os.path.isfile(path):  # a pipe would wait
-            raise DataError("no regular file")
-        header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=tags)
+        with Held(path) as file:
+            header = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=tags)
         if "SOPClassUID" not in header and "Rows" not in header:
             raise DataError("no DICOM file")
         if not header.file_meta.get("TransferSyntaxUID"):
             implicit, little = header.original_encoding
             header.file_meta.TransferSyntaxUID = pydicom.uid.UID(IMPLICIT if implicit else EXPLICIT if little else BIG_ENDIAN)
     return header
+
+
+class Held(io.BufferedReader):
+    """A file of which nobody reads more than it holds: Python would ask for the memory of what a header declares first."""
+
+    def __init__(self, path: str | Path):
+        if not os.path.isfile(path):  # a pipe would wait
+            raise DataError("no regular file" if os.path.exists(path) else os.strerror(errno.ENOENT).lower())
+        super().__init__(io.FileIO(path))
+        self.size = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(min(size, self.size) if size else size)
 
 
 class Bounded:
@@ -167,10 +181,11 @@ def frame_values(path: str | Path, header: Any, number: int = 1) -> np.ndarray:
             return unpacked(path, header, number)
         if syntax not in NATIVE and syntax != RLE:
             check_size(frame_data(path, header, number), header.Rows, header.Columns)
-        if syntax == DEFLATED:
-            values = pixel_array(pydicom.dcmread(path), index=number - 1)
-        else:
-            values = pixel_array(path, index=number - 1, transfer_syntax_uid=syntax)
+        with Held(path) as file:
+            if syntax == DEFLATED:
+                values = pixel_array(pydicom.dcmread(file), index=number - 1)
+            else:
+                values = pixel_array(file, index=number - 1, transfer_syntax_uid=syntax)
         return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
@@ -180,7 +195,7 @@ def frame_data(path: str | Path, header: Any, number: int) -> bytes:
     from pydicom.encaps import get_frame
 
     tables = [header.get(name) for name in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")]
-    with open(path, "rb") as file:
+    with Held(path) as file:
         pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=["Rows"])
         file.seek(12, os.SEEK_CUR)  # tag, type and length of the pixel data
         return get_frame(file, number - 1, extended_offsets=tables if all(tables) else None, number_of_frames=frames_of(header))
@@ -195,7 +210,8 @@ def unpacked(path: str | Path, header: Any, number: int) -> np.ndarray:
     if header.get("SamplesPerPixel", 1) != 1:
         raise DataError("deflated frames in colour are not supported")
     if header.file_meta.TransferSyntaxUID == RLE:
-        data = pixel_array(path, index=number - 1, rows=1, columns=size, bits_allocated=8, bits_stored=8).tobytes()
+        with Held(path) as file:
+            data = pixel_array(file, index=number - 1, rows=1, columns=size, bits_allocated=8, bits_stored=8).tobytes()
     else:
         data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(frame_data(path, header, number), size)
     if len(data) < size:

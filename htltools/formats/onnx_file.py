@@ -1,8 +1,10 @@
 """ONNX files: a localizer with its preprocessing inside the graph, and one that is run by onnxruntime."""
 
 import contextlib
+import hashlib
 import io
 import logging
+import math
 import os
 import warnings
 from collections.abc import Mapping
@@ -10,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from htltools.errors import DataError, DeviceMissing, HtlError, MissingInput, UsageError
+from htltools.errors import DataError, DeviceMissing, HtlError, MissingInput, TryAgain, UsageError
 
 INPUT, OUTPUT = "images", "boxes"  # uint8 [N, H, W, 3] and float32 [N, 4], see schema.ONNX
 CUDA = "CUDAExecutionProvider"
+DIGEST, NO_DIGEST = "htl.sha256", "0" * 64  # see schema.ONNX
+LOOPS = {"Loop", "Scan", "SequenceMap"}
 EXAMPLE = 2  # a batch of one would be taken for a constant
 
 
@@ -46,9 +50,45 @@ def describe(path: Path, about: dict[str, str]) -> None:
 
     graph = onnx.load(path)
     forget_sources(graph)
-    onnx.helper.set_model_props(graph, about)
-    onnx.save(graph, path)
+    onnx.helper.set_model_props(graph, about | {DIGEST: NO_DIGEST})
+    data = graph.SerializeToString()
+    path.write_bytes(data.replace(NO_DIGEST.encode(), hashlib.sha256(data).hexdigest().encode(), 1))
     onnx.checker.check_model(path, full_check=True)
+
+
+def check_onnx(path: Path) -> None:
+    """Refuse an ONNX file of which any byte is not what was written.
+
+    Raises: DataError.
+    """
+    before, mark, after = path.read_bytes().partition(DIGEST.encode() + b"\x12\x40")  # the field of its value, and 64 letters
+    if not mark:
+        raise DataError(f"{path} carries no checksum of htl", "an older htl wrote it, something else did, or it is damaged")
+    digest, after = after[: len(NO_DIGEST)], after[len(NO_DIGEST) :]
+    if hashlib.sha256(before + mark + NO_DIGEST.encode() + after).hexdigest().encode() != digest:
+        raise DataError(f"{path} is damaged: its checksum does not hold", "make it again, or take it from a copy")
+
+
+def check_contained(path: Path) -> None:
+    """Refuse an ONNX file that means data in other files, holds less than it declares, or loops: none of it is in a localizer of htl.
+
+    Raises: ValueError.
+    """
+    import onnx
+
+    waiting = [onnx.load(path, load_external_data=False)]
+    while waiting:
+        message = waiting.pop()
+        kind = message.DESCRIPTOR.name
+        if kind == "TensorProto" and (message.external_data or message.data_location == message.EXTERNAL):
+            raise ValueError("it means data in another file")
+        if kind == "SparseTensorProto" or (kind == "TensorProto" and math.prod(message.dims) > 2 * message.ByteSize()):
+            raise ValueError("it declares more data than it holds")
+        if kind == "NodeProto" and message.op_type in LOOPS:
+            raise ValueError(f"it holds a {message.op_type}")
+        for field, value in message.ListFields():
+            if field.message_type:
+                waiting += [value] if hasattr(value, "DESCRIPTOR") else value
 
 
 def by_dynamo(model, example, path: Path) -> None:
@@ -119,25 +159,37 @@ class OnnxLocalizer:
         settings.intra_op_num_threads = threads or threads_of(os.environ)
         try:
             with hushed():
+                check_contained(path)
                 if len(wanted) > 1:
                     onnxruntime.preload_dlls()  # those of CUDA that came with torch, which is not always imported
                 self.session = onnxruntime.InferenceSession(path, settings, providers=wanted)
+                self.about = dict(self.session.get_modelmeta().custom_metadata_map)
+                inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
+                ours = [i.name for i in inputs] == [INPUT] and [o.name for o in outputs] == [OUTPUT] and inputs[0].type == "tensor(uint8)"
         except Exception as error:  # onnxruntime has a dozen classes for a bad file
-            raise DataError(f"{path} is no ONNX model, or damaged ({str(error).splitlines()[0]})") from None
+            raise DataError(f"{path} is no ONNX model, or damaged ({(str(error).splitlines() or [type(error).__name__])[0]})") from None
         self.provider = self.session.get_providers()[0]
         if device.startswith("cuda") and not runs_on(self.session, *wanted[0]):
             raise DeviceMissing(
                 f"onnxruntime cannot use {device.upper()} here", "use --device cpu or auto, or install onnxruntime-gpu alone"
             )
-        inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
-        if [i.name for i in inputs] != [INPUT] or [o.name for o in outputs] != [OUTPUT] or inputs[0].type != "tensor(uint8)":
+        if not ours:
             raise DataError(f"{path} is no localizer of htl: it should take uint8 {INPUT} and answer with {OUTPUT}")
-        self.size = list(inputs[0].shape[1:])
-        self.about = dict(self.session.get_modelmeta().custom_metadata_map)
+        self.path, self.size = path, list(inputs[0].shape[1:])
 
     def answer(self, batch: np.ndarray) -> np.ndarray:
-        """Boxes float32 [B, 4], shares of the sides, of pictures uint8 [B, H, W, C]."""
-        return self.session.run([OUTPUT], {INPUT: batch})[0]
+        """Boxes float32 [B, 4], shares of the sides, of pictures uint8 [B, H, W, C].
+
+        Raises: DataError where the file comes to something else; TryAgain where it takes too much memory.
+        """
+        try:
+            (boxes,) = self.session.run([OUTPUT], {INPUT: batch})
+        except Exception as error:  # onnxruntime has a dozen classes here as well
+            kind = TryAgain if "allocat" in str(error) else DataError
+            raise kind(f"{self.path} cannot answer ({(str(error).splitlines() or [type(error).__name__])[0]})") from None
+        if getattr(boxes, "shape", None) != (len(batch), 4) or boxes.dtype.kind != "f":
+            raise DataError(f"{self.path} does not answer with a box for each picture")
+        return boxes
 
 
 def providers(device: str, available: list[str]) -> list[tuple[str, dict[str, str]]]:

@@ -220,6 +220,7 @@ ONNX = {
     "htl.output": "boxes: float32 [N, 4], [x0, y0, x1, y1] as shares of the picture's width and height, in [0, 1]",
     "htl.history": "JSON: provenance",
     "htl.model": "sha256 of the checkpoint it was made from",
+    "htl.sha256": "sha256 of the file with 64 zeros in the place of this value",
     "htl.quantize": "JSON: kind (none, float16 or int8), the calibration of int8, and where it was measured iou_mean and "
     "iou_mean_float32, the mean IoU of this file and of the net in float32 on n rows of the split val",
 }

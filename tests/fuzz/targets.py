@@ -1,0 +1,319 @@
+"""What htl reads of strangers, as functions of bytes: each answers or raises an HtlError, and nothing else, soon and in little memory.
+
+`test_fuzz.py` calls them with the mutations of Hypothesis, `atheris_fuzz.py` with those of libFuzzer.
+"""
+
+import io
+import os
+import tempfile
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+FRAME = (8, 6)  # H, W
+FOLDER = Path(tempfile.mkdtemp(prefix="htl-fuzz-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
+
+
+def placed(data: bytes, suffix: str) -> Path:
+    """A file of these bytes."""
+    path = FOLDER / f"case{suffix}"
+    path.write_bytes(data)
+    return path
+
+
+def rows(data: bytes) -> None:
+    """Rows, and what every command may ask of them."""
+    from htltools.formats.closing import check_closed
+    from htltools.formats.coco_dataset import coco_dataset
+    from htltools.formats.csv_rows import csv_lines
+    from htltools.formats.fields import cell, condition, field, known_fields
+    from htltools.formats.jsonlines import compact_json
+    from htltools.formats.stream import RowReader, check_groups
+
+    for partial in (False, True):
+        read = list(RowReader(io.BytesIO(data), partial=partial))
+    check_groups(read)
+    older = condition("age>=60")
+    for row in read:
+        older(row)
+        assert all(isinstance(cell(field(row, name)), str) for name in known_fields(row))
+        compact_json(row)
+    list(csv_lines(read, None))
+    compact_json(coco_dataset(read))
+    check_closed(io.BytesIO(data), "rows")
+
+
+def checkpoint(data: bytes) -> None:
+    """A checkpoint, without building its net."""
+    from htltools.formats.checkpoint import Checkpoint
+
+    Checkpoint.load(placed(data, ".h5"))
+
+
+def localizer(data: bytes) -> None:
+    """A checkpoint, and the net that it says it is."""
+    import torch
+
+    from htltools.core.localizer import from_weights
+    from htltools.formats.checkpoint import Checkpoint
+
+    found = Checkpoint.load(placed(data, ".h5"))
+    answer = from_weights(found.architecture, found.weights)(torch.zeros(1, *found.preprocessing["size"], dtype=torch.uint8))
+    assert answer.shape == (1, 4)
+
+
+def shard(data: bytes) -> None:
+    """A shard: its rows, and their pictures and masks."""
+    from htltools.formats.jsonlines import joined_lines
+    from htltools.formats.lesion_masks import lesion_masks
+    from htltools.formats.store import Pictures, read_digests, read_shard
+    from htltools.formats.stream import RowReader
+
+    path = placed(data, ".h5")
+    found = list(RowReader(io.BytesIO(joined_lines(read_shard(path)[0]))))
+    read_digests(path)
+    if found:
+        Pictures(found).batch(np.arange(len(found)))
+        lesion_masks(found)
+
+
+def picture(data: bytes) -> None:
+    """A picture, and the same as a mask."""
+    from htltools.errors import DataError
+    from htltools.formats.picture import read_mask, read_picture
+
+    path = placed(data, ".png")
+    with suppress(DataError):
+        assert read_mask(path).ndim == 2
+    assert read_picture(path, FRAME)[0].shape == (*FRAME, 3)
+
+
+def dicom(data: bytes) -> None:
+    """A DICOM file: what it says, what it shows, and what it marks."""
+    from htltools.errors import DataError
+    from htltools.formats.dicom import read_dicom, read_dicom_mask
+    from htltools.formats.dicom_seg import Segmentations
+    from htltools.formats.dicom_tags import describe
+
+    path = placed(data, ".dcm")
+    for reading in (describe, Segmentations().add):
+        with suppress(DataError):
+            reading(str(path), b"k" * 16)
+    with suppress(DataError):
+        assert read_dicom_mask(path).ndim == 2
+    for window in ("auto", "percentile"):
+        assert read_dicom(path, FRAME, 1, window)[0].shape == (*FRAME, 3)
+
+
+def coco(data: bytes) -> None:
+    """COCO annotations, results and images."""
+    from htltools.errors import DataError
+    from htltools.formats.coco import read_coco
+    from htltools.formats.coco_results import read_images, read_results, result_of
+
+    path = placed(data, ".json")
+    for reading in (read_coco, read_images):
+        with suppress(DataError):
+            reading(path)
+    result_of(read_results(path), "val/000012")
+
+
+def table(data: bytes) -> None:
+    """A table of pictures."""
+    from htltools.formats.table import read_table
+
+    read_table(placed(data, ".csv"))
+
+
+def onnx(data: bytes) -> None:
+    """An ONNX file, and its checksum."""
+    from htltools.formats.onnx_file import OnnxLocalizer, check_onnx
+
+    path = placed(data, ".onnx")
+    OnnxLocalizer(path, "cpu", 1).answer(np.zeros((2, *FRAME, 3), np.uint8))
+    check_onnx(path)
+
+
+TARGETS = {each.__name__: each for each in (rows, checkpoint, localizer, shard, picture, dicom, coco, table, onnx)}
+
+
+@cache
+def seeds(name: str) -> tuple[bytes, ...]:
+    """Sound files for a target to start from."""
+    return tuple(SEEDS[name]())
+
+
+def row_seeds():
+    """Streams of rows."""
+    from htltools.formats.jsonlines import joined_lines
+    from htltools.formats.provenance import Run
+    from htltools.formats.stream import RowWriter
+
+    out = io.BytesIO()
+    told = {"group": "g", "split": "train", "store": "/no/00000.h5", "index": 3, "label": "nv", "weight": 1.5, "repeat": 0, "frame": 2}
+    told |= {"meta": {"age": 45, "sex": "male"}, "hardness": {"drift": 0.3}, "predicted": {"dense": [0, 0, 9.5, 9]}, "pseudo": False}
+    with RowWriter(Run("view", {}), [{"run": "r"}], out=out) as writer:
+        writer.write(
+            [{"id": "a", "size": [600, 450], "boxes": [[180.0, 7.0, 508.0, 419.0]], **told}, {"id": "é", "size": [9, 9], "boxes": []}]
+        )
+    yield out.getvalue()
+    yield joined_lines([{"id": "x"}, {"htl": "model", "role": "dense", "path": "m.h5", "sha256": "0"}, {"id": "y", "extra": [None, {}]}])
+
+
+def checkpoint_seeds():
+    """Checkpoints of the compact net: dense, sparse, and by maps."""
+    import torch
+
+    from htltools.core.localizer import NORMALISATION, architecture, build, weights_of
+    from htltools.formats.checkpoint import Checkpoint
+
+    size = (16, 16, 3)
+    pruning = {"method": "l1", "asked": 0.5, "sparsity": 0.5, "recover": "bn", "val_iou": 0.5, "dense_val_iou": 0.5}
+    for more, sparse in (({}, False), ({}, True), ({"classes": ["a", "b"]}, False)):
+        torch.manual_seed(0)
+        shape = architecture("compact", size, **more) | {"size": [64, 64, 3] if more else list(size)}
+        weights = {name: array * (np.abs(array) > 0.05) if sparse else array for name, array in weights_of(build(shape)).items()}
+        about = {"size": shape["size"], **NORMALISATION}
+        Checkpoint(weights, shape, about, {"val_iou": 0.5}, pruning if sparse else None, [{"epoch": 1}], [{"run": "r"}]).save(
+            FOLDER / "seed.h5"
+        )
+        yield (FOLDER / "seed.h5").read_bytes()
+
+
+def small_checkpoint_seeds():
+    """Checkpoints of two layers, so that mutations meet what HDF5 wraps them in."""
+    from htltools.formats.checkpoint import Checkpoint
+
+    draw = np.random.default_rng(0)
+    weights = {f"net.{i}.weight": draw.normal(size=(8, 4, 3, 3)).astype(np.float32) * (draw.random((8, 4, 3, 3)) < 0.3) for i in range(3)}
+    weights |= {"net.0.num_batches_tracked": np.array(7), "empty": np.zeros((0, 3), np.float32)}
+    shape = {"name": "compact", "size": [32, 32, 3]}
+    Checkpoint(weights, shape, {"size": [32, 32, 3]}, {"val_iou": 0.5}, None, [{"epoch": 1}], [{"run": "r"}]).save(FOLDER / "seed.h5")
+    yield (FOLDER / "seed.h5").read_bytes()
+
+
+def shard_seeds():
+    """A shard with masks."""
+    from htltools.formats.store import write_shard
+
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 256, (3, *FRAME, 3), np.uint8)
+    found = [{"id": f"s{i}", "index": i, "size": [60, 80], "boxes": [[1.0, 2.0, 30.0, 40.0]]} for i in range(3)]
+    write_shard(FOLDER / "seed.h5", images, images[..., 0], found, [{"id": "x", "reason": "r"}], plan="p", history=[{"run": "r"}])
+    yield (FOLDER / "seed.h5").read_bytes()
+
+
+def picture_seeds():
+    """A picture in every format that is read, and several modes."""
+    from PIL import Image
+
+    draw = np.random.default_rng(0)
+    colours = Image.fromarray(draw.integers(0, 256, (20, 24, 3), np.uint8))
+    kinds = [("JPEG", "RGB", {}), ("JPEG", "RGB", {"progressive": True}), ("JPEG", "CMYK", {}), ("JPEG", "L", {}), ("JPEG2000", "RGB", {})]
+    kinds += [("PNG", mode, {}) for mode in ("RGB", "RGBA", "P", "L", "1", "LA", "I;16")]
+    kinds += [("TIFF", "RGB", {"compression": how}) for how in (None, "tiff_lzw", "jpeg", "tiff_deflate", "packbits")]
+    kinds += [("TIFF", "F", {}), ("TIFF", "1", {"compression": "group4"}), ("GIF", "P", {}), ("BMP", "RGB", {}), ("BMP", "P", {})]
+    kinds += [("WEBP", "RGB", {}), ("WEBP", "RGBA", {"lossless": True}), ("PPM", "RGB", {}), ("PPM", "L", {})]
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for kind, mode, how in kinds:
+        out = io.BytesIO()
+        how = how | ({"exif": exif} if kind in ("JPEG", "PNG", "WEBP") else {})
+        image = Image.fromarray(draw.integers(0, 65536, (20, 24), np.uint16)) if mode == "I;16" else colours.convert(mode)
+        image.save(out, kind, **how)
+        yield out.getvalue()
+
+
+def dicom_seeds():
+    """DICOM files of several transfer syntaxes and kinds, and the small ones among the real samples, where this machine has them."""
+    from PIL import Image
+    from pydicom import Dataset, uid
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.encaps import encapsulate
+
+    def saved(values, syntax, data=None, **tags):
+        header = Dataset()
+        header.file_meta = FileMetaDataset()
+        header.file_meta.TransferSyntaxUID = syntax
+        header.SOPClassUID = header.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
+        header.SOPInstanceUID = header.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+        header.PatientID, header.PatientAge = "Secret", "045Y"
+        header.Rows, header.Columns = values.shape[:2]
+        header.SamplesPerPixel, header.PhotometricInterpretation = (3, "RGB") if values.ndim == 3 else (1, "MONOCHROME1")
+        header.PlanarConfiguration = 0
+        header.BitsAllocated = header.BitsStored = values.dtype.itemsize * 8
+        header.HighBit, header.PixelRepresentation = header.BitsStored - 1, 0
+        for name, value in tags.items():
+            setattr(header, name, value)
+        header.PixelData = values.tobytes() if data is None else encapsulate([data])
+        header["PixelData"].VR = "OB" if header.BitsAllocated == 8 else "OW"
+        out = io.BytesIO()
+        header.save_as(out, enforce_file_format=True)
+        return out.getvalue()
+
+    draw = np.random.default_rng(0)
+    grey, deep, colours = (
+        draw.integers(0, top, (16, 12, *rest), kind) for top, rest, kind in ((256, (), "u1"), (4096, (), "u2"), (256, (3,), "u1"))
+    )
+    window = {"WindowCenter": [40, 50], "WindowWidth": [400, 350], "RescaleSlope": 2, "RescaleIntercept": -1024}
+    yield saved(deep, uid.ExplicitVRLittleEndian, **window)
+    yield saved(grey, uid.ImplicitVRLittleEndian)
+    yield saved(colours, uid.ExplicitVRLittleEndian)
+    yield saved(deep, uid.DeflatedExplicitVRLittleEndian)
+    for kind, syntax in (("JPEG", uid.JPEGBaseline8Bit), ("JPEG2000", uid.JPEG2000Lossless)):
+        out = io.BytesIO()
+        Image.fromarray(grey).save(out, kind, **({"no_jp2": True} if kind == "JPEG2000" else {}))
+        yield saved(grey, syntax, out.getvalue())
+    samples = Path(__file__).resolve().parents[3] / "shared/data/dicom-samples/files"
+    yield from (path.read_bytes() for path in sorted(samples.rglob("*")) if path.is_file() and path.stat().st_size < 60_000)
+
+
+def coco_seeds():
+    """A data set, and results."""
+    yield (
+        b'{"images":[{"id":1,"file_name":"a/1.png","width":600,"height":450,"group":"g","meta":{"age":3}}],"categories":[{"id":1,"name":"nv"}],'
+        b'"annotations":[{"id":1,"image_id":1,"category_id":1,"bbox":[1,2.5,30,40],"iscrowd":0}]}'
+    )
+    yield b'[{"image_id":12,"category_id":1,"bbox":[1,2,3,4],"score":0.5},{"image_id":"a/b.png","bbox":[0,0,1,1],"score":1}]'
+
+
+def table_seeds():
+    """Tables."""
+    yield b"image_id,lesion_id,split,dx,x0,y0,x1,y1,age\na.jpg,l1,train,nv,1,2,30,40,45\nb.jpg,l2,test,mel,,,,,\n"
+    yield '\ufeffname;x;y;w;h;note\n1;1;2;3;4;"a;b"\n'.encode()
+
+
+def onnx_seeds():
+    """A localizer that answers with the mean of the picture."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    from htltools.formats.onnx_file import INPUT, OUTPUT, describe
+
+    nodes = [
+        helper.make_node("Cast", [INPUT], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["x", "axes"], ["m"], keepdims=0),
+        helper.make_node("MatMul", ["m", "w"], [OUTPUT]),
+    ]
+    numbers = [numpy_helper.from_array(np.array([1, 2]), "axes"), numpy_helper.from_array(np.ones((3, 4), np.float32), "w")]
+    pictures = helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", 8, 6, 3])
+    boxes = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["N", 4])
+    graph = helper.make_graph(nodes, "g", [pictures], [boxes], numbers)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), FOLDER / "seed.onnx")
+    describe(FOLDER / "seed.onnx", {"htl.model": "0"})
+    yield (FOLDER / "seed.onnx").read_bytes()
+
+
+SEEDS = {
+    "rows": row_seeds,
+    "checkpoint": small_checkpoint_seeds,
+    "localizer": checkpoint_seeds,
+    "shard": shard_seeds,
+    "picture": picture_seeds,
+    "dicom": dicom_seeds,
+    "coco": coco_seeds,
+    "table": table_seeds,
+    "onnx": onnx_seeds,
+}
