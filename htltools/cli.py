@@ -160,7 +160,8 @@ def outcome(args: list[str] | None) -> int:
         if debug:
             import traceback
 
-            traceback.print_exception(error)
+            for line in "".join(traceback.format_exception(error)).splitlines():
+                print(console.printable(line), file=sys.stderr)
         code = told(error)
     abandon_stdout()
     return code

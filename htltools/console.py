@@ -97,10 +97,11 @@ def show_table(headings: Sequence[str], lines: Iterable[Sequence[str]], *, title
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, box=box.SIMPLE, title_justify="left", pad_edge=False)
+    # Text: what looks like rich's markup is none
+    table = Table(title=title and Text(printable(title)), box=box.SIMPLE, title_justify="left", pad_edge=False)
     for i, heading in enumerate(headings):
         number = all(line[i][:1] in "+-.0123456789" for line in lines)
-        table.add_column(heading, justify="right" if number else "left", no_wrap=number)
+        table.add_column(Text(heading), justify="right" if number else "left", no_wrap=number)
     for line in lines:
         table.add_row(*[Text(cell) for cell in line])
     Console(file=stream).print(table)

@@ -7,7 +7,7 @@ from htltools.errors import MissingInput
 from htltools.formats.closing import check_closed
 from htltools.formats.onnx_file import check_onnx, is_onnx
 from htltools.formats.sealed import check_seal
-from htltools.formats.shards import shards_of
+from htltools.formats.shards import SKIPS, shards_of
 from htltools.formats.store import read_shard
 
 
@@ -41,4 +41,8 @@ def checked_store(folder: Path) -> str:
         check_seal(path)  # before HDF5 opens it, which damaged files can bring down
     shards = shards_of(folder)
     rows = sum(len(read_shard(path)[0]) for path in shards)
+    listed = folder / SKIPS
+    if listed.is_file():
+        with open(listed, "rb") as file:
+            check_closed(file, str(listed))
     return f"{len(shards)} shards of {rows} samples"

@@ -1,5 +1,6 @@
 """What `prune` does between its rows and its checkpoint: recovery, and the health gate."""
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,8 @@ from htltools.core.supervised import Supervised
 from htltools.core.weaklysupervised import calibrate
 from htltools.errors import DataError, HtlError
 from htltools.formats.checkpoint import Checkpoint
+from htltools.formats.jsonlines import compact_json
+from htltools.formats.provenance import file_digest
 from htltools.formats.store import Pictures
 
 
@@ -45,6 +48,14 @@ class Job:
     def dense(self) -> tuple[Localizer, Checkpoint]:
         """The dense localizer and its checkpoint."""
         return load_localizer(self.dense_path, self.device, self.trusted)
+
+    def request(self, sparsity: float | None) -> str:
+        """A digest of all that the result follows from: rows, dense model and parameters."""
+        parameters = self.method, sparsity, self.recover, self.epochs, self.rate, self.batch_size, self.seed, str(self.dtype)
+        digest = hashlib.sha256(compact_json([file_digest(self.dense_path), *parameters]))
+        for row in self.samples:
+            digest.update(b"\n" + compact_json(row))
+        return digest.hexdigest()
 
     @cached_property
     def classes(self) -> list[str] | None:

@@ -64,7 +64,7 @@ def write_store(
             several += sum(len(row.get("boxes", [])) > 1 for row in rows)
         writer.skipped = len(skips)
         doubtful = doubts.lines(candidates)
-        write_skips(out, skips + doubtful)
+        write_skips(run, out, skips + doubtful)
         judge(skips, writer.rows, strict)
     if several:
         console.say(f"{several} samples have several boxes; train takes one each: make it so with --one-box union or largest")

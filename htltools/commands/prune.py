@@ -57,10 +57,13 @@ def prune(
     """
     options.rows_expected(rows)
     from htltools.formats.atomic import refuse_existing
+    from htltools.formats.checkpoint import pruned_at
     from htltools.formats.provenance import file_digest
     from htltools.formats.stream import RowWriter, check_groups, read_rows
 
-    refuse_existing(out, force)
+    standing = None if force else pruned_at(out)  # perhaps of this very command, killed before its rows were out
+    if not standing:
+        refuse_existing(out, force)
     asked = None if sparsity == "auto" else options.shares(sparsity, "--sparsity")
     if asked and len(asked) > 1:
         raise UsageError("--sparsity takes auto or one number; run prune once for each sparsity")
@@ -74,11 +77,20 @@ def prune(
     job = _pruning.Job(
         samples, dense_path, str(method), str(recover), epochs, rate, batch_size, seed, place, dtype, options.names_trusted(trust)
     )
-    pruned, pruning = job.gated() if asked is None else job.at(asked[0])
+    request = job.request(asked and asked[0])
+    if standing and standing.pruning["request"] == request:
+        pruning = standing.pruning
+    else:
+        refuse_existing(out, force)
+        standing = None
+        pruned, pruning = job.gated() if asked is None else job.at(asked[0])
     if not options.first_process():
         return
     history = run.chain(reader.history, {str(dense_path): file_digest(dense_path)}, device=str(place), sparsity=pruning["sparsity"])
-    job.save(out, pruned, pruning, history)
+    if standing:
+        console.say(f"{out} is what the same command came to before; its rows go out again")
+    else:
+        job.save(out, pruned, pruning | {"request": request}, history)
     console.say(
         f"{out}: {pruning['sparsity']:.3f} of the weights cut, validation IoU {pruning['val_iou']} (dense {pruning['dense_val_iou']})"
     )

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all."""
 
+import errno
 import glob
 import os
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     except (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError) as error:
         raise CannotCreate(f"cannot create {path} ({error.strerror or error})") from error
     except OSError as error:
+        if error.errno == errno.EROFS:
+            raise CannotCreate(f"cannot create {path} ({error.strerror})", "its file system is read-only") from error
         raise StorageError(f"cannot write {path} ({error.strerror or error})") from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from htltools.errors import DataError
+from htltools.errors import DataError, MissingInput
 from htltools.formats import hdf5
 from htltools.formats.checks import check_schema
 from htltools.formats.jsonlines import compact_json, parsed_json
@@ -69,6 +69,15 @@ def is_result_of(path: Path, waiting: Path) -> bool:
         return Checkpoint.load(path).log == read_arrays(waiting, RESUME_KIND)[1]["log"]
     except DataError:
         return False
+
+
+def pruned_at(path: Path) -> Checkpoint | None:
+    """The pruned checkpoint at a path, if there is one that says what was asked for."""
+    try:
+        found = Checkpoint.load(path)
+    except (DataError, MissingInput):
+        return None
+    return found if found.pruning and "request" in found.pruning else None
 
 
 def write_arrays(path: Path, kind: str, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ from PIL import Image
 
 from htltools.errors import DataError
 from htltools.formats.codestream import check_size
+from htltools.formats.expendable import in_a_child
 
 SUFFIXES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
 IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
@@ -170,7 +171,7 @@ def frame_values(path: str | Path, header: Any, number: int = 1) -> np.ndarray:
     Raises: DataError with a short reason where it cannot be decoded.
     """
     import pydicom
-    from pydicom.pixels import pixel_array
+    from pydicom.pixels import get_decoder, pixel_array
 
     with reading("its pixels cannot be decoded"):
         check_declared(path, header)
@@ -181,11 +182,14 @@ def frame_values(path: str | Path, header: Any, number: int = 1) -> np.ndarray:
             return unpacked(path, header, number)
         if syntax not in NATIVE and syntax != RLE:
             check_size(frame_data(path, header, number), header.Rows, header.Columns)
-        with Held(path) as file:
-            if syntax == DEFLATED:
-                values = pixel_array(pydicom.dcmread(file), index=number - 1)
-            else:
-                values = pixel_array(file, index=number - 1, transfer_syntax_uid=syntax)
+
+        def decoded() -> np.ndarray:
+            with Held(path) as file:
+                if syntax == DEFLATED:
+                    return pixel_array(pydicom.dcmread(file), index=number - 1)
+                return pixel_array(file, index=number - 1, transfer_syntax_uid=syntax)
+
+        values = in_a_child(decoded) if "gdcm" in get_decoder(syntax).available_plugins else decoded()
         return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,15 +18,19 @@ def refuse(word: str):
 # made once: json.dumps would make one for each line
 ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
+# what could steer a terminal, or turn text around on it, and what JSON would let stand: DEL, C1, and marks of direction and lines
+STEERING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
 
 def compact_json(value: Any) -> bytes:
-    """The value as one line of JSON, without the newline.
+    """The value as one line of JSON, without the newline and without any character that steers a terminal.
 
     Raises: DataError where it holds NaN or Infinity.
     """
     try:
-        return ENCODER.encode(value).encode()
-    except (ValueError, UnicodeEncodeError) as error:
+        text = ENCODER.encode(value)
+        return (text if text.isprintable() else STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)).encode()
+    except (ValueError, UnicodeEncodeError, RecursionError) as error:
         raise DataError(f"a value cannot be written as JSON ({error})") from error
 
 

@@ -165,6 +165,7 @@ class OnnxLocalizer:
                 self.session = onnxruntime.InferenceSession(path, settings, providers=wanted)
                 self.about = dict(self.session.get_modelmeta().custom_metadata_map)
                 inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
+                self.path, self.size = path, list(inputs[0].shape[1:]) if inputs else []
                 ours = [i.name for i in inputs] == [INPUT] and [o.name for o in outputs] == [OUTPUT] and inputs[0].type == "tensor(uint8)"
         except Exception as error:  # onnxruntime has a dozen classes for a bad file
             raise DataError(f"{path} is no ONNX model, or damaged ({(str(error).splitlines() or [type(error).__name__])[0]})") from None
@@ -175,7 +176,6 @@ class OnnxLocalizer:
             )
         if not ours:
             raise DataError(f"{path} is no localizer of htl: it should take uint8 {INPUT} and answer with {OUTPUT}")
-        self.path, self.size = path, list(inputs[0].shape[1:])
 
     def answer(self, batch: np.ndarray) -> np.ndarray:
         """Boxes float32 [B, 4], shares of the sides, of pictures uint8 [B, H, W, C].

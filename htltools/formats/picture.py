@@ -18,6 +18,7 @@ from htltools.formats.codestream import check_scans
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".pnm", ".jp2"})
 FORMATS = "JPEG", "JPEG2000", "PNG", "TIFF", "BMP", "WEBP", "GIF", "PPM"  # for some others Pillow would start another program
+LONGEST_SIDE = 2**20
 ORIENTATION = 0x0112
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -130,6 +131,8 @@ def decoding(path: str | Path) -> Iterator[Image.Image]:
             if not os.path.isfile(path):  # a pipe would wait
                 raise DataError("no regular file" if os.path.exists(path) else os.strerror(errno.ENOENT).lower())
             with Image.open(path, formats=FORMATS) as image:
+                if max(image.size) > LONGEST_SIDE:  # Pillow would call it a want of memory
+                    raise DataError(f"a side of more than {LONGEST_SIDE} pixels")
                 if image.format in ("JPEG", "MPO"):
                     image.fp.seek(0)
                     check_scans(image.fp.read())

@@ -206,7 +206,8 @@ CHECKPOINT = {
     "about/architecture": "name of the net and what it takes to build it; `classes`, the labels, of one that answers by a map",
     "about/preprocessing": "size [H, W, C] of its input, mean and std of its normalisation in [0, 1] units",
     "about/metrics": "validation metrics of these weights",
-    "about/pruning": "method, sparsity asked and achieved, recovery, sweep of the health gate; null in a dense model",
+    "about/pruning": "method, sparsity asked and achieved, recovery, sweep of the health gate; request, a digest of the rows, the "
+    "dense model and the parameters that it follows from; null in a dense model",
     "about/log": "one record per epoch",
     "about/fold": "k, K and seed of the fold of split train that the model was not fitted to; null where it left none out",
     "about/history": "provenance",

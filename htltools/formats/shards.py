@@ -8,8 +8,12 @@ from typing import Any
 from htltools.errors import CannotCreate, DataError, MissingInput
 from htltools.formats import hdf5
 from htltools.formats.atomic import replacing
-from htltools.formats.jsonlines import compact_json, joined_lines
+from htltools.formats.jsonlines import compact_json
+from htltools.formats.provenance import Run
 from htltools.formats.store import opened, plan_of_shard, read_shard, shard_path
+from htltools.formats.stream import RowWriter
+
+SKIPS = "skips.jsonl"
 
 
 def plan_of(parameters: dict[str, Any], stamps: Iterable[Any]) -> str:
@@ -36,7 +40,7 @@ def standing_shards(folder: Path, count: int, plan: str, *, force: bool) -> set[
 
     Raises: CannotCreate where shards of another plan stand; DataError where one is damaged.
     """
-    for leftover in [*folder.glob(".[0-9]*.h5.*.tmp"), *folder.glob(".skips.jsonl.*.tmp")]:  # of a run that was killed
+    for leftover in [*folder.glob(".[0-9]*.h5.*.tmp"), *folder.glob(f".{SKIPS}.*.tmp")]:  # of a run that was killed
         leftover.unlink(missing_ok=True)
     standing = {int(path.stem): path for path in folder.glob("[0-9]*.h5") if path.stem.isdecimal()}
     ours = {
@@ -61,11 +65,14 @@ def made_by(path: Path, plan: str, force: bool) -> bool:
         raise
 
 
-def write_skips(folder: Path, skips: Iterable[dict[str, Any]]) -> Path:
-    """List what was left out, {id, source, reason}, and with kept: true what looks wrong and was kept, in skips.jsonl."""
-    path = folder / "skips.jsonl"
-    with replacing(path) as temporary:
-        temporary.write_bytes(joined_lines(skips))
+def write_skips(run: Run, folder: Path, skips: Iterable[dict[str, Any]]) -> Path:
+    """List what was left out, {id, source, reason}, and with kept: true what looks wrong and was kept, in skips.jsonl.
+
+    Notes stand around the lines as they do around rows, so that it is checked like these.
+    """
+    path = folder / SKIPS
+    with replacing(path) as temporary, open(temporary, "wb") as file, RowWriter(run, [], out=file) as writer:
+        writer.write(skips)
     return path
 
 

@@ -129,7 +129,7 @@ def stem_of(name: str) -> str:
 def facts_beside(folder: Path | None, naming: Naming, findings: Findings, tables: dict[str, dict[str, Facts]]) -> dict[str, Facts]:
     """Facts by picture key from the table and the annotations of a source; COCO's boxes count where both have some."""
     usual = folder / "metadata.csv" if folder else None
-    path = naming.table or (usual if usual and usual.exists() else None)
+    path = naming.table or (usual if usual and usual.is_file() else None)
     facts: dict[str, Facts] = {}
     if path and str(path) not in tables:
         tables[str(path)], columns = read_table(path, naming.columns)

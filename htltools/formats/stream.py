@@ -15,6 +15,8 @@ from htltools.formats.jsonlines import compact_json, parsed_json, writing
 from htltools.formats.provenance import Run, file_digest
 from htltools.formats.schema import NOTES, SCHEMA, Sample
 
+LONGEST = 2**26  # bytes of a line
+
 
 class RowReader:
     """Iterates over the rows of a stream, and keeps what its notes say.
@@ -102,14 +104,25 @@ def open_rows(source: Path | None, *, partial: bool = False) -> RowReader:
     Raises: MissingInput where there is no such file.
     """
     if source is None or str(source) == "-":
-        return RowReader(sys.stdin.buffer, partial=partial)
+        return RowReader(lines_of(sys.stdin.buffer, "stdin"), partial=partial)
     if source.is_dir():
         from htltools.formats.shards import store_lines
 
         return RowReader(store_lines(source, partial=partial), name=str(source), partial=partial)
     if not source.exists():
         raise MissingInput(f"{source} is not there", "name a file of rows, a store, or - for stdin")
-    return RowReader(source.open("rb"), name=str(source), partial=partial)
+    return RowReader(lines_of(source.open("rb"), str(source)), name=str(source), partial=partial)
+
+
+def lines_of(file: BinaryIO, name: str) -> Iterator[bytes]:
+    """The lines of a file.
+
+    Raises: DataError where one has no end within reason.
+    """
+    while line := file.readline(LONGEST):
+        if len(line) == LONGEST:
+            raise DataError(f"{name} holds a line of more than {LONGEST // 2**20} MiB", "it is no file of rows")
+        yield line
 
 
 def read_rows(source: Path | None, *, partial: bool = False, limit: int | None = None) -> tuple[list[dict[str, Any]], RowReader]:
@@ -164,6 +177,8 @@ class RowWriter:
     def models(self, paths: dict[str, str]) -> None:
         """Hand models on, by role."""
         for role, path in paths.items():
+            if not Path(path).is_file():  # one that waits or never ends may stand in a note of somebody else's
+                raise MissingInput(f"the {role} model {path} is not there", "drop its note, or name another")
             self.line({"htl": "model", "role": role, "path": path, "sha256": file_digest(path)})
 
     def write(self, rows: Iterable[dict[str, Any]]) -> None:
