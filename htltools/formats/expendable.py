@@ -1,5 +1,6 @@
 """Work in a process of its own: decoders that end theirs, or never end, on a damaged file."""
 
+import faulthandler
 import io
 import os
 import signal
@@ -40,6 +41,7 @@ def answer(work: Callable[[], np.ndarray], writing: int) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # where C++ says its last words
         for number in (signal.SIGALRM, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
+        faulthandler.disable()
         signal.alarm(SECONDS)
         out = io.BytesIO()
         try:

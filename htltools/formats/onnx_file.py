@@ -37,6 +37,8 @@ def write_onnx(path: Path, model, size: list[int], about: dict[str, str] | None 
             with hushed():
                 export(model, example, path)
             break
+        except OSError:
+            raise
         except Exception as error:  # the exporters raise whatever they like: the second is tried, then both are told
             errors.append(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
     else:

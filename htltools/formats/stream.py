@@ -1,6 +1,7 @@
 """The stream: rows and notes as JSON Lines on stdin and stdout. See htl-stream(5)."""
 
 import hashlib
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -145,7 +146,9 @@ def quickly_parsed(line: bytes) -> Any:
     try:
         return from_json(line, allow_inf_nan=False, cache_strings="keys")
     except ValueError:
-        return parsed_json(line)
+        value = parsed_json(line)
+        json.dumps(value, ensure_ascii=False).encode()  # halves of a pair of surrogates are no text
+        return value
 
 
 def no_rows(reader: RowReader) -> DataError:

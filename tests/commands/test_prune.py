@@ -174,3 +174,28 @@ def test_a_model_of_labels_recovers_by_labels(htl, phantom, by_map, tmp_path, re
     assert all(np.array_equal(first.weights[name], second.weights[name]) for name in first.weights)
     assert zero_share(pruned[0]) == pytest.approx(0.5, abs=1e-3)
     assert first.architecture == Checkpoint.load(by_map).architecture
+
+
+def test_a_result_whose_rows_were_lost(htl, phantom, dense, tmp_path, monkeypatch):
+    """A prune that was killed between its checkpoint and its rows sends them, by the same command, and computes nothing again."""
+    command = ["prune", phantom.rows, "--model", dense, "-o", tmp_path / "p.h5", "--sparsity", 0.5, "--recover", "bn"]
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("htltools.formats.stream.RowWriter.__enter__", killed)
+        assert htl(*command)[:2] == (130, b"")
+    written = (tmp_path / "p.h5").read_bytes()
+    for changed in (["--seed", 1], ["--sparsity", 0.6], ["--recover", "none"], ["--method", "random"], ["--limit", 70], ["--lr", 0.1]):
+        code, out, err = htl(*command, *changed)
+        assert (code, out) == (73, b"") and "p.h5 exists" in err, changed
+    with monkeypatch.context() as patched:
+        patched.setattr("htltools.commands._pruning.Job.at", killed)
+        code, out, err = htl(*command)
+    assert code == 0 and f"{tmp_path}/p.h5 is what the same command came to before; its rows go out again\n" in err
+    assert [row for row in split_lines(out) if "id" in row] == phantom.samples
+    assert [note["role"] for note in split_lines(out) if note.get("htl") == "model"] == ["dense", "pruned"]
+    assert (tmp_path / "p.h5").read_bytes() == written
+    (tmp_path / "p.h5").write_bytes(dense.read_bytes())
+    assert htl(*command)[0] == 73 and (tmp_path / "p.h5").read_bytes() == dense.read_bytes()

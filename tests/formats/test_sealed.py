@@ -3,12 +3,16 @@
 import random
 
 import numpy as np
+import onnx
 import pytest
 
 from htltools.errors import DataError
 from htltools.formats.checkpoint import Checkpoint
 from htltools.formats.jsonlines import joined_lines
+from htltools.formats.onnx_file import describe
+from htltools.formats.provenance import Run
 from htltools.formats.sealed import BLOCK, check_seal
+from htltools.formats.shards import write_skips
 from htltools.formats.store import write_shard
 
 
@@ -28,13 +32,24 @@ def checkpoint(folder):
     return folder / "m.h5"
 
 
+def exported(folder):
+    """An ONNX file with its metadata."""
+    pictures, boxes = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.UINT8, ["N", 4]) for name in ("images", "boxes"))
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["images"], ["boxes"])], "g", [pictures], [boxes])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9), folder / "m.onnx")
+    describe(folder / "m.onnx", {"htl.history": "x" * BLOCK})
+    return folder / "m.onnx"
+
+
 @pytest.fixture
 def files(tmp_path, htl):
-    """A shard in a store, a checkpoint and rows."""
+    """A shard in a store, a checkpoint, rows, what was left out of the store, and an ONNX file."""
     (tmp_path / "store").mkdir()
     plain = [{"id": f"r{i}", "split": "train", "meta": {"age": i}} for i in range(30)]
     (tmp_path / "rows.jsonl").write_bytes(htl("view", stdin=joined_lines(plain))[1])
-    return shard(tmp_path / "store"), checkpoint(tmp_path), tmp_path / "rows.jsonl"
+    skips = [{"id": f"x{i}", "source": "x.png", "reason": "no box"} for i in range(9)]
+    listed = write_skips(Run("prepare", {}), tmp_path / "store", skips)
+    return shard(tmp_path / "store"), checkpoint(tmp_path), tmp_path / "rows.jsonl", listed, exported(tmp_path)
 
 
 def refused(htl, path, name):
@@ -51,16 +66,28 @@ def test_whole_files_pass(files, htl, tmp_path):
         f"htl view: {tmp_path}/store: 1 shards of 20 samples, whole",
         f"htl view: {tmp_path}/m.h5: a sealed file, whole",
         f"htl view: {tmp_path}/rows.jsonl: 30 rows, whole",
+        f"htl view: {tmp_path}/store/skips.jsonl: 9 rows, whole",
+        f"htl view: {tmp_path}/m.onnx: an ONNX file, whole",
     ]
     assert "stdin: 60 rows, whole" in htl("view", "--check", "-", stdin=files[2].read_bytes() * 2)[2]
 
 
-@pytest.mark.parametrize("which", range(3))
+@pytest.mark.parametrize("which", range(5))
 def test_any_byte_flipped_is_refused(files, htl, which):
-    """A bit flipped anywhere in a shard, a checkpoint or rows is refused: at the ends, around the seal, and at 100 sampled places."""
+    """A bit flipped anywhere in any of the files is refused: at the ends, around the seal, and at 100 sampled places."""
     path = files[which]
     whole = path.read_bytes()
-    places = {0, 1, 11, 80, BLOCK - 1, BLOCK, len(whole) - 1, *random.Random(which).sample(range(len(whole)), 100)}
+    places = {
+        0,
+        1,
+        11,
+        80,
+        BLOCK - 1,
+        BLOCK,
+        len(whole) - 1,
+        *random.Random(which).sample(range(len(whole)), 100),
+        *range(0, len(whole), 7)[: 300 * (which > 2)],
+    }
     for place in sorted(places):
         bad = bytearray(whole)
         bad[place] ^= 1 << place % 8
@@ -68,12 +95,12 @@ def test_any_byte_flipped_is_refused(files, htl, which):
         assert refused(htl, path, path.name), place
 
 
-@pytest.mark.parametrize("which", range(3))
+@pytest.mark.parametrize("which", range(5))
 def test_any_cut_is_refused(files, htl, which):
-    """A shard, a checkpoint or rows cut at any length are refused: empty, short of one byte, and at 60 sampled lengths."""
+    """A file cut at any length is refused: empty, short of one byte, and at 60 sampled lengths."""
     path = files[which]
     whole = path.read_bytes()
-    for length in {0, 1, BLOCK, len(whole) - 1, *random.Random(which).sample(range(len(whole)), 60)}:
+    for length in {0, 1, BLOCK, len(whole) - 1, *random.Random(which).sample(range(len(whole)), 60)} - {len(whole)}:
         path.write_bytes(whole[:length])
         assert refused(htl, path, path.name), length
 
@@ -89,6 +116,16 @@ def test_a_store_is_bad_where_one_shard_is(files, htl, tmp_path):
     assert htl("view", tmp_path / "store", "--partial")[0] == 0
     files[0].write_bytes(files[0].read_bytes()[:-1])
     assert refused(htl, tmp_path / "store", "00000.h5 is damaged")
+
+
+def test_a_store_is_bad_where_its_list_is(files, htl, tmp_path):
+    """The check of a store looks at the list of what was left out as well, where there is one."""
+    whole = files[3].read_bytes()
+    for bad in (whole[:-9], whole.replace(b"x3", b"x4"), b"".join(whole.splitlines(keepends=True)[1:]), b""):
+        files[3].write_bytes(bad)
+        assert refused(htl, tmp_path / "store", "skips.jsonl")
+    files[3].unlink()
+    assert htl("view", "--check", tmp_path / "store")[0] == 0
 
 
 def test_what_a_filter_left_is_not_what_was_written(files, htl):
