@@ -5,6 +5,7 @@ from typing import Any
 
 from htltools.errors import DataError, MissingInput
 from htltools.formats.jsonlines import parsed_json
+from htltools.formats.schema import SIDE
 from htltools.formats.table import SPLIT_WORDS, Facts, picture_key
 
 
@@ -22,7 +23,7 @@ def read_coco(path: Path) -> dict[str, Facts]:
         return facts_of(content)
     except FileNotFoundError:
         raise MissingInput(f"the annotations {path} are not there") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise DataError(f"{path} is no COCO JSON of boxes ({type(error).__name__}: {error})") from None
 
 
@@ -34,7 +35,7 @@ def facts_of(content: dict) -> dict[str, Facts]:
     for annotation in content["annotations"]:
         if annotation.get("iscrowd"):
             continue
-        x, y, width, height = (float(value) for value in annotation["bbox"])
+        x, y, width, height = (finite(value) for value in annotation["bbox"])
         told = facts[annotation["image_id"]]
         told.boxes = [*(told.boxes or []), [x, y, x + width, y + height]]
         if annotation.get("category_id") in categories:
@@ -55,4 +56,14 @@ def facts_of_image(image: dict[str, Any]) -> Facts:
 def frame_of(image: dict) -> tuple[float, float] | None:
     """(width, height) where the file says it."""
     width, height = image.get("width"), image.get("height")
-    return (float(width), float(height)) if width and height else None
+    return (finite(width), finite(height)) if width and height else None
+
+
+def finite(value: Any) -> float:
+    """A number.
+
+    Raises: ValueError where it is none, or beyond all bounds.
+    """
+    if not abs(number := float(value)) <= SIDE:
+        raise ValueError(f"{value!r} is no number of a box")
+    return number

@@ -32,7 +32,7 @@ def read_results(path: Path, images: dict[str, str] | None = None) -> dict[str, 
         return best_boxes(found, images)
     except FileNotFoundError:
         raise MissingInput(f"the predictions {path} are not there") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         cause = f"{path} holds no COCO results ({type(error).__name__}: {error})"
         raise DataError(cause, "they are a list of {image_id, category_id, bbox: [x, y, width, height], score}") from None
     except DataError as error:
@@ -78,7 +78,7 @@ def read_images(path: Path) -> dict[str, str]:
         return {str(image["id"]): picture_key(str(image["file_name"])) for image in parsed_json(path.read_bytes())["images"]}
     except FileNotFoundError:
         raise MissingInput(f"the data set {path} is not there") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise DataError(f"{path} is no COCO JSON with images ({type(error).__name__}: {error})") from None
 
 

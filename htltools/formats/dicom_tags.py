@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import math
 import os
 import re
 import secrets
@@ -96,11 +97,12 @@ def word(header: Any, name: str) -> str:
 
 
 def place(values: Sequence[Any] | None) -> tuple[float, ...] | None:
-    """Numbers of a tag, in mm to a thousandth; None where there are none."""
+    """Numbers of a tag, in mm to a thousandth; None where there are none, or one is infinite."""
     try:
-        return tuple(round(float(value), 3) for value in values) if values else None
-    except (TypeError, ValueError):
+        numbers = tuple(round(float(value), 3) for value in values or ())
+    except (TypeError, ValueError, OverflowError):
         return None
+    return numbers if numbers and all(map(math.isfinite, numbers)) else None
 
 
 def content(path: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from htltools.errors import DataError, MissingInput
 from htltools.formats.dicom_file import SUFFIXES as DICOM_SUFFIXES
 from htltools.formats.picture import SUFFIXES
+from htltools.formats.schema import SIDE
 
 NAMES = {
     "id": ("image_id", "image", "id", "image_name", "filename", "file_name", "file", "isic_id", "isic_file", "name", "path"),
@@ -195,9 +196,11 @@ def boxes_of(line: dict[str, str], columns: Columns, where: str) -> list[list[fl
     if not any(cells):
         return None
     try:
-        x, y, right, low = (float(cell) for cell in cells)
+        x, y, right, low = numbers = [float(cell) for cell in cells]
     except ValueError:
-        raise DataError(f"{where}: the box {','.join(cells)} is not four numbers") from None
+        numbers = []
+    if not numbers or not all(abs(number) <= SIDE for number in numbers):
+        raise DataError(f"{where}: the box {','.join(cells)} is not four numbers")
     return [[x, y, x + right, y + low]] if columns.box_format == "xywh" else [[x, y, right, low]]
 
 

@@ -258,6 +258,19 @@ def test_wild_numbers(htl, fixed, tmp_path, field, value, code):
         assert got == code and err.count("\n") == (code != 0) and "unexpected" not in err, err
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "1e308", "inf"])
+def test_boxes_beyond_all_bounds(htl, tmp_path, number):
+    """Numbers of tables and annotations that no picture has are told by file and line, and none of them overflows."""
+    Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "t.csv").write_text(f"file,x0,y0,x1,y1\na.png,{number},0,5,5\n")
+    code, _, err = htl("prepare", tmp_path, "--table", tmp_path / "t.csv", "-o", tmp_path / "s")
+    assert (code, err) == (65, f"htl prepare: {tmp_path}/t.csv, line 2: the box {number},0,5,5 is not four numbers\n")
+    boxed = f'{{"images":[{{"id":1,"file_name":"a"}}],"annotations":[{{"image_id":1,"bbox":[0,0,{number},5]}}]}}'
+    (tmp_path / "c.json").write_text(boxed)
+    code, _, err = htl("prepare", tmp_path, "--coco", tmp_path / "c.json", "-o", tmp_path / "s")
+    assert code == 65 and err.startswith(f"htl prepare: {tmp_path}/c.json is no COCO JSON of boxes (") and err.count("\n") == 1
+
+
 def test_a_line_without_end(htl, monkeypatch):
     """A file that never ends a line is refused, and not gathered in memory."""
     monkeypatch.setattr("htltools.formats.stream.LONGEST", 1000)
