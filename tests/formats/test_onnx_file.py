@@ -7,12 +7,13 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 
 from htltools.core.compact import compact
 from htltools.core.localizer import NORMALISATION, Localizer, architecture, build, from_weights, weights_of
 from htltools.errors import DataError, DeviceMissing, HtlError, MissingInput, UsageError
 from htltools.formats import onnx_file
-from htltools.formats.onnx_file import OnnxLocalizer, is_onnx, write_onnx
+from htltools.formats.onnx_file import INPUT, OUTPUT, OnnxLocalizer, is_onnx, write_onnx
 
 SIZE = [32, 48, 3]
 ABOUT = {"htl.input": "images", "htl.history": json.dumps([{"run": "x"}])}
@@ -164,3 +165,49 @@ def test_unknown_device(written, device):
     """A device that does not exist is a usage error."""
     with pytest.raises(UsageError, match="--device takes auto, cpu, cuda or cuda:N"):
         OnnxLocalizer(written[1], device)
+
+
+def strange(path, *more, nodes=(), width=4):
+    """An ONNX file that answers every picture with one box, with more tensors and nodes beside."""
+    made = [
+        helper.make_node("Cast", [INPUT], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["x", "axes"], ["m"], keepdims=0),
+    ]
+    made += [helper.make_node("MatMul", ["m", "w"], [OUTPUT]), *nodes]
+    numbers = [numpy_helper.from_array(np.array([1, 2]), "axes"), numpy_helper.from_array(np.ones((3, width), np.float32), "w"), *more]
+    ends = [
+        [helper.make_tensor_value_info(name, kind, ["N", *size])]
+        for name, kind, size in ((INPUT, TensorProto.UINT8, (8, 6, 3)), (OUTPUT, TensorProto.FLOAT, (4,)))
+    ]
+    graph = helper.make_graph(made, "g", *ends, numbers)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
+
+
+def test_files_of_strangers(tmp_path):
+    """Data in other files, data that is declared and not there, and loops are refused before onnxruntime sees them."""
+    path = tmp_path / "m.onnx"
+    strange(path)
+    assert OnnxLocalizer(path, "cpu").answer(np.ones((2, 8, 6, 3), np.uint8)).tolist() == [[3] * 4] * 2
+    far = TensorProto(name="far", data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
+    far.external_data.add(key="location", value="../../../../../etc/passwd")
+    huge = TensorProto(name="huge", data_type=TensorProto.FLOAT, dims=[10**12], raw_data=b"1234")
+    inside = helper.make_graph([], "inside", [], [], [far])
+    for how, reason in (
+        ({"more": [far]}, "it means data in another file"),
+        ({"nodes": [helper.make_node("If", ["x"], ["y"], then_branch=inside, else_branch=inside)]}, "it means data in another file"),
+        ({"more": [huge]}, "it declares more data than it holds"),
+        ({"nodes": [helper.make_node("Loop", ["", ""], ["y"], body=helper.make_graph([], "inside", [], []))]}, "it holds a Loop"),
+    ):
+        strange(path, *how.get("more", ()), nodes=how.get("nodes", ()))
+        with pytest.raises(DataError, match=f"no ONNX model, or damaged \\({reason}\\)"):
+            OnnxLocalizer(path, "cpu")
+
+
+def test_files_that_cannot_answer(tmp_path):
+    """A file that fails over a picture, or answers with something else than boxes, is told in one line."""
+    strange(tmp_path / "m.onnx")
+    with pytest.raises(DataError, match="m.onnx cannot answer"):
+        OnnxLocalizer(tmp_path / "m.onnx", "cpu").answer(np.ones((2, 8, 7, 3), np.uint8))
+    strange(tmp_path / "m.onnx", width=5)
+    with pytest.raises(DataError, match="m.onnx (does not|cannot) answer"):
+        OnnxLocalizer(tmp_path / "m.onnx", "cpu").answer(np.ones((2, 8, 6, 3), np.uint8))
