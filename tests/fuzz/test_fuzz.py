@@ -24,7 +24,7 @@ CASES = {
     "localizer": 20,
     "shard": 400,
     "picture": 800,
-    "dicom": 400,
+    "dicom": 250,
     "coco": 500,
     "table": 500,
     "onnx": 150,
