@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from htltools.core.boxes import iou
 from htltools.core.classmaps import backbone_maps, compact_maps
 from htltools.core.compact import compact
 from htltools.core.evidence import evidence, map_boxes, stretched
@@ -26,8 +27,11 @@ MIRRORS = [], [3], [2], [2, 3]  # axes along which pictures are mirrored
 class Localizer(nn.Module):
     """Pictures as stored, uint8 [B, H, W, C], to boxes float32 [B, 4]: [x0, y0, x1, y1] as shares of width and height.
 
-    Boxes lie in [0, 1] with x0 <= x1 and y0 <= y1.
+    Boxes lie in [0, 1] with x0 <= x1 and y0 <= y1. Other kinds of localizers derive from this one: `answer` is the shape of what
+    one picture is answered with, and `overlap` holds answers against the annotation, or against each other.
     """
+
+    answer: tuple[int, ...] = (4,)
 
     def __init__(self, net: nn.Module, mean: list[float], std: list[float]):
         super().__init__()
@@ -46,6 +50,10 @@ class Localizer(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         return self.boxes(self.normalised(pictures))
+
+    def overlap(self, answers: np.ndarray, annotated: np.ndarray) -> np.ndarray:
+        """IoU of answers [N, *answer] and annotation [N, ...]: [N] in [0, 1], 1 = the same."""
+        return iou(answers, annotated)
 
 
 class MapLocalizer(Localizer):
