@@ -53,7 +53,7 @@ def load_localizer(path: Path, device, trusted: Collection[str] = ()):
 
     Raises: DataError where its net is code of somebody's own whose name is not `trusted`.
     """
-    from htltools.core.localizer import from_weights
+    from htltools.core.weights import from_weights
 
     checkpoint = Checkpoint.load(path)
     console.explain(f"{path}: {checkpoint.architecture['name']}, {' '.join(f'{k} {v}' for k, v in checkpoint.metrics.items())}")

@@ -15,11 +15,12 @@ from htltools.core.answers import batches
 from htltools.core.boxes import constant_iou
 from htltools.core.channels import narrowed
 from htltools.core.feed import fed
-from htltools.core.localizer import Localizer, weights_of
+from htltools.core.localizer import Localizer
 from htltools.core.loop import Recipe, mean_iou, trained
 from htltools.core.pruning import HEALTHY, SWEEP, baked, masked, prunable_count, recalibrate, sparsity_of
 from htltools.core.supervised import Supervised
 from htltools.core.weaklysupervised import calibrate
+from htltools.core.weights import weights_of
 from htltools.errors import DataError, HtlError
 from htltools.formats.checkpoint import Checkpoint
 from htltools.formats.store import Pictures

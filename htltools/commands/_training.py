@@ -13,11 +13,13 @@ from htltools.commands._inputs import is_annotated, left_in, load_localizer, mat
 from htltools.commands._resuming import Plan, hint_of, load_state, save_state, training_identity
 from htltools.core.attending import Attending
 from htltools.core.boxes import constant_iou
+from htltools.core.building import architecture, build
 from htltools.core.dynamics import dynamics
-from htltools.core.localizer import NORMALISATION, Localizer, architecture, build, weights_of
+from htltools.core.localizer import NORMALISATION, Localizer
 from htltools.core.loop import Recipe, trained
 from htltools.core.semisupervised import MeanTeacher
 from htltools.core.supervised import Supervised
+from htltools.core.weights import weights_of
 from htltools.errors import DataError
 from htltools.formats.checkpoint import Checkpoint
 from htltools.formats.jsonlines import joined_lines
