@@ -13,7 +13,7 @@ from htltools.core.precision import Found
 class Agreement:
     """N samples. `iou`: [N] in [0, 1], NaN = missed; of several objects the overlap of `core.matching`.
 
-    `dice`: [N] in [0, 1], of a model that answers with masks; `found`: of one that finds several objects.
+    `dice`: [N] in [0, 1], of a model that answers with masks, NaN where no mask is known; `found`: of one that finds several objects.
     """
 
     iou: np.ndarray
@@ -30,7 +30,11 @@ class Agreement:
         times = np.ones((1, len(self.iou)), np.int64) if times is None else times
         values = metric_values(self.iou, times)
         if self.dice is not None:
-            values["dice"] = times @ self.dice / times.sum(1)
+            known = ~np.isnan(self.dice)
+            shares = np.column_stack([self.dice, self.dice / (2 - self.dice)])[known]  # Dice, and the IoU that it comes to
+            count = times[:, known].sum(1)[:, None]
+            means = np.divide(times[:, known] @ shares, count, out=np.full((len(times), 2), np.nan), where=count > 0)
+            values |= dict(zip(("dice", "mask_iou"), means.T))
         return values | (self.found.values(times) if self.found else {})
 
 

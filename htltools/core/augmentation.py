@@ -41,10 +41,24 @@ def augmented(pictures: Tensor, boxes: Tensor, change: Tensor, gain: Tensor, bia
     The pictures come out normalised, gain * value + bias ([1, C, 1, 1] each): float32 [B, C, H, W]. A box is cut at the border
     of the new picture. Where the new picture reaches beyond the old one, the old one is mirrored.
     """
-    factor, offset, contrast, brightness = change.split([2, 2, 1, pictures.shape[3]], 1)
-    contrast, brightness = contrast[:, :, None, None], brightness[:, :, None, None]
+    factor, offset = change[:, :2], change[:, 2:4]
     moved = warped(pictures.permute(0, 3, 1, 2).float(), factor, offset)
-    return torch.addcmul(bias * contrast + brightness, moved, gain * contrast), moved_boxes(boxes, factor, offset)
+    return relit(moved, change, gain, bias), moved_boxes(boxes, factor, offset)
+
+
+def augmented_masks(pictures: Tensor, change: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """As `augmented`, of pictures with their lesion mask as one channel more, uint8 [B, H, W, C + 1], and `changes` [B, 5 + C].
+
+    The masks come out as float32 [B, H, W], 0 or 1: lesion where half of the new pixel or more is.
+    """
+    moved = warped(pictures.permute(0, 3, 1, 2).float(), change[:, :2], change[:, 2:4])
+    return relit(moved[:, :-1], change, gain, bias), (moved[:, -1] >= 127.5).float()
+
+
+def relit(pictures: Tensor, change: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+    """Pictures [B, C, H, W] normalised, gain * value + bias, in the contrast and the brightness of a change [B, 5 + C]."""
+    contrast, brightness = change[:, 4:5, None, None], change[:, 5:, None, None]
+    return torch.addcmul(bias * contrast + brightness, pictures, gain * contrast)
 
 
 def moved_boxes(boxes: Tensor, factor: Tensor, offset: Tensor) -> Tensor:

@@ -8,15 +8,22 @@ from torch import nn
 
 from htltools.core.classmaps import backbone_maps, compact_maps
 from htltools.core.compact import compact
+from htltools.core.encoder_decoder import EncoderDecoder, Segmentation
 from htltools.core.head import BoxHead
 from htltools.core.localizer import NORMALISATION, Localizer, MapLocalizer
+from htltools.core.mask_localizer import MaskLocalizer
 from htltools.core.own_model import is_own, own_net
 from htltools.errors import MissingInput, UsageError
 
+COMPACT_UNET = "compact_unet"  # the name of the encoder-decoder
+
 
 def architecture(name: str, size: tuple[int, int, int], **more: Any) -> dict[str, Any]:
-    """What `build` needs to make a localizer for pictures of `size` (H, W, C); with `classes`, names of them, one that answers by a map."""
-    return {"name": name, "size": list(size), **more}
+    """What `build` needs to make a localizer for pictures of `size` (H, W, C); with `classes`, names of them, one that answers by a map.
+
+    `masks` is true of the nets that answer with a lesion mask.
+    """
+    return {"name": name, "size": list(size), **({"masks": True} if answers_with_masks(name) else {}), **more}
 
 
 def build(architecture: dict[str, Any], *, imagenet: bool = False, trusted: Collection[str] = ()) -> Localizer:
@@ -26,8 +33,12 @@ def build(architecture: dict[str, Any], *, imagenet: bool = False, trusted: Coll
     fetched; DataError for a net of the user's own, `package.module:function`, that is none of the `trusted`.
     """
     name, size, classes = architecture["name"], architecture["size"], architecture.get("classes")
-    if name == "compact" and imagenet:
-        raise UsageError("there are no ImageNet weights for compact", "use --init none, or a torchvision backbone such as resnet18")
+    if name in ("compact", COMPACT_UNET) and imagenet:
+        other = "resnet18" if name == "compact" else "lraspp_mobilenet_v3_large"
+        raise UsageError(f"there are no ImageNet weights for {name}", f"use --init none, or a torchvision backbone such as {other}")
+    if architecture.get("masks"):
+        net = EncoderDecoder(*size) if name == COMPACT_UNET else Segmentation(segmentation_net(name, imagenet))
+        return MaskLocalizer(net, size[:2], **NORMALISATION)
     if is_own(name):
         if imagenet or classes is not None:
             raise UsageError(f"{name} has neither ImageNet weights nor maps of classes", "use compact or a torchvision backbone for these")
@@ -39,15 +50,35 @@ def build(architecture: dict[str, Any], *, imagenet: bool = False, trusted: Coll
     return Localizer(compact(*size) if name == "compact" else backbone(name, imagenet), **NORMALISATION)
 
 
+def answers_with_masks(name: str) -> bool:
+    """Whether a name means a net that answers with a lesion mask: `compact_unet`, or a segmentation net of torchvision."""
+    from torchvision import models
+
+    return name == COMPACT_UNET or name in models.list_models(module=models.segmentation)
+
+
 def torchvision_net(name: str, imagenet: bool) -> nn.Module:
     """A torchvision classification net as it comes."""
     from torchvision import models
 
     known = models.list_models(module=models)
     if name not in known:
-        raise UsageError(f"no model is called {name!r}", f"use compact or one of torchvision's: {', '.join(sorted(known)[:40])} ...")
+        advice = f"use compact, {COMPACT_UNET} or one of torchvision's: {', '.join(sorted(known)[:40])} ..."
+        raise UsageError(f"no model is called {name!r}", advice)
+    return fetched(name, weights="DEFAULT" if imagenet else None)
+
+
+def segmentation_net(name: str, imagenet: bool) -> nn.Module:
+    """A torchvision segmentation net of one class, without its auxiliary head."""
+    return fetched(name, weights=None, weights_backbone="DEFAULT" if imagenet else None, num_classes=1, aux_loss=False)
+
+
+def fetched(name: str, **how: Any) -> nn.Module:
+    """A torchvision net, with weights from the network where they are asked for."""
+    from torchvision import models
+
     try:
-        return models.get_model(name, weights="DEFAULT" if imagenet else None)
+        return models.get_model(name, **how)
     except URLError as error:
         raise MissingInput(f"the ImageNet weights of {name} could not be fetched ({error.reason})", "connect, or use --init none") from None
 

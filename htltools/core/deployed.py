@@ -13,7 +13,7 @@ EPSILON = 1e-12  # of variances of thousands: nothing; torch before 2.15 does no
 
 
 class Deployed(nn.Module):
-    """A localizer, copied, with its net in `dtype`; pictures and boxes are as before, uint8 [B, H, W, C] and float32 [B, 4].
+    """A localizer, copied, with its net in `dtype`; pictures and answers are as before, uint8 [B, H, W, C] and float32 [B, 4], say.
 
     Normalisation is a batch normalisation, in float32. As a product and a sum it takes two thirds of the time of an 8-bit
     net: onnxruntime computes those on pictures whose innermost axis is the three colours.
@@ -29,7 +29,7 @@ class Deployed(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         x = nn.functional.batch_norm(pictures.permute(0, 3, 1, 2).float(), self.mean, self.variance, eps=EPSILON)
-        return self.localizer.boxes(x.to(self.dtype))
+        return self.localizer.shipped(x.to(self.dtype))
 
 
 def eager(localizer: nn.Module, device: torch.device) -> Callable[[np.ndarray], np.ndarray]:

@@ -19,6 +19,7 @@ import torch
 from htltools.core.boxes import area, overlap
 from htltools.core.boxloss import box_loss
 from htltools.core.controls import smallness
+from htltools.core.mask_answers import mask_overlap, mask_shift, mask_smallness
 from htltools.core.matching import set_overlap, set_shift
 from htltools.core.suspicion import suspect
 
@@ -48,6 +49,7 @@ class Comparison:
 
 BOXES = Comparison(overlap, shift, smallness)
 OBJECTS = Comparison(set_overlap, set_shift, lambda objects: 1 - np.clip(area(objects[..., :4]).sum(-1), 0, 1))
+MASKS = Comparison(mask_overlap, mask_shift, mask_smallness)
 
 
 def losses(predicted: np.ndarray, annotated: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ class Localizer(nn.Module):
     """
 
     answer: tuple[int, ...] = (4,)
+    outputs: tuple[str, ...] = ("boxes",)  # what `shipped` gives, by name
 
     def __init__(self, net: nn.Module, mean: list[float], std: list[float]):
         super().__init__()
@@ -41,6 +42,15 @@ class Localizer(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         return self.boxes(self.normalised(pictures))
+
+    def shipped(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """What an exported localizer answers to normalised pictures [B, C, H, W]: its `outputs`."""
+        return self.boxes(x)
+
+    @property
+    def judge(self) -> nn.Module:
+        """What validation runs, with an `answer` and an `overlap` of its own: the localizer itself, where boxes are all that it answers."""
+        return self
 
     def overlap(self, answers: np.ndarray, annotated: np.ndarray) -> np.ndarray:
         """IoU of answers [N, *answer] and annotation [N, ...]: [N] in [0, 1], 1 = the same."""

@@ -154,8 +154,9 @@ def mean_iou(
     dtype: torch.dtype,
 ) -> float:
     """Mean overlap of the model's answers and the annotation, boxes [N, 4] or what else such a model answers with, in [0, 1]."""
-    answers = all_answers([model], pictures, max(batch_size, 64), device=device, dtype=dtype)[0]
-    return float(model.overlap(answers, annotated).mean())
+    judge = model.judge
+    answers = all_answers([judge], pictures, max(batch_size, 64), device=device, dtype=dtype)[0]
+    return float(judge.overlap(answers, annotated).mean())
 
 
 def copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
