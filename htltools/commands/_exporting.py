@@ -13,6 +13,7 @@ from htltools.core.answers import batches
 from htltools.core.boxes import iou
 from htltools.core.deployed import Deployed, eager
 from htltools.core.latency import latencies
+from htltools.core.mask_localizer import MaskLocalizer, MasksOf
 from htltools.errors import DataError, HtlError
 from htltools.formats.onnx_file import OnnxLocalizer, write_onnx
 from htltools.formats.quantized import METHOD, PICTURES, write_int8
@@ -28,12 +29,13 @@ BENCH = 1, 16
 
 def write_as(kind: str, path: Path, localizer, size: list[int], calibration: Iterator[np.ndarray]) -> None:
     """Write a localizer as one ONNX file: kind `none` (float32), `float16`, or `int8`, which uses up the calibration pictures."""
+    named = {"outputs": localizer.outputs}
     if kind != "int8":
-        write_onnx(path, Deployed(localizer, torch.float16 if kind == "float16" else torch.float32), size)
+        write_onnx(path, Deployed(localizer, torch.float16 if kind == "float16" else torch.float32), size, **named)
         return
     with tempfile.TemporaryDirectory() as folder:
         precise = Path(folder, "float32.onnx")
-        write_onnx(precise, Deployed(localizer), size)
+        write_onnx(precise, Deployed(localizer), size, **named)
         write_int8(path, precise, calibration)
 
 
@@ -77,6 +79,19 @@ def agreement(kind: str, ours: Answer, theirs: Answer, checks: list[np.ndarray],
         raise HtlError(f"the {kind} file answers with no number: the weights or activations overflow", "use --quantize none")
     unknown = "" if kind == "none" else "; its loss of IoU is not known, without annotated rows of the split val"
     return f"largest difference from torch {difference:.1e} of the picture's sides, on {what}{unknown}"
+
+
+def agreement_of_masks(kind: str, localizer, net: OnnxLocalizer, checks: list[np.ndarray]) -> str:
+    """How far the masks of the file are from those of torch, in words; nothing where it answers with none.
+
+    Raises: HtlError as `agreement`.
+    """
+    if not isinstance(localizer, MaskLocalizer):
+        return ""
+    difference = largest_difference(eager(MasksOf(localizer), torch.device("cpu")), lambda batch: net.answers(batch)[1], checks)
+    if kind == "none" and not difference <= TOLERANCE or not np.isfinite(difference):
+        raise HtlError(f"the masks of the ONNX model differ from those of torch by {difference:.2g}, more than {TOLERANCE:g}")
+    return f"; largest difference of masks {difference:.1e}"
 
 
 def validation_rows(rows: list[dict]) -> list[dict]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from htltools import console
 from htltools.commands._metric_lines import metric_line, rounded
+from htltools.core.agreement import Agreement
 from htltools.core.fairness import Gap, fairness
 from htltools.core.subgroups import FEW, Crossing
 
@@ -14,15 +15,15 @@ def gap_lines(
     crossing: Crossing,
     parts: list[tuple[dict[str, str], np.ndarray]],
     by_level: list[list[dict]],
-    ours: np.ndarray,
+    ours: list[Agreement],
     groups: np.ndarray,
-    theirs: np.ndarray | None,
+    theirs: list[Agreement] | None,
     against: list[Path],
     seed: int,
 ) -> list[dict]:
     """Lines of the worst level and of the gap, by each metric, and what either was before: nothing below two levels of 30 samples.
 
-    parts: the levels and the places of their rows; by_level: the lines that each has already. ours, theirs: IoU [K, N].
+    parts: the levels and the places of their rows; by_level: the lines that each has already. ours, theirs: of K runs each.
     """
     by = "*".join(map(str, crossing))
     counted = [i for i, (_, places) in enumerate(parts) if len(places) >= FEW]
@@ -33,9 +34,9 @@ def gap_lines(
     names = [parts[i][0] for i in counted]
     places = np.concatenate([parts[i][1] for i in counted])
     level = np.repeat(np.arange(len(counted)), [len(parts[i][1]) for i in counted])
-    before = None if theirs is None else theirs[:, places]
+    inside, before = ([run.at(places) for run in runs] if runs else None for runs in (ours, theirs))
     lines = []
-    for name, (now, change) in fairness(ours[:, places], level, groups[places], before, seed=seed).items():
+    for name, (now, change) in fairness(inside, level, groups[places], before, seed=seed).items():
         own = next(line for line in by_level[counted[now.worst]] if line["metric"] == name)
         about = {"split": own["split"], "subgroup": None, "n": len(places)}
         lines.append({**own, "metric": f"{name}.worst", "by": by})

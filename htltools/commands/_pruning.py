@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from htltools import console
+from htltools.commands import _masks
 from htltools.commands._inputs import left_in, load_localizer, matching_pictures, model_fold, target_boxes
 from htltools.commands._training import labelled, warn_if_constant
 from htltools.commands._weak import class_objective, class_rows
@@ -17,12 +18,14 @@ from htltools.core.channels import narrowed
 from htltools.core.feed import fed
 from htltools.core.localizer import Localizer
 from htltools.core.loop import Recipe, mean_iou, trained
+from htltools.core.masksupervised import MaskSupervised, constant_mask_iou
 from htltools.core.pruning import HEALTHY, SWEEP, baked, masked, prunable_count, recalibrate, sparsity_of
 from htltools.core.supervised import Supervised
 from htltools.core.weaklysupervised import calibrate
 from htltools.core.weights import weights_of
 from htltools.errors import DataError, HtlError
 from htltools.formats.checkpoint import Checkpoint
+from htltools.formats.lesion_masks import MaskedPictures
 from htltools.formats.store import Pictures
 
 
@@ -53,6 +56,11 @@ class Job:
         return self.dense[1].architecture.get("classes")
 
     @cached_property
+    def masked(self) -> bool:
+        """Whether the model answers with masks: then its pictures come with theirs."""
+        return bool(self.dense[1].architecture.get("masks"))
+
+    @cached_property
     def training(self) -> tuple[list[dict], Pictures]:
         """Rows and pictures of the training split, without the fold that the dense model left out."""
         rows = class_rows(self.samples) if self.classes else labelled(self.samples, "train")
@@ -64,17 +72,22 @@ class Job:
         rows, pictures = self.with_pictures(labelled(self.samples, "val"), "val")
         return pictures, target_boxes(rows)
 
-    def with_pictures(self, rows: list[dict], split: str) -> tuple[list[dict], Pictures]:
+    def with_pictures(self, rows: list[dict], split: str) -> tuple[list[dict], Pictures | MaskedPictures]:
+        rows = _masks.rows_with_masks(rows, split) if self.masked else rows
         if not rows:
             raise DataError(f"no annotated row of split {split}", "recovery needs train, the health gate needs val")
-        return rows, matching_pictures(rows, self.dense[1].preprocessing["size"], self.dense_path)
+        matching = _masks.matching_masked if self.masked else matching_pictures
+        return rows, matching(rows, self.dense[1].preprocessing["size"], self.dense_path)
 
     @cached_property
     def dense_iou(self) -> float:
         """Mean validation IoU of the dense model."""
         reached = self.measured(self.dense[0])
         known = self.validation[1] if self.classes else target_boxes(self.training[0])
-        warn_if_constant(reached, constant_iou(known, self.validation[1]))
+        if self.masked:
+            warn_if_constant(reached, constant_mask_iou(self.training[1], self.validation[0]), "mask")
+        else:
+            warn_if_constant(reached, constant_iou(known, self.validation[1]))
         return reached
 
     def measured(self, model: Localizer) -> float:
@@ -89,8 +102,10 @@ class Job:
     def recovered(self, model: Localizer) -> Localizer:
         """The cut model after its recovery, zeros held."""
         if self.recover == "bn":
-            pictures = self.training[1]
-            recalibrate(model, fed(pictures, batches(pictures.shape[0], self.batch_size), self.device))
+            pictures = self.training[1].pictures if self.masked else self.training[1]
+            turns = batches(pictures.shape[0], self.batch_size)
+            turns = [turn for turn in turns if len(turn) > 1] or turns  # one picture has no statistics where a net averages over places
+            recalibrate(model, fed(pictures, turns, self.device))
         elif self.recover == "finetune":
             recipe = Recipe(self.epochs, self.batch_size, self.rate, seed=self.seed)
             objective = self.objective(model, recipe)
@@ -108,7 +123,8 @@ class Job:
         uniform, how = np.ones(len(rows), np.float32), {"device": self.device, "dtype": self.dtype}
         if self.classes:
             return class_objective(model, self.classes, rows, pictures, uniform, self.validation, recipe, **how)
-        return Supervised(model, pictures, target_boxes(rows), uniform, recipe, **how)
+        objective = MaskSupervised if self.masked else Supervised
+        return objective(model, pictures, target_boxes(rows), uniform, recipe, **how)
 
     def at(self, sparsity: float) -> tuple[Localizer, dict]:
         """The model pruned to that sparsity, and how it fares."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from htltools import console
-from htltools.commands import _inputs
+from htltools.commands import _inputs, _masks
 from htltools.commands._streaming import FLAGS
 from htltools.core import ranks
 from htltools.core.answers import all_answers
@@ -17,8 +17,9 @@ from htltools.core.controls import chance
 from htltools.core.dropout import dropout, has_box_head
 from htltools.core.folds import Fold, answering, fold_of, one_deal, pairs
 from htltools.core.gradients import gradient_norms
-from htltools.core.hardness import by_model, present_mean, scores
+from htltools.core.hardness import MASKS, by_model, present_mean, scores
 from htltools.core.localizer import pixel_boxes
+from htltools.core.mask_answers import boxes_of_masks, mask_losses
 from htltools.core.stability import Stability
 from htltools.errors import DataError
 from htltools.formats.schema import SPLITS
@@ -47,6 +48,9 @@ class Scorer:
         self.models, self.checkpoints = zip(*(_inputs.load_localizer(path, self.device, self.trusted) for path in self.paths))
         self.folds = [_inputs.model_fold(checkpoint) for checkpoint in self.checkpoints]
         self.check_folds()
+        self.masked = _masks.one_kind(self.paths, self.models)
+        if self.masked and self.also:
+            raise DataError(f"{self.dense[0]} answers with masks: it has no box head for --also {self.also[0]}", "leave out --also")
         by_map = next((p for p, checkpoint in zip(self.dense, self.checkpoints) if "classes" in checkpoint.architecture), None)
         if by_map and self.also:
             raise DataError(f"{by_map} answers by a map: it has no box head for --also {self.also[0]}", "leave out --also")
@@ -97,17 +101,23 @@ class Scorer:
             _inputs.check_frame(pictures, checkpoint.preprocessing["size"], path)
         sizes, targets = _inputs.picture_sizes(rows), _inputs.target_boxes(rows)
         allowed = self.have_a_say(rows)
-        boxes = all_answers(self.models, pictures, self.batch_size, device=self.device, dtype=self.dtype)
-        boxes[~allowed] = np.nan
-        dense, pruned = np.split(boxes, [len(self.dense)])
-        columns = scores(dense, pruned, targets, self.pairs) | {"random": chance([row["id"] for row in rows], self.seed)}
+        ask = _masks.all_masks if self.masked else all_answers
+        answers = ask(self.models, pictures, self.batch_size, device=self.device, dtype=self.dtype)
+        answers[~allowed] = np.nan
+        dense, pruned = np.split(answers, [len(self.dense)])
+        annotated, how = targets, {}
+        if self.masked:
+            annotated = _masks.target_masks(rows, self.place)
+            how = {"how": MASKS, "loss": tuple(mask_losses(side, annotated) for side in (dense, pruned))}
+        columns = scores(dense, pruned, annotated, self.pairs, **how) | {"random": chance([row["id"] for row in rows], self.seed)}
         if self.stability:
-            self.stability.add(by_model(dense, pruned, targets, self.pairs), [row.get("split") or "none" for row in rows])
+            self.stability.add(by_model(dense, pruned, annotated, self.pairs, **how), [row.get("split") or "none" for row in rows])
         if "grand" in self.also:
             columns["grand"] = self.of_dense(gradient_norms, pictures, targets, allowed)
         if "dropout" in self.also:
             columns["dropout"] = self.of_dense(lambda model, batch, _: dropout(model, batch, self.seed), pictures, targets, allowed)
-        predicted = {role: pixel_boxes(present_mean(side), sizes) for role, side in {"dense": dense, "pruned": pruned}.items()}
+        boxes = {role: boxes_of_masks(side) if self.masked else side for role, side in {"dense": dense, "pruned": pruned}.items()}
+        predicted = {role: pixel_boxes(present_mean(side), sizes) for role, side in boxes.items()}
         return list(_inputs.with_scores(rows, columns, predicted))
 
     def of_dense(self, score: Callable, pictures: Pictures, targets: np.ndarray, allowed: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from htltools import console, options
-from htltools.commands import _weak
+from htltools.commands import _masks, _weak
 from htltools.commands._inputs import is_annotated, left_in, load_localizer, matching_pictures, rounded_scores, split_rows, target_boxes
 from htltools.commands._resuming import Plan, hint_of, load_state, save_state, training_identity
 from htltools.core.attending import Attending
@@ -17,6 +17,7 @@ from htltools.core.building import architecture, build
 from htltools.core.dynamics import dynamics
 from htltools.core.localizer import NORMALISATION, Localizer
 from htltools.core.loop import Recipe, trained
+from htltools.core.masksupervised import MaskSupervised, constant_mask_iou
 from htltools.core.semisupervised import MeanTeacher
 from htltools.core.supervised import Supervised
 from htltools.core.weights import weights_of
@@ -31,18 +32,24 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, compiled:
 
     With full supervision the training rows get, in place, the columns of hardness that tell how they fared.
     """
+    masked = _masks.is_masked(plan)
     training = left_in(_weak.class_rows(samples) if plan.weak else labelled(samples, "train", bool(plan.unlabelled)), plan.fold)
     validation = labelled(samples, "val")
     if not training:
         raise DataError("no annotated row of split train", "rows need split and boxes; see htl-stream(5)")
     if not validation:
         console.say("no annotated row of split val: the last epoch is kept, not the best")
+    if masked:
+        training, validation = _masks.rows_with_masks(training, "train"), _masks.rows_with_masks(validation, "val")
     pictures = Pictures(training)
     model, shape = fresh_localizer(plan, list(pictures.shape[1:]), _weak.class_names(training) if plan.weak else None)
     weights = sample_weights(training)
     boxes = None if plan.weak else target_boxes(training)  # weak supervision sees none of them
     others = unlabelled(samples, plan) if plan.unlabelled else []
     held_out = (matching_pictures(validation, shape["size"], plan.out), target_boxes(validation)) if validation else None
+    if masked:
+        pictures = _masks.matching_masked(training, shape["size"], plan.out)
+        held_out = (_masks.matching_masked(validation, shape["size"], plan.out), held_out[1]) if held_out else None
     identity = training_identity(plan, shape, training + others, weights)
     state = load_state(plan, identity) if resume else None
     if state:
@@ -51,6 +58,8 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, compiled:
     how = {"device": device, "dtype": dtype, "compiled": compiled}
     if plan.weak:
         objective = _weak.class_objective(model, shape["classes"], training, pictures, weights, held_out, recipe, **how)
+    elif masked:
+        objective = MaskSupervised(model, pictures, boxes, weights, recipe, **how)
     elif plan.unlabelled:
         more = matching_pictures(others, shape["size"], plan.out)
         objective = MeanTeacher(model, (pictures, boxes, weights), more, recipe, plan.unlabelled, **how)
@@ -72,8 +81,10 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, compiled:
     best = max(state.log, key=lambda entry: entry.get("val_iou", entry["epoch"]))
     metrics = dict(best)
     if held_out:
-        metrics["constant_val_iou"] = round(constant_iou(held_out[1] if plan.weak else boxes, held_out[1]), 6)
-        warn_if_constant(metrics["val_iou"], metrics["constant_val_iou"])
+        known = held_out[1] if plan.weak else boxes
+        constant = constant_mask_iou(pictures, held_out[0]) if masked else constant_iou(known, held_out[1])
+        metrics["constant_val_iou"] = round(constant, 6)
+        warn_if_constant(metrics["val_iou"], metrics["constant_val_iou"], "mask" if masked else "box")
     checkpoint = Checkpoint(weights_of(model), shape, {"size": shape["size"], **NORMALISATION}, metrics, None, state.log, history)
     checkpoint.fold = plan.fold and asdict(plan.fold)
     if options.first_process():
@@ -81,10 +92,10 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, compiled:
     return checkpoint
 
 
-def warn_if_constant(dense_iou: float, constant: float) -> None:
-    """Say where a model has learned nothing that a constant box does not know."""
+def warn_if_constant(dense_iou: float, constant: float, answer: str = "box") -> None:
+    """Say where a model has learned nothing that a constant box, or mask, does not know."""
     if dense_iou <= constant:
-        console.say(f"its validation IoU {dense_iou:.4f} is no better than that of one constant box ({constant:.4f}): train it longer")
+        console.say(f"its validation IoU {dense_iou:.4f} is no better than that of one constant {answer} ({constant:.4f}): train it longer")
 
 
 def labelled(samples: list[dict], split: str, others_used: bool = False) -> list[dict]:

@@ -93,16 +93,20 @@ def export(
             raise DataError("no row of the split val has a box", "the loss of --quantize int8 is measured on those")
     with replacing(out) as temporary:
         _exporting.write_as(quantize, temporary, localizer, size, calibration)
-        ours, theirs = eager(localizer, cpu), OnnxLocalizer(temporary, "cpu").answer
+        net = OnnxLocalizer(temporary, "cpu")
+        ours, theirs = eager(localizer, cpu), net.answer
         measured = None
         if held_out:
             precise, found = _exporting.mean_ious([ours, theirs], held_out, size, model)
             told = _exporting.loss_of_iou(quantize, found, precise, len(held_out), max_loss)
             measured = found, precise, len(held_out)
         else:
-            told = _exporting.agreement(quantize, ours, theirs, *_exporting.checking_batches(samples, size, model, seed))
+            checks, what = _exporting.checking_batches(samples, size, model, seed)
+            told = _exporting.agreement(quantize, ours, theirs, checks, what)
+            told += _exporting.agreement_of_masks(quantize, localizer, net, checks)
         about = {"htl.quantize": _exporting.quantization(quantize, measured), "htl.history": history}
-        describe(temporary, ONNX | {name: compact_json(value).decode() for name, value in about.items()} | {"htl.model": digest})
+        said = {name: text for name, text in ONNX.items() if name != "htl.masks" or "masks" in net.outputs}
+        describe(temporary, said | {name: compact_json(value).decode() for name, value in about.items()} | {"htl.model": digest})
     console.say(f"{out}, {out.stat().st_size / 1e6:.2f} MB: {told}")
     if bench:
         console.show_table(HEADINGS, _exporting.bench_lines(localizer, out, device, place, seed))

@@ -5,22 +5,22 @@ import io
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from htltools.errors import DataError, DeviceMissing, HtlError, MissingInput, UsageError
 
-INPUT, OUTPUT = "images", "boxes"  # uint8 [N, H, W, 3] and float32 [N, 4], see schema.ONNX
+INPUT, OUTPUT, MASKS = "images", "boxes", "masks"  # uint8 [N, H, W, 3], float32 [N, 4] and [N, H, W], see schema.ONNX
 CUDA = "CUDAExecutionProvider"
 EXAMPLE = 2  # a batch of one would be taken for a constant
 
 
-def write_onnx(path: Path, model, size: list[int], about: dict[str, str] | None = None) -> None:
+def write_onnx(path: Path, model, size: list[int], about: dict[str, str] | None = None, outputs: Sequence[str] = (OUTPUT,)) -> None:
     """Write a localizer (torch module on the CPU, uint8 [N, H, W, C] to boxes) as one ONNX file for batches of any size.
 
-    size: [H, W, C]. about: metadata by key, see schema.ONNX. Zeros of a pruned model are kept, but take their space.
+    size: [H, W, C]. outputs: names of what the model answers with, in its order. about: metadata by key, see schema.ONNX. Zeros of a pruned model are kept, but take their space.
 
     Raises: HtlError where torch cannot export the net.
     """
@@ -31,7 +31,7 @@ def write_onnx(path: Path, model, size: list[int], about: dict[str, str] | None 
     for export in (by_dynamo, by_tracing):
         try:
             with hushed():
-                export(model, example, path)
+                export(model, example, path, list(outputs))
             break
         except Exception as error:  # the exporters raise whatever they like: the second is tried, then both are told
             errors.append(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
@@ -51,21 +51,21 @@ def describe(path: Path, about: dict[str, str]) -> None:
     onnx.checker.check_model(path, full_check=True)
 
 
-def by_dynamo(model, example, path: Path) -> None:
+def by_dynamo(model, example, path: Path, outputs: list[str]) -> None:
     """Export through torch.export."""
     import torch
 
     batch = ({0: torch.export.Dim("N")},)
-    names = {"input_names": [INPUT], "output_names": [OUTPUT]}
+    names = {"input_names": [INPUT], "output_names": outputs}
     torch.onnx.export(model, (example,), path, dynamo=True, dynamic_shapes=batch, external_data=False, verbose=False, **names)
 
 
-def by_tracing(model, example, path: Path) -> None:
+def by_tracing(model, example, path: Path, outputs: list[str]) -> None:
     """Export by tracing, for nets that torch.export cannot follow."""
     import torch
 
-    batch = {INPUT: {0: "N"}, OUTPUT: {0: "N"}}
-    names = {"input_names": [INPUT], "output_names": [OUTPUT]}
+    batch = {name: {0: "N"} for name in (INPUT, *outputs)}
+    names = {"input_names": [INPUT], "output_names": outputs}
     torch.onnx.export(model, (example,), path, dynamo=False, dynamic_axes=batch, opset_version=17, **names)
 
 
@@ -102,7 +102,7 @@ class OnnxLocalizer:
     """A localizer in an ONNX file, run by onnxruntime.
 
     threads: of one run; 0 = OMP_NUM_THREADS where that is set, as torch has it, else onnxruntime's own choice.
-    size: [H, W, C] of its pictures. about: its metadata by key, see schema.ONNX. provider: what really runs it.
+    size: [H, W, C] of its pictures. outputs: names of what it answers with. about: its metadata by key, see schema.ONNX. provider: what really runs it.
 
     Raises: MissingInput; DataError where the file is damaged or no localizer; UsageError for an unknown device;
     DeviceMissing where CUDA, or one CUDA device, was asked for and onnxruntime does without.
@@ -130,7 +130,8 @@ class OnnxLocalizer:
                 f"onnxruntime cannot use {device.upper()} here", "use --device cpu or auto, or install onnxruntime-gpu alone"
             )
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
-        if [i.name for i in inputs] != [INPUT] or [o.name for o in outputs] != [OUTPUT] or inputs[0].type != "tensor(uint8)":
+        self.outputs = [output.name for output in outputs]
+        if [i.name for i in inputs] != [INPUT] or self.outputs not in ([OUTPUT], [OUTPUT, MASKS]) or inputs[0].type != "tensor(uint8)":
             raise DataError(f"{path} is no localizer of htl: it should take uint8 {INPUT} and answer with {OUTPUT}")
         self.size = list(inputs[0].shape[1:])
         self.about = dict(self.session.get_modelmeta().custom_metadata_map)
@@ -138,6 +139,10 @@ class OnnxLocalizer:
     def answer(self, batch: np.ndarray) -> np.ndarray:
         """Boxes float32 [B, 4], shares of the sides, of pictures uint8 [B, H, W, C]."""
         return self.session.run([OUTPUT], {INPUT: batch})[0]
+
+    def answers(self, batch: np.ndarray) -> list[np.ndarray]:
+        """All its `outputs`, of pictures uint8 [B, H, W, C]: boxes, and masks float32 [B, H, W] where it has them."""
+        return self.session.run(self.outputs, {INPUT: batch})
 
 
 def providers(device: str, available: list[str]) -> list[tuple[str, dict[str, str]]]:

@@ -72,7 +72,7 @@ class ModelNote(BaseModel):
 
 NOTES = {"begin": Begin, "end": End, "model": ModelNote}
 
-# Columns of `hardness`: higher = harder in every one of them.
+# Columns of `hardness`: higher = harder in every one of them. Of models that answer with masks, IoU, loss and area are those of masks.
 HARDNESS = {
     "drift": "1 - IoU of the dense and the pruned box, in [0, 1]; needs no annotation; also measures smallness",
     "shift": "mean distance of the four edges of the dense and the pruned box, in units of the picture's sides; needs no annotation",
@@ -118,7 +118,8 @@ STORE = {
 CHECKPOINT = {
     "weights/<name>": "the shape and type of the tensor: one dataset for each entry of the model's state, "
     "compressed (gzip) where a third or more of it is zero",
-    "about/architecture": "name of the net and what it takes to build it; `classes`, the labels, of one that answers by a map",
+    "about/architecture": "name of the net and what it takes to build it; `classes`, the labels, of one that answers by a map; "
+    "`masks`, true, of one that answers with masks",
     "about/preprocessing": "size [H, W, C] of its input, mean and std of its normalisation in [0, 1] units",
     "about/metrics": "validation metrics of these weights",
     "about/pruning": "method, sparsity asked and achieved, recovery, sweep of the health gate; null in a dense model",
@@ -133,6 +134,8 @@ CHECKPOINT = {
 ONNX = {
     "htl.input": "images: uint8 [N, H, W, 3], RGB, the whole picture squashed to H x W",
     "htl.output": "boxes: float32 [N, 4], [x0, y0, x1, y1] as shares of the picture's width and height, in [0, 1]",
+    "htl.masks": "masks: float32 [N, H, W], probability of lesion at each pixel, in [0, 1], lesion from 0.5 on; only of a model that answers "
+    "with masks",
     "htl.history": "JSON: provenance",
     "htl.model": "sha256 of the checkpoint it was made from",
     "htl.quantize": "JSON: kind (none, float16 or int8), the calibration of int8, and where it was measured iou_mean and "
@@ -149,6 +152,8 @@ METRICS = {
     "acc@0.75": "share of samples with IoU >= 0.75",
     "acc@0.9": "share of samples with IoU >= 0.9",
     "failure_rate": "share of samples with IoU < 0.1; lower is better",
+    "dice": "mean Dice of predicted and annotated lesion mask; only of models that answer with masks, over the samples whose store holds one",
+    "mask_iou": "mean IoU of predicted and annotated lesion mask; as `dice`",
     "maxboxacc_v2": "mean of the shares of samples with IoU >= 0.3, 0.5 and 0.7; only of models that answer by a map, at their threshold",
     "maxboxacc_v2_oracle": "the same at the thresholds that are best on these samples: what it could be, and no held-out figure",
     "pxap": "average precision of the pixels of the map; only of models that answer by a map, where the store holds lesion masks",
