@@ -20,7 +20,8 @@ EXAMPLE = 2  # a batch of one would be taken for a constant
 def write_onnx(path: Path, model, size: list[int], about: dict[str, str] | None = None, outputs: Sequence[str] = (OUTPUT,)) -> None:
     """Write a localizer (torch module on the CPU, uint8 [N, H, W, C] to boxes) as one ONNX file for batches of any size.
 
-    size: [H, W, C]. outputs: names of what the model answers with, in its order. about: metadata by key, see schema.ONNX. Zeros of a pruned model are kept, but take their space.
+    size: [H, W, C]. outputs: names of what the model answers with, in its order. about: metadata by key, see schema.ONNX. Zeros of a
+    pruned model are kept, but take their space.
 
     Raises: HtlError where torch cannot export the net.
     """
@@ -102,7 +103,8 @@ class OnnxLocalizer:
     """A localizer in an ONNX file, run by onnxruntime.
 
     threads: of one run; 0 = OMP_NUM_THREADS where that is set, as torch has it, else onnxruntime's own choice.
-    size: [H, W, C] of its pictures. outputs: names of what it answers with. about: its metadata by key, see schema.ONNX. provider: what really runs it.
+    size: [H, W, C] of its pictures. outputs: names of what it answers with. about: its metadata by key, see schema.ONNX. provider: what
+    really runs it.
 
     Raises: MissingInput; DataError where the file is damaged or no localizer; UsageError for an unknown device;
     DeviceMissing where CUDA, or one CUDA device, was asked for and onnxruntime does without.

@@ -134,8 +134,8 @@ CHECKPOINT = {
 ONNX = {
     "htl.input": "images: uint8 [N, H, W, 3], RGB, the whole picture squashed to H x W",
     "htl.output": "boxes: float32 [N, 4], [x0, y0, x1, y1] as shares of the picture's width and height, in [0, 1]",
-    "htl.masks": "masks: float32 [N, H, W], probability of lesion at each pixel, in [0, 1], lesion from 0.5 on; only of a model that answers "
-    "with masks",
+    "htl.masks": "masks: float32 [N, H, W], probability of lesion at each pixel, in [0, 1], lesion from 0.5 on; only of a model that "
+    "answers with masks",
     "htl.history": "JSON: provenance",
     "htl.model": "sha256 of the checkpoint it was made from",
     "htl.quantize": "JSON: kind (none, float16 or int8), the calibration of int8, and where it was measured iou_mean and "
@@ -152,7 +152,7 @@ METRICS = {
     "acc@0.75": "share of samples with IoU >= 0.75",
     "acc@0.9": "share of samples with IoU >= 0.9",
     "failure_rate": "share of samples with IoU < 0.1; lower is better",
-    "dice": "mean Dice of predicted and annotated lesion mask; only of models that answer with masks, over the samples whose store holds one",
+    "dice": "mean Dice of predicted and annotated lesion mask; only of models that answer with masks, over samples whose store holds one",
     "mask_iou": "mean IoU of predicted and annotated lesion mask; as `dice`",
     "maxboxacc_v2": "mean of the shares of samples with IoU >= 0.3, 0.5 and 0.7; only of models that answer by a map, at their threshold",
     "maxboxacc_v2_oracle": "the same at the thresholds that are best on these samples: what it could be, and no held-out figure",
