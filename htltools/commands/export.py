@@ -42,10 +42,11 @@ def export(
     htl export --onnx --model attended.h5 -o small.onnx rows.jsonl --quantize int8 --bench
 
     The file takes `images`, uint8 [N, H, W, 3] RGB in batches of any size, each picture squashed to H x W, and answers with
-    `boxes`, float32 [N, 4]: x0, y0, x1, y1 as shares of the picture's width and height. Normalisation is inside the
-    graph. It must agree with torch to 1e-4 on noise in batches of 1, 2 and 5, and on the pictures of up to 64 rows where a
-    ROWS file is named; else no file is left. With --quantize its mean IoU on the rows of the split val is held against
-    float32 instead; int8 is calibrated on 256 rows of the split train. With --model and no ROWS, stdin is not read.
+    `boxes`, float32 [N, 4]: x0, y0, x1, y1 as shares of the picture's width and height; of a model of masks also with
+    `masks`, float32 [N, H, W], the probability of lesion. Normalisation is inside the graph. It must agree with torch to 1e-4
+    on noise in batches of 1, 2 and 5, and on the pictures of up to 64 rows where a ROWS file is named; else no file is left.
+    With --quantize its mean IoU on the rows of the split val is held against float32 instead; int8 is calibrated on 256 rows
+    of the split train. With --model and no ROWS, stdin is not read.
     Nothing is written to stdout but the table of --bench, which is measured on --device; the checks are made on the CPU.
     """
     if not onnx:

@@ -61,6 +61,7 @@ def score(
     grand         norm of each sample's gradient, a control too; only with --also grand
     dropout       disagreement under dropout, a control too; needs no annotation; only with --also dropout
 
+    Of models that answer with lesion masks the masks are compared, and shift is that of their boxes.
     With several models every column is the mean over them; with models of htl train --fold, a training row is scored only by
     those that have not seen its group. --stability tells how alike the models rank the rows, by column.
     --predictions takes what another tool answers: COCO results, by image_id. Then no picture is read, and no store needed.

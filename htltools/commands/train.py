@@ -46,7 +46,7 @@ def train(
     rows: options.Rows = None,
     out: Annotated[Path, Option("-o", "--out", metavar="M.h5", help="The checkpoint to write.", show_default=False)] = ...,
     model: Annotated[
-        str, Option("--model", help="compact, a torchvision backbone such as resnet18, or package.module:function.")
+        str, Option("--model", help="compact, compact_unet, a torchvision net such as resnet18, or package.module:function.")
     ] = "compact",
     init: Annotated[str, Option("--init", metavar="none|imagenet|FILE", help="Where the weights start.")] = "none",
     epochs: Annotated[int, Option("--epochs", min=1, help="Passes over the training split.")] = 30,
@@ -99,6 +99,7 @@ def train(
     --attend attends to hard samples while training; --supervision semi also learns from rows without boxes;
     --supervision weak from the field `label` alone.
     An interrupted training leaves M.resume.h5; the same command goes on from there. M.log.jsonl has one line per epoch.
+    compact_unet, and torchvision's segmentation nets, learn lesion masks, and answer with a mask and the box around it.
     With --fold, for each k from 1 to K, htl score can judge every training row by a model that has not seen its group.
     Writes the rows again, and a note that names the model.
     """
