@@ -63,7 +63,10 @@ def test_train_learns_masks(masked):
     assert checkpoint.architecture == {"name": "compact_unet", "size": [32, 32, 3], "masks": True}
     assert {"val_iou", "constant_val_iou"} <= set(checkpoint.metrics)
     rows = [row for row in split_lines(masked.trained.read_bytes()) if "id" in row]
-    assert all((set(row.get("hardness", {})) == DYNAMICS) == (row["split"] == "train") for row in rows)
+    told = [row for row in rows if set(row.get("hardness", {})) == DYNAMICS]  # but for the last incomplete batch of both epochs
+    assert len(told) >= 32
+    assert {row["split"] for row in told} == {"train"}
+    assert not any(row.get("hardness") for row in rows if row["split"] != "train")
 
 
 def test_a_training_goes_on_where_it_stopped(htl, phantom, tmp_path):
@@ -99,7 +102,7 @@ def test_score_compares_masks(masked):
 def test_rows_without_masks_get_what_needs_none(htl, masked, tmp_path):
     """Without a mask, or without boxes that were annotated, drift and shift are there, and no loss; they do not depend on it."""
     rows = read_rows(masked.scored)[0][:8]
-    expected = [(row["hardness"]["drift"], row["hardness"]["shift"]) for row in rows]
+    expected = [row["hardness"][name] for row in rows for name in ("drift", "shift")]
     plain = [{key: value for key, value in row.items() if key != "hardness"} for row in rows]
     hidden = [row if i % 2 else {**row, "pseudo": True} for i, row in enumerate(plain)]
     hidden = [{key: value for key, value in row.items() if key != "boxes" or i % 2 == 0} for i, row in enumerate(hidden)]
@@ -108,7 +111,7 @@ def test_rows_without_masks_get_what_needs_none(htl, masked, tmp_path):
         assert code == 0, err
         scores = [row["hardness"] for row in split_lines(out) if "id" in row]
         assert all(set(each) == {"drift", "shift", "random"} for each in scores)
-        assert [(each["drift"], each["shift"]) for each in scores] == pytest.approx(expected, abs=1e-5)
+        assert [each[name] for each in scores for name in ("drift", "shift")] == pytest.approx(expected, abs=1e-5)
 
 
 def test_folds(htl, phantom, masked, tmp_path):
@@ -134,7 +137,7 @@ def test_evaluate_gives_dice(htl, masked, onnx):
     assert {"dice", "mask_iou", "dice.delta", "iou_mean", "iou_mean.delta"} <= set(found)
     assert found["mask_iou"] < found["dice"] < 1
     assert next(line for line in lines if line["metric"] == "dice")["low"] < found["dice"]
-    assert {line["metric"] for line in lines} >= {"dice.worst", "dice.gap", "dice.gap.delta"} or len(lines) < 60
+    assert {"male", "female"} <= {line["subgroup"]["sex"] for line in lines if line["metric"] == "dice" and line["subgroup"]}
     again = values(htl("evaluate", masked.scored, "--model", onnx[0], "--split", "train")[1])
     assert again == pytest.approx({name: found[name] for name in again}, abs=1e-4)
     assert htl("evaluate", masked.scored, "--model", masked.dense, "--fail-under", "dice=0.999")[0] == 3
@@ -169,11 +172,10 @@ def test_export_has_masks(onnx, masked, phantom):
     np.testing.assert_array_equal(boxes, net.answer(batch))
 
 
-@pytest.mark.parametrize("kind", ["float16", "int8"])
-def test_quantized(htl, masked, tmp_path, kind):
-    """Smaller arithmetic keeps the boxes of the masks, which is measured, and both outputs."""
+def test_quantized(htl, masked, tmp_path):
+    """Integers keep the boxes of the masks, which is measured, and both outputs."""
     path = tmp_path / "small.onnx"
-    code, _, err = htl("export", "--onnx", "--model", masked.dense, "-o", path, masked.scored, "--quantize", kind, "--max-loss", 0.2)
+    code, _, err = htl("export", "--onnx", "--model", masked.dense, "-o", path, masked.scored, "--quantize", "int8", "--max-loss", 0.2)
     assert code == 0, err
     assert "mean IoU on" in err
     assert OnnxLocalizer(path, "cpu").outputs == ["boxes", "masks"]
