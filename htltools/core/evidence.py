@@ -65,7 +65,7 @@ def map_boxes(maps: Tensor, threshold: Tensor | float) -> Tensor:
 
 
 def crossings(profile: Tensor, threshold: Tensor | float) -> tuple[Tensor, Tensor]:
-    """Where each profile [B, n] first rises above the threshold and last falls below it: two of [B], in [0, 1]; its ends count as such."""
+    """Where each profile [B, n] first rises above the threshold ([] or [B]) and last falls below it: two of [B], in [0, 1]; ends count."""
     size = profile.shape[1]
     limit = profile.amax(1).clamp(max=threshold)
     above = (profile >= limit.unsqueeze(1)).to(profile.dtype)

@@ -54,20 +54,22 @@ def mask_boxes(masks: Tensor) -> Tensor:
 
     The region is the one around the place with the most evidence near it; it grows on a map of at most 32 places a side, so that
     regions nearer to each other than such a place count as one. Edges lie between pixels, where the probability crosses LIMIT.
-    Where it is below LIMIT everywhere, the box is drawn around its highest place. Tensor operations only.
+    Where it is below LIMIT everywhere, half of its highest value takes the place of that. Tensor operations only.
 
     >>> mask_boxes(torch.tensor([[[0.0, 0.0, 0.5, 1.0, 0.0]]]))
-    tensor([[0.4000, 0.0000, 0.9000, 1.0000]])
+    tensor([[0.5000, 0.0000, 0.8000, 1.0000]])
     """
     masks = masks.float()
     height, width = masks.shape[1:]
     step = -(-max(height, width) // COARSE)
     whole = pad(masks, (0, -width % step, 0, -height % step)).unsqueeze(1)
     highest, mean = max_pool2d(whole, step), avg_pool2d(whole, step)  # [B, 1, h, w]
-    allowed = highest >= highest.amax((2, 3), keepdim=True).clamp(max=LIMIT)
+    top = highest.amax((1, 2, 3))
+    limit = torch.where(top < LIMIT, top / 2, LIMIT)  # [B]
+    allowed = highest >= limit.view(-1, 1, 1, 1)
     near = avg_pool2d(mean, AROUND, 1, AROUND // 2) * allowed
     region = grown(near >= near.amax((2, 3), keepdim=True), allowed)
     around = max_pool2d(region, 3, 1, 1)  # with the nearest places outside, where the probability falls below LIMIT
     inside = masks * interpolate(around, scale_factor=float(step), mode="nearest")[:, 0, :height, :width]
-    (x0, x1), (y0, y1) = crossings(inside.amax(1), LIMIT), crossings(inside.amax(2), LIMIT)
+    (x0, x1), (y0, y1) = crossings(inside.amax(1), limit), crossings(inside.amax(2), limit)
     return torch.stack([x0, y0, x1, y1], 1)
