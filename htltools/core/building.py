@@ -8,6 +8,9 @@ from torch import nn
 
 from htltools.core.classmaps import backbone_maps, compact_maps
 from htltools.core.compact import compact
+from htltools.core.detection_nets import detection_net
+from htltools.core.detector import Detector
+from htltools.core.detectors import DETECTORS
 from htltools.core.head import BoxHead
 from htltools.core.localizer import NORMALISATION, Localizer, MapLocalizer
 from htltools.core.own_model import is_own, own_net
@@ -15,7 +18,8 @@ from htltools.errors import MissingInput, UsageError
 
 
 def architecture(name: str, size: tuple[int, int, int], **more: Any) -> dict[str, Any]:
-    """What `build` needs to make a localizer for pictures of `size` (H, W, C); with `classes`, names of them, one that answers by a map."""
+    """What `build` needs to make a localizer for pictures of `size` (H, W, C); with `classes`, names of them, one that
+    answers by a map; with `objects`, names of classes, and `most`, one that finds up to so many objects."""
     return {"name": name, "size": list(size), **more}
 
 
@@ -26,12 +30,15 @@ def build(architecture: dict[str, Any], *, imagenet: bool = False, trusted: Coll
     fetched; DataError for a net of the user's own, `package.module:function`, that is none of the `trusted`.
     """
     name, size, classes = architecture["name"], architecture["size"], architecture.get("classes")
-    if name == "compact" and imagenet:
-        raise UsageError("there are no ImageNet weights for compact", "use --init none, or a torchvision backbone such as resnet18")
+    if name.startswith("compact") and imagenet:
+        raise UsageError(f"there are no ImageNet weights for {name}", "use --init none, or a torchvision backbone such as resnet18")
     if is_own(name):
         if imagenet or classes is not None:
             raise UsageError(f"{name} has neither ImageNet weights nor maps of classes", "use compact or a torchvision backbone for these")
         return Localizer(own_net(name, size, trusted), **NORMALISATION)
+    if "objects" in architecture:
+        net = detection_net(name, size, len(architecture["objects"]), architecture["most"], imagenet)
+        return Detector(net, **NORMALISATION, classes=architecture["objects"])
     if classes is not None:
         compacted = name == "compact"
         net = compact_maps(size, len(classes)) if compacted else backbone_maps(torchvision_net(name, imagenet), size, len(classes))
@@ -45,7 +52,8 @@ def torchvision_net(name: str, imagenet: bool) -> nn.Module:
 
     known = models.list_models(module=models)
     if name not in known:
-        raise UsageError(f"no model is called {name!r}", f"use compact or one of torchvision's: {', '.join(sorted(known)[:40])} ...")
+        remedy = f"use compact or one of torchvision's: {', '.join(sorted(known)[:40])} ...; several objects: {', '.join(DETECTORS)}"
+        raise UsageError(f"no model is called {name!r}", remedy)
     try:
         return models.get_model(name, weights="DEFAULT" if imagenet else None)
     except URLError as error:

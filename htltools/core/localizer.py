@@ -42,6 +42,10 @@ class Localizer(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         return self.boxes(self.normalised(pictures))
 
+    def outputs(self, answers: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Answers [B, *answer] as an ONNX file gives them, see formats.schema.ONNX."""
+        return answers
+
     def overlap(self, answers: np.ndarray, annotated: np.ndarray) -> np.ndarray:
         """IoU of answers [N, *answer] and annotation [N, ...]: [N] in [0, 1], 1 = the same."""
         return iou(answers, annotated)
