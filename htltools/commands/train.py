@@ -134,7 +134,9 @@ def train(
     if init not in ("none", "imagenet") and not Path(init).exists():
         raise UsageError(f"--init takes none, imagenet or a checkpoint, and {init!r} is no file")
     if rate is None:
-        rate = 3e-3 if init == "none" else 5e-4
+        from htltools.core.detectors import DETECTORS
+
+        rate = 3e-3 if init == "none" and DETECTORS.get(model) is None else 5e-4
     weak, flip = supervision == Supervision.weak, FLIPS[str(mirror)]
     plan = _resuming.Plan(out, model, init, epochs, batch_size, rate, str(schedule), seed, part, *ways, weak=weak, flip=flip)
     inputs = _training.input_digests(samples, init)
