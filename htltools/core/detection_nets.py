@@ -118,9 +118,9 @@ class TwoStage(nn.Module):
         level = LevelMapper(-powers[0], -powers[-1], pool.canonical_scale, pool.canonical_level)([rois[:, 1:]])
         out = None
         for i, (each, power) in enumerate(zip(used, powers)):
-            own = roi_align(each, rois.to(each.dtype), pool.output_size, 2.0**power, pool.sampling_ratio)
+            own = roi_align(each.float(), rois, pool.output_size, 2.0**power, pool.sampling_ratio)
             out = own if out is None else torch.where((level == i).view(-1, 1, 1, 1), own, out)
-        return out
+        return out.to(used[0].dtype)
 
     def loss(self, x: Tensor, features: dict[str, Tensor], i: int, objects: Tensor) -> Tensor:
         """The loss of the i-th picture, x [1, C, H, W], whose annotated objects are [M, 5]. Draws which proposals count."""

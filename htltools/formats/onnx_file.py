@@ -36,6 +36,8 @@ def write_onnx(path: Path, model, size: list[int], about: dict[str, str] | None 
             with hushed():
                 export(model, example, path, list(outputs))
             break
+        except OSError:  # a full disk is no matter of the net
+            raise
         except Exception as error:  # the exporters raise whatever they like: the second is tried, then both are told
             errors.append(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
     else:
