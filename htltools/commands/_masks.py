@@ -103,7 +103,7 @@ def onnx_boxes_and_dice(net: OnnxLocalizer, rows: list[dict], pictures: MaskedPi
     """As `boxes_and_dice`, of an ONNX file."""
     boxes, dice = [], []
     for chosen in batches(len(rows), batch_size):
-        some, masks = net.answers(pictures.pictures.batch(chosen))
+        some, masks = net.masks(pictures.pictures.batch(chosen))
         boxes.append(some)
         dice.append(overlaps(torch.from_numpy(masks >= LIMIT), torch.from_numpy(pictures.lesion(chosen) > 0))[1].numpy())
     return np.concatenate(boxes), np.where(known(rows, pictures), np.concatenate(dice), np.nan)

@@ -98,15 +98,15 @@ def export(
         ours, theirs = eager(localizer, cpu), net.answer
         measured = None
         if held_out:
-            precise, found = _exporting.mean_ious([ours, theirs], held_out, size, model)
+            precise, found = _exporting.mean_ious([ours, theirs], held_out, size, model, localizer, checkpoint.architecture)
             told = _exporting.loss_of_iou(quantize, found, precise, len(held_out), max_loss)
             measured = found, precise, len(held_out)
         else:
             checks, what = _exporting.checking_batches(samples, size, model, seed)
             told = _exporting.agreement(quantize, ours, theirs, checks, what)
             told += _exporting.agreement_of_masks(quantize, localizer, net, checks)
-        about = {"htl.quantize": _exporting.quantization(quantize, measured), "htl.history": history}
-        said = {name: text for name, text in ONNX.items() if name != "htl.masks" or "masks" in net.outputs}
+        about = {"htl.quantize": _exporting.quantization(quantize, measured), "htl.history": history} | _exporting.objects_told(localizer)
+        said = {name: text for name, text in ONNX.items() if name != "htl.masks" or net.masked}
         describe(temporary, said | {name: compact_json(value).decode() for name, value in about.items()} | {"htl.model": digest})
     console.say(f"{out}, {out.stat().st_size / 1e6:.2f} MB: {told}")
     if bench:

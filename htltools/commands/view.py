@@ -179,22 +179,18 @@ def draw(rows: list[dict], path: Path, sort: str | None) -> None:
     """Draw rows as a contact sheet: at most 60 of them."""
     import numpy as np
 
-    from htltools.commands._inputs import picture_sizes, target_boxes
+    from htltools.commands._inputs import picture_sizes
+    from htltools.commands._objects import drawn, objects_by_role
     from htltools.core.contact_sheet import contact_sheet
     from htltools.formats.fields import cell, field
     from htltools.formats.png import write_png
-    from htltools.formats.schema import ROLES
     from htltools.formats.store import Pictures
 
     rows = rows[:60]
     if not rows:
         raise UsageError("no row is left to draw")
     sizes = picture_sizes(rows)
-    boxes = {"annotated": target_boxes(rows)}
-    for role in ROLES:
-        if any(role in row.get("predicted", {}) for row in rows):
-            pixels = np.array([row.get("predicted", {}).get(role, [np.nan] * 4) for row in rows], float)
-            boxes[role] = pixels / np.tile(sizes, 2)
+    boxes = {role: drawn(own) for role, own in objects_by_role(rows).items()}
     captions = [f"{row['id']}  {cell(field(row, sort)) if sort else cell(row.get('label'))}" for row in rows]
     title = f"{len(rows)} samples" + (f", highest {sort} first" if sort else "")
     write_png(path, contact_sheet(Pictures(rows).batch(np.arange(len(rows))), sizes, boxes, captions, title))

@@ -8,6 +8,9 @@ from torch import nn
 
 from htltools.core.classmaps import backbone_maps, compact_maps
 from htltools.core.compact import compact
+from htltools.core.detection_nets import detection_net
+from htltools.core.detector import Detector
+from htltools.core.detectors import DETECTORS
 from htltools.core.encoder_decoder import EncoderDecoder, Segmentation
 from htltools.core.head import BoxHead
 from htltools.core.localizer import NORMALISATION, Localizer, MapLocalizer
@@ -19,10 +22,8 @@ COMPACT_UNET = "compact_unet"  # the name of the encoder-decoder
 
 
 def architecture(name: str, size: tuple[int, int, int], **more: Any) -> dict[str, Any]:
-    """What `build` needs to make a localizer for pictures of `size` (H, W, C); with `classes`, names of them, one that answers by a map.
-
-    `masks` is true of the nets that answer with a lesion mask.
-    """
+    """What `build` needs to make a localizer for pictures of `size` (H, W, C); with `classes`, names of them, one that answers by a map;
+    with `objects`, names of classes, and `most`, one that finds up to so many objects. `masks` is true of the nets of lesion masks."""
     return {"name": name, "size": list(size), **({"masks": True} if answers_with_masks(name) else {}), **more}
 
 
@@ -33,8 +34,8 @@ def build(architecture: dict[str, Any], *, imagenet: bool = False, trusted: Coll
     fetched; DataError for a net of the user's own, `package.module:function`, that is none of the `trusted`.
     """
     name, size, classes = architecture["name"], architecture["size"], architecture.get("classes")
-    if name in ("compact", COMPACT_UNET) and imagenet:
-        other = "resnet18" if name == "compact" else "lraspp_mobilenet_v3_large"
+    if name.startswith("compact") and imagenet:
+        other = "lraspp_mobilenet_v3_large" if name == COMPACT_UNET else "resnet18"
         raise UsageError(f"there are no ImageNet weights for {name}", f"use --init none, or a torchvision backbone such as {other}")
     if architecture.get("masks"):
         net = EncoderDecoder(*size) if name == COMPACT_UNET else Segmentation(segmentation_net(name, imagenet))
@@ -43,6 +44,9 @@ def build(architecture: dict[str, Any], *, imagenet: bool = False, trusted: Coll
         if imagenet or classes is not None:
             raise UsageError(f"{name} has neither ImageNet weights nor maps of classes", "use compact or a torchvision backbone for these")
         return Localizer(own_net(name, size, trusted), **NORMALISATION)
+    if "objects" in architecture:
+        net = detection_net(name, size, len(architecture["objects"]), architecture["most"], imagenet)
+        return Detector(net, **NORMALISATION, classes=architecture["objects"])
     if classes is not None:
         compacted = name == "compact"
         net = compact_maps(size, len(classes)) if compacted else backbone_maps(torchvision_net(name, imagenet), size, len(classes))
@@ -63,8 +67,9 @@ def torchvision_net(name: str, imagenet: bool) -> nn.Module:
 
     known = models.list_models(module=models)
     if name not in known:
-        advice = f"use compact, {COMPACT_UNET} or one of torchvision's: {', '.join(sorted(known)[:40])} ..."
-        raise UsageError(f"no model is called {name!r}", advice)
+        names = f"use compact or one of torchvision's: {', '.join(sorted(known)[:40])} ..."
+        remedy = f"{names}; masks: {COMPACT_UNET} or lraspp_mobilenet_v3_large; several objects: {', '.join(DETECTORS)}"
+        raise UsageError(f"no model is called {name!r}", remedy)
     return fetched(name, weights="DEFAULT" if imagenet else None)
 
 

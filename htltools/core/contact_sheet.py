@@ -9,9 +9,11 @@ COLOURS = {"annotated": (40, 200, 80), "dense": (60, 140, 255), "pruned": (255, 
 TILE, CAPTION, GAP, HEADER = 208, 18, 8, 28  # pixels
 
 
-def contact_sheet(pictures: np.ndarray, sizes: np.ndarray, boxes: dict[str, np.ndarray], captions: list[str], title: str) -> np.ndarray:
-    """Pictures uint8 [N, H, W, 3], their original (width, height) [N, 2], boxes by role [N, 4] as shares of the sides (NaN =
-    none), and a caption each: one picture uint8 [rows, columns, 3]. Each keeps the proportions of its original.
+def contact_sheet(
+    pictures: np.ndarray, sizes: np.ndarray, boxes: dict[str, list[np.ndarray]], captions: list[str], title: str
+) -> np.ndarray:
+    """Pictures uint8 [N, H, W, 3], their original (width, height) [N, 2], boxes by role, [n, 4] for each picture as shares of the sides,
+    and a caption each: one picture uint8 [rows, columns, 3]. Each keeps the proportions of its original.
     """
     columns = min(6, max(len(pictures), 3))
     lines = max(math.ceil(len(pictures) / columns), 1)
@@ -26,8 +28,8 @@ def contact_sheet(pictures: np.ndarray, sizes: np.ndarray, boxes: dict[str, np.n
         left, top = x + (TILE - width) // 2, y + (tile - height) // 2
         sheet.paste(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC), (left, top))
         for role, colour in COLOURS.items():
-            if role in boxes and np.isfinite(boxes[role][i]).all():
-                x0, y0, x1, y1 = np.clip(boxes[role][i], 0, 1) * [width, height, width, height] + [left, top, left - 1, top - 1]
+            for box in boxes[role][i] if role in boxes else ():
+                x0, y0, x1, y1 = np.clip(box, 0, 1) * [width, height, width, height] + [left, top, left - 1, top - 1]
                 pen.rectangle((x0, y0, max(x1, x0), max(y1, y0)), outline=colour, width=2)
         pen.text((x, y + tile + 1), captions[i][:34], fill=(40, 40, 40), font=font)
     return np.asarray(sheet)

@@ -16,7 +16,7 @@ from itertools import combinations
 import numpy as np
 import torch
 
-from htltools.core.boxes import area, overlap
+from htltools.core.boxes import overlap
 from htltools.core.boxloss import box_loss
 from htltools.core.controls import smallness
 from htltools.core.mask_answers import mask_overlap, mask_shift, mask_smallness
@@ -48,7 +48,7 @@ class Comparison:
 
 
 BOXES = Comparison(overlap, shift, smallness)
-OBJECTS = Comparison(set_overlap, set_shift, lambda objects: 1 - np.clip(area(objects[..., :4]).sum(-1), 0, 1))
+OBJECTS = Comparison(set_overlap, set_shift, lambda objects: smallness(objects[..., :4]))
 MASKS = Comparison(mask_overlap, mask_shift, mask_smallness)
 
 

@@ -23,7 +23,6 @@ class Localizer(nn.Module):
     """
 
     answer: tuple[int, ...] = (4,)
-    outputs: tuple[str, ...] = ("boxes",)  # what `shipped` gives, by name
 
     def __init__(self, net: nn.Module, mean: list[float], std: list[float]):
         super().__init__()
@@ -43,13 +42,17 @@ class Localizer(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         return self.boxes(self.normalised(pictures))
 
+    def outputs(self, answers: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Answers [B, *answer] as an ONNX file gives them, see formats.schema.ONNX."""
+        return answers
+
     def shipped(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """What an exported localizer answers to normalised pictures [B, C, H, W]: its `outputs`."""
-        return self.boxes(x)
+        """What an ONNX file gives for normalised pictures [B, C, H, W]."""
+        return self.outputs(self.boxes(x))
 
     @property
     def judge(self) -> nn.Module:
-        """What validation runs, with an `answer` and an `overlap` of its own: the localizer itself, where boxes are all that it answers."""
+        """What validation runs, with an `answer` and an `overlap` of its own: the localizer itself, unless it answers with more."""
         return self
 
     def overlap(self, answers: np.ndarray, annotated: np.ndarray) -> np.ndarray:

@@ -14,8 +14,6 @@ class MaskLocalizer(Localizer):
     `net`: normalised pictures [B, C, H, W] to logits [B, H, W]; `frame`: (H, W).
     """
 
-    outputs = "boxes", "masks"
-
     def __init__(self, net: nn.Module, frame: tuple[int, int], mean: list[float], std: list[float]):
         super().__init__(net, mean, std)
         self.frame = tuple(frame)

@@ -8,6 +8,8 @@ import numpy as np
 from htltools.core.boxes import iou
 from htltools.core.objects import is_known, present
 
+CLOSE = 1e-3  # scores that differ by no more may change places
+
 
 def matched(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The best match of two sets [n, 5+] and [m, 5+]: places in either, int [p] each, of the pairs that overlap.
@@ -58,3 +60,22 @@ def compared(one: np.ndarray, other: np.ndarray, likeness, both_empty: float) ->
             rows, columns = matched(a, b)
             values[i] = likeness(a[rows, :4].astype(float), b[columns, :4].astype(float)) / max(len(a), len(b))
     return values.reshape(shape)
+
+
+def object_difference(one: np.ndarray, other: np.ndarray) -> float:
+    """The largest difference of any edge or score between two answers to the same pictures, [B, D, 6] each, in [0, 1]; NaN for a NaN.
+
+    Each object is held against the most similar one of its class on the other side; an object without any differs by its score.
+    Those that score hardly more than the last place are passed over: which of equals comes last is no difference.
+    """
+    if np.isnan(one).any() or np.isnan(other).any():
+        return float("nan")
+    largest = 0.0
+    for ours, theirs in [*zip(one, other), *zip(other, one)]:
+        least = max(ours[-1, 5], theirs[-1, 5]) + CLOSE
+        theirs = theirs[present(theirs)]
+        for each in ours[present(ours) & (ours[:, 5] > least)]:
+            same = theirs[theirs[:, 4] == each[4]]
+            apart = np.abs(same[:, [0, 1, 2, 3, 5]] - each[[0, 1, 2, 3, 5]]).max(1)
+            largest = max(largest, float(min(apart, default=each[5])))
+    return largest

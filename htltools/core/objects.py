@@ -29,6 +29,23 @@ def packed(objects: Sequence[np.ndarray | None], columns: int) -> np.ndarray:
     return array
 
 
+def alike(several: Sequence[np.ndarray]) -> np.ndarray:
+    """Arrays of objects [N, D, ...] with as many places each as the one that has most: [K, N, D, ...]. What is unknown stays so."""
+    most = max(own.shape[1] for own in several)
+    empty = np.array([0, 0, 0, 0, EMPTY, 0], np.float32)
+    out = []
+    for own in several:
+        more = np.tile(empty[: own.shape[2]], (len(own), most - own.shape[1], 1))
+        more[~is_known(own)] = np.nan
+        out.append(np.concatenate([own, more], 1))
+    return np.stack(out)
+
+
+def first_known(several: np.ndarray) -> np.ndarray:
+    """For each picture the first of K answers [K, N, D, 6] that is known: [N, D, 6]."""
+    return several[is_known(several).argmax(0), np.arange(several.shape[1])]
+
+
 def present(objects: np.ndarray) -> np.ndarray:
     """Which places hold an object: [..., M, 5 or 6] to bool [..., M]."""
     return objects[..., 4] >= 0

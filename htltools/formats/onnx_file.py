@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import logging
 import os
 import warnings
@@ -12,7 +13,9 @@ import numpy as np
 
 from htltools.errors import DataError, DeviceMissing, HtlError, MissingInput, UsageError
 
-INPUT, OUTPUT, MASKS = "images", "boxes", "masks"  # uint8 [N, H, W, 3], float32 [N, 4] and [N, H, W], see schema.ONNX
+INPUT, OUTPUT = "images", "boxes"  # uint8 [N, H, W, 3] and float32 [N, 4], see schema.ONNX
+MASKS = [OUTPUT, "masks"]  # and float32 [N, H, W], of a net that answers with lesion masks
+OBJECTS = [OUTPUT, "scores", "labels"]  # float32 [N, D, 4] and [N, D], int64 [N, D], of a net that finds several objects
 CUDA = "CUDAExecutionProvider"
 EXAMPLE = 2  # a batch of one would be taken for a constant
 
@@ -20,8 +23,8 @@ EXAMPLE = 2  # a batch of one would be taken for a constant
 def write_onnx(path: Path, model, size: list[int], about: dict[str, str] | None = None, outputs: Sequence[str] = (OUTPUT,)) -> None:
     """Write a localizer (torch module on the CPU, uint8 [N, H, W, C] to boxes) as one ONNX file for batches of any size.
 
-    size: [H, W, C]. outputs: names of what the model answers with, in its order. about: metadata by key, see schema.ONNX. Zeros of a
-    pruned model are kept, but take their space.
+    size: [H, W, C]. outputs: the names of what it answers with. about: metadata by key, see schema.ONNX. Zeros of a pruned model are
+    kept, but take their space.
 
     Raises: HtlError where torch cannot export the net.
     """
@@ -34,6 +37,8 @@ def write_onnx(path: Path, model, size: list[int], about: dict[str, str] | None 
             with hushed():
                 export(model, example, path, list(outputs))
             break
+        except OSError:  # a full disk is no matter of the net
+            raise
         except Exception as error:  # the exporters raise whatever they like: the second is tried, then both are told
             errors.append(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
     else:
@@ -103,8 +108,9 @@ class OnnxLocalizer:
     """A localizer in an ONNX file, run by onnxruntime.
 
     threads: of one run; 0 = OMP_NUM_THREADS where that is set, as torch has it, else onnxruntime's own choice.
-    size: [H, W, C] of its pictures. outputs: names of what it answers with. about: its metadata by key, see schema.ONNX. provider: what
-    really runs it.
+    size: [H, W, C] of its pictures. about: its metadata by key, see schema.ONNX. provider: what really runs it. several: whether it
+    finds several objects; then `classes` are their names, and `threshold` the score from which on they count. masked: whether it
+    answers with lesion masks as well.
 
     Raises: MissingInput; DataError where the file is damaged or no localizer; UsageError for an unknown device;
     DeviceMissing where CUDA, or one CUDA device, was asked for and onnxruntime does without.
@@ -132,19 +138,30 @@ class OnnxLocalizer:
                 f"onnxruntime cannot use {device.upper()} here", "use --device cpu or auto, or install onnxruntime-gpu alone"
             )
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
-        self.outputs = [output.name for output in outputs]
-        if [i.name for i in inputs] != [INPUT] or self.outputs not in ([OUTPUT], [OUTPUT, MASKS]) or inputs[0].type != "tensor(uint8)":
+        outputs = [output.name for output in outputs]
+        self.several, self.masked = outputs == OBJECTS, outputs == MASKS
+        known = self.several or self.masked or outputs == [OUTPUT]
+        if [i.name for i in inputs] != [INPUT] or not known or inputs[0].type != "tensor(uint8)":
             raise DataError(f"{path} is no localizer of htl: it should take uint8 {INPUT} and answer with {OUTPUT}")
         self.size = list(inputs[0].shape[1:])
         self.about = dict(self.session.get_modelmeta().custom_metadata_map)
+        try:
+            told = json.loads(self.about["htl.objects"]) if self.several else {"classes": [], "threshold": 0}
+            self.classes, self.threshold = list(map(str, told["classes"])), float(told["threshold"])
+        except (ValueError, KeyError, TypeError):
+            raise DataError(f"{path} does not say which classes it finds (htl.objects)", "export it with htl") from None
 
     def answer(self, batch: np.ndarray) -> np.ndarray:
-        """Boxes float32 [B, 4], shares of the sides, of pictures uint8 [B, H, W, C]."""
-        return self.session.run([OUTPUT], {INPUT: batch})[0]
+        """Boxes float32 [B, 4], shares of the sides, of pictures uint8 [B, H, W, C]; of a net that finds several objects [B, D, 6], as
+        core.objects has them."""
+        if not self.several:
+            return self.session.run([OUTPUT], {INPUT: batch})[0]
+        boxes, scores, labels = self.session.run(OBJECTS, {INPUT: batch})
+        return np.concatenate([boxes, labels[..., None].astype(np.float32), scores[..., None]], 2)
 
-    def answers(self, batch: np.ndarray) -> list[np.ndarray]:
-        """All its `outputs`, of pictures uint8 [B, H, W, C]: boxes, and masks float32 [B, H, W] where it has them."""
-        return self.session.run(self.outputs, {INPUT: batch})
+    def masks(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes float32 [B, 4] and masks [B, H, W] of pictures uint8 [B, H, W, C], of a net that answers with masks."""
+        return tuple(self.session.run(MASKS, {INPUT: batch}))
 
 
 def providers(device: str, available: list[str]) -> list[tuple[str, dict[str, str]]]:

@@ -162,10 +162,10 @@ def test_export_has_masks(onnx, masked, phantom):
     path, said = onnx
     assert re.search(r"largest difference from torch \S+ of the picture's sides, .*; largest difference of masks \S+\n", said)
     net = OnnxLocalizer(path, "cpu")
-    assert net.outputs == ["boxes", "masks"]
+    assert net.masked
     assert net.about["htl.masks"].startswith("masks: float32 [N, H, W]")
     batch = Pictures(phantom.samples[:3]).batch(np.arange(3))
-    boxes, masks = net.answers(batch)
+    boxes, masks = net.masks(batch)
     model = load_localizer(masked.dense, torch.device("cpu"))[0]
     with torch.inference_mode():
         np.testing.assert_allclose(masks, model.masks(model.normalised(torch.from_numpy(batch))), atol=1e-5)
@@ -178,7 +178,7 @@ def test_quantized(htl, masked, tmp_path):
     code, _, err = htl("export", "--onnx", "--model", masked.dense, "-o", path, masked.scored, "--quantize", "int8", "--max-loss", 0.2)
     assert code == 0, err
     assert "mean IoU on" in err
-    assert OnnxLocalizer(path, "cpu").outputs == ["boxes", "masks"]
+    assert OnnxLocalizer(path, "cpu").masked
 
 
 def test_channels_go(htl, phantom, masked, tmp_path):

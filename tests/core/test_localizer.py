@@ -46,7 +46,7 @@ def test_normalisation_is_not_part_of_the_weights(localizer):
 
 def test_unknown_names_are_refused():
     """A name that torchvision does not know is refused with some that it does."""
-    with pytest.raises(UsageError, match="no model is called 'resnet19'; use compact, compact_unet or one of torchvision's: alexnet"):
+    with pytest.raises(UsageError, match="no model is called 'resnet19'; use compact or one of torchvision's: alexnet"):
         build(architecture("resnet19", (32, 32, 3)))
     with pytest.raises(UsageError, match="there are no ImageNet weights for compact; use --init none"):
         build(architecture("compact", (32, 32, 3)), imagenet=True)

@@ -52,7 +52,7 @@ def test_prepare_reads_it(tmp_path):
     (tmp_path / "rows.csv").write_text("".join(csv_lines(ROWS, None)), newline="")
     facts, columns = read_table(tmp_path / "rows.csv")
     told = facts["a"]
-    assert (columns.id, columns.group, columns.boxes, columns.box_format) == ("id", "group_id", ["x0", "y0", "x1", "y1"], "xyxy")
+    assert (columns.id, columns.group, columns.boxes, columns.box_format) == ("id", "group_id", [(None, ["x0", "y0", "x1", "y1"])], "xyxy")
     assert (told.group, told.split, told.label, told.boxes) == ("P1", "train", "n,v", ROWS[0]["boxes"])
     assert told.meta | {"age": 40, "Site": 'the "back"\r\nlow', "hardness.drift": 1 / 3} == told.meta
     assert facts["b"].boxes is facts["c"].boxes is None
