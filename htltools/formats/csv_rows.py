@@ -13,7 +13,8 @@ from htltools.formats.table import NAMES, XYWH, XYXY
 FIRST = {"id": "id", "group_id": "group", "split": "split", "label": "label"}  # field by column
 EDGES = XYXY[1]
 INNER = *NESTED, "predicted"
-LEFT_OUT = {"boxes", "labels", "detected", "size", "store", "index", "repeat", *INNER}  # they have columns of another form, or mean nothing elsewhere
+# columns of another form, or of no meaning elsewhere
+LEFT_OUT = {"boxes", "labels", "detected", "size", "store", "index", "repeat", *INNER}
 MEANT = {name for names in (*NAMES.values(), *XYXY, *XYWH) for name in names}  # columns of which `prepare` takes more than a meta
 
 
