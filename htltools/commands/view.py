@@ -102,7 +102,7 @@ def view(
     if fiftyone:
         if not chosen:
             raise UsageError("no row is left to write")
-        tell_handed(fiftyone, chosen, write_fiftyone(fiftyone, chosen, run.chain(reader.history)))
+        tell_handed(fiftyone, chosen, write_fiftyone(fiftyone, chosen, run.chain(reader.history), force=force))
     if csv:
         print_csv(chosen, shown)
         return

@@ -44,28 +44,27 @@ def refuse_folder(folder: Path, force: bool) -> None:
 
 
 def written_here(folder: Path) -> bool:
-    """Whether a folder holds what `write_fiftyone` wrote, and no other file."""
+    """Whether a folder is empty, or holds what `write_fiftyone` wrote and no other file."""
     if not folder.is_dir():
         return False
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
     try:
         by = json.loads((folder / "metadata.json").read_bytes())["info"]["by"]
         own = {sample["filepath"] for sample in json.loads((folder / "samples.json").read_bytes())["samples"]}
     except (OSError, ValueError, LookupError, TypeError):
-        return not found
+        return not any(folder.iterdir())
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
     return by == BY and found <= own | {"metadata.json", "samples.json"}
 
 
-def write_fiftyone(folder: Path, rows: Iterable[dict[str, Any]], history: Sequence[dict]) -> int:
+def write_fiftyone(folder: Path, rows: Iterable[dict[str, Any]], history: Sequence[dict], *, force: bool = False) -> int:
     """Write rows and their pictures as a folder for FiftyOne, whole or not at all, and give the number of samples without an annotation.
 
-    What stands under its name is replaced: ask `refuse_folder` first. Raises: CannotCreate, StorageError; DataError as `Pictures` and
-    `samples_of`.
+    Raises: CannotCreate as `refuse_folder`, or where it cannot be written; StorageError; DataError as `Pictures` and `samples_of`.
     """
     once = [row for row in rows if not row.get("repeat")]
     samples, pictures = samples_of(once), Pictures(once)
     folder = Path(os.path.abspath(folder))
-    temporary, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
         (temporary / "data").mkdir(parents=True)
         for number, sample in enumerate(samples):
@@ -74,10 +73,10 @@ def write_fiftyone(folder: Path, rows: Iterable[dict[str, Any]], history: Sequen
         about = {"info": {"by": BY, "history": compact_json(list(history)).decode()}}
         (temporary / "metadata.json").write_bytes(compact_json(about))
         (temporary / "samples.json").write_bytes(compact_json({"samples": samples}))
-        sync_files(temporary)
-        if folder.exists():
-            os.rename(folder, old)
-        os.rename(temporary, folder)
+        for path in temporary.rglob("*"):
+            sync_folder(path)
+        refuse_folder(folder, force)  # as it is now
+        take_place(temporary, folder)
         sync_folder(folder.parent)
     except (FileNotFoundError, PermissionError, NotADirectoryError, FileExistsError) as error:
         raise CannotCreate(f"cannot create {folder} ({error.strerror or error})") from error
@@ -85,14 +84,21 @@ def write_fiftyone(folder: Path, rows: Iterable[dict[str, Any]], history: Sequen
         raise StorageError(f"cannot write {folder} ({error.strerror or error})") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
     return sum("annotated" not in sample for sample in samples)
 
 
-def sync_files(folder: Path) -> None:
-    """Make the files of a folder last."""
-    for path in folder.rglob("*"):
-        sync_folder(path)
+def take_place(new: Path, folder: Path) -> None:
+    """Give a folder its name; the one that had it goes, once the new one is there."""
+    old = new.with_suffix(".old")
+    if folder.exists():
+        os.rename(folder, old)
+    try:
+        os.rename(new, folder)
+    except OSError:
+        if old.exists():
+            os.rename(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def samples_of(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

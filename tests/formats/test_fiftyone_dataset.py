@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from htltools.errors import CannotCreate, DataError
+from htltools.errors import CannotCreate, DataError, StorageError
 from htltools.formats.fiftyone_dataset import RESERVED, refuse_folder, samples_of, write_fiftyone
 from htltools.formats.store import shard_path, write_shard
 
@@ -86,7 +86,7 @@ def test_what_is_there_stays(tmp_path, rows):
     with pytest.raises(CannotCreate, match="out exists"):
         refuse_folder(folder, force=False)
     refuse_folder(folder, force=True)
-    write_fiftyone(folder, rows[-1:], [])
+    write_fiftyone(folder, rows[-1:], [], force=True)
     assert [path.name for path in (folder / "data").iterdir()] == ["0_e.png"]
     (tmp_path / "link").symlink_to(folder)
     (folder / "data" / "notes.txt").write_text("mine")
@@ -105,8 +105,8 @@ def test_nothing_is_left_of_a_failure(tmp_path, rows, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Image.Image, "save", full)
-    with pytest.raises(Exception, match="No space left"):
-        write_fiftyone(tmp_path / "out", rows[:1], [])
+    with pytest.raises(StorageError, match="No space left"):
+        write_fiftyone(tmp_path / "out", rows[:1], [], force=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == [shard_path(tmp_path, 0).name, "out"]
     assert len(list((tmp_path / "out" / "data").iterdir())) == 5
 
