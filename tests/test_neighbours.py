@@ -1,7 +1,6 @@
 """The examples for other programs: Make, DVC and cleanlab."""
 
 import json
-import os
 import re
 import shutil
 import sys
@@ -77,13 +76,13 @@ def test_dvc_runs_what_changed(shell, tmp_path):
     assert shell("cd mine && dvc status").stdout.split() == ["prune:", "changed", "command"]
 
 
-def test_the_comparison_with_cleanlab(shell):
+def test_the_comparison_with_cleanlab(shell, tmp_path):
     """Without cleanlab the comparison says how to install it and leaves with 69; with it, it tells AUROC and precision of each score."""
     ran = shell(f"{sys.executable} {EXAMPLES}/cleanlab_comparison.py out", SEEDS="0 1", COUNT=150, EPOCHS=1, SIZE=32)
     if not find_spec("cleanlab"):
         assert (ran.returncode, ran.stdout) == (69, "")
         assert ran.stderr == "cleanlab_comparison.py: No module named 'cleanlab'; pip install cleanlab\n"
-        assert not os.path.exists("out")
+        assert not (tmp_path / "out").exists()
         return
     assert ran.returncode == 0, ran.stderr
     assert re.search(r"^phantoms, 5 % wrong, 2 seeds\nscore\tAUROC\tless suspect\tAP\tless suspect\nsuspect\t0\.\d{4} \[", ran.stdout, re.M)
