@@ -10,6 +10,11 @@ A localizer of one box has no score and no class, which cleanlab asks for. Hence
 sure as dense and pruned net agree on it (their IoU). `badloc` is the score that fits a box in a wrong place; `both` gives it the pruned
 net's box as well, so that it knows as much as `suspect`. The form of `suspect` was chosen on such wrong boxes in synthetic lesions and in
 HAM10000, cleanlab's was not: other data are the fairer test. htl neither contains nor needs cleanlab (AGPL): pip install cleanlab
+
+What it came to, AUROC and average precision of `suspect` / `badloc, both`, of cleanlab's the most precise (3 seeds, phantoms 5):
+phantoms 5 %   .990 / .974   .83 / .49
+HAM10000 5 %   .988 / .988   .81 / .76     20 %   .987 / .989   .945 / .942      differences within the noise
+ISIC 2017 5 %  .976 / .967   .66 / .42     20 %   .967 / .960   .88 / .78        those of precision beyond it, those of AUROC not
 """
 
 import json
