@@ -15,6 +15,7 @@ What it came to, AUROC and average precision of `suspect` / `badloc, both`, of c
 phantoms 5 %   .990 / .974   .83 / .49
 HAM10000 5 %   .988 / .988   .81 / .76     20 %   .987 / .989   .945 / .942      differences within the noise
 ISIC 2017 5 %  .976 / .967   .66 / .42     20 %   .967 / .960   .88 / .78        those of precision beyond it, those of AUROC not
+Out of sample, as cleanlab advises (FOLDS=2, half the pictures to learn from), ISIC 2017 at 5 %: .952 / .947, .47 / .33, within the noise.
 """
 
 import json
