@@ -10,24 +10,18 @@ from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection import FCOS
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.fcos import FCOSHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import concat_box_prediction_layers
-from torchvision.ops import FeaturePyramidNetwork, roi_align
+from torchvision.ops import roi_align
 from torchvision.ops.poolers import LevelMapper
 
-from htltools.core.compact import WIDTHS, trunk
+from htltools.core.compact_fcos import compact_fcos
 from htltools.core.detectors import DETECTORS
-from htltools.core.objects import EMPTY
+from htltools.core.suppression import distinct, foremost
 
 CANDIDATES = 200  # boxes of a picture that are looked at closely
 PROPOSALS = 100  # of the first stage that go on to the second
-ALIKE = 0.5  # IoU from which on two boxes of a class are the same object
-LIKELY = 0.01  # score below which nothing is told
-ROUNDS = 20  # of suppression
-LEVELS = 3  # maps of the compact net that are looked at
 FULL = 512  # pixels of the shorter side that torchvision's anchors are meant for
 
 
@@ -175,75 +169,6 @@ def decoded(coder, moves: Tensor, start: Tensor) -> Tensor:
     """Boxes [B, C, 4] that begin at `start` and are moved as a net says, both [B, C, 4]."""
     decode = getattr(coder, "decode_single", coder.decode)
     return decode(moves.reshape(-1, 4), start.reshape(-1, 4)).view(moves.shape)
-
-
-def distinct(boxes: Tensor, scores: Tensor, labels: Tensor, alike: float) -> Tensor:
-    """Which boxes stay where each suppresses those of its class below it that are alike, unless it is suppressed itself: bool [B, C].
-
-    Boxes [B, C, 4], scores [B, C] in falling order, labels [B, C]; `alike` is an IoU. This is non-maximum suppression, which
-    `torchvision.ops.nms` does for one picture with an answer of no fixed length. Here the rule is applied to all boxes at once,
-    again and again, until chains of suppression as long as ROUNDS have settled.
-    """
-    earlier = torch.ones(boxes.shape[1], boxes.shape[1], device=boxes.device).tril(-1)  # [i, j]: j scores more than i
-    near = (overlaps(boxes) > alike) & (labels.unsqueeze(2) == labels.unsqueeze(1))
-    suppressed_by = near.to(earlier.dtype) * earlier  # [B, C, C]
-    kept = torch.ones_like(scores)
-    for _ in range(ROUNDS):
-        kept = (torch.bmm(suppressed_by, kept.unsqueeze(2)).squeeze(2) < 0.5).to(kept.dtype)
-    return kept
-
-
-def overlaps(boxes: Tensor) -> Tensor:
-    """IoU of each box of a picture with each other one: [B, C, 4] give [B, C, C]; 0 where both have no area."""
-    x0, y0, x1, y1 = boxes.unbind(2)
-
-    def common(low: Tensor, high: Tensor) -> Tensor:
-        both = torch.minimum(high.unsqueeze(2), high.unsqueeze(1)) - torch.maximum(low.unsqueeze(2), low.unsqueeze(1))
-        return both.clamp_min(0)
-
-    both, area = common(x0, x1) * common(y0, y1), (x1 - x0) * (y1 - y0)
-    return both / (area.unsqueeze(2) + area.unsqueeze(1) - both).clamp_min(1e-9)
-
-
-def foremost(boxes: Tensor, scores: Tensor, labels: Tensor, most: int) -> Tensor:
-    """The best `most` distinct objects of boxes [B, C, 4] with scores [B, C] in falling order and labels [B, C]: [B, most, 6]."""
-    has_area = ((boxes[..., 2:] - boxes[..., :2]) > 0).all(2)
-    scores = scores * distinct(boxes, scores, labels, ALIKE) * has_area
-    scores, best = scores.topk(min(most, scores.shape[1]))
-    there = (scores >= LIKELY).unsqueeze(2)
-    boxes = boxes.gather(1, best.unsqueeze(2).expand(-1, -1, 4))
-    labels = labels.gather(1, best).to(boxes.dtype).unsqueeze(2)
-    objects = torch.cat([boxes * there, torch.where(there, labels, float(EMPTY)), scores.unsqueeze(2) * there], 2)
-    return nn.functional.pad(objects, (0, 0, 0, most - objects.shape[1])) if objects.shape[1] < most else objects
-
-
-def compact_fcos(size: tuple[int, int, int], classes: int) -> FCOS:
-    """A small FCOS for CPUs: the trunk of the compact net, a feature pyramid and a head of two convolutions."""
-    stages, stride = trunk(*size)
-    first = len(stages) - LEVELS
-    backbone = Pyramid(stages, first, WIDTHS[-LEVELS:])
-    strides = [stride * 2 ** (first + i - 1) for i in range(LEVELS)]
-    generator = AnchorGenerator(tuple((each,) for each in strides), ((1.0,),) * LEVELS)
-    return FCOS(backbone, classes, anchor_generator=generator, head=FCOSHead(Pyramid.out_channels, 1, classes, num_convs=2))
-
-
-class Pyramid(nn.Module):
-    """The last maps of a trunk, and what a feature pyramid makes of them: [B, 64, h, w] each, the largest first."""
-
-    out_channels = 64
-
-    def __init__(self, stages: list[nn.Module], first: int, widths: tuple[int, ...]):
-        super().__init__()
-        self.stages, self.first = nn.ModuleList(stages), first
-        self.pyramid = FeaturePyramidNetwork(list(widths), self.out_channels)
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        maps = OrderedDict()
-        for i, stage in enumerate(self.stages):
-            x = stage(x)
-            if i >= self.first:
-                maps[str(i - self.first)] = x
-        return self.pyramid(maps)
 
 
 FEWER = {  # than torchvision's, which are meant for dozens of objects in large pictures

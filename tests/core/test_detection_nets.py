@@ -7,10 +7,11 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import batched_nms
 
 from htltools.core import detection_nets
-from htltools.core.detection_nets import PROPOSALS, detection_net, distinct, foremost
+from htltools.core.detection_nets import PROPOSALS, detection_net
 from htltools.core.detectors import DETECTORS
 from htltools.core.matching import object_difference
 from htltools.core.objects import packed, present
+from htltools.core.suppression import distinct, foremost
 
 SIZE = 64, 64, 3
 SMALL = ["compact_fcos", "fasterrcnn_mobilenet_v3_large_320_fpn"]
