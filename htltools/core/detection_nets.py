@@ -18,7 +18,7 @@ from torchvision.ops.poolers import LevelMapper
 
 from htltools.core.compact_fcos import compact_fcos
 from htltools.core.detectors import DETECTORS
-from htltools.core.suppression import distinct, foremost
+from htltools.core.suppression import best, distinct, foremost
 
 CANDIDATES = 200  # boxes of a picture that are looked at closely
 PROPOSALS = 100  # of the first stage that go on to the second
@@ -45,7 +45,7 @@ class OneStage(nn.Module):
         if "bbox_ctrness" in answers:
             scores = (scores * answers["bbox_ctrness"].sigmoid()).sqrt()
         classes = scores.shape[2]
-        scores, place = scores.flatten(1).topk(min(CANDIDATES, scores.shape[1] * classes))  # [B, C]
+        scores, place = best(scores.flatten(1), CANDIDATES)  # [B, C]
         anchor = place // classes
         moves = answers["bbox_regression"].gather(1, anchor.unsqueeze(2).expand(-1, -1, 4))
         boxes = decoded(self.model.box_coder, moves, self.anchors.float()[anchor])
@@ -81,7 +81,7 @@ class TwoStage(nn.Module):
         scores = logits.float().softmax(1).view(batch, count, -1)[:, :, 1:]  # [B, P, K], without the background
         classes = scores.shape[2]
         scores = (scores * (likely > 0).unsqueeze(2)).flatten(1)
-        scores, place = scores.topk(min(CANDIDATES, scores.shape[1]))  # [B, C]
+        scores, place = best(scores, CANDIDATES)  # [B, C]
         moves = moves.float().view(batch, count, -1, 4)[:, :, 1:].reshape(batch, -1, 4)
         moves = moves.gather(1, place.unsqueeze(2).expand(-1, -1, 4))
         start = proposals.gather(1, (place // classes).unsqueeze(2).expand(-1, -1, 4))
@@ -94,12 +94,12 @@ class TwoStage(nn.Module):
         answers, moves = concat_box_prediction_layers(answers, moves)
         batch = next(iter(features.values())).shape[0]
         scores, moves = answers.float().sigmoid().view(batch, -1), moves.float().view(batch, -1, 4)
-        scores, place = scores.topk(min(CANDIDATES, scores.shape[1]))
+        scores, place = best(scores, CANDIDATES)
         boxes = decoded(self.model.rpn.box_coder, moves.gather(1, place.unsqueeze(2).expand(-1, -1, 4)), self.anchors.float()[place])
         boxes = shares(boxes, self.frame)
         kept = distinct(boxes, scores, self.level[place], self.model.rpn.nms_thresh)
-        scores, best = (scores * kept).topk(min(PROPOSALS, scores.shape[1]))
-        return boxes.gather(1, best.unsqueeze(2).expand(-1, -1, 4)) * pixels(boxes, self.frame), scores
+        scores, chosen = best(scores * kept, PROPOSALS)
+        return boxes.gather(1, chosen.unsqueeze(2).expand(-1, -1, 4)) * pixels(boxes, self.frame), scores
 
     def pooled(self, features: dict[str, Tensor], proposals: Tensor) -> Tensor:
         """What the features hold of each proposal [B, P, 4]: [B * P, C, s, s], each from the level that fits its size."""

@@ -8,6 +8,18 @@ from htltools.core.objects import EMPTY
 ALIKE = 0.5  # IoU from which on two boxes of a class are the same object
 LIKELY = 0.01  # score below which nothing is told
 ROUNDS = 20  # of suppression
+STEPS = 1e5  # that scores from 0 to 1 are told apart by
+
+
+def best(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The highest scores [B, n] of [B, C] in [0, 1], rounded, in falling order, and their places int64 [B, n]; n = min(count, C).
+
+    Of equal ones the first come first, which `topk` alone leaves open: rounding and places make every engine choose alike.
+    """
+    steps, number = (scores * STEPS).round(), scores.shape[1]
+    rank = steps.long() * number + torch.arange(number - 1, -1, -1, device=scores.device)
+    places = rank.topk(min(count, number), 1).indices
+    return steps.gather(1, places) / STEPS, places
 
 
 def distinct(boxes: Tensor, scores: Tensor, labels: Tensor, alike: float) -> Tensor:
@@ -42,9 +54,9 @@ def foremost(boxes: Tensor, scores: Tensor, labels: Tensor, most: int) -> Tensor
     """The best `most` distinct objects of boxes [B, C, 4] with scores [B, C] in falling order and labels [B, C]: [B, most, 6]."""
     has_area = ((boxes[..., 2:] - boxes[..., :2]) > 0).all(2)
     scores = scores * distinct(boxes, scores, labels, ALIKE) * has_area
-    scores, best = scores.topk(min(most, scores.shape[1]))
+    scores, place = best(scores, most)
     there = (scores >= LIKELY).unsqueeze(2)
-    boxes = boxes.gather(1, best.unsqueeze(2).expand(-1, -1, 4))
-    labels = labels.gather(1, best).to(boxes.dtype).unsqueeze(2)
+    boxes = boxes.gather(1, place.unsqueeze(2).expand(-1, -1, 4))
+    labels = labels.gather(1, place).to(boxes.dtype).unsqueeze(2)
     objects = torch.cat([boxes * there, torch.where(there, labels, float(EMPTY)), scores.unsqueeze(2) * there], 2)
     return nn.functional.pad(objects, (0, 0, 0, most - objects.shape[1])) if objects.shape[1] < most else objects
