@@ -78,7 +78,7 @@ def score(
     from htltools.formats.stream import RowWriter
 
     samples, reader = _streaming.opened(rows, roles, partial=partial, limit=limit)
-    from htltools.commands import _inputs, _predictions, _scoring
+    from htltools.commands import _advice, _inputs, _predictions, _scoring
 
     dense = model or [_inputs.model_path(None, reader, "dense")]
     pruned = pruned or [_inputs.model_path(None, reader, "pruned", "--pruned")]
@@ -115,6 +115,7 @@ def score(
     if own and len(reader.history) > told:  # a stream after `cat` tells more of its history as it goes on
         with RowWriter(run, [*reader.history, *own]):
             pass
+    _advice.after_score(first[0])
 
 
 def columns_asked(also: str | None) -> list[str]:
