@@ -16,10 +16,11 @@ FIRST = "pruned_loss", "drift"  # the column to look at, the first that there is
 SURE = 0.05  # p or q below which a subgroup is worth a look
 
 
-def after_score(row: dict) -> None:
-    """What to do with scored rows, of which `row` is one, once they lie in a file."""
+def after_score(scored: list[dict]) -> None:
+    """What to do with scored rows, of which `scored` are the first, once they lie in a file."""
     if not someone_reads():
         return
+    row = next((row for row in scored if row.get("split") == "train"), scored[0])
     rows, by = kept_in(1), next((name for name in FIRST if name in row["hardness"]), None)
     if rows is None and sys.stdout.isatty():
         tell([("htl score ... > scored.jsonl", "these rows are kept nowhere")])

@@ -115,7 +115,7 @@ def score(
     if own and len(reader.history) > told:  # a stream after `cat` tells more of its history as it goes on
         with RowWriter(run, [*reader.history, *own]):
             pass
-    _advice.after_score(first[0])
+    _advice.after_score(first)
 
 
 def columns_asked(also: str | None) -> list[str]:

@@ -1,18 +1,10 @@
 """What tests of several commands start from."""
 
-import fcntl
-import os
-import pty
-import struct
-import subprocess
-import termios
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
 SIZE = [32, 32, 3]
 
 # id, group, split, boxes in pictures of 200 x 100, meta
@@ -68,34 +60,6 @@ def fixed(tmp_path_factory):
 
 
 @pytest.fixture
-def terminal(tmp_path):
-    """`terminal("htl view rows.jsonl", TERM="xterm")` runs a line of bash on a terminal of 80 columns, and gives what that shows, as text.
-
-    It runs in `tmp_path`, with these variables and none of the test's own that say which terminal it is.
-    """
-    told = "NO_COLOR", "TERM_PROGRAM", "LC_TERMINAL", "COLORTERM", "TMUX", "STY", "KITTY_WINDOW_ID", "COLUMNS", "HTL_QUIET"
-    own = {name: value for name, value in os.environ.items() if name not in told}
-    own["PATH"] = f"{ROOT / 'bin'}:{own['PATH']}"
-
-    def run(line: str, **variables: str) -> str:
-        master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
-        settings = own | {"TERM": "xterm-256color"} | variables
-        running = subprocess.Popen(["bash", "-c", line], cwd=tmp_path, env=settings, stdin=subprocess.DEVNULL, stdout=slave, stderr=slave)
-        os.close(slave)
-        shown = b""
-        while piece := read_piece(master):
-            shown += piece
-        os.close(master)
-        assert running.wait(timeout=60) == 0, shown.decode()
-        return shown.decode().replace("\r\n", "\n")
-
-    return run
-
-
-def read_piece(master: int) -> bytes:
-    """What a terminal shows next; nothing once the last program has left it."""
-    try:
-        return os.read(master, 65536)
-    except OSError:  # EIO: Linux says so of a terminal that nobody has open any more
-        return b""
+def terminal(tmp_path, on_terminal):
+    """`terminal("htl view rows.jsonl", TERM="xterm")` gives what a line of bash in `tmp_path` shows on a terminal of 80 columns."""
+    return lambda line, **variables: on_terminal(line, tmp_path, **variables)
