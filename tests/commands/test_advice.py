@@ -74,7 +74,9 @@ def test_after_who_is_hard(terminal, scored, tmp_path):
             "hardness": row["hardness"] | {"pruned_loss": float(hard) + i / 100},
         }
     (tmp_path / "rows.jsonl").write_bytes(joined_lines(rows))
-    look, attend = steps(terminal("htl evaluate rows.jsonl --split train --hard pruned_loss --top 0.2"))
+    shown = terminal("htl evaluate rows.jsonl --split train --hard pruned_loss --top 0.2")
+    assert "clinic o'b" in shown and "…" not in shown  # a table of all columns beside each other had no room for names
+    look, attend = steps(shown)
     chosen = shlex.quote("clinic=o'b")
     assert look.startswith(f"htl view rows.jsonl --split train --where {chosen} --sort pruned_loss --pictures auto   # ")
     assert attend == "htl resample rows.jsonl --by pruned_loss | htl train -o attended.h5   # attend to them"
