@@ -13,7 +13,7 @@ from htltools.errors import ClosedPipe, HtlError, UsageError
 
 COMMANDS = {  # each a module of htltools.commands; the summaries stand here so that `htl --help` need not import those
     "prepare": "Make rows and a store from pictures, masks and a table.",
-    "train": "Train a single-box localizer on the rows of the training split.",
+    "train": "Train a localizer on the rows of the training split.",
     "prune": "Prune a copy of a localizer; the dense one stays as it is.",
     "score": "Score how hard each sample is to learn.",
     "resample": "Turn hardness into training weights, repeats or a selection.",

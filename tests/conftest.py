@@ -32,9 +32,9 @@ def call_htl(*args, stdin: bytes = b"") -> tuple[int, bytes, str]:
     return code, out.buffer.getvalue(), err.buffer.getvalue().decode()
 
 
-def made(*args) -> bytes:
+def made(*args, stdin: bytes = b"") -> bytes:
     """What a call of htl writes that must succeed."""
-    code, out, err = call_htl(*args)
+    code, out, err = call_htl(*args, stdin=stdin)
     assert code == 0, err
     return out
 

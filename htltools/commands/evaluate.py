@@ -107,13 +107,15 @@ def evaluate(
 
     everything, reader = read_rows(rows, partial=partial, limit=limit)
     check_groups(everything)
-    samples, boxless = annotated_rows(everything, split)
-    lines, models = [], []
+    lines, models, several = [], [], False
     if measured:
         from htltools.commands._inputs import model_path
-        from htltools.commands._measuring import Machine, metric_lines
+        from htltools.commands._measuring import Machine, all_alike, metric_lines
 
         models, machine = model or [model_path(None, reader, "dense")], Machine(device, precision, batch_size, coco, trust)
+        several = all_alike([*models, *against], everything)
+    samples, boxless = annotated_rows(everything, split, several)
+    if measured:
         lines = metric_lines(samples, models, against, crossings, split, seed, machine)
     if not options.first_process():
         return
@@ -152,15 +154,16 @@ def thresholds(texts: list[str]) -> dict[str, float]:
     return limits
 
 
-def annotated_rows(rows: list[dict], split: str) -> tuple[list[dict], int]:
-    """The rows of a split that have a box, repeats counted once, and the number of those without.
+def annotated_rows(rows: list[dict], split: str, or_empty: bool = False) -> tuple[list[dict], int]:
+    """The rows of a split that have a box, or with `or_empty` also those known to hold none, repeats counted once, and the number of
+    those without.
 
     Raises: DataError where none has.
     """
     from htltools.commands._inputs import is_annotated, split_rows
 
     there = [row for row in split_rows(rows, split) if not row.get("repeat")]
-    samples = [row for row in there if is_annotated(row) and not row.get("pseudo")]
+    samples = [row for row in there if is_annotated(row, or_empty) and not row.get("pseudo")]
     if not samples:
         splits = sorted({row["split"] for row in rows if row.get("split")})
         cause = f"none of the {len(there)} rows of the split {split} has a box" if there else f"no row is of the split {split}"

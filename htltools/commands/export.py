@@ -96,12 +96,12 @@ def export(
         ours, theirs = eager(localizer, cpu), OnnxLocalizer(temporary, "cpu").answer
         measured = None
         if held_out:
-            precise, found = _exporting.mean_ious([ours, theirs], held_out, size, model)
+            precise, found = _exporting.mean_ious([ours, theirs], held_out, size, model, localizer, checkpoint.architecture)
             told = _exporting.loss_of_iou(quantize, found, precise, len(held_out), max_loss)
             measured = found, precise, len(held_out)
         else:
             told = _exporting.agreement(quantize, ours, theirs, *_exporting.checking_batches(samples, size, model, seed))
-        about = {"htl.quantize": _exporting.quantization(quantize, measured), "htl.history": history}
+        about = {"htl.quantize": _exporting.quantization(quantize, measured), "htl.history": history} | _exporting.objects_told(localizer)
         describe(temporary, ONNX | {name: compact_json(value).decode() for name, value in about.items()} | {"htl.model": digest})
     console.say(f"{out}, {out.stat().st_size / 1e6:.2f} MB: {told}")
     if bench:

@@ -78,7 +78,7 @@ def score(
     from htltools.formats.stream import RowWriter
 
     samples, reader = _streaming.opened(rows, roles, partial=partial, limit=limit)
-    from htltools.commands import _advice, _inputs, _predictions, _scoring
+    from htltools.commands import _advice, _inputs, _prediction_scoring, _predictions, _scoring
 
     dense = model or [_inputs.model_path(None, reader, "dense")]
     pruned = pruned or [_inputs.model_path(None, reader, "pruned", "--pruned")]
@@ -89,7 +89,7 @@ def score(
     if coco and not by_others:
         raise UsageError("--coco numbers the images of predictions, and there are none", "name some with --predictions")
     if by_others:
-        place, scorer = "cpu", _predictions.PredictionScorer(dense, pruned, batch_size, seed, coco, gathered)
+        place, scorer = "cpu", _prediction_scoring.PredictionScorer(dense, pruned, batch_size, seed, coco, gathered)
     else:
         place, dtype = _inputs.chosen_machine(device, precision)
         scorer = _scoring.Scorer(dense, pruned, batch_size, seed, further, place, dtype, gathered, options.names_trusted(trust))

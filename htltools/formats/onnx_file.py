@@ -2,10 +2,11 @@
 
 import contextlib
 import io
+import json
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,16 @@ import numpy as np
 from htltools.errors import DataError, DeviceMissing, HtlError, MissingInput, UsageError
 
 INPUT, OUTPUT = "images", "boxes"  # uint8 [N, H, W, 3] and float32 [N, 4], see schema.ONNX
+OBJECTS = [OUTPUT, "scores", "labels"]  # float32 [N, D, 4] and [N, D], int64 [N, D], of a net that finds several objects
 CUDA = "CUDAExecutionProvider"
 EXAMPLE = 2  # a batch of one would be taken for a constant
 
 
-def write_onnx(path: Path, model, size: list[int], about: dict[str, str] | None = None) -> None:
+def write_onnx(path: Path, model, size: list[int], about: dict[str, str] | None = None, outputs: Sequence[str] = (OUTPUT,)) -> None:
     """Write a localizer (torch module on the CPU, uint8 [N, H, W, C] to boxes) as one ONNX file for batches of any size.
 
-    size: [H, W, C]. about: metadata by key, see schema.ONNX. Zeros of a pruned model are kept, but take their space.
+    size: [H, W, C]. outputs: the names of what it answers with. about: metadata by key, see schema.ONNX. Zeros of a pruned model are
+    kept, but take their space.
 
     Raises: HtlError where torch cannot export the net.
     """
@@ -31,8 +34,10 @@ def write_onnx(path: Path, model, size: list[int], about: dict[str, str] | None 
     for export in (by_dynamo, by_tracing):
         try:
             with hushed():
-                export(model, example, path)
+                export(model, example, path, list(outputs))
             break
+        except OSError:  # a full disk is no matter of the net
+            raise
         except Exception as error:  # the exporters raise whatever they like: the second is tried, then both are told
             errors.append(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
     else:
@@ -51,21 +56,21 @@ def describe(path: Path, about: dict[str, str]) -> None:
     onnx.checker.check_model(path, full_check=True)
 
 
-def by_dynamo(model, example, path: Path) -> None:
+def by_dynamo(model, example, path: Path, outputs: list[str]) -> None:
     """Export through torch.export."""
     import torch
 
     batch = ({0: torch.export.Dim("N")},)
-    names = {"input_names": [INPUT], "output_names": [OUTPUT]}
+    names = {"input_names": [INPUT], "output_names": outputs}
     torch.onnx.export(model, (example,), path, dynamo=True, dynamic_shapes=batch, external_data=False, verbose=False, **names)
 
 
-def by_tracing(model, example, path: Path) -> None:
+def by_tracing(model, example, path: Path, outputs: list[str]) -> None:
     """Export by tracing, for nets that torch.export cannot follow."""
     import torch
 
-    batch = {INPUT: {0: "N"}, OUTPUT: {0: "N"}}
-    names = {"input_names": [INPUT], "output_names": [OUTPUT]}
+    batch = {name: {0: "N"} for name in (INPUT, *outputs)}
+    names = {"input_names": [INPUT], "output_names": outputs}
     torch.onnx.export(model, (example,), path, dynamo=False, dynamic_axes=batch, opset_version=17, **names)
 
 
@@ -102,7 +107,8 @@ class OnnxLocalizer:
     """A localizer in an ONNX file, run by onnxruntime.
 
     threads: of one run; 0 = OMP_NUM_THREADS where that is set, as torch has it, else onnxruntime's own choice.
-    size: [H, W, C] of its pictures. about: its metadata by key, see schema.ONNX. provider: what really runs it.
+    size: [H, W, C] of its pictures. about: its metadata by key, see schema.ONNX. provider: what really runs it. several: whether it
+    finds several objects; then `classes` are their names, and `threshold` the score from which on they count.
 
     Raises: MissingInput; DataError where the file is damaged or no localizer; UsageError for an unknown device;
     DeviceMissing where CUDA, or one CUDA device, was asked for and onnxruntime does without.
@@ -130,14 +136,26 @@ class OnnxLocalizer:
                 f"onnxruntime cannot use {device.upper()} here", "use --device cpu or auto, or install onnxruntime-gpu alone"
             )
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
-        if [i.name for i in inputs] != [INPUT] or [o.name for o in outputs] != [OUTPUT] or inputs[0].type != "tensor(uint8)":
+        self.several = [o.name for o in outputs] == OBJECTS
+        known = self.several or [o.name for o in outputs] == [OUTPUT]
+        if [i.name for i in inputs] != [INPUT] or not known or inputs[0].type != "tensor(uint8)":
             raise DataError(f"{path} is no localizer of htl: it should take uint8 {INPUT} and answer with {OUTPUT}")
         self.size = list(inputs[0].shape[1:])
         self.about = dict(self.session.get_modelmeta().custom_metadata_map)
+        try:
+            told = json.loads(self.about["htl.objects"]) if self.several else {"classes": [], "threshold": 0}
+            self.classes, self.threshold = list(map(str, told["classes"])), float(told["threshold"])
+        except (ValueError, KeyError, TypeError):
+            raise DataError(f"{path} does not say which classes it finds (htl.objects)", "export it with htl") from None
 
     def answer(self, batch: np.ndarray) -> np.ndarray:
-        """Boxes float32 [B, 4], shares of the sides, of pictures uint8 [B, H, W, C]."""
-        return self.session.run([OUTPUT], {INPUT: batch})[0]
+        """Boxes float32 [B, 4], shares of the sides, of pictures uint8 [B, H, W, C]; of a net that finds several objects [B, D, 6], as
+        core.objects has them."""
+        boxes, *more = self.session.run(None, {INPUT: batch})
+        if not self.several:
+            return boxes
+        scores, labels = more
+        return np.concatenate([boxes, labels[..., None].astype(np.float32), scores[..., None]], 2)
 
 
 def providers(device: str, available: list[str]) -> list[tuple[str, dict[str, str]]]:

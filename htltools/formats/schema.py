@@ -10,8 +10,19 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, 
 SCHEMA = 1
 SPLITS = ("train", "val", "test")
 ROLES = ("dense", "pruned")
+OBJECT = "object"  # class of boxes that nobody gave one
 
 Box = Annotated[list[FiniteFloat], Field(min_length=4, max_length=4)]
+
+
+class Detected(BaseModel):
+    """The objects that a model finds on a picture, those that score enough to count, the highest score first: three lists of one length."""
+
+    model_config = ConfigDict(strict=True)
+
+    boxes: list[Box] = Field(description="like `boxes` of the row")
+    labels: list[str] = Field(description="class of each")
+    scores: list[FiniteFloat] = Field(description="score of each, in (0, 1]")
 
 
 class Sample(BaseModel):
@@ -33,11 +44,15 @@ class Sample(BaseModel):
         description="B x 4, [x0, y0, x1, y1] in pixels of the original picture, x1 and y1 exclusive; "
         "[] = known to hold none, absent = not annotated",
     )
+    labels: list[str] | None = Field(None, description="class of each of `boxes`, in their order; absent: all are of one class, object")
     pseudo: bool | None = Field(None, description="whether `boxes` is a model's answer instead of an annotation; absent: it is not")
     label: str | None = Field(None, description="class of the whole picture")
     meta: dict[str, Any] | None = Field(None, description="whatever the user's table says, by column")
     hardness: dict[str, FiniteFloat | None] | None = Field(None, description="scores by column, see HARDNESS; higher = harder")
     predicted: dict[str, Box] | None = Field(None, description="the answer of each role (dense, pruned), a box like those of `boxes`")
+    detected: dict[str, Detected] | None = Field(
+        None, description="the objects that each role (dense, pruned) finds: boxes, labels and scores, the highest score first"
+    )
     weight: Annotated[FiniteFloat, Field(ge=0)] | None = Field(None, description="weight of the sample in the training loss; absent: 1")
     repeat: NonNegativeInt | None = Field(None, description="which copy of the sample this is, where a row is repeated; absent: 0")
 
@@ -118,12 +133,14 @@ STORE = {
 CHECKPOINT = {
     "weights/<name>": "the shape and type of the tensor: one dataset for each entry of the model's state, "
     "compressed (gzip) where a third or more of it is zero",
-    "about/architecture": "name of the net and what it takes to build it; `classes`, the labels, of one that answers by a map",
+    "about/architecture": "name of the net and what it takes to build it; `classes`, the labels, of one that answers by a map; "
+    "`objects`, the classes, and `most`, how many it can tell, of one that finds several objects",
     "about/preprocessing": "size [H, W, C] of its input, mean and std of its normalisation in [0, 1] units",
     "about/metrics": "validation metrics of these weights",
     "about/pruning": "method, sparsity asked and achieved, recovery, sweep of the health gate; null in a dense model",
     "about/log": "one record per epoch",
     "about/fold": "k, K and seed of the fold of split train that the model was not fitted to; null where it left none out",
+    "about/training": "flip: chances of a mirror image, left for right and upside down, which the recovery of a pruned copy keeps",
     "about/history": "provenance",
     "@kind": "'htl-checkpoint'",
     "@schema": "version of this format",
@@ -132,7 +149,9 @@ CHECKPOINT = {
 # What an ONNX file says of itself, in its metadata.
 ONNX = {
     "htl.input": "images: uint8 [N, H, W, 3], RGB, the whole picture squashed to H x W",
-    "htl.output": "boxes: float32 [N, 4], [x0, y0, x1, y1] as shares of the picture's width and height, in [0, 1]",
+    "htl.output": "boxes: float32 [N, 4], [x0, y0, x1, y1] as shares of the picture's width and height, in [0, 1]; of a net that finds "
+    "several objects boxes [N, D, 4], scores float32 [N, D] in falling order, 0 in empty places, and labels int64 [N, D], -1 there",
+    "htl.objects": "JSON, of a net that finds several objects: classes, their names, and threshold, the score from which on one counts",
     "htl.history": "JSON: provenance",
     "htl.model": "sha256 of the checkpoint it was made from",
     "htl.quantize": "JSON: kind (none, float16 or int8), the calibration of int8, and where it was measured iou_mean and "
@@ -151,6 +170,9 @@ METRICS = {
     "failure_rate": "share of samples with IoU < 0.1; lower is better",
     "maxboxacc_v2": "mean of the shares of samples with IoU >= 0.3, 0.5 and 0.7; only of models that answer by a map, at their threshold",
     "maxboxacc_v2_oracle": "the same at the thresholds that are best on these samples: what it could be, and no held-out figure",
+    "ap": "average precision of the objects found, mean over IoU .5 to .95 and classes (COCO); only of models that find several",
+    "ap50": "the same at IoU .5",
+    "ap75": "the same at IoU .75",
     "pxap": "average precision of the pixels of the map; only of models that answer by a map, where the store holds lesion masks",
 }
 

@@ -24,7 +24,9 @@ def save_fixed(path, box):
     """Write a checkpoint of a compact net that answers with one box, whatever the picture: shares of the sides [4]."""
     import torch
 
-    from htltools.core.localizer import NORMALISATION, architecture, build, weights_of
+    from htltools.core.building import architecture, build
+    from htltools.core.localizer import NORMALISATION
+    from htltools.core.weights import weights_of
     from htltools.formats.checkpoint import Checkpoint
 
     torch.manual_seed(0)

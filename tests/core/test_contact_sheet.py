@@ -14,16 +14,25 @@ def sheet(count, **boxes):
 
 def test_boxes_stand_where_they_belong():
     """A box of the middle half is drawn there, in the colour of its role, on a picture in the proportions of its original."""
-    drawn = sheet(1, annotated=np.array([[0.25, 0.25, 0.75, 0.75]]))
+    drawn = sheet(1, annotated=[np.array([[0.25, 0.25, 0.75, 0.75]])])
     rows, columns = np.nonzero((drawn[HEADER:] == COLOURS["annotated"]).all(-1))
     left, top = GAP, 0
     assert (columns.min(), columns.max()) == (left + TILE // 4, left + TILE * 3 // 4 - 1)
     assert (rows.min(), rows.max()) == (top + TILE // 8, top + TILE * 3 // 8 - 1)
 
 
+def test_several_boxes_are_all_drawn():
+    """Each of several boxes of a role stands where it belongs."""
+    drawn = sheet(1, dense=[np.array([[0, 0, 0.25, 0.25], [0.5, 0.5, 1, 1]])])[HEADER:]
+    rows, columns = np.nonzero((drawn == COLOURS["dense"]).all(-1))
+    first = columns < GAP + TILE // 3
+    assert (columns[first].max(), rows[first].max()) == (GAP + TILE // 4 - 1, TILE // 8 - 1)
+    assert (columns[~first].min(), rows[~first].min()) == (GAP + TILE // 2, TILE // 4)
+
+
 def test_roles_without_a_box_are_not_drawn():
     """A sample that is not annotated shows no annotated box, and beside it the others all the same."""
-    drawn = sheet(1, annotated=np.full((1, 4), np.nan), dense=np.array([[0.1, 0.1, 0.9, 0.9]]))[HEADER:]
+    drawn = sheet(1, annotated=[np.zeros((0, 4))], dense=[np.array([[0.1, 0.1, 0.9, 0.9]])])[HEADER:]
     assert not (drawn == COLOURS["annotated"]).all(-1).any()
     assert (drawn == COLOURS["dense"]).all(-1).any()
     assert not (drawn == COLOURS["pruned"]).all(-1).any()
@@ -38,7 +47,7 @@ def test_the_grid_grows_with_the_samples(count, columns, lines):
 
 def test_boxes_beyond_the_picture_and_without_area_are_drawn_at_all():
     """Answers that leave the picture or have collapsed do not stop the sheet."""
-    assert sheet(2, pruned=np.array([[-1.0, -1, 2, 2], [0.5, 0.5, 0.5, 0.5]])).dtype == np.uint8
+    assert sheet(2, pruned=[np.array([[-1.0, -1, 2, 2]]), np.array([[0.5, 0.5, 0.5, 0.5]])]).dtype == np.uint8
 
 
 def test_pictures_keep_their_proportions():

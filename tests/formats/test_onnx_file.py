@@ -8,8 +8,10 @@ import onnx
 import pytest
 import torch
 
+from htltools.core.building import architecture, build
 from htltools.core.compact import compact
-from htltools.core.localizer import NORMALISATION, Localizer, architecture, build, from_weights, weights_of
+from htltools.core.localizer import NORMALISATION, Localizer
+from htltools.core.weights import from_weights, weights_of
 from htltools.errors import DataError, DeviceMissing, HtlError, MissingInput, UsageError
 from htltools.formats import onnx_file
 from htltools.formats.onnx_file import OnnxLocalizer, is_onnx, write_onnx

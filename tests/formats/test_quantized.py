@@ -6,8 +6,8 @@ import pytest
 import torch
 from onnx import TensorProto, numpy_helper
 
+from htltools.core.building import architecture, build
 from htltools.core.deployed import Deployed
-from htltools.core.localizer import architecture, build
 from htltools.errors import HtlError
 from htltools.formats import quantized
 from htltools.formats.onnx_file import OnnxLocalizer, describe, write_onnx
