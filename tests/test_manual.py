@@ -203,7 +203,7 @@ def test_examples_run(followed):
 @pytest.fixture(scope="module")
 def workplace(followed, save_dicom):
     """That folder with all else that the other examples name: data of one's own, models of several seeds, answers of other tools."""
-    for name, count in ("ham10000", "40"), ("FOLDER", "120"):
+    for name, count in ("ham10000", "40"), ("radiographs", "40"), ("FOLDER", "120"):
         subprocess.run([sys.executable, ROOT / "examples" / "phantom_files.py", followed / name, count], check=True)
     for i in range(8):  # pictures in a folder, the boxes in a table beside them, and slices with masks
         shutil.copy(followed / "FOLDER" / "images" / f"{i:05}.png", followed / f"{i:05}.png")
