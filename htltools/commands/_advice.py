@@ -21,7 +21,7 @@ def after_score(scored: list[dict]) -> None:
     if not someone_reads():
         return
     row = next((row for row in scored if row.get("split") == "train"), scored[0])
-    rows, by = kept_in(1), next((name for name in FIRST if name in row["hardness"]), None)
+    rows, by = kept_in(1), next((name for name in FIRST if name in row.get("hardness", {})), None)
     if rows is None and sys.stdout.isatty():
         tell([("htl score ... > scored.jsonl", "these rows are kept nowhere")])
     if rows is None or by is None:
