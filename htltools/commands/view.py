@@ -183,8 +183,8 @@ def show_fitting(columns: list[str], table: list[list[str]]) -> None:
     headings = columns
     if console.is_terminal(sys.stdout):
         headings = [name.rpartition(".")[2] for name in columns]
-        widths = [max(map(len, [heading, *(line[i] for line in table)])) + 2 for i, heading in enumerate(headings)]
-        fitting = sum(total <= shutil.get_terminal_size().columns for total in accumulate(widths))
+        widths = [max(map(len, [heading, *(line[i] for line in table)])) + 3 for i, heading in enumerate(headings)]
+        fitting = sum(total - 1 <= shutil.get_terminal_size().columns for total in accumulate(widths))
         if fitting < len(columns):
             console.say(f"columns left out: {', '.join(columns[fitting:])}; choose with --columns")
         headings, table = headings[:fitting], [line[:fitting] for line in table]

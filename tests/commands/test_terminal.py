@@ -88,6 +88,14 @@ def test_a_terminal_that_can_gets_the_sheet(terminal, scored):
     assert "▀" not in shown
 
 
+@pytest.mark.parametrize("columns", [60, 80, 100, 130])
+def test_a_table_has_as_many_columns_as_fit(on_terminal, tmp_path, scored, columns):
+    """No value of a table is cut: columns that do not fit are left out, and named; that of --sort comes after the id."""
+    shown = on_terminal(f"htl view {scored} --sort drift --limit 3", tmp_path, columns, NO_COLOR="1")
+    assert "…" not in shown and "columns left out: " in shown
+    assert re.search(r"^ +id +drift +split ", shown, re.M)
+
+
 def test_names_do_not_steer_the_terminal(terminal, scored, tmp_path, htl):
     """An id with escape codes stands below its picture without them."""
     rows = [{**row, "id": f"\x1b]0;owned\x07\x1b[2J{i}"} for i, row in enumerate(rows_of(scored)[:2])]
