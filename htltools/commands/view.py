@@ -61,6 +61,10 @@ def view(
     coco: Annotated[
         Path | None, Option("--coco", metavar="JSON", help="Also write the chosen rows as a COCO data set.", show_default=False)
     ] = None,
+    fiftyone: Annotated[
+        Path | None,
+        Option("--fiftyone", metavar="DIR", help="Also write the chosen rows and their pictures for FiftyOne.", show_default=False),
+    ] = None,
     partial: options.Partial = False,
     force: options.Force = False,
 ):
@@ -98,6 +102,10 @@ def view(
         raise UsageError("--group-by makes the subgroups of --summary", "give both")
     for path in filter(None, [sheet, coco]):
         refuse_existing(path, force)
+    if fiftyone:
+        from htltools.formats.fiftyone_dataset import refuse_folder, write_fiftyone
+
+        refuse_folder(fiftyone, force)
     tests = [condition(text) for text in where or []]
     reader = open_rows(rows, partial=partial)
     everything = list(reader)
@@ -114,6 +122,10 @@ def view(
         draw(chosen, sheet, sort)
     if coco:
         hand_over(chosen, coco)
+    if fiftyone:
+        if not chosen:
+            raise UsageError("no row is left to write")
+        tell_handed(fiftyone, chosen, write_fiftyone(fiftyone, chosen, run.chain(reader.history), force=force))
     if csv:
         print_csv(chosen, shown)
         return
@@ -227,7 +239,11 @@ def hand_over(rows: list[dict], path: Path) -> None:
     """Write rows as a COCO data set."""
     from htltools.formats.coco_dataset import write_coco
 
-    without = write_coco(path, rows)
+    tell_handed(path, rows, write_coco(path, rows))
+
+
+def tell_handed(path: Path, rows: list[dict], without: int) -> None:
+    """Say what another program now can read, and how many of its samples nobody annotated."""
     aside = f", {without} of them not annotated, which other programs may take for empty" if without else ""
     console.say(f"{path}: {len(rows)} rows{aside}")
 

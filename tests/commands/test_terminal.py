@@ -93,7 +93,7 @@ def test_a_table_has_as_many_columns_as_fit(on_terminal, tmp_path, scored, colum
     """No value of a table is cut: columns that do not fit are left out, and named; that of --sort comes after the id."""
     shown = on_terminal(f"htl view {scored} --sort drift --limit 3", tmp_path, columns, NO_COLOR="1")
     assert "…" not in shown and "columns left out: " in shown
-    assert re.search(r"^ +id +drift +split ", shown, re.M)
+    assert re.search(r"^ +id +drift +split ", re.sub("\x1b\\[[0-9;]*m", "", shown), re.M)
 
 
 def test_names_do_not_steer_the_terminal(terminal, scored, tmp_path, htl):
