@@ -228,11 +228,12 @@ def workplace(followed, save_dicom):
     return followed
 
 
+ABSENT = "--init imagenet", "fiftyone datasets"  # what needs a network, or a program that htl does not bring
 OTHERS = [
     pytest.param(block, id=f"{page}-{i}")
     for page in ["htl.1", *(f"htl-{name}.1" for name in ORDER)]
     for i, block in enumerate(literal_blocks(page, section="EXAMPLES"))
-    if block not in literal_blocks(page, RUNS) and "--init imagenet" not in block  # which needs a network
+    if block not in literal_blocks(page, RUNS) and not any(needs in block for needs in ABSENT)
 ]
 SMALL = {"HTL_PREPARE_SIZE": "32", "HTL_TRAIN_EPOCHS": "2", "HTL_PRUNE_EPOCHS": "1", "HTL_BATCH_SIZE": "8"}
 ANEW = {f"HTL_{name.upper()}_FORCE": "1" for name in ORDER if "--force" in live_flags(name)}
