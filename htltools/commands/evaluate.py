@@ -101,13 +101,14 @@ def evaluate(
         refuse_existing(out, force)
     options.rows_expected(rows)
 
+    from htltools.commands import _advice
     from htltools.commands._inputs import groups_of
     from htltools.commands._metric_lines import write_metrics
     from htltools.formats.stream import check_groups, read_rows
 
     everything, reader = read_rows(rows, partial=partial, limit=limit)
     check_groups(everything)
-    lines, several = [], False
+    lines, models, several = [], [], False
     if measured:
         from htltools.commands._inputs import model_path
         from htltools.commands._measuring import Machine, all_alike, metric_lines
@@ -129,6 +130,7 @@ def evaluate(
     console.say(f"{split}: {len(samples)} samples, {len(set(groups))} groups{left_out}; intervals are 95 %, from resampling groups")
     if split == "train" and measured:
         console.say("these are the samples that the model was fitted to: no held-out figure")
+    _advice.after_evaluate(rows, samples, lines, models, against, crossings)
     require(limits, lines)
 
 

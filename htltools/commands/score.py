@@ -79,7 +79,7 @@ def score(
     from htltools.formats.stream import RowWriter
 
     samples, reader = _streaming.opened(rows, roles, partial=partial, limit=limit)
-    from htltools.commands import _inputs, _prediction_scoring, _predictions, _scoring
+    from htltools.commands import _advice, _inputs, _prediction_scoring, _predictions, _scoring
 
     dense = model or [_inputs.model_path(None, reader, "dense")]
     pruned = pruned or [_inputs.model_path(None, reader, "pruned", "--pruned")]
@@ -116,6 +116,7 @@ def score(
     if own and len(reader.history) > told:  # a stream after `cat` tells more of its history as it goes on
         with RowWriter(run, [*reader.history, *own]):
             pass
+    _advice.after_score(first)
 
 
 def columns_asked(also: str | None) -> list[str]:

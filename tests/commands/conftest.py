@@ -59,3 +59,9 @@ def fixed(tmp_path_factory):
     save_fixed(folder / "half.h5", [0.25, 0.25, 0.75, 0.75])
     save_fixed(folder / "left.h5", [0.25, 0.25, 0.5, 0.75])
     return SimpleNamespace(folder=folder, rows=rows, file=folder / "rows.jsonl", half=folder / "half.h5", left=folder / "left.h5")
+
+
+@pytest.fixture
+def terminal(tmp_path, on_terminal):
+    """`terminal("htl view rows.jsonl", TERM="xterm")` gives what a line of bash in `tmp_path` shows on a terminal of 80 columns."""
+    return lambda line, **variables: on_terminal(line, tmp_path, **variables)

@@ -114,6 +114,9 @@ def test_sheet(htl, scored, tmp_path):
         (["--where", "age"], "--where takes FIELD=VALUE (or !=, <, <=, >, >=), not 'age'"),
         (["--tsv", "--rows"], "--tsv and --rows exclude each other"),
         (["--csv", "--tsv"], "--tsv and --csv exclude each other"),
+        (["--summary", "--csv"], "--csv and --summary exclude each other"),
+        (["--summary", "--pictures", "auto"], "--summary and --pictures exclude each other"),
+        (["--group-by", "age"], "--group-by makes the subgroups of --summary; give both"),
         (["--split", "val", "--sheet", "{}/s.png"], "no row is left to draw"),
     ],
 )

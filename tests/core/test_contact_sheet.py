@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from htltools.core.contact_sheet import CAPTION, COLOURS, GAP, HEADER, TILE, contact_sheet, fitted
+from htltools.core.contact_sheet import CAPTION, COLOURS, GAP, HEADER, TILE, contact_sheet, fitted, tile
 
 
 def sheet(count, **boxes):
@@ -54,3 +54,20 @@ def test_pictures_keep_their_proportions():
     """Wide and tall pictures fill a tile by their longer side."""
     assert fitted(np.array([200, 100])) == (TILE, TILE // 2)
     assert fitted(np.array([1, 5000])) == (1, TILE)
+
+
+def test_every_box_of_a_picture_is_drawn():
+    """A picture with several annotated boxes shows each of them, and one with none shows none."""
+    black = np.zeros((2, 32, 32, 3), np.uint8)
+    boxes = {"annotated": [np.array([[0, 0, 0.25, 0.5], [0.75, 0.5, 1, 1]]), np.empty((0, 4))]}
+    drawn = contact_sheet(black, np.tile([200.0, 100.0], (2, 1)), boxes, ["a", "b"], "t")[HEADER:]
+    columns = np.nonzero((drawn == COLOURS["annotated"]).all(-1).any(0))[0]
+    assert (columns.min(), columns.max()) == (GAP, GAP + TILE - 1)
+    assert (columns[columns > GAP + TILE // 4].min(), len(columns)) == (GAP + TILE * 3 // 4, TILE // 2)
+
+
+def test_a_small_box_does_not_hide_what_it_is_about():
+    """The outline of a box of few pixels lies around it, so that these stay to be seen."""
+    drawn = np.asarray(tile(np.full((24, 24, 3), 9, np.uint8), np.array([24, 24]), {"annotated": np.array([[10, 10, 13, 13]]) / 24}, 24, 1))
+    assert (drawn[10:13, 10:13] == 9).all()
+    assert (drawn[9:14, 9:14] == COLOURS["annotated"]).all(-1).sum() == 16
