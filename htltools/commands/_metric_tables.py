@@ -32,8 +32,12 @@ def show_metrics(lines: list[dict]) -> None:
         runs = [(name, overall[name]["runs"]) for name in shown if name.endswith(".delta") == compared]
         console.show_table(["over runs", "95 % interval", "each"], [[name, *runs_told(name, of)] for name, of in runs])
     if titles:
-        columns = ["iou_mean", "iou_mean.delta" if compared else "failure_rate"]  # more would not fit in 80 characters
-        table = [[title, str(of[columns[0]]["n"]), *(" ".join(told(of[name])) for name in columns)] for title, of in titles.items()]
+        second = "iou_mean.delta" if compared else next(name for name in ("ap50", "dice", "failure_rate") if name in overall)
+        columns = ["iou_mean", second]  # more would not fit in 80 characters
+        table = [
+            [title, str(of["iou_mean"]["n"]), *(" ".join(told(of[name])) if name in of else "-" for name in columns)]
+            for title, of in titles.items()
+        ]
         console.show_table(["subgroup", "n", *columns], table)
 
 
