@@ -13,7 +13,7 @@ from htltools.errors import ClosedPipe, HtlError, UsageError
 
 COMMANDS = {  # each a module of htltools.commands; the summaries stand here so that `htl --help` need not import those
     "prepare": "Make rows and a store from pictures, masks and a table.",
-    "train": "Train a single-box localizer on the rows of the training split.",
+    "train": "Train a localizer on the rows of the training split.",
     "prune": "Prune a copy of a localizer; the dense one stays as it is.",
     "score": "Score how hard each sample is to learn.",
     "resample": "Turn hardness into training weights, repeats or a selection.",
@@ -23,6 +23,7 @@ COMMANDS = {  # each a module of htltools.commands; the summaries stand here so 
     "view": "Choose rows and look at them: rows into a pipe, a table on a terminal.",
 }
 
+OTHER_PAGES = {"stream": 5, "tutorial": 7}  # topics of the manual that are no commands, and their sections
 
 OFF = "", "0", "false", "f", "no", "n", "off"  # what a variable says for a flag that is not given
 
@@ -106,7 +107,7 @@ def htl(
     htl export --onnx --model attended.h5 -o lesion.onnx
 
     Rows go from command to command as JSON Lines; talk goes to stderr. `htl help COMMAND` opens a command's manual page,
-    `htl help` that of htl, and `htl help stream` that of the format.
+    `htl help` that of htl, `htl help stream` that of the format, and `htl help tutorial` leads from a folder to a finding.
     """
     if context.invoked_subcommand is None:
         print(context.get_help(), file=sys.stderr)
@@ -114,16 +115,16 @@ def htl(
 
 
 def show_page(
-    topic: str = typer.Argument("htl", help="A command, stream, or htl.", autocompletion=lambda: [*COMMANDS, "stream"]),
+    topic: str = typer.Argument("htl", help="A command, stream, tutorial, or htl.", autocompletion=lambda: [*COMMANDS, *OTHER_PAGES]),
 ) -> int:
     """Open a page of the manual, or print the help where there is no page or no man(1)."""
     import shutil
     import subprocess
     from pathlib import Path
 
-    if topic not in ("htl", "stream", *COMMANDS):
-        raise UsageError(f"there is no page on {topic!r}", f"there are htl, {', '.join(COMMANDS)} and stream")
-    section = 5 if topic == "stream" else 1
+    if topic not in ("htl", *OTHER_PAGES, *COMMANDS):
+        raise UsageError(f"there is no page on {topic!r}", f"there are htl, {', '.join(COMMANDS)}, {' and '.join(OTHER_PAGES)}")
+    section = OTHER_PAGES.get(topic, 1)
     page = "htl.1" if topic == "htl" else f"htl-{topic}.{section}"
     places = Path(__file__).parents[1] / "man" / page, Path(sys.prefix) / "share" / "man" / f"man{section}" / page
     found = next((place for place in places if place.is_file()), None)

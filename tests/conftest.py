@@ -1,10 +1,14 @@
 """What the tests share: htl within the process, htl in a shell, and small artifacts that are made once."""
 
 import contextlib
+import fcntl
 import io
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,9 +32,9 @@ def call_htl(*args, stdin: bytes = b"") -> tuple[int, bytes, str]:
     return code, out.buffer.getvalue(), err.buffer.getvalue().decode()
 
 
-def made(*args) -> bytes:
+def made(*args, stdin: bytes = b"") -> bytes:
     """What a call of htl writes that must succeed."""
-    code, out, err = call_htl(*args)
+    code, out, err = call_htl(*args, stdin=stdin)
     assert code == 0, err
     return out
 
@@ -61,6 +65,66 @@ def shell(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory):
+    """An environment whose htl starts at once, because it is forked from a process that has imported torch."""
+    place = tmp_path_factory.mktemp("bin")
+    serving = f'"{sys.executable}" -SE "{ROOT / "tests" / "serving.py"}" "{place / "socket"}"'
+    (place / "htl").write_text(f'#!/bin/sh\nexec {serving} "$@"\n')
+    (place / "htl").chmod(0o755)
+    path = os.pathsep.join([str(place), str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "HTL_JOBS": "1"}
+    how = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
+    server = subprocess.Popen([sys.executable, ROOT / "tests" / "serving.py", place / "socket"], **how)
+    assert server.stdout.readline() == "ready\n"
+    yield environment
+    server.communicate()
+
+
+@pytest.fixture(scope="session")
+def pasted(served):
+    """`pasted(lines, folder, **variables)` runs lines of bash in a folder, and gives what subprocess.run gives."""
+
+    def run(lines: str, folder: Path, **variables: str):
+        how = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
+        return subprocess.run(["bash", "-euc", lines], cwd=folder, env=served | variables, **how)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def on_terminal(served):
+    """`on_terminal(lines, folder, columns, **variables)` runs lines of bash on a terminal of so many columns, and gives what that shows.
+
+    The environment says nothing of the terminal that the tests themselves run on.
+    """
+    told = "NO_COLOR", "TERM_PROGRAM", "LC_TERMINAL", "COLORTERM", "TMUX", "STY", "KITTY_WINDOW_ID", "COLUMNS", "HTL_QUIET"
+    own = {name: value for name, value in served.items() if name not in told} | {"TERM": "xterm-256color"}
+
+    def run(lines: str, folder: Path, columns: int = 80, **variables: str) -> str:
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        how = {"stdin": subprocess.DEVNULL, "stdout": slave, "stderr": slave}
+        running = subprocess.Popen(["bash", "-euc", lines], cwd=folder, env=own | variables, **how)
+        os.close(slave)
+        shown = b""
+        while piece := read_piece(master):
+            shown += piece
+        os.close(master)
+        assert running.wait(timeout=60) == 0, shown.decode()
+        return shown.decode().replace("\r\n", "\n")
+
+    return run
+
+
+def read_piece(master: int) -> bytes:
+    """What a terminal shows next; nothing once the last program has left it."""
+    try:
+        return os.read(master, 65536)
+    except OSError:  # EIO: Linux says so of a terminal that nobody has open any more
+        return b""
 
 
 @pytest.fixture(scope="session")

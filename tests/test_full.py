@@ -61,14 +61,41 @@ def test_a_disk_that_is_full_at_any_byte(save, tmp_path):
 
 def test_prepare_on_a_full_disk(tmp_path):
     """`prepare` on a full disk is 74 in one line; with room again it goes on, and the store is whole."""
-    limits = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)\n"
-    program = limits + "from htltools.cli import main; sys.exit(main())"
-    args = [sys.executable, "-c", program], ["prepare", "--phantom", "6", "--size", "16", "-j", "1", "-o", tmp_path / "s"]
-    done = subprocess.run([*args[0], "3000", *args[1]], cwd=ROOT, capture_output=True, text=True)
+    command = "prepare", "--phantom", 6, "--size", 16, "-j", 1, "-o", tmp_path / "s"
+    done = on_a_full_disk(3000, *command)
     assert (done.returncode, done.stderr) == (74, f"htl prepare: cannot write {tmp_path}/s/00000.h5 (File too large)\n")
     assert list((tmp_path / "s").iterdir()) == []
-    assert subprocess.run([*args[0], "9999999", *args[1]], cwd=ROOT, capture_output=True).returncode == 0
+    assert on_a_full_disk(9999999, *command).returncode == 0
     check_seal(tmp_path / "s/00000.h5")
+
+
+def on_a_full_disk(size, *args):
+    """Run htl in a process of its own whose files may have so many bytes at most."""
+    limits = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)\n"
+    program = limits + "from htltools.cli import main; sys.exit(main())"
+    return subprocess.run([sys.executable, "-c", program, str(size), *map(str, args)], cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    "name, size, command",
+    [
+        ("m.onnx", 4000, ["export", "--onnx", "--model", "DENSE", "-o", "OUT"]),
+        ("r.html", 4000, ["report", "SCORED", "-o", "OUT"]),
+        ("s.png", 500, ["view", "SCORED", "--sheet", "OUT"]),
+        ("c.json", 500, ["view", "SCORED", "--coco", "OUT"]),
+        ("m.jsonl", 500, ["evaluate", "SCORED", "--model", "DENSE", "-o", "OUT"]),
+        ("t.h5", 4000, ["train", "SCORED", "-o", "OUT", "--epochs", "1", "--batch-size", "16"]),
+        ("p.h5", 4000, ["prune", "SCORED", "--model", "DENSE", "-o", "OUT", "--sparsity", "0.5", "--recover", "none"]),
+    ],
+)
+def test_every_file_on_a_full_disk(name, size, command, tmp_path, scored, dense):
+    """Whatever a command writes, a full disk is 74 in the last line of stderr, and nothing lies under the final name, nor beside it."""
+    places = {"DENSE": dense, "SCORED": scored, "OUT": tmp_path / name}
+    done = on_a_full_disk(size, *(places.get(each, each) for each in command))
+    assert done.returncode == 74, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "File too large" in done.stderr.splitlines()[-1]
+    assert [each.name for each in tmp_path.iterdir() if not each.name.endswith((".lock", ".log.jsonl"))] == []
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")

@@ -50,7 +50,8 @@ def decoded(candidate: Candidate, work: Work) -> Decoded:
     except DataError as error:
         return Decoded(reason=str(error))
     if candidate.split == "train" and not is_labelled(candidate.facts.group or candidate.id, work.label_share, work.label_seed):
-        sample.row.pop("boxes", None)
+        for name in ("boxes", "labels"):
+            sample.row.pop(name, None)
         sample.row.get("meta", {}).pop("true_box", None)  # of a phantom whose box was wrong
     return sample
 
@@ -80,7 +81,7 @@ def real(candidate: Candidate, work: Work) -> Decoded:
         boxes = None  # a box that is no use says nothing
     if rendering:
         candidate = replace(candidate, facts=replace(candidate.facts, meta=candidate.facts.meta | {"rendering": rendering}))
-    return Decoded(row_of(candidate, size, boxes), picture, lesion_mask[0] if lesion_mask else None)
+    return Decoded(row_of(candidate, size, boxes, labels_of(candidate, boxes, work)), picture, lesion_mask[0] if lesion_mask else None)
 
 
 def seen(candidate: Candidate, work: Work) -> tuple[np.ndarray, tuple[int, int], str | None]:
@@ -139,7 +140,13 @@ def plain_box(box: Sequence[float]) -> list[float]:
     return [float(edge) for edge in box]
 
 
-def row_of(candidate: Candidate, size: tuple[int, int], boxes: list | None) -> dict[str, Any]:
+def labels_of(candidate: Candidate, boxes: list | None, work: Work) -> list[str] | None:
+    """The class of each box; None where boxes have none of their own, or several became one."""
+    labels = candidate.facts.labels
+    return labels if labels and boxes and len(labels) == len(boxes) and work.one_box == "all" else None
+
+
+def row_of(candidate: Candidate, size: tuple[int, int], boxes: list | None, labels: list[str] | None = None) -> dict[str, Any]:
     """The row of a sample, without its store."""
     facts = candidate.facts
     fields = {
@@ -150,6 +157,7 @@ def row_of(candidate: Candidate, size: tuple[int, int], boxes: list | None) -> d
         "frame": candidate.frame,
         "size": list(size),
         "boxes": boxes,
+        "labels": labels,
         "label": facts.label,
         "meta": facts.meta or None,
     }

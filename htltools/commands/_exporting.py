@@ -8,13 +8,16 @@ import numpy as np
 import torch
 
 from htltools import console
-from htltools.commands._inputs import CountedPictures, is_annotated, matching_pictures, split_rows, target_boxes
+from htltools.commands._inputs import CountedPictures, annotation, is_annotated, matching_pictures, split_rows
 from htltools.core.answers import batches
-from htltools.core.boxes import iou
 from htltools.core.deployed import Deployed, eager
+from htltools.core.detector import Detector
 from htltools.core.latency import latencies
-from htltools.errors import DataError, HtlError
-from htltools.formats.onnx_file import OnnxLocalizer, write_onnx
+from htltools.core.mask_localizer import MaskLocalizer, MasksOf
+from htltools.core.matching import object_difference
+from htltools.errors import DataError, HtlError, UsageError
+from htltools.formats.jsonlines import compact_json
+from htltools.formats.onnx_file import MASKS, OBJECTS, OUTPUT, OnnxLocalizer, write_onnx
 from htltools.formats.quantized import METHOD, PICTURES, write_int8
 
 Answer = Callable[[np.ndarray], np.ndarray]  # uint8 [B, H, W, C] to float32 [B, 4]
@@ -28,13 +31,24 @@ BENCH = 1, 16
 
 def write_as(kind: str, path: Path, localizer, size: list[int], calibration: Iterator[np.ndarray]) -> None:
     """Write a localizer as one ONNX file: kind `none` (float32), `float16`, or `int8`, which uses up the calibration pictures."""
+    about = {name: compact_json(value).decode() for name, value in objects_told(localizer).items()}
+    outputs = OBJECTS if about else MASKS if isinstance(localizer, MaskLocalizer) else [OUTPUT]
     if kind != "int8":
-        write_onnx(path, Deployed(localizer, torch.float16 if kind == "float16" else torch.float32), size)
+        write_onnx(path, Deployed(localizer, torch.float16 if kind == "float16" else torch.float32), size, about, outputs)
         return
+    if about:
+        raise UsageError("--quantize int8 is for nets with one box", "use float16 or none")
     with tempfile.TemporaryDirectory() as folder:
         precise = Path(folder, "float32.onnx")
-        write_onnx(precise, Deployed(localizer), size)
+        write_onnx(precise, Deployed(localizer), size, about, outputs)
         write_int8(path, precise, calibration)
+
+
+def objects_told(localizer) -> dict[str, dict]:
+    """What a file says of the objects that its net finds; nothing where it answers with one box."""
+    if not isinstance(localizer, Detector):
+        return {}
+    return {"htl.objects": {"classes": localizer.classes, "threshold": round(float(localizer.threshold), 6)}}
 
 
 def calibration_pictures(rows: list[dict], size: list[int], model: Path, seed: int) -> Iterator[np.ndarray]:
@@ -61,8 +75,13 @@ def checking_batches(rows: list[dict], size: list[int], model: Path, seed: int) 
 
 
 def largest_difference(ours: Answer, theirs: Answer, checks: list[np.ndarray]) -> float:
-    """The largest difference of any edge between two localizers; NaN where one answers NaN."""
-    return float(np.max([np.abs(ours(batch) - theirs(batch)).max() for batch in checks]))
+    """The largest difference of any edge, or score, between two localizers; NaN where one answers NaN."""
+    return float(np.max([difference(ours(batch), theirs(batch)) for batch in checks]))
+
+
+def difference(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """The largest difference between two answers, [B, 4] or [B, D, 6]; objects are compared with the most similar of their class."""
+    return object_difference(ours, theirs) if ours.ndim == 3 else float(np.abs(ours - theirs).max())
 
 
 def agreement(kind: str, ours: Answer, theirs: Answer, checks: list[np.ndarray], what: str) -> str:
@@ -79,18 +98,33 @@ def agreement(kind: str, ours: Answer, theirs: Answer, checks: list[np.ndarray],
     return f"largest difference from torch {difference:.1e} of the picture's sides, on {what}{unknown}"
 
 
+def agreement_of_masks(kind: str, localizer, net: OnnxLocalizer, checks: list[np.ndarray]) -> str:
+    """How far the masks of the file are from those of torch, in words; nothing where it answers with none.
+
+    Raises: HtlError as `agreement`.
+    """
+    if not isinstance(localizer, MaskLocalizer):
+        return ""
+    ours = eager(MasksOf(localizer), torch.device("cpu"))
+    difference = float(np.max([np.abs(ours(batch) - net.masks(batch)[1]).max() for batch in checks]))
+    if kind == "none" and not difference <= TOLERANCE or not np.isfinite(difference):
+        raise HtlError(f"the masks of the ONNX model differ from those of torch by {difference:.2g}, more than {TOLERANCE:g}")
+    return f"; largest difference of masks {difference:.1e}"
+
+
 def validation_rows(rows: list[dict]) -> list[dict]:
     """The annotated rows of the split val, repeats counted once."""
     return [row for row in split_rows(rows, "val") if is_annotated(row) and not row.get("repeat")]
 
 
-def mean_ious(answers: list[Answer], rows: list[dict], size: list[int], model: Path) -> list[float]:
-    """The mean IoU of each localizer and the annotation, on all the rows."""
-    targets = target_boxes(rows)
+def mean_ious(answers: list[Answer], rows: list[dict], size: list[int], model: Path, localizer, architecture: dict) -> list[float]:
+    """The mean IoU of each localizer and the annotation, on all the rows; of several objects their overlap."""
+    targets = annotation(architecture, rows)
     with console.progress("measuring", len(rows) * len(answers)) as steps:
         pictures = CountedPictures(matching_pictures(rows, size, model), steps)
         places = batches(len(rows), AT_ONCE)
-        return [float(iou(np.concatenate([answer(pictures.batch(i)) for i in places]), targets).mean()) for answer in answers]
+        found = [np.concatenate([answer(pictures.batch(i)) for i in places]) for answer in answers]
+    return [float(localizer.overlap(each, targets).mean()) for each in found]
 
 
 def loss_of_iou(kind: str, theirs: float, ours: float, count: int, most: float) -> str:

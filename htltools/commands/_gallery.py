@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from htltools.commands._judging import Judged
+from htltools.commands._objects import drawn
 from htltools.core.gallery import chosen, sections
 from htltools.core.subgroups import Crossing, level, rank, usual_fields, value_of
 from htltools.formats.fields import cell
@@ -32,7 +33,7 @@ def gallery_data(
     judged: Judged, by: str, hardness: np.ndarray, split: str, fields: list[Crossing], count: int, meta: bool
 ) -> dict[str, Any]:
     """What the script of the page needs."""
-    iou, splits = judged.iou, judged.splits
+    iou, splits, boxes = judged.iou, judged.splits, {role: drawn(own) for role, own in judged.objects.items()}
     gain = iou["attended"] - iou["dense"] if {"attended", "dense"} <= iou.keys() else np.full(len(splits), np.nan)
     found = sections(hardness, judged.known("suspect"), np.where(splits == split, gain, np.nan), splits, count)
     places = chosen(found)
@@ -49,7 +50,7 @@ def gallery_data(
             "about": told(row) if meta else [["split", row.get("split", "none")]],
             "levels": {"split": row.get("split", "none")}
             | {field.name: level(value_of(row, field.name), field.width) for field in filters},
-            "boxes": {role: rounded(boxes[place]) for role, boxes in judged.boxes.items() if np.isfinite(boxes[place]).all()},
+            "boxes": {role: rounded(own[place]) for role, own in boxes.items() if len(own[place])},
             "scores": {name: round(float(values[i]), 4) for name, values in columns.items() if np.isfinite(values[i])},
             "sections": [name for name, own in found.items() if place in own],
         }
@@ -58,7 +59,7 @@ def gallery_data(
     levels = {name: {sample["levels"][name] for sample in samples} for name in ("split", *(field.name for field in filters))}
     return {
         "by": by,
-        "roles": list(judged.boxes),
+        "roles": list(boxes),
         "sections": {name: TITLES[name] for name in found},
         "columns": list(columns),
         "main": [name for name in MAIN if name in columns],
@@ -73,9 +74,9 @@ def thumbnails(rows: list[dict]) -> list[str]:
     return fitting_uris(lambda i: stored.batch(np.array([i]))[0], np.array([row["size"] for row in rows]), ROOM)
 
 
-def rounded(box: np.ndarray) -> list[float]:
-    """A box of shares [4], cut at the border, to a ten-thousandth."""
-    return np.clip(box, 0, 1).round(4).tolist()
+def rounded(boxes: np.ndarray) -> list[list[float]]:
+    """Boxes of shares [n, 4], cut at the border, to a ten-thousandth."""
+    return np.clip(boxes.astype(float), 0, 1).round(4).tolist()
 
 
 def told(row: dict) -> list[list[str]]:

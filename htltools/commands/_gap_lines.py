@@ -6,6 +6,7 @@ import numpy as np
 
 from htltools import console
 from htltools.commands._metric_lines import metric_line, rounded
+from htltools.core.agreement import Agreement
 from htltools.core.fairness import Gap, fairness
 from htltools.core.subgroups import FEW, Crossing
 
@@ -14,15 +15,16 @@ def gap_lines(
     crossing: Crossing,
     parts: list[tuple[dict[str, str], np.ndarray]],
     by_level: list[list[dict]],
-    ours: np.ndarray,
+    ours: list[Agreement],
     groups: np.ndarray,
-    theirs: np.ndarray | None,
+    theirs: list[Agreement],
     against: list[Path],
     seed: int,
 ) -> list[dict]:
     """Lines of the worst level and of the gap, by each metric, and what either was before: nothing below two levels of 30 samples.
 
-    parts: the levels and the places of their rows; by_level: the lines that each has already. ours, theirs: IoU [K, N].
+    parts: the levels and the places of their rows; by_level: the lines that each has already.
+    ours, theirs: K runs each; the latter none where there is nothing to compare with.
     """
     by = "*".join(map(str, crossing))
     counted = [i for i, (_, places) in enumerate(parts) if len(places) >= FEW]
@@ -33,13 +35,13 @@ def gap_lines(
     names = [parts[i][0] for i in counted]
     places = np.concatenate([parts[i][1] for i in counted])
     level = np.repeat(np.arange(len(counted)), [len(parts[i][1]) for i in counted])
-    before = None if theirs is None else theirs[:, places]
+    now, before = ([each.at(places) for each in side] for side in (ours, theirs))
     lines = []
-    for name, (now, change) in fairness(ours[:, places], level, groups[places], before, seed=seed).items():
-        own = next(line for line in by_level[counted[now.worst]] if line["metric"] == name)
+    for name, (found, change) in fairness(now, level, groups[places], before or None, seed=seed).items():
+        own = next(line for line in by_level[counted[found.worst]] if line["metric"] == name)
         about = {"split": own["split"], "subgroup": None, "n": len(places)}
         lines.append({**own, "metric": f"{name}.worst", "by": by})
-        lines.append(metric_line(f"{name}.gap", about, now.distance) | {"by": by} | ends(now, names) | {"p": rounded(now.p)})
+        lines.append(metric_line(f"{name}.gap", about, found.distance) | {"by": by} | ends(found, names) | {"p": rounded(found.p)})
         if change:
             then = ends(change.before, names)
             was = {"subgroup": then["worst"], "value": rounded(change.worst_before)}

@@ -53,7 +53,7 @@ def load_localizer(path: Path, device, trusted: Collection[str] = ()):
 
     Raises: DataError where its net is code of somebody's own whose name is not `trusted`.
     """
-    from htltools.core.localizer import from_weights
+    from htltools.core.weights import from_weights
 
     checkpoint = Checkpoint.load(path)
     console.explain(f"{path}: {checkpoint.architecture['name']}, {' '.join(f'{k} {v}' for k, v in checkpoint.metrics.items())}")
@@ -83,9 +83,9 @@ def check_frame(pictures: Pictures, frame: list[int], path: Path) -> None:
         raise DataError(f"the store holds pictures of {stored}, {path} takes {wanted}", "prepare them with the same --size")
 
 
-def is_annotated(row: dict) -> bool:
-    """Whether a row says where the object is: it has a box."""
-    return bool(row.get("boxes"))
+def is_annotated(row: dict, or_empty: bool = False) -> bool:
+    """Whether a row says where the object is: it has a box; `or_empty`: or says that there is none."""
+    return row.get("boxes") is not None if or_empty else bool(row.get("boxes"))
 
 
 def target_boxes(rows: list[dict]) -> np.ndarray:
@@ -98,11 +98,31 @@ def target_boxes(rows: list[dict]) -> np.ndarray:
         boxes = row.get("boxes") or []
         if len(boxes) > 1:
             raise DataError(
-                f"{row['id']!r} has {len(boxes)} boxes, this localizer answers with one", "prepare with --one-box union or largest"
+                f"{row['id']!r} has {len(boxes)} boxes, this localizer answers with one",
+                "prepare with --one-box union or largest, or train a net that finds several, such as --model compact_fcos",
             )
         if boxes:
             target[:] = np.clip(np.divide(boxes[0], row["size"] * 2), 0, 1)
     return targets
+
+
+def annotation(architecture: dict, rows: list[dict]) -> np.ndarray:
+    """What a model of that architecture should answer for each row: boxes [N, 4], or objects [N, M, 5] of one that finds several.
+
+    Raises: DataError where a row has several boxes, or classes, that the model does not know.
+    """
+    from htltools.commands._objects import target_objects
+
+    return target_objects(rows, architecture["objects"]) if "objects" in architecture else target_boxes(rows)
+
+
+def row_boxes(rows: list[dict]) -> np.ndarray:
+    """All annotated boxes of each row as shares of its picture's sides: float32 [N, M, 4]; zeros where there are fewer, NaN where nobody
+    annotated anything, or there is nothing."""
+    from htltools.core.objects import packed
+
+    objects = [np.divide(row["boxes"], row["size"] * 2).clip(0, 1) if row.get("boxes") else None for row in rows]
+    return packed([None if own is None else np.pad(own, ((0, 0), (0, 1))) for own in objects], 5)[..., :4]
 
 
 def picture_sizes(rows: list[dict]) -> np.ndarray:
@@ -178,7 +198,7 @@ def known_hardness(rows: list[dict], by: str, seed: int) -> np.ndarray:
     if by == "random":
         return chance([row["id"] for row in rows], seed)
     if by == "area":
-        return smallness(target_boxes(rows))
+        return smallness(row_boxes(rows))
     return np.array([np.nan if (value := row.get("hardness", {}).get(by)) is None else value for row in rows], float)
 
 

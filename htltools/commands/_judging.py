@@ -8,8 +8,9 @@ import numpy as np
 
 from htltools import console
 from htltools.commands import _inputs
+from htltools.commands._objects import objects_by_role
 from htltools.commands._streaming import FLAGS
-from htltools.core.boxes import overlap
+from htltools.core.matching import set_overlap
 from htltools.formats.checkpoint import Checkpoint
 from htltools.formats.schema import ROLES, SPLITS
 from htltools.formats.stream import RowReader
@@ -29,12 +30,13 @@ class Machine:
 class Judged:
     """Samples with all that is known of them.
 
-    boxes: by role (annotated, dense, pruned, attended), shares of the sides [N, 4], NaN = none; iou: [N] with the annotated box, by
-    role; checkpoints: by role, those that could be read; stability: rank correlation between models by column and split.
+    objects: by role (annotated, dense, pruned, attended), as `core.objects` has them [N, M, 5]; iou: [N] with the annotated ones, by
+    role, of several objects as `core.matching` has it; checkpoints: by role, those that could be read; stability: rank correlation
+    between models by column and split.
     """
 
     rows: list[dict]
-    boxes: dict[str, np.ndarray]
+    objects: dict[str, np.ndarray]
     paths: dict[Path, str]
     checkpoints: dict[str, list[Checkpoint]]
     stability: dict[str, dict[str, float]]
@@ -42,7 +44,7 @@ class Judged:
 
     @cached_property
     def iou(self) -> dict[str, np.ndarray]:
-        return {role: overlap(boxes, self.boxes["annotated"]) for role, boxes in self.boxes.items() if role != "annotated"}
+        return {role: set_overlap(own, self.objects["annotated"]) for role, own in self.objects.items() if role != "annotated"}
 
     @cached_property
     def splits(self) -> np.ndarray:
@@ -75,26 +77,20 @@ def judged(rows: list[dict], reader: RowReader, dense: list[Path], pruned: list[
     rows = [row for row in rows if not row.get("repeat")]
     paths = {"dense": dense, "pruned": pruned}
     stability: dict = {}
-    if dense or pruned or not any(row.get("predicted") for row in rows):
+    if dense or pruned or not any(row.get("predicted") or row.get("detected") for row in rows):
         paths = {role: own or [_inputs.model_path(None, reader, role, FLAGS[role])] for role, own in paths.items()}
         rows, stability = scored(rows, paths, machine)
     else:
         paths = {role: in_stream(reader, role) for role in ROLES}
-    boxes = {"annotated": _inputs.target_boxes(rows)}
-    boxes["annotated"][[bool(row.get("pseudo")) for row in rows]] = np.nan
-    sizes = np.tile(_inputs.picture_sizes(rows), 2)
-    for role in ROLES:
-        known = np.array([row.get("predicted", {}).get(role, [np.nan] * 4) for row in rows], float) / sizes
-        if np.isfinite(known).any():
-            boxes[role] = known
     if against:
         from htltools.commands import _measuring
 
         how = _measuring.Machine(machine.device, machine.precision, machine.batch_size)
-        boxes["attended"] = _measuring.predicted_boxes(against, rows, how)
+        rows = [row | answer for row, answer in zip(rows, _measuring.answers_of_rows(against, rows, "attended", how))]
         paths["attended"] = [against]
+    objects = objects_by_role(rows, [*ROLES, "attended"])
     by_path = {path: role for role, own in paths.items() for path in own}
-    return Judged(rows, boxes, by_path, {role: checkpoints(own) for role, own in paths.items()}, stability, machine.seed)
+    return Judged(rows, objects, by_path, {role: checkpoints(own) for role, own in paths.items()}, stability, machine.seed)
 
 
 def scored(rows: list[dict], paths: dict[str, list[Path]], machine: Machine) -> tuple[list[dict], dict]:

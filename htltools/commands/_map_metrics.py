@@ -21,13 +21,13 @@ SWEEP = np.linspace(0.05, 0.95, 37)  # thresholds that the oracle chooses from
 
 
 def map_metrics(
-    path: Path, rows: list[dict], annotated: np.ndarray, device: str, precision: str, batch_size: int, trusted: tuple[str, ...] = ()
+    path: Path, rows: list[dict], annotated: np.ndarray | None, device: str, precision: str, batch_size: int, trusted: tuple[str, ...] = ()
 ) -> dict[str, float]:
-    """Metrics of maps by name, of rows with boxes [N, 4]; none where the model at `path` answers by no map.
+    """Metrics of maps by name, of rows with boxes [N, 4]; none where there are several boxes, or the model at `path` answers by no map.
 
     `pxap` only where every row has a lesion mask in its store.
     """
-    if is_onnx(path) or is_json(path):
+    if annotated is None or is_onnx(path) or is_json(path):
         return {}
     place, dtype = chosen_machine(device, precision)
     model, checkpoint = load_localizer(path, place, trusted)

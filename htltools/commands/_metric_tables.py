@@ -1,5 +1,7 @@
 """The tables of `evaluate`, for a person."""
 
+import sys
+
 from htltools import console
 
 
@@ -30,8 +32,12 @@ def show_metrics(lines: list[dict]) -> None:
         runs = [(name, overall[name]["runs"]) for name in shown if name.endswith(".delta") == compared]
         console.show_table(["over runs", "95 % interval", "each"], [[name, *runs_told(name, of)] for name, of in runs])
     if titles:
-        columns = ["iou_mean", "iou_mean.delta" if compared else "failure_rate"]  # more would not fit in 80 characters
-        table = [[title, str(of[columns[0]]["n"]), *(" ".join(told(of[name])) for name in columns)] for title, of in titles.items()]
+        second = "iou_mean.delta" if compared else next(name for name in ("ap50", "dice", "failure_rate") if name in overall)
+        columns = ["iou_mean", second]  # more would not fit in 80 characters
+        table = [
+            [title, str(of["iou_mean"]["n"]), *(" ".join(told(of[name])) if name in of else "-" for name in columns)]
+            for title, of in titles.items()
+        ]
         console.show_table(["subgroup", "n", *columns], table)
 
 
@@ -57,13 +63,20 @@ def show_odds(lines: list[dict]) -> None:
     """Print the odds ratios of each subgroup by each column, the controls beside them; a star where q is below 0.05."""
     columns = [*dict.fromkeys(line["column"] for line in lines)]
     found = {(titled(line), line["column"]): line for line in lines}
-    table = []
+    table, controls = [], []
     for title in dict.fromkeys(titled(line) for line in lines):
         first = found[title, columns[0]]
         count = f"{first['n']}{' few' if first['few'] else ''}"
-        others = [odds_told(found[title, column], interval=False) for column in columns[1:]]
-        table.append([title, count, str(first["hard"]), odds_told(first), odds_told(first["adjusted"]), *others])
-    console.show_table(["subgroup", "n", "hard", f"odds ratio by {columns[0]}", "adjusted", *columns[1:]], table)
+        table.append([title, count, str(first["hard"]), odds_told(first), odds_told(first["adjusted"])])
+        controls.append([odds_told(found[title, column], interval=False) for column in columns[1:]])
+    headings = ["subgroup", "n", "hard", f"odds ratio by {columns[0]}", "adjusted"]
+    if not console.is_terminal(sys.stdout):
+        console.show_table([*headings, *columns[1:]], [line + own for line, own in zip(table, controls)])
+        return
+    headings[3] = f"by {columns[0]}"
+    console.show_table(headings, table, title="odds ratios")  # with the others beside it, it would not fit in 80 characters
+    if columns[1:]:
+        console.show_table(["the same by", *columns[1:]], [[line[0], *own] for line, own in zip(table, controls)])
 
 
 def odds_told(line: dict, *, interval: bool = True) -> str:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from htltools import console
-from htltools.commands._inputs import groups_of, hardness_column, known_hardness, target_boxes
+from htltools.commands._inputs import groups_of, hardness_column, known_hardness, row_boxes
 from htltools.core.attention import hardest
-from htltools.core.boxes import area
+from htltools.core.controls import smallness
 from htltools.core.odds import Odds, adjusted_odds, odds, q_values
 from htltools.core.subgroups import FEW, Crossing, level, metadata_fields, subgroups, value_of
 from htltools.errors import DataError
@@ -63,11 +63,12 @@ def known_controls(rows: list[dict], seed: int) -> list[str]:
 
 
 def outline(rows: list[dict]) -> np.ndarray:
-    """What of a box alone may make a sample hard, [N, 3]: log of its area, standardised, its square, and contact with the border."""
-    boxes = target_boxes(rows)
-    size = np.log(np.maximum(area(boxes), 1e-6))
+    """What of the boxes alone may make a sample hard, [N, 3]: log of their area, standardised, its square, and contact with the border."""
+    boxes = row_boxes(rows)  # [N, M, 4]
+    size = np.log(np.maximum(1 - smallness(boxes), 1e-6))
     size = (size - size.mean()) / (size.std() or 1)
-    touches = (boxes[:, :2].min(1) <= BORDER) | (boxes[:, 2:].max(1) >= 1 - BORDER)
+    there = boxes[..., 2] > boxes[..., 0]
+    touches = (there & ((boxes[..., :2].min(2) <= BORDER) | (boxes[..., 2:].max(2) >= 1 - BORDER))).any(1)
     return np.column_stack([size, size**2, touches])
 
 

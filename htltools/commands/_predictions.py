@@ -1,20 +1,18 @@
 """Answers of other tools in place of models: COCO results by row, for `score` and `evaluate`."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from htltools import console
 from htltools.commands import _inputs
-from htltools.core.controls import chance
-from htltools.core.folds import pairs
-from htltools.core.hardness import by_model, present_mean, scores
-from htltools.core.localizer import fraction_boxes, pixel_boxes
-from htltools.core.missing import with_misses
-from htltools.core.stability import Stability
+from htltools.core.localizer import fraction_boxes
+from htltools.core.objects import packed
 from htltools.errors import DataError, MissingInput, UsageError
-from htltools.formats.coco_results import is_json, read_images, read_results, result_of
+from htltools.formats.coco_results import is_json, read_categories, read_images, read_objects, read_results, result_of
+
+COUNTS = 0.5  # score from which on an object of another tool counts where sets are compared
 
 
 def are_predictions(paths: list[Path]) -> bool:
@@ -35,17 +33,21 @@ def are_predictions(paths: list[Path]) -> bool:
 class Predictions:
     """The answers of one file, of which the rows without any are counted."""
 
-    def __init__(self, path: Path, images: dict[str, str] | None):
-        self.path, self.results = path, read_results(path, images)
+    def __init__(self, path: Path, results: dict[str, list]):
+        self.path, self.results = path, results
         self.asked = self.without = 0
 
     def boxes(self, rows: list[dict]) -> np.ndarray:
         """The box of each row as shares of its picture's sides, clipped to it: float32 [N, 4]; NaN where there is none."""
-        sizes = _inputs.picture_sizes(rows)
-        found = [result_of(self.results, row["id"]) or [np.nan] * 4 for row in rows]
+        found = [told or [np.nan] * 4 for told in self.told(rows)]
+        return np.clip(fraction_boxes(np.array(found), _inputs.picture_sizes(rows)), 0, 1)
+
+    def told(self, rows: list[dict]) -> list[list | None]:
+        """What there is of each row."""
+        found = [result_of(self.results, row["id"]) for row in rows]
         self.asked += len(rows)
-        self.without += sum(np.isnan(box[0]) for box in found)
-        return np.clip(fraction_boxes(np.array(found), sizes), 0, 1)
+        self.without += found.count(None)
+        return found
 
     def tell(self) -> None:
         """Say how many rows had no prediction.
@@ -62,7 +64,7 @@ class Predictions:
 def opened(paths: list[Path], coco: Path | None) -> list[Predictions]:
     """The predictions of these files, whose images are numbered as in the data set `coco`, if there is one."""
     images = read_images(coco) if coco else None
-    return [Predictions(path, images) for path in paths]
+    return [Predictions(path, read_results(path, images)) for path in paths]
 
 
 def told_boxes(path: Path, rows: list[dict], coco: Path | None) -> np.ndarray:
@@ -73,35 +75,41 @@ def told_boxes(path: Path, rows: list[dict], coco: Path | None) -> np.ndarray:
     return np.nan_to_num(boxes)
 
 
-@dataclass
-class PredictionScorer:
-    """What `_scoring.Scorer` is for models, for files of predictions: rows need no store."""
+def hold_several(rows: Sequence[dict]) -> bool:
+    """Whether rows hold several objects: a row has more than one box, or boxes have classes of their own."""
+    return any(row.get("labels") is not None or len(row.get("boxes") or ()) > 1 for row in rows)
 
-    dense: list[Path]
-    pruned: list[Path]
-    rows_at_once: int
-    seed: int
-    coco: Path | None
-    stability: Stability | None = None
-    paths: list[Path] = field(init=False)
 
-    def __post_init__(self):
-        self.predictions = opened([*self.dense, *self.pruned], self.coco)
-        self.paths = [*self.dense, *self.pruned, *([self.coco] if self.coco else [])]
-        self.pairs = pairs([None] * len(self.dense), [None] * len(self.pruned))
+class ObjectPredictions(Predictions):
+    """The objects of one file. A picture that it does not speak of holds none, as far as it says.
 
-    def scored(self, rows: list[dict]) -> list[dict]:
-        """The rows with their hardness and predicted boxes."""
-        sizes, targets = _inputs.picture_sizes(rows), _inputs.target_boxes(rows)
-        dense, pruned = np.split(np.array([predictions.boxes(rows) for predictions in self.predictions]), [len(self.dense)])
-        columns = with_misses(scores, dense, pruned, targets, self.pairs) | {"random": chance([row["id"] for row in rows], self.seed)}
-        if self.stability:
-            parts = [row.get("split") or "none" for row in rows]
-            self.stability.add(with_misses(by_model, dense, pruned, targets, self.pairs), parts)
-        predicted = {role: pixel_boxes(present_mean(side), sizes) for role, side in {"dense": dense, "pruned": pruned}.items()}
-        return list(_inputs.with_scores(rows, columns, predicted))
+    `categories`: names by category_id; None: whatever the number, it is the one class there is.
+    """
 
-    def tell(self) -> None:
-        """Say of each file how many rows it has no prediction for."""
-        for predictions in self.predictions:
-            predictions.tell()
+    def __init__(self, path: Path, images: dict[str, str] | None, categories: dict[str, str] | None, classes: Sequence[str]):
+        super().__init__(path, read_objects(path, images, categories, classes[0]))
+        self.classes = list(classes)
+
+    def objects(self, rows: list[dict]) -> np.ndarray:
+        """The objects of each row, see `core.objects`: float32 [N, D, 6]."""
+        number = {name: place for place, name in enumerate(self.classes)}
+        objects = []
+        for told, size in zip(self.told(rows), _inputs.picture_sizes(rows)):
+            own = [[*np.clip(box / np.tile(size, 2), 0, 1), number[name], score] for box, name, score in told or () if name in number]
+            objects.append(np.array(sorted(own, key=lambda each: -each[5])).reshape(-1, 6))
+        return packed(objects, 6)
+
+
+def opened_objects(paths: Sequence[Path], coco: Path | None, classes: Sequence[str]) -> list[ObjectPredictions]:
+    """The objects of these files. The data set `coco` numbers images and categories; without it there can be but one class.
+
+    Raises: UsageError where there are more; DataError where there is none.
+    """
+    if coco is None and len(classes) > 1:
+        cause = f"the rows have objects of {len(classes)} classes, and nothing says which category_id is which"
+        raise UsageError(cause, "name the data set that was predicted on with --coco")
+    categories = read_categories(coco) if coco else None
+    classes = sorted(set(categories.values()) | {*classes}) if categories else classes
+    if not classes:
+        raise DataError("no row holds an object")
+    return [ObjectPredictions(path, read_images(coco) if coco else None, categories, classes) for path in paths]

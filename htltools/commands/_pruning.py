@@ -9,21 +9,28 @@ import numpy as np
 import torch
 
 from htltools import console
-from htltools.commands._inputs import left_in, load_localizer, matching_pictures, model_fold, target_boxes
+from htltools.commands import _masks
+from htltools.commands._inputs import annotation, left_in, load_localizer, matching_pictures, model_fold, target_boxes
 from htltools.commands._training import labelled, warn_if_constant
 from htltools.commands._weak import class_objective, class_rows
+from htltools.core import detector
 from htltools.core.answers import batches
+from htltools.core.augmentation import Augmentation
 from htltools.core.boxes import constant_iou
 from htltools.core.channels import narrowed
+from htltools.core.detecting import Detecting
 from htltools.core.feed import fed
-from htltools.core.localizer import Localizer, weights_of
+from htltools.core.localizer import Localizer
 from htltools.core.loop import Recipe, mean_iou, trained
+from htltools.core.masksupervised import MaskSupervised, constant_mask_iou
 from htltools.core.pruning import HEALTHY, SWEEP, baked, masked, prunable_count, recalibrate, sparsity_of
 from htltools.core.supervised import Supervised
 from htltools.core.weaklysupervised import calibrate
-from htltools.errors import DataError, HtlError
+from htltools.core.weights import weights_of
+from htltools.errors import DataError, HtlError, UsageError
 from htltools.formats.checkpoint import Checkpoint
 from htltools.formats.jsonlines import compact_json
+from htltools.formats.lesion_masks import MaskedPictures
 from htltools.formats.provenance import file_digest
 from htltools.formats.store import Pictures
 
@@ -63,28 +70,45 @@ class Job:
         return self.dense[1].architecture.get("classes")
 
     @cached_property
+    def masked(self) -> bool:
+        """Whether the model answers with masks: then its pictures come with theirs."""
+        return bool(self.dense[1].architecture.get("masks"))
+
+    @cached_property
+    def several(self) -> bool:
+        """Whether the model finds several objects."""
+        return "objects" in self.dense[1].architecture
+
+    @cached_property
     def training(self) -> tuple[list[dict], Pictures]:
         """Rows and pictures of the training split, without the fold that the dense model left out."""
-        rows = class_rows(self.samples) if self.classes else labelled(self.samples, "train")
+        rows = class_rows(self.samples) if self.classes else labelled(self.samples, "train", or_empty=self.several)
         return self.with_pictures(left_in(rows, model_fold(self.dense[1])), "train")
 
     @cached_property
     def validation(self) -> tuple[Pictures, np.ndarray]:
-        """Pictures and boxes of the validation split, which the health gate needs."""
-        rows, pictures = self.with_pictures(labelled(self.samples, "val"), "val")
-        return pictures, target_boxes(rows)
+        """Pictures and annotation of the validation split, which the health gate needs."""
+        rows, pictures = self.with_pictures(labelled(self.samples, "val", or_empty=self.several), "val")
+        return pictures, annotation(self.dense[1].architecture, rows)
 
-    def with_pictures(self, rows: list[dict], split: str) -> tuple[list[dict], Pictures]:
+    def with_pictures(self, rows: list[dict], split: str) -> tuple[list[dict], Pictures | MaskedPictures]:
+        rows = _masks.rows_with_masks(rows, split) if self.masked else rows
         if not rows:
             raise DataError(f"no annotated row of split {split}", "recovery needs train, the health gate needs val")
-        return rows, matching_pictures(rows, self.dense[1].preprocessing["size"], self.dense_path)
+        matching = _masks.matching_masked if self.masked else matching_pictures
+        return rows, matching(rows, self.dense[1].preprocessing["size"], self.dense_path)
 
     @cached_property
     def dense_iou(self) -> float:
         """Mean validation IoU of the dense model."""
         reached = self.measured(self.dense[0])
+        if self.several:
+            return reached
         known = self.validation[1] if self.classes else target_boxes(self.training[0])
-        warn_if_constant(reached, constant_iou(known, self.validation[1]))
+        if self.masked:
+            warn_if_constant(reached, constant_mask_iou(self.training[1], self.validation[0]), "mask")
+        else:
+            warn_if_constant(reached, constant_iou(known, self.validation[1]))
         return reached
 
     def measured(self, model: Localizer) -> float:
@@ -92,6 +116,8 @@ class Job:
 
     def cut(self, sparsity: float) -> Localizer:
         """A copy of the dense model, cut and not recovered."""
+        if self.method == "channel" and self.several:
+            raise UsageError("--method channel cannot follow a net that finds several objects", "use l1, layer-l1 or random")
         if self.method == "channel":
             return narrowed(self.dense[0], sparsity, self.dense[1].preprocessing["size"]).to(self.device)
         return masked(self.dense[0].to(self.device), self.method, sparsity, self.seed)
@@ -99,10 +125,13 @@ class Job:
     def recovered(self, model: Localizer) -> Localizer:
         """The cut model after its recovery, zeros held."""
         if self.recover == "bn":
-            pictures = self.training[1]
-            recalibrate(model, fed(pictures, batches(pictures.shape[0], self.batch_size), self.device))
+            pictures = self.training[1].pictures if self.masked else self.training[1]
+            turns = batches(pictures.shape[0], self.batch_size)
+            turns = [turn for turn in turns if len(turn) > 1] or turns  # one picture has no statistics where a net averages over places
+            recalibrate(model, fed(pictures, turns, self.device))
         elif self.recover == "finetune":
-            recipe = Recipe(self.epochs, self.batch_size, self.rate, seed=self.seed)
+            flip = tuple(self.dense[1].training.get("flip", Augmentation.flip))
+            recipe = Recipe(self.epochs, self.batch_size, self.rate, seed=self.seed, augmentation=Augmentation(flip=flip))
             objective = self.objective(model, recipe)
             with console.progress("recovering", self.epochs) as steps:
                 for state in trained(objective, self.validation, recipe):
@@ -110,6 +139,8 @@ class Job:
             model.load_state_dict(state.best)
         if self.classes:
             calibrate(model, *self.validation, device=self.device, dtype=self.dtype)
+        elif self.several:
+            detector.calibrate(model, *self.validation, self.batch_size, device=self.device, dtype=self.dtype)
         return model
 
     def objective(self, model: Localizer, recipe: Recipe):
@@ -118,14 +149,18 @@ class Job:
         uniform, how = np.ones(len(rows), np.float32), {"device": self.device, "dtype": self.dtype}
         if self.classes:
             return class_objective(model, self.classes, rows, pictures, uniform, self.validation, recipe, **how)
-        return Supervised(model, pictures, target_boxes(rows), uniform, recipe, **how)
+        if self.several:
+            objects = annotation(self.dense[1].architecture, rows)
+            return Detecting(model, pictures, objects, uniform, self.validation, recipe, **how)
+        objective = MaskSupervised if self.masked else Supervised
+        return objective(model, pictures, target_boxes(rows), uniform, recipe, **how)
 
     def at(self, sparsity: float) -> tuple[Localizer, dict]:
         """The model pruned to that sparsity, and how it fares."""
         cut = self.cut(sparsity)
         before = self.measured(cut)
         pruned = baked(self.recovered(cut)).eval()
-        after = self.measured(pruned) if self.recover != "none" or self.classes else before
+        after = self.measured(pruned) if self.recover != "none" or self.classes or self.several else before
         if after < HEALTHY * self.dense_iou:
             console.say(f"pruned to {sparsity} it is not healthy: validation IoU {after:.4f} < {HEALTHY} of the dense {self.dense_iou:.4f}")
         pruning = {
@@ -179,4 +214,6 @@ class Job:
         """Write the pruned checkpoint."""
         dense = self.dense[1]
         metrics = {"val_iou": pruning["val_iou"]}
-        Checkpoint(weights_of(pruned), dense.architecture, dense.preprocessing, metrics, pruning, [], history, dense.fold).save(path)
+        Checkpoint(
+            weights_of(pruned), dense.architecture, dense.preprocessing, metrics, pruning, [], history, dense.fold, dense.training
+        ).save(path)

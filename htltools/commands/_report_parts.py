@@ -7,7 +7,7 @@ import numpy as np
 from htltools.commands._judging import Judged
 from htltools.commands._measured import Measured
 from htltools.core import plots
-from htltools.core.boxes import area
+from htltools.core.controls import smallness
 from htltools.core.stability import correlation_interval, rank_correlation
 from htltools.core.subgroups import Crossing
 from htltools.formats import html
@@ -92,7 +92,8 @@ def hardness_parts(judged: Judged, by: str, hardness: np.ndarray, split: str) ->
         by_split = {part: own for part in judged.parts if (own := values[(judged.splits == part) & np.isfinite(values)]).size}
         if by_split:
             drawn.append(html.figure(plots.distribution(by_split, name), f"{name} by split."))
-    for name, other in (("share of the picture that the box covers", area(judged.boxes["annotated"])), ("loss", judged.known("loss"))):
+    covered = 1 - smallness(judged.objects["annotated"][..., :4])
+    for name, other in (("share of the picture that is annotated", covered), ("loss", judged.known("loss"))):
         both = np.isfinite(hardness) & np.isfinite(other)
         if both.sum() > 2 and by != name:
             found = correlation(hardness, other, judged.groups)

@@ -38,6 +38,7 @@ class Plan:
     attending: Attending | None = None
     unlabelled: Unlabelled | None = None  # of semi-supervision
     weak: bool = False  # from class labels alone
+    flip: tuple[float, float] = (0.5, 0.5)  # chance of a mirror image along each axis
 
     @property
     def resume_path(self) -> Path:
@@ -73,8 +74,9 @@ def hint_of(plan: Plan) -> Iterator[None]:
 
 def training_identity(plan: Plan, shape: dict, rows: list[dict], weights: np.ndarray) -> dict:
     """What must be the same for an interrupted training to go on: parameters and data."""
-    learned = "label" if plan.weak else "boxes"
-    data = compact_json([[row["id"], row.get(learned), row["size"], row["store"], row["index"]] for row in rows]) + weights.tobytes()
+    learned = ["label"] if plan.weak else ["boxes", "labels"]
+    keys = ["id", *learned, "size", "store", "index"]
+    data = compact_json([[row.get(key) for key in keys] for row in rows]) + weights.tobytes()
     return {
         "parameters": {name: value for name, value in asdict(plan).items() if name != "out"},
         "architecture": shape,

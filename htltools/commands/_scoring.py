@@ -9,16 +9,19 @@ import numpy as np
 import torch
 
 from htltools import console
-from htltools.commands import _inputs
+from htltools.commands import _inputs, _masks, _objects
 from htltools.commands._streaming import FLAGS
 from htltools.core import ranks
 from htltools.core.answers import all_answers
 from htltools.core.controls import chance
+from htltools.core.detector import object_losses
 from htltools.core.dropout import dropout, has_box_head
 from htltools.core.folds import Fold, answering, fold_of, one_deal, pairs
 from htltools.core.gradients import gradient_norms
-from htltools.core.hardness import by_model, present_mean, scores
+from htltools.core.hardness import MASKS, OBJECTS, by_model, present_mean, scores
 from htltools.core.localizer import pixel_boxes
+from htltools.core.mask_answers import boxes_of_masks, mask_losses
+from htltools.core.objects import alike, first_known
 from htltools.core.stability import Stability
 from htltools.errors import DataError
 from htltools.formats.schema import SPLITS
@@ -47,6 +50,10 @@ class Scorer:
         self.models, self.checkpoints = zip(*(_inputs.load_localizer(path, self.device, self.trusted) for path in self.paths))
         self.folds = [_inputs.model_fold(checkpoint) for checkpoint in self.checkpoints]
         self.check_folds()
+        self.check_kinds()
+        self.masked = _masks.one_kind(self.paths, self.models)
+        if self.masked and self.also:
+            raise DataError(f"{self.dense[0]} answers with masks: it has no box head for --also {self.also[0]}", "leave out --also")
         by_map = next((p for p, checkpoint in zip(self.dense, self.checkpoints) if "classes" in checkpoint.architecture), None)
         if by_map and self.also:
             raise DataError(f"{by_map} answers by a map: it has no box head for --also {self.also[0]}", "leave out --also")
@@ -55,6 +62,20 @@ class Scorer:
             raise DataError(f"{headless} has no box head for --also dropout", "end your own net in htltools.core.head.BoxHead")
         self.pairs = pairs(self.folds[: len(self.dense)], self.folds[len(self.dense) :])
         self.place = functools.cache(placement)  # of each shard that rows name
+
+    def check_kinds(self) -> None:
+        """Refuse models that answer in different ways, and columns that one kind does not have.
+
+        Raises: DataError.
+        """
+        classes = [checkpoint.architecture.get("objects") for checkpoint in self.checkpoints]
+        for path, own in zip(self.paths, classes):
+            if own != classes[0]:
+                found = " and ".join(f"{p} {in_words(c)}" for p, c in [(self.paths[0], classes[0]), (path, own)])
+                raise DataError(f"models that do not go together: {found}", "name models that were trained on rows of one kind")
+        self.classes = classes[0]
+        if self.classes and self.also:
+            raise DataError(f"{self.paths[0]} finds several objects: --also {self.also[0]} is of models with one box", "leave out --also")
 
     @property
     def rows_at_once(self) -> int:
@@ -95,20 +116,46 @@ class Scorer:
         pictures = Pictures(rows, self.place)
         for path, checkpoint in zip(self.paths, self.checkpoints):
             _inputs.check_frame(pictures, checkpoint.preprocessing["size"], path)
-        sizes, targets = _inputs.picture_sizes(rows), _inputs.target_boxes(rows)
+        sizes, targets = _inputs.picture_sizes(rows), _inputs.annotation(self.checkpoints[0].architecture, rows)
         allowed = self.have_a_say(rows)
-        boxes = all_answers(self.models, pictures, self.batch_size, device=self.device, dtype=self.dtype)
-        boxes[~allowed] = np.nan
-        dense, pruned = np.split(boxes, [len(self.dense)])
-        columns = scores(dense, pruned, targets, self.pairs) | {"random": chance([row["id"] for row in rows], self.seed)}
+        if self.classes:
+            return self.of_objects(rows, pictures, targets, allowed, sizes)
+        ask = _masks.all_masks if self.masked else all_answers
+        answers = ask(self.models, pictures, self.batch_size, device=self.device, dtype=self.dtype)
+        answers[~allowed] = np.nan
+        dense, pruned = np.split(answers, [len(self.dense)])
+        annotated, how = targets, {}
+        if self.masked:
+            annotated = _masks.target_masks(rows, self.place)
+            how = {"how": MASKS, "loss": tuple(mask_losses(side, annotated) for side in (dense, pruned))}
+        columns = scores(dense, pruned, annotated, self.pairs, **how) | {"random": chance([row["id"] for row in rows], self.seed)}
         if self.stability:
-            self.stability.add(by_model(dense, pruned, targets, self.pairs), [row.get("split") or "none" for row in rows])
+            self.stability.add(by_model(dense, pruned, annotated, self.pairs, **how), [row.get("split") or "none" for row in rows])
         if "grand" in self.also:
             columns["grand"] = self.of_dense(gradient_norms, pictures, targets, allowed)
         if "dropout" in self.also:
             columns["dropout"] = self.of_dense(lambda model, batch, _: dropout(model, batch, self.seed), pictures, targets, allowed)
-        predicted = {role: pixel_boxes(present_mean(side), sizes) for role, side in {"dense": dense, "pruned": pruned}.items()}
+        boxes = {role: boxes_of_masks(side) if self.masked else side for role, side in {"dense": dense, "pruned": pruned}.items()}
+        predicted = {role: pixel_boxes(present_mean(side), sizes) for role, side in boxes.items()}
         return list(_inputs.with_scores(rows, columns, predicted))
+
+    def of_objects(self, rows: list[dict], pictures: Pictures, targets: np.ndarray, allowed: np.ndarray, sizes: np.ndarray) -> list[dict]:
+        """The rows with their hardness and the objects found, where the models find several; targets [N, M, 5], allowed [M, N]."""
+        how = {"device": self.device, "dtype": self.dtype}
+        answers = [model.counted(all_answers([model], pictures, self.batch_size, **how)[0]) for model in self.models]
+        losses = np.array([object_losses(model, pictures, targets, self.batch_size, self.seed, **how) for model in self.models])
+        for own, has_say in zip(answers, allowed):
+            own[~has_say] = np.nan
+        losses[~allowed] = np.nan
+        count = len(self.dense)
+        (dense, pruned), of_both = (alike(side) for side in (answers[:count], answers[count:])), tuple(np.split(losses, [count]))
+        columns = scores(dense, pruned, targets, self.pairs, OBJECTS, of_both)
+        columns["random"] = chance([row["id"] for row in rows], self.seed)
+        if self.stability:
+            parts = [row.get("split") or "none" for row in rows]
+            self.stability.add(by_model(dense, pruned, targets, self.pairs, OBJECTS, of_both), parts)
+        found = {role: first_known(side) for role, side in {"dense": dense, "pruned": pruned}.items()}
+        return list(_objects.with_objects(rows, columns, found, sizes, self.classes))
 
     def of_dense(self, score: Callable, pictures: Pictures, targets: np.ndarray, allowed: np.ndarray) -> np.ndarray:
         """A column of the dense models, the mean over those allowed to answer, of which every process computes its share: [N].
@@ -135,6 +182,11 @@ def show(stability: Stability) -> None:
     ]
     console.say("rank correlation from model to model, mean over their pairs, by split")
     console.show_table(["column", *splits], lines, to_stderr=True)
+
+
+def in_words(classes: list[str] | None) -> str:
+    """What a model answers with."""
+    return f"finds {', '.join(classes)}" if classes else "answers with one box"
 
 
 def told(fold: Fold | None) -> str:

@@ -67,7 +67,7 @@ def write_store(
         write_skips(run, out, skips + doubtful)
         judge(skips, writer.rows, strict)
     if several:
-        console.say(f"{several} samples have several boxes; train takes one each: make it so with --one-box union or largest")
+        console.say(f"{several} samples have several boxes: train a net that finds several, such as --model compact_fcos, or see --one-box")
     return writer.rows, skips, doubtful
 
 

@@ -34,6 +34,11 @@ def class_names(rows: list[dict]) -> list[str]:
     return names
 
 
+def told(rows: list[dict], weak: bool) -> dict[str, list[str]]:
+    """What the rows tell of the net to build: the classes of weak supervision."""
+    return {"classes": class_names(rows)} if weak else {}
+
+
 def class_objective(
     model: MapLocalizer, classes: list[str], rows: list[dict], pictures, weights: np.ndarray, held_out, recipe, **how
 ) -> WeaklySupervised:

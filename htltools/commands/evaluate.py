@@ -65,9 +65,10 @@ def evaluate(
 
     A model is a checkpoint or an ONNX file; without --model it is the dense one last named in the stream. Writes one metric a
     line as JSON Lines, without notes, or a table where stdout is a terminal: iou_mean iou_median iou_p10 acc@0.3 acc@0.5
-    acc@0.7 acc@0.75 acc@0.9 failure_rate, of a model that answers by a map also maxboxacc_v2 and pxap, and with --against the
-    paired differences as NAME.delta. Intervals (95 %) come from 2,000 resamples of whole groups (field `group`). Of several runs,
-    --model and --against repeated in pairs, the mean is given, with a second interval over the runs: it says what other seeds would.
+    acc@0.7 acc@0.75 acc@0.9 failure_rate, of a model that answers with masks also dice and mask_iou, by a map also maxboxacc_v2
+    and pxap, and with --against the paired differences as NAME.delta. Intervals (95 %) come from 2,000 resamples of whole groups
+    (field `group`). Of several runs, --model and --against repeated in pairs, the mean is given, with a second interval over the
+    runs: it says what other seeds would.
     With --group-by also the worst level as NAME.worst, and its distance to the best as NAME.gap with a permutation test, of levels of
     30 samples or more. Rows of the split without a box are left out and counted.
     --predictions, and --against too, take COCO results of another tool; they need no store.
@@ -100,19 +101,22 @@ def evaluate(
         refuse_existing(out, force)
     options.rows_expected(rows)
 
+    from htltools.commands import _advice
     from htltools.commands._inputs import groups_of
     from htltools.commands._metric_lines import write_metrics
     from htltools.formats.stream import check_groups, read_rows
 
     everything, reader = read_rows(rows, partial=partial, limit=limit)
     check_groups(everything)
-    samples, boxless = annotated_rows(everything, split)
-    lines = []
+    lines, models, several = [], [], False
     if measured:
         from htltools.commands._inputs import model_path
-        from htltools.commands._measuring import Machine, metric_lines
+        from htltools.commands._measuring import Machine, all_alike, metric_lines
 
         models, machine = model or [model_path(None, reader, "dense")], Machine(device, precision, batch_size, coco, trust)
+        several = all_alike([*models, *against], everything)
+    samples, boxless = annotated_rows(everything, split, several)
+    if measured:
         lines = metric_lines(samples, models, against, crossings, split, seed, machine)
     if not options.first_process():
         return
@@ -126,6 +130,7 @@ def evaluate(
     console.say(f"{split}: {len(samples)} samples, {len(set(groups))} groups{left_out}; intervals are 95 %, from resampling groups")
     if split == "train" and measured:
         console.say("these are the samples that the model was fitted to: no held-out figure")
+    _advice.after_evaluate(rows, samples, lines, models, against, crossings)
     require(limits, lines)
 
 
@@ -150,15 +155,16 @@ def thresholds(texts: list[str]) -> dict[str, float]:
     return limits
 
 
-def annotated_rows(rows: list[dict], split: str) -> tuple[list[dict], int]:
-    """The rows of a split that have a box, repeats counted once, and the number of those without.
+def annotated_rows(rows: list[dict], split: str, or_empty: bool = False) -> tuple[list[dict], int]:
+    """The rows of a split that have a box, or with `or_empty` also those known to hold none, repeats counted once, and the number of
+    those without.
 
     Raises: DataError where none has.
     """
     from htltools.commands._inputs import is_annotated, split_rows
 
     there = [row for row in split_rows(rows, split) if not row.get("repeat")]
-    samples = [row for row in there if is_annotated(row) and not row.get("pseudo")]
+    samples = [row for row in there if is_annotated(row, or_empty) and not row.get("pseudo")]
     if not samples:
         splits = sorted({row["split"] for row in rows if row.get("split")})
         cause = f"none of the {len(there)} rows of the split {split} has a box" if there else f"no row is of the split {split}"

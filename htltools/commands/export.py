@@ -42,10 +42,11 @@ def export(
     htl export --onnx --model attended.h5 -o small.onnx rows.jsonl --quantize int8 --bench
 
     The file takes `images`, uint8 [N, H, W, 3] RGB in batches of any size, each picture squashed to H x W, and answers with
-    `boxes`, float32 [N, 4]: x0, y0, x1, y1 as shares of the picture's width and height. Normalisation is inside the
-    graph. It must agree with torch to 1e-4 on noise in batches of 1, 2 and 5, and on the pictures of up to 64 rows where a
-    ROWS file is named; else no file is left. With --quantize its mean IoU on the rows of the split val is held against
-    float32 instead; int8 is calibrated on 256 rows of the split train. With --model and no ROWS, stdin is not read.
+    `boxes`, float32 [N, 4]: x0, y0, x1, y1 as shares of the picture's width and height; of a model of masks also with
+    `masks`, float32 [N, H, W], the probability of lesion. Normalisation is inside the graph. It must agree with torch to 1e-4
+    on noise in batches of 1, 2 and 5, and on the pictures of up to 64 rows where a ROWS file is named; else no file is left.
+    With --quantize its mean IoU on the rows of the split val is held against float32 instead; int8 is calibrated on 256 rows
+    of the split train. With --model and no ROWS, stdin is not read.
     Nothing is written to stdout but the table of --bench, which is measured on --device; the checks are made on the CPU.
     """
     if not onnx:
@@ -93,16 +94,20 @@ def export(
             raise DataError("no row of the split val has a box", "the loss of --quantize int8 is measured on those")
     with replacing(out) as temporary:
         _exporting.write_as(quantize, temporary, localizer, size, calibration)
-        ours, theirs = eager(localizer, cpu), OnnxLocalizer(temporary, "cpu").answer
+        net = OnnxLocalizer(temporary, "cpu")
+        ours, theirs = eager(localizer, cpu), net.answer
         measured = None
         if held_out:
-            precise, found = _exporting.mean_ious([ours, theirs], held_out, size, model)
+            precise, found = _exporting.mean_ious([ours, theirs], held_out, size, model, localizer, checkpoint.architecture)
             told = _exporting.loss_of_iou(quantize, found, precise, len(held_out), max_loss)
             measured = found, precise, len(held_out)
         else:
-            told = _exporting.agreement(quantize, ours, theirs, *_exporting.checking_batches(samples, size, model, seed))
-        about = {"htl.quantize": _exporting.quantization(quantize, measured), "htl.history": history}
-        describe(temporary, ONNX | {name: compact_json(value).decode() for name, value in about.items()} | {"htl.model": digest})
+            checks, what = _exporting.checking_batches(samples, size, model, seed)
+            told = _exporting.agreement(quantize, ours, theirs, checks, what)
+            told += _exporting.agreement_of_masks(quantize, localizer, net, checks)
+        about = {"htl.quantize": _exporting.quantization(quantize, measured), "htl.history": history} | _exporting.objects_told(localizer)
+        said = {name: text for name, text in ONNX.items() if name != "htl.masks" or net.masked}
+        describe(temporary, said | {name: compact_json(value).decode() for name, value in about.items()} | {"htl.model": digest})
     console.say(f"{out}, {out.stat().st_size / 1e6:.2f} MB: {told}")
     if bench:
         console.show_table(HEADINGS, _exporting.bench_lines(localizer, out, device, place, seed))

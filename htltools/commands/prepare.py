@@ -36,7 +36,10 @@ IdColumn = Annotated[str | None, Option("--id-column", metavar="NAME", help="Col
 GroupColumn = Annotated[str | None, Option("--group-column", metavar="NAME", help="Column of the lesion or patient.", show_default=False)]
 LabelColumn = Annotated[str | None, Option("--label-column", metavar="NAME", help="Column of the picture's class.", show_default=False)]
 SplitColumn = Annotated[str | None, Option("--split-column", metavar="NAME", help="Column of train, val or test.", show_default=False)]
-BoxColumns = Annotated[str | None, Option("--box-columns", metavar="A,B,C,D", help="Columns of the box.", show_default=False)]
+BoxColumns = Annotated[
+    list[str] | None,
+    Option("--box-columns", metavar="[CLASS=]A,B,C,D", help="Columns of the box; repeat it for several.", show_default=False),
+]
 Format = Annotated[BoxFormat | None, Option("--box-format", help="What the columns of the box say.", show_default=False)]
 BoxFrame = Annotated[str | None, Option("--box-frame", metavar="WxH", help="Frame of the table's boxes.", show_default=False)]
 Splits = Annotated[str, Option("--splits", metavar="A,B,C", help="Shares of train, val and test where no table says it.")]
@@ -106,7 +109,7 @@ def prepare(
 
     check_sources(sources, phantom, table, coco, masks)
     frame, box_frame_size = numbers(size, "--size", (1, 2)), numbers(box_frame, "--box-frame", (2,)) if box_frame else None
-    columns = Columns(id_column, group_column, split_column, label_column, four(box_columns), box_format and box_format.value)
+    columns = Columns(id_column, group_column, split_column, label_column, box_sets(box_columns), box_format and box_format.value)
     shares = split_shares(splits)
     findings = phantoms(phantom, seed) if phantom else find_candidates(sources, listed(sources), Naming(table, coco, masks, columns))
     look_at_dicoms(findings, id_key, out)
@@ -189,12 +192,18 @@ def numbers(text, flag, counts):
     return tuple(int(part) for part in parts)
 
 
-def four(text):
-    """Four column names."""
-    names = text.split(",") if text else None
-    if names and len(names) != 4:
-        raise UsageError(f"--box-columns takes four names with commas in between, not {text!r}")
-    return names
+def box_sets(texts):
+    """The class and the four columns of each --box-columns; the class is None where none is said."""
+    sets = []
+    for text in texts or ():
+        name, equals, columns = text.rpartition("=")
+        names = columns.split(",")
+        if len(names) != 4 or (equals and not name):
+            raise UsageError(f"--box-columns takes four names with commas in between, or CLASS= and these, not {text!r}")
+        sets.append((name or None, names))
+    if len(sets) > 1 and not all(name for name, _ in sets):
+        raise UsageError("--box-columns that is given several times needs a class each", "such as left=x0,y0,x1,y1")
+    return sets or None
 
 
 def split_shares(text):

@@ -61,6 +61,7 @@ def score(
     grand         norm of each sample's gradient, a control too; only with --also grand
     dropout       disagreement under dropout, a control too; needs no annotation; only with --also dropout
 
+    Of models that answer with lesion masks the masks are compared, and shift is that of their boxes.
     With several models every column is the mean over them; with models of htl train --fold, a training row is scored only by
     those that have not seen its group. --stability tells how alike the models rank the rows, by column.
     --predictions takes what another tool answers: COCO results, by image_id. Then no picture is read, and no store needed.
@@ -78,7 +79,7 @@ def score(
     from htltools.formats.stream import RowWriter
 
     samples, reader = _streaming.opened(rows, roles, partial=partial, limit=limit)
-    from htltools.commands import _inputs, _predictions, _scoring
+    from htltools.commands import _advice, _inputs, _prediction_scoring, _predictions, _scoring
 
     dense = model or [_inputs.model_path(None, reader, "dense")]
     pruned = pruned or [_inputs.model_path(None, reader, "pruned", "--pruned")]
@@ -89,7 +90,7 @@ def score(
     if coco and not by_others:
         raise UsageError("--coco numbers the images of predictions, and there are none", "name some with --predictions")
     if by_others:
-        place, scorer = "cpu", _predictions.PredictionScorer(dense, pruned, batch_size, seed, coco, gathered)
+        place, scorer = "cpu", _prediction_scoring.PredictionScorer(dense, pruned, batch_size, seed, coco, gathered)
     else:
         place, dtype = _inputs.chosen_machine(device, precision)
         scorer = _scoring.Scorer(dense, pruned, batch_size, seed, further, place, dtype, gathered, options.names_trusted(trust))
@@ -115,6 +116,7 @@ def score(
     if own and len(reader.history) > told:  # a stream after `cat` tells more of its history as it goes on
         with RowWriter(run, [*reader.history, *own]):
             pass
+    _advice.after_score(first)
 
 
 def columns_asked(also: str | None) -> list[str]:

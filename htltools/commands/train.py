@@ -28,6 +28,15 @@ class Attend(options.Choice):
     none, adaptive, replay, damaged = "none", "adaptive", "replay", "damaged"
 
 
+class Mirror(options.Choice):
+    """Which mirror images a training may see."""
+
+    both, horizontal, vertical, none = "both", "horizontal", "vertical", "none"
+
+
+FLIPS = {"both": (0.5, 0.5), "horizontal": (0.5, 0.0), "vertical": (0.0, 0.5), "none": (0.0, 0.0)}
+
+
 class Use(options.Choice):
     """What unlabelled rows are used for."""
 
@@ -46,7 +55,7 @@ def train(
     rows: options.Rows = None,
     out: Annotated[Path, Option("-o", "--out", metavar="M.h5", help="The checkpoint to write.", show_default=False)] = ...,
     model: Annotated[
-        str, Option("--model", help="compact, a torchvision backbone such as resnet18, or package.module:function.")
+        str, Option("--model", help="compact, compact_unet, a torchvision net or detector, or package.module:function.")
     ] = "compact",
     init: Annotated[str, Option("--init", metavar="none|imagenet|FILE", help="Where the weights start.")] = "none",
     epochs: Annotated[int, Option("--epochs", min=1, help="Passes over the training split.")] = 30,
@@ -78,6 +87,7 @@ def train(
     fold: Annotated[
         str | None, Option("--fold", metavar="k/K", help="Leave out the k-th of K parts of the training split.", show_default=False)
     ] = None,
+    mirror: Annotated[Mirror, Option("--mirror", help="Mirror images that training may see; none where left is not right.")] = Mirror.both,
     batch_size: options.BatchSize = 32,
     seed: options.Seed = 0,
     resume: Annotated[bool, Option("--resume/--no-resume", help="Go on where an interrupted training stopped.")] = True,
@@ -89,20 +99,23 @@ def train(
     partial: options.Partial = False,
     force: options.Force = False,
 ):
-    """Train a single-box localizer on the rows of the training split.
+    """Train a localizer on the rows of the training split.
 
     \b
     htl prepare FOLDER -o store | htl train -o dense.h5 > rows.jsonl
     htl train rows.jsonl -o big.h5 --model resnet18 --init imagenet > /dev/null
+    htl train rows.jsonl -o lungs.h5 --model compact_fcos --mirror none > /dev/null    several objects
 
     The weights of the epoch with the best mean IoU on the validation split are kept. A row's `weight` counts in the loss.
     --attend attends to hard samples while training; --supervision semi also learns from rows without boxes;
     --supervision weak from the field `label` alone.
     An interrupted training leaves M.resume.h5; the same command goes on from there. M.log.jsonl has one line per epoch.
+    compact_unet, and torchvision's segmentation nets, learn lesion masks, and answer with a mask and the box around it.
     With --fold, for each k from 1 to K, htl score can judge every training row by a model that has not seen its group.
     Writes the rows again, and a note that names the model.
     """
     options.rows_expected(rows)
+    refuse_with_objects(model, supervision, attend)
     part = fold_asked(fold, seed)
     numbers = {"by": by and str(by), "top": top, "boost": boost, "renew": renew, "sparsity": sparsity}
     ways = attention_asked(supervision, attend, unlabelled, {name: value for name, value in numbers.items() if value is not None})
@@ -124,10 +137,11 @@ def train(
     if init not in ("none", "imagenet") and not Path(init).exists():
         raise UsageError(f"--init takes none, imagenet or a checkpoint, and {init!r} is no file")
     if rate is None:
-        rate = 3e-3 if init == "none" else 5e-4
-    plan = _resuming.Plan(
-        out, model, init, epochs, batch_size, rate, str(schedule), seed, part, *ways, weak=supervision == Supervision.weak
-    )
+        from htltools.core.detectors import DETECTORS
+
+        rate = 3e-3 if init == "none" and DETECTORS.get(model) is None else 5e-4
+    weak, flip = supervision == Supervision.weak, FLIPS[str(mirror)]
+    plan = _resuming.Plan(out, model, init, epochs, batch_size, rate, str(schedule), seed, part, *ways, weak=weak, flip=flip)
     inputs = _training.input_digests(samples, init)
     history = run.chain(reader.history, inputs, device=str(place), precision=str(dtype).removeprefix("torch."), rate=rate)
     how = {"compiled": compiled, "resume": resume, "history": history}
@@ -144,6 +158,21 @@ def train(
             writer.models(reader.models | {"dense": str(out.absolute())})
             writer.write(samples)
         plan.resume_path.unlink(missing_ok=True)  # only now: until its rows are out, the same command goes on
+
+
+def refuse_with_objects(model: str, supervision: str, attend: str) -> None:
+    """Refuse what nets that find several objects cannot do.
+
+    Raises: UsageError.
+    """
+    from htltools.core.detectors import DETECTORS
+
+    if model not in DETECTORS:
+        return
+    if supervision != Supervision.full:
+        raise UsageError(f"{model} finds several objects: --supervision {supervision} is for nets with one box", "use --supervision full")
+    if attend != Attend.none:
+        raise UsageError(f"{model} finds several objects: --attend is for nets with one box", "attend by weights: htl score | htl resample")
 
 
 def attention_asked(supervision: str, attend: str, unlabelled: str | None, numbers: dict):

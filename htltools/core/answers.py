@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from htltools.core import ranks
 from htltools.core.feed import OnDevice, PictureSource, fed
+from htltools.core.localizer import Localizer
 
 
 def batches(count: int, size: int) -> list[np.ndarray]:
@@ -16,7 +17,7 @@ def batches(count: int, size: int) -> list[np.ndarray]:
 
 
 def answers(models: Sequence[nn.Module], pictures: Iterable[Tensor], *, device: torch.device, dtype: torch.dtype) -> Iterator[Tensor]:
-    """Boxes of each model for each batch: uint8 [B, H, W, C] on the device in, float32 [M, B, 4] there out, shares of the sides.
+    """Answers of each model for each batch: uint8 [B, H, W, C] on the device in, float32 [M, B, *answer] there out.
 
     Weights, buffers and random state stay as they are.
     """
@@ -34,14 +35,15 @@ def answers(models: Sequence[nn.Module], pictures: Iterable[Tensor], *, device: 
 
 
 def all_answers(
-    models: Sequence[nn.Module], pictures: PictureSource | OnDevice, batch_size: int, *, device: torch.device, dtype: torch.dtype
+    models: Sequence[Localizer], pictures: PictureSource | OnDevice, batch_size: int, *, device: torch.device, dtype: torch.dtype
 ) -> np.ndarray:
-    """Boxes of each model for all pictures: float32 [M, N, 4]. Where processes share the job, each answers for some of the batches.
+    """Answers of each model for all pictures: float32 [M, N, *answer], of localizers with one box float32 [M, N, 4].
 
-    Every batch is read and moved once, however many models there are.
+    Every batch is read and moved once, however many models there are. Where processes share the job, each answers for some of
+    the batches. All models answer in one form.
     """
     turns = ranks.share(batches(pictures.shape[0], batch_size))
-    out = torch.zeros(len(models), pictures.shape[0], 4, device=device)
-    for chosen, boxes in zip(turns, answers(models, fed(pictures, turns, device), device=device, dtype=dtype)):
-        out[:, chosen[0] : chosen[-1] + 1] = boxes
+    out = torch.zeros(len(models), pictures.shape[0], *models[0].answer, device=device)
+    for chosen, part in zip(turns, answers(models, fed(pictures, turns, device), device=device, dtype=dtype)):
+        out[:, chosen[0] : chosen[-1] + 1] = part
     return ranks.summed(out).cpu().numpy()

@@ -11,7 +11,7 @@ from torch.nn import functional
 class Augmentation:
     """How far pictures may change."""
 
-    flip: float = 0.5  # chance of a mirror image, for each axis
+    flip: tuple[float, float] = (0.5, 0.5)  # chance of a mirror image: left for right, and upside down
     shift: float = 0.1  # of the picture's sides
     scale: float = 0.2  # zoom in or out by up to this share
     stretch: float = 0.1  # the same, for one axis alone
@@ -29,24 +29,43 @@ def changes(count: int, channels: int, how: Augmentation, random: torch.Generato
     def uniform(columns: int, spread: float) -> Tensor:
         return (torch.rand(count, columns, generator=random) * 2 - 1) * spread
 
-    mirror = torch.where(torch.rand(count, 2, generator=random) < how.flip, -1.0, 1.0)
+    mirror = torch.where(torch.rand(count, 2, generator=random) < torch.tensor(how.flip), -1.0, 1.0)
     factor = mirror * (1 + uniform(1, how.scale)) * (1 + uniform(2, how.stretch))
     offset = uniform(2, 2 * how.shift)
     return torch.cat([factor, offset, 1 + uniform(1, how.light), uniform(1, how.light) + uniform(channels, how.colour)], 1)
 
 
 def augmented(pictures: Tensor, boxes: Tensor, change: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """Pictures uint8 [B, H, W, C] and boxes [B, 4] (shares of the sides), each changed in its own way (see `changes`, [B, 5 + C]).
+    """Pictures uint8 [B, H, W, C] and boxes [B, 4] or [B, M, 4] (shares of the sides), each changed in its own way (`changes`, [B, 5 + C]).
 
     The pictures come out normalised, gain * value + bias ([1, C, 1, 1] each): float32 [B, C, H, W]. A box is cut at the border
     of the new picture. Where the new picture reaches beyond the old one, the old one is mirrored.
     """
-    factor, offset, contrast, brightness = change.split([2, 2, 1, pictures.shape[3]], 1)
-    contrast, brightness = contrast[:, :, None, None], brightness[:, :, None, None]
+    factor, offset = change[:, :2], change[:, 2:4]
     moved = warped(pictures.permute(0, 3, 1, 2).float(), factor, offset)
-    corners = (boxes.view(-1, 2, 2) * 2 - 1 - offset.unsqueeze(1)) / factor.unsqueeze(1)
-    follow = torch.cat([corners.amin(1), corners.amax(1)], 1).clamp(-1, 1) / 2 + 0.5
-    return torch.addcmul(bias * contrast + brightness, moved, gain * contrast), follow
+    return relit(moved, change, gain, bias), moved_boxes(boxes, factor, offset)
+
+
+def augmented_masks(pictures: Tensor, change: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """As `augmented`, of pictures with their lesion mask as one channel more, uint8 [B, H, W, C + 1], and `changes` [B, 5 + C].
+
+    The masks come out as float32 [B, H, W], 0 or 1: lesion where half of the new pixel or more is.
+    """
+    moved = warped(pictures.permute(0, 3, 1, 2).float(), change[:, :2], change[:, 2:4])
+    return relit(moved[:, :-1], change, gain, bias), (moved[:, -1] >= 127.5).float()
+
+
+def relit(pictures: Tensor, change: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+    """Pictures [B, C, H, W] normalised, gain * value + bias, in the contrast and the brightness of a change [B, 5 + C]."""
+    contrast, brightness = change[:, 4:5, None, None], change[:, 5:, None, None]
+    return torch.addcmul(bias * contrast + brightness, pictures, gain * contrast)
+
+
+def moved_boxes(boxes: Tensor, factor: Tensor, offset: Tensor) -> Tensor:
+    """Boxes [B, 4] or [B, M, 4] where their pictures went by factor and offset [B, 2], cut at the border."""
+    corners = boxes.reshape(len(boxes), -1, 2, 2) * 2 - 1
+    corners = (corners - offset[:, None, None]) / factor[:, None, None]
+    return (torch.cat([corners.amin(2), corners.amax(2)], 2).clamp(-1, 1) / 2 + 0.5).view(boxes.shape)
 
 
 def warped(pictures: Tensor, factor: Tensor, offset: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from htltools.core.metrics import metric_values
+from htltools.core.agreement import Agreement, Runs, runs_of
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -26,12 +26,12 @@ class Estimate:
 
 
 def estimates(
-    iou: np.ndarray, groups: Sequence[str], against: np.ndarray | None = None, *, seed: int, resamples: int = RESAMPLES
+    ours: Runs, groups: Sequence[str], against: Runs | None = None, *, seed: int, resamples: int = RESAMPLES
 ) -> dict[str, Estimate]:
     """Metrics by name with intervals, and with `against` the paired differences as `<name>.delta`, ours minus theirs.
 
-    iou, against: [N], in [0, 1], of two models on the same samples; NaN counts as 0. Of K runs [K, N], which pair in their order:
-    a metric is then the mean over runs, on the same draws. groups: [N], what belongs together.
+    ours, against: of two models on the same N samples. Of K runs each, they pair in their order: a metric is then the mean over
+    runs, on the same draws. Metrics that only one side has are left out of the differences. groups: [N], what belongs together.
 
     Method: the percentile cluster bootstrap. As many groups as there are get drawn with replacement, each with all its
     samples, and the interval runs from the 2.5th to the 97.5th percentile of the metrics of the draws. Both models are
@@ -43,13 +43,15 @@ def estimates(
     Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile intervals); Field and
     Welsh, Bootstrapping clustered data, JRSS B 69, 2007 (drawing whole clusters, there the "cluster bootstrap").
     """
-    count = len(np.atleast_2d(iou))
-    models = [*np.atleast_2d(iou), *([] if against is None else np.atleast_2d(against))]
-    values = [metric_values(each) for each in models]  # per model, name: [1]
+    models = runs_of(ours)
+    count = len(models)
+    models = models if against is None else [*models, *runs_of(against)]
+    values = [each.values() for each in models]  # per model, name: [1]
     draws = resampled(models, groups, seed, resamples)  # per model, name: [R]
-    found = {name: estimate([each[name] for each in values[:count]], [each.get(name) for each in draws[:count]]) for name in values[0]}
+    shared = [name for name in values[0] if all(np.isfinite(each.get(name, np.nan)).all() for each in values[:count])]
+    found = {name: estimate([each[name] for each in values[:count]], [each.get(name) for each in draws[:count]]) for name in shared}
     if against is not None:
-        for name in values[0]:
+        for name in (name for name in shared if all(np.isfinite(each.get(name, np.nan)).all() for each in values[count:])):
             apart = [ours[name] - theirs[name] for ours, theirs in zip(values[:count], values[count:])]
             drawn = [ours[name] - theirs[name] if ours else None for ours, theirs in zip(draws[:count], draws[count:])]
             found[f"{name}.delta"] = estimate(apart, drawn)
@@ -65,11 +67,11 @@ def estimate(values: Sequence[np.ndarray], draws: Sequence[np.ndarray | None]) -
     return Estimate(sum(runs) / len(runs), float(low), float(high), runs)
 
 
-def resampled(models: Sequence[np.ndarray], groups: Sequence[str], seed: int, resamples: int) -> list[dict[str, np.ndarray]]:
-    """For each model's IoU [N], every metric by name in each of R draws, [R]; nothing where there is only one group."""
+def resampled(models: Sequence[Agreement], groups: Sequence[str], seed: int, resamples: int) -> list[dict[str, np.ndarray]]:
+    """For each model, every metric by name in each of R draws, [R]; nothing where there is only one group."""
     if len(set(groups)) < 2:
         return [{} for _ in models]
-    pieces = [[metric_values(iou, times) for iou in models] for times in multiplicities(groups, seed, resamples)]
+    pieces = [[each.values(times) for each in models] for times in multiplicities(groups, seed, resamples)]
     return [{name: np.concatenate([piece[i][name] for piece in pieces]) for name in pieces[0][i]} for i in range(len(models))]
 
 

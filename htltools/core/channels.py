@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from htltools.core.localizer import Localizer, MapLocalizer
+from htltools.core.mask_localizer import MaskLocalizer
 from htltools.core.pruning import prunable, prunable_count
 
 STEPS = 5  # of the search for the share of channels, at most
@@ -63,7 +64,7 @@ def without_channels(model: Localizer, ratio: float, size: list[int]) -> Localiz
 
 
 def answering(model: Localizer) -> list[nn.Module]:
-    """The layers whose outputs are the answer: the last linear one, or the heads of class maps."""
-    if isinstance(model, MapLocalizer):
+    """The layers whose outputs are the answer: the last linear one, or the heads of maps and masks."""
+    if isinstance(model, (MapLocalizer, MaskLocalizer)):
         return list(model.net.heads)
     return [module for module, _ in prunable(model) if isinstance(module, nn.Linear)][-1:]

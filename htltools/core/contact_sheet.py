@@ -1,6 +1,7 @@
 """A contact sheet: small pictures with their boxes, in a grid, for a person to look at."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -9,33 +10,53 @@ COLOURS = {"annotated": (40, 200, 80), "dense": (60, 140, 255), "pruned": (255, 
 TILE, CAPTION, GAP, HEADER = 208, 18, 8, 28  # pixels
 
 
-def contact_sheet(pictures: np.ndarray, sizes: np.ndarray, boxes: dict[str, np.ndarray], captions: list[str], title: str) -> np.ndarray:
-    """Pictures uint8 [N, H, W, 3], their original (width, height) [N, 2], boxes by role [N, 4] as shares of the sides (NaN =
-    none), and a caption each: one picture uint8 [rows, columns, 3]. Each keeps the proportions of its original.
+def contact_sheet(
+    pictures: np.ndarray,
+    sizes: np.ndarray,
+    boxes: Mapping[str, Sequence[np.ndarray]],
+    captions: list[str],
+    title: str,
+    columns: int = 6,
+) -> np.ndarray:
+    """Pictures uint8 [N, H, W, 3], their original (width, height) [N, 2], by role the boxes of each (as `tile`, NaN = none), and
+    a caption each: one picture uint8 [rows, columns, 3], at most `columns` of them in a line. Each keeps the proportions of its original.
     """
-    columns = min(6, max(len(pictures), 3))
+    columns = min(columns, max(len(pictures), 3))
     lines = max(math.ceil(len(pictures) / columns), 1)
-    tile = max((fitted(size)[1] for size in sizes), default=TILE)  # as high as the highest picture
-    sheet = Image.new("RGB", (GAP + columns * (TILE + GAP), HEADER + lines * (tile + CAPTION + GAP) + GAP), (250, 250, 248))
+    height = max((fitted(size)[1] for size in sizes), default=TILE)  # of the highest picture
+    sheet = Image.new("RGB", (GAP + columns * (TILE + GAP), HEADER + lines * (height + CAPTION + GAP) + GAP), (250, 250, 248))
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(12)
     draw_legend(pen, font, title, [role for role in COLOURS if role in boxes])
     for i, picture in enumerate(pictures):
-        x, y = GAP + i % columns * (TILE + GAP), HEADER + i // columns * (tile + CAPTION + GAP)
-        width, height = fitted(sizes[i])
-        left, top = x + (TILE - width) // 2, y + (tile - height) // 2
-        sheet.paste(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC), (left, top))
-        for role, colour in COLOURS.items():
-            if role in boxes and np.isfinite(boxes[role][i]).all():
-                x0, y0, x1, y1 = np.clip(boxes[role][i], 0, 1) * [width, height, width, height] + [left, top, left - 1, top - 1]
-                pen.rectangle((x0, y0, max(x1, x0), max(y1, y0)), outline=colour, width=2)
-        pen.text((x, y + tile + 1), captions[i][:34], fill=(40, 40, 40), font=font)
+        x, y = GAP + i % columns * (TILE + GAP), HEADER + i // columns * (height + CAPTION + GAP)
+        drawn = tile(picture, sizes[i], {role: own[i] for role, own in boxes.items()})
+        sheet.paste(drawn, (x + (TILE - drawn.width) // 2, y + (height - drawn.height) // 2))
+        pen.text((x, y + height + 1), captions[i][:34], fill=(40, 40, 40), font=font)
     return np.asarray(sheet)
 
 
-def fitted(size: np.ndarray) -> tuple[int, int]:
-    """The largest (width, height) of the proportions of `size` that fits a tile."""
-    factor = TILE / max(size)
+def tile(picture: np.ndarray, size: np.ndarray, boxes: Mapping[str, np.ndarray], side: int = TILE, line: int = 2) -> Image.Image:
+    """A picture uint8 [H, W, 3] in the proportions of its original (width, height), its longer side `side` pixels long, with the
+    outlines of its boxes, `line` pixels wide: by role [B, 4] or [4], shares of the sides; what is NaN is left out. The outline of
+    a box that it would fill lies around it.
+    """
+    width, height = fitted(size, side)
+    drawn = Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(drawn)
+    for role, colour in COLOURS.items():
+        for box in np.reshape(boxes.get(role, []), (-1, 4)):
+            if np.isfinite(box).all():
+                x0, y0, x1, y1 = np.clip(box, 0, 1) * [width, height, width, height] - [0, 0, 1, 1]
+                if min(x1 - x0, y1 - y0) < 4 * line:
+                    x0, y0, x1, y1 = x0 - line, y0 - line, x1 + line, y1 + line
+                pen.rectangle((x0, y0, max(x1, x0), max(y1, y0)), outline=colour, width=line)
+    return drawn
+
+
+def fitted(size: np.ndarray, side: int = TILE) -> tuple[int, int]:
+    """The largest (width, height) of the proportions of `size` that fits a square of `side`."""
+    factor = side / max(size)
     return max(round(size[0] * factor), 1), max(round(size[1] * factor), 1)
 
 

@@ -8,8 +8,10 @@ from htltools.core.boxes import area
 
 
 def smallness(boxes: np.ndarray) -> np.ndarray:
-    """1 - the share of the picture that a box [N, 4] covers: [N] in [0, 1]; NaN where there is none."""
-    return np.where(np.isnan(boxes).any(-1), np.nan, 1 - area(boxes))
+    """1 - the share of the picture that a box [N, 4], or several [N, M, 4] together, cover: [N] in [0, 1]; NaN where there is none."""
+    covered = area(boxes)
+    covered = np.where(np.isnan(boxes).any(-1), np.nan, covered)
+    return 1 - (covered if covered.ndim == 1 else covered.sum(-1).clip(0, 1))
 
 
 def chance(ids: list[str], seed: int) -> np.ndarray:

@@ -37,11 +37,16 @@ def peak_region(maps: Tensor, threshold: Tensor | float) -> Tensor:
     It grows from the peak by one place a step, as many steps as the map's longer side: enough for all but winding regions.
     """
     highest = maps.amax((1, 2), keepdim=True)
-    allowed = (maps >= highest.clamp(max=threshold)).to(maps.dtype).unsqueeze(1)
-    region = (maps >= highest).to(maps.dtype).unsqueeze(1)
-    for _ in range(max(maps.shape[1:])):
+    allowed = (maps >= highest.clamp(max=threshold)).unsqueeze(1)
+    return grown((maps >= highest).unsqueeze(1), allowed).squeeze(1).to(maps.dtype)
+
+
+def grown(region: Tensor, allowed: Tensor) -> Tensor:
+    """The places that are connected with a region by allowed ones: bool [B, 1, h, w] twice give float32 [B, 1, h, w], 0 or 1."""
+    region, allowed = region.float(), allowed.float()
+    for _ in range(max(allowed.shape[2:])):
         region = functional.max_pool2d(region, 3, 1, 1) * allowed
-    return region.squeeze(1)
+    return region
 
 
 def map_boxes(maps: Tensor, threshold: Tensor | float) -> Tensor:
@@ -60,7 +65,7 @@ def map_boxes(maps: Tensor, threshold: Tensor | float) -> Tensor:
 
 
 def crossings(profile: Tensor, threshold: Tensor | float) -> tuple[Tensor, Tensor]:
-    """Where each profile [B, n] first rises above the threshold and last falls below it: two of [B], in [0, 1]; its ends count as such."""
+    """Where each profile [B, n] first rises above the threshold ([] or [B]) and last falls below it: two of [B], in [0, 1]; ends count."""
     size = profile.shape[1]
     limit = profile.amax(1).clamp(max=threshold)
     above = (profile >= limit.unsqueeze(1)).to(profile.dtype)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from htltools.core.agreement import Agreement, Runs, runs_of
 from htltools.core.bootstrap import CELLS, RESAMPLES, Estimate, estimate, multiplicities
-from htltools.core.metrics import LOWER_IS_BETTER, metric_values
+from htltools.core.metrics import LOWER_IS_BETTER
 
 PERMUTATIONS = 1000
 
@@ -32,11 +33,11 @@ class Change:
 
 
 def fairness(
-    iou: np.ndarray, level: np.ndarray, groups: Sequence[str], against: np.ndarray | None = None, *, seed: int, resamples: int = RESAMPLES
+    ours: Runs, level: np.ndarray, groups: Sequence[str], against: Runs | None = None, *, seed: int, resamples: int = RESAMPLES
 ) -> dict[str, tuple[Gap, Change | None]]:
     """The gap between the best and the worst of L levels by each metric, and with `against` how it changed.
 
-    iou, against: [K, N], of K runs; metrics are means over them. level: int [N], 0 to L - 1, L >= 2. groups: [N].
+    ours, against: K runs on N samples each; metrics are means over them. level: int [N], 0 to L - 1, L >= 2. groups: [N].
 
     Intervals are those of `core.bootstrap`, for the levels that came out best and worst; that these were chosen after looking is
     not in them, so a gap is never found to be 0: go by p.
@@ -47,14 +48,14 @@ def fairness(
     Reference: Phipson and Smyth, Permutation p-values should never be zero, SAGMB 9, 2010.
     """
     count = level.max() + 1
-    models = [iou] if against is None else [iou, against]
+    models = [runs_of(ours)] if against is None else [runs_of(ours), runs_of(against)]
     once = np.ones((1, len(level)), int)
     values = [level_values(runs, level, once, count) for runs in models]  # per model, name: [L, 1]
     pieces = [[level_values(runs, level, times, count) for runs in models] for times in multiplicities(groups, seed, resamples)]
     draws = [{name: np.concatenate([piece[i][name] for piece in pieces], 1) for name in values[0]} for i in range(len(models))]
     chance = [chance_distances(runs, level, groups, seed) for runs in models]  # per model, name: [P]
     found = {}
-    for name in values[0]:
+    for name in (name for name in values[0] if all(name in each for each in values)):
         gaps = [gap(name, *of_model) for of_model in zip(*([of[name] for of in each] for each in (values, draws, chance)))]
         found[name] = gaps[0], None
         if against is not None:
@@ -67,24 +68,24 @@ def fairness(
     return found
 
 
-def level_values(iou: np.ndarray, level: np.ndarray, times: np.ndarray, count: int) -> dict[str, np.ndarray]:
+def level_values(models: Sequence[Agreement], level: np.ndarray, times: np.ndarray, count: int) -> dict[str, np.ndarray]:
     """Every metric by level in R draws, mean over K runs: [L, R] by name; NaN where a draw has none of a level."""
     found: dict[str, list[np.ndarray]] = {}
     for each in range(count):
         inside = times[:, level == each]  # [R, n]
         empty = inside.sum(1) == 0
         inside = np.where(empty[:, None], 1, inside)
-        runs = [metric_values(run[level == each], inside) for run in iou]
+        runs = [run.at(np.flatnonzero(level == each)).values(inside) for run in models]
         for name in runs[0]:
             found.setdefault(name, []).append(np.where(empty, np.nan, np.mean([run[name] for run in runs], 0)))
     return {name: np.array(values) for name, values in found.items()}
 
 
-def chance_distances(iou: np.ndarray, level: np.ndarray, groups: Sequence[str], seed: int) -> dict[str, np.ndarray]:
+def chance_distances(models: Sequence[Agreement], level: np.ndarray, groups: Sequence[str], seed: int) -> dict[str, np.ndarray]:
     """The largest distance between two levels by each metric, [P] by name, where levels are dealt by chance."""
     count, pieces = level.max() + 1, []
     for dealt in permutations(level, groups, seed):
-        by_level = [[metric_values(run, (dealt == each).astype(int)) for run in iou] for each in range(count)]
+        by_level = [[run.values((dealt == each).astype(int)) for run in models] for each in range(count)]
         means = {name: np.array([np.mean([run[name] for run in runs], 0) for runs in by_level]) for name in by_level[0][0]}
         pieces.append({name: np.ptp(values, 0) for name, values in means.items()})
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}

@@ -1,34 +1,33 @@
-"""Localizers: a picture in, one box out. The compact net, or any torchvision classification backbone."""
-
-from collections.abc import Collection
-from typing import Any
-from urllib.error import URLError
+"""Localizers: a picture in, one box out."""
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from htltools.core.classmaps import backbone_maps, compact_maps
-from htltools.core.compact import compact
+from htltools.core.boxes import iou
 from htltools.core.evidence import evidence, map_boxes, stretched
-from htltools.core.head import BoxHead
-from htltools.core.own_model import is_own, own_net
-from htltools.errors import DataError, MissingInput, UsageError
 
 # ImageNet's colours: what pretrained backbones expect, and as good as any for the others.
 NORMALISATION = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
 THRESHOLD = 0.225  # of a map, where no annotated picture tells a better one
-NARROWEST, SPARE = 1000, 2**22  # times the weights that channel pruning leaves, and numbers beside, that a net may have been made of
 MIRRORS = [], [3], [2], [2, 3]  # axes along which pictures are mirrored
 
 
 class Localizer(nn.Module):
     """Pictures as stored, uint8 [B, H, W, C], to boxes float32 [B, 4]: [x0, y0, x1, y1] as shares of width and height.
 
-    Boxes lie in [0, 1] with x0 <= x1 and y0 <= y1.
+    Boxes lie in [0, 1] with x0 <= x1 and y0 <= y1. Other kinds of localizers derive from this one: `answer` is the shape of what
+    one picture is answered with, and `overlap` holds answers against the annotation, or against each other.
     """
+
+    answer: tuple[int, ...] = (4,)
+
+    @property
+    def told(self) -> tuple[int, ...]:
+        """The shape of what the net tells of one picture."""
+        return self.answer
 
     def __init__(self, net: nn.Module, mean: list[float], std: list[float]):
         super().__init__()
@@ -47,6 +46,23 @@ class Localizer(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         return self.boxes(self.normalised(pictures))
+
+    def outputs(self, answers: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Answers [B, *answer] as an ONNX file gives them, see formats.schema.ONNX."""
+        return answers
+
+    def shipped(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """What an ONNX file gives for normalised pictures [B, C, H, W]."""
+        return self.outputs(self.boxes(x))
+
+    @property
+    def judge(self) -> nn.Module:
+        """What validation runs, with an `answer` and an `overlap` of its own: the localizer itself, unless it answers with more."""
+        return self
+
+    def overlap(self, answers: np.ndarray, annotated: np.ndarray) -> np.ndarray:
+        """IoU of answers [N, *answer] and annotation [N, ...]: [N] in [0, 1], 1 = the same."""
+        return iou(answers, annotated)
 
 
 class MapLocalizer(Localizer):
@@ -82,139 +98,6 @@ def boxes_of(raw: Tensor) -> Tensor:
     edges = torch.sigmoid(raw.float()) * 1.2 - 0.1
     first, second = edges[:, :2], edges[:, 2:]
     return torch.cat([torch.minimum(first, second), torch.maximum(first, second)], 1)
-
-
-def architecture(name: str, size: tuple[int, int, int], **more: Any) -> dict[str, Any]:
-    """What `build` needs to make a localizer for pictures of `size` (H, W, C); with `classes`, names of them, one that answers by a map."""
-    return {"name": name, "size": list(size), **more}
-
-
-def build(architecture: dict[str, Any], *, imagenet: bool = False, trusted: Collection[str] = ()) -> Localizer:
-    """A localizer with fresh weights, or with torchvision's ImageNet weights in its backbone.
-
-    Raises: UsageError for a name of no net, or one that cannot do this; MissingInput where the ImageNet weights cannot be
-    fetched; DataError for a net of the user's own, `package.module:function`, that is none of the `trusted`.
-    """
-    name, size, classes = architecture["name"], architecture["size"], architecture.get("classes")
-    if name == "compact" and imagenet:
-        raise UsageError("there are no ImageNet weights for compact", "use --init none, or a torchvision backbone such as resnet18")
-    if is_own(name):
-        if imagenet or classes is not None:
-            raise UsageError(f"{name} has neither ImageNet weights nor maps of classes", "use compact or a torchvision backbone for these")
-        return Localizer(own_net(name, size, trusted), **NORMALISATION)
-    if classes is not None:
-        compacted = name == "compact"
-        net = compact_maps(size, len(classes)) if compacted else backbone_maps(torchvision_net(name, imagenet), size, len(classes))
-        return MapLocalizer(net, **NORMALISATION)
-    return Localizer(compact(*size) if name == "compact" else backbone(name, imagenet), **NORMALISATION)
-
-
-def torchvision_net(name: str, imagenet: bool) -> nn.Module:
-    """A torchvision classification net as it comes."""
-    from torchvision import models
-
-    known = models.list_models(module=models)
-    if name not in known:
-        raise UsageError(f"no model is called {name!r}", f"use compact or one of torchvision's: {', '.join(sorted(known)[:40])} ...")
-    try:
-        return models.get_model(name, weights="DEFAULT" if imagenet else None)
-    except URLError as error:
-        raise MissingInput(f"the ImageNet weights of {name} could not be fetched ({error.reason})", "connect, or use --init none") from None
-
-
-def backbone(name: str, imagenet: bool) -> nn.Module:
-    """A torchvision classification net whose last linear layer answers with four numbers."""
-    net = torchvision_net(name, imagenet)
-    heads = [(path, module) for path, module in net.named_modules() if isinstance(module, nn.Linear)]
-    if not heads:
-        raise UsageError(f"{name} has no linear layer to put a box head on", "use another backbone")
-    path, last = heads[-1]
-    net.set_submodule(path, BoxHead(last.in_features))
-    if name.startswith(("inception", "googlenet")):
-        net.aux_logits = False
-        net.AuxLogits = net.aux1 = net.aux2 = None
-    return net
-
-
-def weights_of(model: nn.Module) -> dict[str, np.ndarray]:
-    """The state of a model as arrays on the CPU, by name."""
-    return {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
-
-
-def from_weights(architecture: dict[str, Any], weights: dict[str, np.ndarray], trusted: Collection[str] = ()) -> Localizer:
-    """A localizer with stored weights, in evaluation mode. Layers narrowed by channel pruning get their stored shape.
-
-    Raises: DataError where the weights do not fit the architecture, or its net is one of somebody's own that is not `trusted`.
-    """
-    try:
-        if not is_own(architecture["name"]):
-            check_plan(architecture, weights)
-        with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, and thrown away
-            model = build(architecture, trusted=trusted)
-        fit_shapes(model, weights)
-        model.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in weights.items()})
-    except (RuntimeError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
-        raise DataError(f"the weights do not fit the architecture {architecture.get('name')!r} ({reason})") from None
-    return model.eval()
-
-
-def check_plan(architecture: dict[str, Any], weights: dict[str, np.ndarray]) -> None:
-    """Hold an architecture against its weights on paper (torch's device meta), before any memory is taken for it.
-
-    Raises: ValueError, RuntimeError where the net is another one, far larger than its weights, or does not fit together.
-    """
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        try:
-            plan = build(architecture).eval()
-        except UsageError as error:
-            raise ValueError(str(error)) from None
-        except NotImplementedError:  # RegNets reckon with tensors while they are built; the largest of them takes 2.6 GB
-            return
-        state = plan.state_dict()
-        if state.keys() != weights.keys():
-            raise ValueError(f"it has {len(state)} tensors, stored are {len(weights)}, or others")
-        planned, stored = sum(tensor.numel() for tensor in state.values()), sum(array.size for array in weights.values())
-        if planned > SPARE + NARROWEST * stored:
-            raise ValueError(f"it would take {planned} numbers, stored are {stored}")
-        fit_shapes(plan, weights)
-        height, width, channels = architecture["size"]
-        answer = plan.net(torch.zeros(1, channels, height, width))
-        if not isinstance(answer, list) and answer.shape != (1, 4):
-            raise ValueError("it does not answer with a box")
-
-
-def fit_shapes(model: nn.Module, weights: dict[str, np.ndarray]) -> None:
-    """Give every layer the shape of its stored weights, and the attributes that go with it."""
-    for path, module in model.named_modules():
-        stored = weights.get(f"{path}.weight")
-        if stored is None or not is_narrower(stored.shape, module.weight.shape):
-            continue
-        match module:
-            case nn.Conv2d():
-                if module.groups > 1:  # depthwise: as many groups as channels
-                    module.groups = stored.shape[0] // (module.out_channels // module.groups)
-                module.out_channels, module.in_channels = stored.shape[0], stored.shape[1] * module.groups
-            case nn.Linear():
-                module.out_features, module.in_features = stored.shape
-            case nn.BatchNorm2d():
-                module.num_features = stored.shape[0]
-                module.running_mean, module.running_var = torch.zeros(stored.shape), torch.ones(stored.shape)
-            case nn.LayerNorm():
-                module.normalized_shape = tuple(stored.shape)
-        module.weight = nn.Parameter(torch.zeros(stored.shape))
-        if getattr(module, "bias", None) is not None:
-            module.bias = nn.Parameter(torch.zeros(weights[f"{path}.bias"].shape))
-    for path, parameter in list(model.named_parameters()):  # such as ConvNeXt's layer_scale
-        stored = weights.get(path)
-        if stored is not None and is_narrower(stored.shape, parameter.shape):
-            owner, _, name = path.rpartition(".")
-            setattr(model.get_submodule(owner), name, nn.Parameter(torch.zeros(stored.shape)))
-
-
-def is_narrower(stored: tuple[int, ...], built: tuple[int, ...]) -> bool:
-    """Whether a tensor is what channel pruning leaves of another: fewer channels, the same kernel. Loading refuses any other shape."""
-    return len(stored) == len(built) and stored[2:] == built[2:] and stored != built and all(0 < s <= b for s, b in zip(stored, built))
 
 
 def fraction_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from htltools.core import ranks
 from htltools.core.answers import all_answers
 from htltools.core.augmentation import Augmentation
-from htltools.core.boxes import iou
 from htltools.core.feed import OnDevice, PictureSource, nearest
 from htltools.core.localizer import Localizer
 from htltools.errors import HtlError
@@ -146,10 +145,18 @@ def rates(recipe: Recipe, steps: int) -> list[float]:
 
 
 def mean_iou(
-    model: Localizer, pictures: PictureSource | OnDevice, boxes: np.ndarray, batch_size: int, *, device: torch.device, dtype: torch.dtype
+    model: Localizer,
+    pictures: PictureSource | OnDevice,
+    annotated: np.ndarray,
+    batch_size: int,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
 ) -> float:
-    """Mean IoU of the model's answers and the annotated boxes [N, 4], in [0, 1]."""
-    return float(iou(all_answers([model], pictures, max(batch_size, 64), device=device, dtype=dtype)[0], boxes).mean())
+    """Mean overlap of the model's answers and the annotation, boxes [N, 4] or what else such a model answers with, in [0, 1]."""
+    judge = model.judge
+    answers = all_answers([judge], pictures, max(batch_size, 64), device=device, dtype=dtype)[0]
+    return float(judge.overlap(answers, annotated).mean())
 
 
 def copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:

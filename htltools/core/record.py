@@ -20,7 +20,10 @@ class Record:
         """Take down an epoch: samples int64 [S, B] of each batch, and their boxes [S, B, 4] as shares of the sides."""
         size = max(AT_ONCE // turns.shape[1] ** 2, 1)
         parts = zip(turns.split(size), predicted.clamp(0, 1).split(size), annotated.split(size))
-        iou, margin = (torch.cat(values) for values in zip(*(margins(*part) for part in parts)))
+        self.take(turns, *(torch.cat(values) for values in zip(*(margins(*part) for part in parts))))
+
+    def take(self, turns: Tensor, iou: Tensor, margin: Tensor) -> None:
+        """Take down an epoch of which IoU and margin are known: samples int64 [S, B] and float32 [S, B] twice."""
         self.iou = torch.cat([self.iou, mean_of(turns, iou, self.iou.shape[1])])
         self.margin = torch.cat([self.margin, mean_of(turns, margin, self.iou.shape[1])])
 

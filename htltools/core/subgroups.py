@@ -114,9 +114,11 @@ def subgroups(rows: Sequence[dict[str, Any]], crossing: Crossing) -> list[tuple[
 
 
 def metadata_fields(rows: Sequence[dict[str, Any]], most: int) -> tuple[list[Field], list[str]]:
-    """Every column of `meta`, and `label`, with 2 to `most` levels; and the names of those that have more: an id, or a number."""
+    """Every column of `meta`, and `label`, with 2 to `most` levels, but none of lists; and the names of those that have more levels: an
+    id, or a number.
+    """
     columns = dict.fromkeys(key for row in rows for key in row.get("meta") or {})
-    names = [*columns, *(["label"] if "label" not in columns else [])]
+    names = [name for name in [*columns, *(["label"] if "label" not in columns else [])] if groups(rows, name)]
     counts = {name: len({level(value_of(row, name), None) for row in rows}) for name in names}
     return [Field(name) for name, count in counts.items() if 1 < count <= most], [name for name, count in counts.items() if count > most]
 
@@ -130,8 +132,14 @@ def rank(name: str, value: Any) -> tuple[bool, float, str]:
     return name == UNKNOWN, number, name
 
 
+def groups(rows: Sequence[dict[str, Any]], name: str) -> bool:
+    """Whether a field has values of which several samples may share one: not lists, such as boxes."""
+    return not any(isinstance(value_of(row, name), (list, dict)) for row in rows)
+
+
 def usual_fields(rows: Sequence[dict[str, Any]]) -> list[Field]:
-    """Fields that make subgroups: `label`, and those of `meta`, with 2 to 16 levels in the rows; numbers of more values in bands.
+    """Fields that make subgroups: `label`, and those of `meta`, with 2 to 16 levels in the rows; numbers of more values in bands, lists not
+    at all.
 
     >>> usual_fields([{"label": "nv", "meta": {"age": age, "sex": "male"}} for age in range(20, 80)])
     [Field(name='age', width=20.0)]
@@ -139,7 +147,7 @@ def usual_fields(rows: Sequence[dict[str, Any]]) -> list[Field]:
     found = []
     for name in dict.fromkeys(["label", *(name for row in rows for name in row.get("meta") or {})]):
         known = [value for row in rows if (value := value_of(row, name)) is not None]
-        levels = {level(value, None) for value in known}
+        levels = {level(value, None) for value in known} if groups(rows, name) else set()
         if 1 < len(levels) <= MOST_LEVELS:
             found.append(Field(name))
         elif len(levels) > MOST_LEVELS and all(isinstance(value, (int, float)) for value in known):

@@ -32,7 +32,7 @@ class Candidate:
         """What must be the same for an old result to stand: facts, and name, size and time of the files."""
         files = [file_stamp(path) for path in (self.picture, self.mask, *dict(self.segments or ()))]
         told = self.facts
-        facts = [told.group, told.label, told.boxes, told.frame, told.meta, told.known]
+        facts = [told.group, told.label, told.boxes, told.labels, told.frame, told.meta, told.known]
         return [self.id, files, facts, self.split, self.masked, self.phantom, self.frame, self.segments and len(self.segments)]
 
 

@@ -31,8 +31,9 @@ class Checkpoint:
     log: list[dict[str, Any]] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     fold: dict[str, int] | None = None
+    training: dict[str, Any] = field(default_factory=dict)
 
-    ABOUT = "architecture", "preprocessing", "metrics", "pruning", "log", "history", "fold"
+    ABOUT = "architecture", "preprocessing", "metrics", "pruning", "log", "history", "fold", "training"
 
     def save(self, path: Path) -> None:
         """Write the checkpoint whole, or not at all."""
@@ -50,7 +51,7 @@ class Checkpoint:
         Raises: MissingInput; DataError where the file is no checkpoint, or damaged.
         """
         arrays, about = read_arrays(path, KIND)
-        about.setdefault("fold", None)  # there were checkpoints before there were folds
+        about = {"fold": None, "training": {}} | about  # there were checkpoints before there were these
         check_schema(About, about, f"{path} is damaged")
         if about["architecture"]["size"] != about["preprocessing"]["size"]:
             raise DataError(f"{path} is damaged: its net and its pictures differ in size")

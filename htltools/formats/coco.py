@@ -5,16 +5,17 @@ from typing import Any
 
 from htltools.errors import DataError, MissingInput
 from htltools.formats.jsonlines import parsed_json
-from htltools.formats.schema import SIDE
+from htltools.formats.schema import OBJECT, SIDE
 from htltools.formats.table import SPLIT_WORDS, Facts, picture_key
 
 
 def read_coco(path: Path) -> dict[str, Facts]:
     """Facts by picture key from COCO annotations. Pictures without annotations hold no object: their boxes are [].
 
-    The category is the label where a picture has a single one. Boxes are in the frame that the file says the picture has.
-    Crowd annotations are passed over. Of images that `htl view --coco` wrote, group, split, label and meta come back, and so does
-    `annotated`: where it is false, nobody has looked, and there are no boxes rather than none to find.
+    The category is the label where a picture has a single one, and the class of each box where the file uses several. Boxes are in
+    the frame that the file says the picture has. Crowd annotations are passed over. Of images that `htl view --coco` wrote, group,
+    split, label and meta come back, and so does `annotated`: where it is false, nobody has looked, and there are no boxes rather
+    than none to find.
 
     Raises: MissingInput; DataError where it is no COCO file.
     """
@@ -31,17 +32,19 @@ def facts_of(content: dict) -> dict[str, Facts]:
     """Facts by picture key."""
     categories = {category["id"]: str(category["name"]) for category in content.get("categories", [])}
     facts = {image["id"]: facts_of_image(image) for image in content["images"]}
-    kinds: dict[int, set[str]] = {number: set() for number in facts}
+    kinds: dict[int, list[str | None]] = {number: [] for number in facts}
     for annotation in content["annotations"]:
         if annotation.get("iscrowd"):
             continue
         x, y, width, height = (finite(value) for value in annotation["bbox"])
         told = facts[annotation["image_id"]]
         told.boxes = [*(told.boxes or []), [x, y, x + width, y + height]]
-        if annotation.get("category_id") in categories:
-            kinds[annotation["image_id"]].add(categories[annotation["category_id"]])
+        kinds[annotation["image_id"]].append(categories.get(annotation.get("category_id")))
+    several = len({name for names in kinds.values() for name in names}) > 1
     for number, names in kinds.items():
-        facts[number].label = facts[number].label or (next(iter(names)) if len(names) == 1 else None)
+        own = set(names) - {None}
+        facts[number].label = facts[number].label or (own.pop() if len(own) == 1 else None)
+        facts[number].labels = [name or OBJECT for name in names] if several and facts[number].boxes is not None else None
     return {picture_key(str(image["file_name"])): facts[image["id"]] for image in content["images"]}
 
 
@@ -50,7 +53,7 @@ def facts_of_image(image: dict[str, Any]) -> Facts:
     group, split, label = (value if isinstance(value := image.get(name), str) and value else None for name in ("group", "split", "label"))
     meta = image.get("meta")
     boxes = None if image.get("annotated") is False else []
-    return Facts(group, SPLIT_WORDS.get(split), label, boxes, frame_of(image), meta if isinstance(meta, dict) else {})
+    return Facts(group, SPLIT_WORDS.get(split), label, boxes, None, frame_of(image), meta if isinstance(meta, dict) else {})
 
 
 def frame_of(image: dict) -> tuple[float, float] | None:

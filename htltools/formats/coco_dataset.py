@@ -6,9 +6,9 @@ from typing import Any
 
 from htltools.formats.atomic import replacing
 from htltools.formats.jsonlines import compact_json
+from htltools.formats.schema import OBJECT
 
 KEPT = "group", "split", "label", "meta", "hardness", "weight"  # fields of a row that become keys of its image
-OBJECT = "object"  # category of boxes on a picture without a label
 
 
 def write_coco(path: Path, rows: Iterable[dict[str, Any]]) -> int:
@@ -26,7 +26,7 @@ def coco_dataset(rows: Iterable[dict[str, Any]]) -> dict[str, list]:
     model's answer for a box (`pseudo`) counts as such.
     """
     once = [row for row in rows if not row.get("repeat")]
-    names = sorted({row.get("label") or OBJECT for row in once if annotated_boxes(row)})
+    names = sorted({name for row in once for name in category_names(row)})
     categories = {name: number for number, name in enumerate(names, 1)}
     images, annotations = [], []
     for number, row in enumerate(once, 1):
@@ -35,18 +35,23 @@ def coco_dataset(rows: Iterable[dict[str, Any]]) -> dict[str, list]:
             image |= dict(zip(("width", "height"), row["size"]))
         boxes = annotated_boxes(row)
         images.append(image | {"annotated": boxes is not None} | {name: row[name] for name in KEPT if row.get(name) is not None})
-        for x0, y0, x1, y1 in boxes or ():
+        for (x0, y0, x1, y1), name in zip(boxes or (), category_names(row)):
             annotations.append(
                 {
                     "id": len(annotations) + 1,
                     "image_id": number,
-                    "category_id": categories[row.get("label") or OBJECT],
+                    "category_id": categories[name],
                     "bbox": [x0, y0, x1 - x0, y1 - y0],
                     "area": (x1 - x0) * (y1 - y0),
                     "iscrowd": 0,
                 }
             )
     return {"images": images, "annotations": annotations, "categories": [{"id": n, "name": name} for name, n in categories.items()]}
+
+
+def category_names(row: dict[str, Any]) -> list[str]:
+    """The category of each annotated box: what `labels` says, else the label of the picture."""
+    return row.get("labels") or [row.get("label") or OBJECT] * len(annotated_boxes(row) or ())
 
 
 def annotated_boxes(row: dict[str, Any]) -> list[list[float]] | None:

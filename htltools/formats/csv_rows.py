@@ -13,7 +13,8 @@ from htltools.formats.table import NAMES, XYWH, XYXY
 FIRST = {"id": "id", "group_id": "group", "split": "split", "label": "label"}  # field by column
 EDGES = XYXY[1]
 INNER = *NESTED, "predicted"
-LEFT_OUT = {"boxes", "size", "store", "index", "repeat", *INNER}  # they have columns of another form, or mean nothing elsewhere
+# columns of another form, or of no meaning elsewhere
+LEFT_OUT = {"boxes", "labels", "detected", "size", "store", "index", "repeat", *INNER}
 MEANT = {name for names in (*NAMES.values(), *XYXY, *XYWH) for name in names}  # columns of which `prepare` takes more than a meta
 
 
@@ -22,6 +23,7 @@ def csv_lines(rows: Sequence[dict[str, Any]], columns: Sequence[str] | None, sho
 
     With `columns`, fields by name, each row is one line. Without them all there is: a row of several boxes is as many lines, a
     repeated row is written once, a box that is a model's answer is left out, and a field of hardness keeps that word in its heading.
+    The label of a line is the class of its box, where boxes have classes of their own.
     """
     out = io.StringIO()
     writer = csv.writer(out)
@@ -41,7 +43,8 @@ def field_lines(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> Itera
 
 def all_lines(rows: Sequence[dict[str, Any]]) -> Iterator[list]:
     """The heading and the cells of all that the rows say."""
-    first = {column: name for column, name in FIRST.items() if any(row.get(name) is not None for row in rows)}
+    told = {name for row in rows for name in row if row[name] is not None}
+    first = {column: name for column, name in FIRST.items() if name in told or (name == "label" and "labels" in told)}
     others = list(dict.fromkeys(name for row in rows for name in row if name not in LEFT_OUT and name not in FIRST.values()))
     inner = [(outer, name) for outer in INNER for name in dict.fromkeys(n for row in rows for n in row.get(outer) or {})]
     headings = [
@@ -51,11 +54,12 @@ def all_lines(rows: Sequence[dict[str, Any]]) -> Iterator[list]:
     for row in rows:
         if row.get("repeat"):
             continue
-        before = [row.get(name) for name in first.values()]
+        labels = None if row.get("pseudo") else row.get("labels")
         after = [*(row.get("size") or [None, None]), *(row.get(name) for name in others)]
         after += [(row.get(outer) or {}).get(name) for outer, name in inner]
-        for box in annotated_boxes(row) or [[None] * len(EDGES)]:
-            yield [*before, *box, *after]
+        for i, box in enumerate(annotated_boxes(row) or [[None] * len(EDGES)]):
+            own = row | ({"label": labels[i]} if labels else {})
+            yield [*(own.get(name) for name in first.values()), *box, *after]
 
 
 def plain(value: Any) -> str:

@@ -3,11 +3,12 @@
 import contextlib
 import hashlib
 import io
+import json
 import logging
 import math
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +16,19 @@ import numpy as np
 from htltools.errors import DataError, DeviceMissing, HtlError, MissingInput, TryAgain, UsageError
 
 INPUT, OUTPUT = "images", "boxes"  # uint8 [N, H, W, 3] and float32 [N, 4], see schema.ONNX
+MASKS = [OUTPUT, "masks"]  # and float32 [N, H, W], of a net that answers with lesion masks
+OBJECTS = [OUTPUT, "scores", "labels"]  # float32 [N, D, 4] and [N, D], int64 [N, D], of a net that finds several objects
 CUDA = "CUDAExecutionProvider"
 DIGEST, NO_DIGEST = "htl.sha256", "0" * 64  # see schema.ONNX
 LOOPS = {"Loop", "Scan", "SequenceMap"}
 EXAMPLE = 2  # a batch of one would be taken for a constant
 
 
-def write_onnx(path: Path, model, size: list[int], about: dict[str, str] | None = None) -> None:
+def write_onnx(path: Path, model, size: list[int], about: dict[str, str] | None = None, outputs: Sequence[str] = (OUTPUT,)) -> None:
     """Write a localizer (torch module on the CPU, uint8 [N, H, W, C] to boxes) as one ONNX file for batches of any size.
 
-    size: [H, W, C]. about: metadata by key, see schema.ONNX. Zeros of a pruned model are kept, but take their space.
+    size: [H, W, C]. outputs: the names of what it answers with. about: metadata by key, see schema.ONNX. Zeros of a pruned model are
+    kept, but take their space.
 
     Raises: HtlError where torch cannot export the net.
     """
@@ -35,9 +39,9 @@ def write_onnx(path: Path, model, size: list[int], about: dict[str, str] | None 
     for export in (by_dynamo, by_tracing):
         try:
             with hushed():
-                export(model, example, path)
+                export(model, example, path, list(outputs))
             break
-        except OSError:
+        except OSError:  # a full disk is no matter of the net
             raise
         except Exception as error:  # the exporters raise whatever they like: the second is tried, then both are told
             errors.append(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
@@ -93,21 +97,21 @@ def check_contained(path: Path) -> None:
                 waiting += [value] if hasattr(value, "DESCRIPTOR") else value
 
 
-def by_dynamo(model, example, path: Path) -> None:
+def by_dynamo(model, example, path: Path, outputs: list[str]) -> None:
     """Export through torch.export."""
     import torch
 
     batch = ({0: torch.export.Dim("N")},)
-    names = {"input_names": [INPUT], "output_names": [OUTPUT]}
+    names = {"input_names": [INPUT], "output_names": outputs}
     torch.onnx.export(model, (example,), path, dynamo=True, dynamic_shapes=batch, external_data=False, verbose=False, **names)
 
 
-def by_tracing(model, example, path: Path) -> None:
+def by_tracing(model, example, path: Path, outputs: list[str]) -> None:
     """Export by tracing, for nets that torch.export cannot follow."""
     import torch
 
-    batch = {INPUT: {0: "N"}, OUTPUT: {0: "N"}}
-    names = {"input_names": [INPUT], "output_names": [OUTPUT]}
+    batch = {name: {0: "N"} for name in (INPUT, *outputs)}
+    names = {"input_names": [INPUT], "output_names": outputs}
     torch.onnx.export(model, (example,), path, dynamo=False, dynamic_axes=batch, opset_version=17, **names)
 
 
@@ -144,7 +148,9 @@ class OnnxLocalizer:
     """A localizer in an ONNX file, run by onnxruntime.
 
     threads: of one run; 0 = OMP_NUM_THREADS where that is set, as torch has it, else onnxruntime's own choice.
-    size: [H, W, C] of its pictures. about: its metadata by key, see schema.ONNX. provider: what really runs it.
+    size: [H, W, C] of its pictures. about: its metadata by key, see schema.ONNX. provider: what really runs it. several: whether it
+    finds several objects; then `classes` are their names, and `threshold` the score from which on they count. masked: whether it
+    answers with lesion masks as well.
 
     Raises: MissingInput; DataError where the file is damaged or no localizer; UsageError for an unknown device;
     DeviceMissing where CUDA, or one CUDA device, was asked for and onnxruntime does without.
@@ -168,7 +174,10 @@ class OnnxLocalizer:
                 self.about = dict(self.session.get_modelmeta().custom_metadata_map)
                 inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
                 self.path, self.size = path, list(inputs[0].shape[1:]) if inputs else []
-                ours = [i.name for i in inputs] == [INPUT] and [o.name for o in outputs] == [OUTPUT] and inputs[0].type == "tensor(uint8)"
+                names = [output.name for output in outputs]
+                self.several, self.masked = names == OBJECTS, names == MASKS
+                known = self.several or self.masked or names == [OUTPUT]
+                ours = [i.name for i in inputs] == [INPUT] and known and inputs[0].type == "tensor(uint8)"
         except Exception as error:  # onnxruntime has a dozen classes for a bad file
             raise DataError(f"{path} is no ONNX model, or damaged ({(str(error).splitlines() or [type(error).__name__])[0]})") from None
         self.provider = self.session.get_providers()[0]
@@ -178,20 +187,46 @@ class OnnxLocalizer:
             )
         if not ours:
             raise DataError(f"{path} is no localizer of htl: it should take uint8 {INPUT} and answer with {OUTPUT}")
+        try:
+            told = json.loads(self.about["htl.objects"]) if self.several else {"classes": [], "threshold": 0}
+            self.classes, self.threshold = list(map(str, told["classes"])), float(told["threshold"])
+        except (ValueError, KeyError, TypeError):
+            raise DataError(f"{path} does not say which classes it finds (htl.objects)", "export it with htl") from None
 
     def answer(self, batch: np.ndarray) -> np.ndarray:
-        """Boxes float32 [B, 4], shares of the sides, of pictures uint8 [B, H, W, C].
+        """Boxes float32 [B, 4], shares of the sides, of pictures uint8 [B, H, W, C]; of a net that finds several objects [B, D, 6], as
+        core.objects has them.
 
         Raises: DataError where the file comes to something else; TryAgain where it takes too much memory.
         """
+        if not self.several:
+            return self.answered([OUTPUT], batch, (4,))[0]
+        boxes, scores, labels = self.answered(OBJECTS, batch, (None, 4), (None,), (None,))
+        return np.concatenate([boxes, labels[..., None].astype(np.float32), scores[..., None]], 2)
+
+    def masks(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes float32 [B, 4] and masks [B, H, W] of pictures uint8 [B, H, W, C], of a net that answers with masks.
+
+        Raises: as `answer`.
+        """
+        return tuple(self.answered(MASKS, batch, (4,), tuple(self.size[:2])))
+
+    def answered(self, names: list[str], batch: np.ndarray, *shapes: tuple[int | None, ...]) -> list[np.ndarray]:
+        """What the file answers to pictures, numbers of these shapes behind the batch; None = any length, the same in all.
+
+        Raises: as `answer`.
+        """
         try:
-            (boxes,) = self.session.run([OUTPUT], {INPUT: batch})
+            found = self.session.run(names, {INPUT: batch})
         except Exception as error:  # onnxruntime has a dozen classes here as well
             kind = TryAgain if "allocat" in str(error) else DataError
             raise kind(f"{self.path} cannot answer ({(str(error).splitlines() or [type(error).__name__])[0]})") from None
-        if getattr(boxes, "shape", None) != (len(batch), 4) or boxes.dtype.kind != "f":
-            raise DataError(f"{self.path} does not answer with a box for each picture")
-        return boxes
+        most = found[0].shape[1] if getattr(found[0], "ndim", 0) > 1 else None
+        for value, shape in zip(found, shapes):
+            expected = (len(batch), *(most if side is None else side for side in shape))
+            if getattr(value, "shape", None) != expected or value.dtype.kind not in "fi":
+                raise DataError(f"{self.path} does not answer with a box for each picture")
+        return found
 
 
 def providers(device: str, available: list[str]) -> list[tuple[str, dict[str, str]]]:

@@ -29,7 +29,7 @@ def write_int8(path: Path, source: Path, batches: Iterable[np.ndarray]) -> None:
     with tempfile.TemporaryDirectory() as folder, hushed():
         prepared = Path(folder, "prepared.onnx")
         try:
-            quant_pre_process(source, prepared)
+            quant_pre_process(source, prepared, skip_symbolic_shape=True)  # which stumbles over maxima; onnx knows the shapes
             quantize_static(
                 prepared,
                 path,

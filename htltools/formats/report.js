@@ -143,7 +143,7 @@ function boxes(byRole) {
   const made = document.createElementNS(SVG, "svg");
   made.setAttribute("viewBox", "0 0 1 1");
   made.setAttribute("preserveAspectRatio", "none");
-  for (const [role, [x0, y0, x1, y1]] of Object.entries(byRole)) {
+  for (const [role, [x0, y0, x1, y1]] of Object.entries(byRole).flatMap(([role, own]) => own.map(box => [role, box]))) {
     const rect = document.createElementNS(SVG, "rect");
     for (const [name, value] of [["class", role], ["x", x0], ["y", y0], ["width", x1 - x0], ["height", y1 - y0]]) rect.setAttribute(name, value);
     if (hidden[role]) rect.style.display = "none";

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 SCHEMA = 1
 SPLITS = ("train", "val", "test")
 ROLES = ("dense", "pruned")
+OBJECT = "object"  # class of boxes that nobody gave one
 
 SIDE = 2**31  # pixels of a picture's side, and more than any number of a box
 NonNegativeInt = Annotated[int, Field(ge=0, le=2**53)]
@@ -17,6 +18,16 @@ PositiveInt = Annotated[int, Field(ge=1, le=2**53)]
 Side = Annotated[int, Field(ge=1, le=SIDE)]
 Edge = Annotated[float, Field(ge=-SIDE, le=SIDE, allow_inf_nan=False)]
 Box = Annotated[list[Edge], Field(min_length=4, max_length=4)]
+
+
+class Detected(BaseModel):
+    """The objects that a model finds on a picture, those that score enough to count, the highest score first: three lists of one length."""
+
+    model_config = ConfigDict(strict=True)
+
+    boxes: list[Box] = Field(description="like `boxes` of the row")
+    labels: list[str] = Field(description="class of each")
+    scores: list[FiniteFloat] = Field(description="score of each, in (0, 1]")
 
 
 class Sample(BaseModel):
@@ -38,11 +49,15 @@ class Sample(BaseModel):
         description="B x 4, [x0, y0, x1, y1] in pixels of the original picture, x1 and y1 exclusive; "
         "[] = known to hold none, absent = not annotated",
     )
+    labels: list[str] | None = Field(None, description="class of each of `boxes`, in their order; absent: all are of one class, object")
     pseudo: bool | None = Field(None, description="whether `boxes` is a model's answer instead of an annotation; absent: it is not")
     label: str | None = Field(None, description="class of the whole picture")
     meta: dict[str, Any] | None = Field(None, description="whatever the user's table says, by column")
     hardness: dict[str, FiniteFloat | None] | None = Field(None, description="scores by column, see HARDNESS; higher = harder")
     predicted: dict[str, Box] | None = Field(None, description="the answer of each role (dense, pruned), a box like those of `boxes`")
+    detected: dict[str, Detected] | None = Field(
+        None, description="the objects that each role (dense, pruned) finds: boxes, labels and scores, the highest score first"
+    )
     weight: Annotated[FiniteFloat, Field(ge=0)] | None = Field(None, description="weight of the sample in the training loss; absent: 1")
     repeat: NonNegativeInt | None = Field(None, description="which copy of the sample this is, where a row is repeated; absent: 0")
 
@@ -77,7 +92,7 @@ class ModelNote(BaseModel):
 
 NOTES = {"begin": Begin, "end": End, "model": ModelNote}
 
-# Columns of `hardness`: higher = harder in every one of them.
+# Columns of `hardness`: higher = harder in every one of them. Of models that answer with masks, IoU, loss and area are those of masks.
 HARDNESS = {
     "drift": "1 - IoU of the dense and the pruned box, in [0, 1]; needs no annotation; also measures smallness",
     "shift": "mean distance of the four edges of the dense and the pruned box, in units of the picture's sides; needs no annotation",
@@ -119,6 +134,7 @@ STORE = {
     "@shards": "number of shards of the whole store",
 }
 
+MOST = 100  # objects that a net can tell on a picture
 FRAME = 8192  # pixels of the longest side of a stored picture
 
 
@@ -130,6 +146,9 @@ class Architecture(BaseModel):
     name: Annotated[str, Field(max_length=200)]
     size: Annotated[list[Annotated[int, Field(ge=1, le=FRAME)]], Field(min_length=3, max_length=3)]
     classes: list[str] | None = None
+    objects: Annotated[list[str], Field(min_length=1)] | None = None
+    most: Annotated[int, Field(ge=1, le=MOST)] | None = None
+    masks: bool | None = None
 
 
 class Preprocessing(BaseModel):
@@ -185,6 +204,14 @@ class Pruning(BaseModel):
     sweep: list[Swept] | None = None
 
 
+class Training(BaseModel):
+    """What the recovery of a pruned copy keeps of the training."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    flip: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=2, max_length=2)] | None = None
+
+
 class About(BaseModel):
     """What a checkpoint says beside its weights, see CHECKPOINT."""
 
@@ -197,19 +224,23 @@ class About(BaseModel):
     log: list[Epoch]
     history: list[dict[str, Any]]
     fold: LeftOut | None
+    training: Training
 
 
 # Datasets and attributes of a checkpoint. The entries under about/ are JSON as uint8 [bytes].
 CHECKPOINT = {
     "weights/<name>": "the shape and type of the tensor: one dataset for each entry of the model's state, "
     "compressed (gzip) where a third or more of it is zero",
-    "about/architecture": "name of the net and what it takes to build it; `classes`, the labels, of one that answers by a map",
+    "about/architecture": "name of the net and what it takes to build it; `classes`, the labels, of one that answers by a map; "
+    "`objects`, the classes, and `most`, how many it can tell, of one that finds several objects; `masks`, true, of one that answers with "
+    "masks",
     "about/preprocessing": "size [H, W, C] of its input, mean and std of its normalisation in [0, 1] units",
     "about/metrics": "validation metrics of these weights",
     "about/pruning": "method, sparsity asked and achieved, recovery, sweep of the health gate; request, a digest of the rows, the "
     "dense model and the parameters that it follows from; null in a dense model",
     "about/log": "one record per epoch",
     "about/fold": "k, K and seed of the fold of split train that the model was not fitted to; null where it left none out",
+    "about/training": "flip: chances of a mirror image, left for right and upside down, which the recovery of a pruned copy keeps",
     "about/history": "provenance",
     "@kind": "'htl-checkpoint'",
     "@schema": "version of this format",
@@ -218,7 +249,11 @@ CHECKPOINT = {
 # What an ONNX file says of itself, in its metadata.
 ONNX = {
     "htl.input": "images: uint8 [N, H, W, 3], RGB, the whole picture squashed to H x W",
-    "htl.output": "boxes: float32 [N, 4], [x0, y0, x1, y1] as shares of the picture's width and height, in [0, 1]",
+    "htl.output": "boxes: float32 [N, 4], [x0, y0, x1, y1] as shares of the picture's width and height, in [0, 1]; of a net that finds "
+    "several objects boxes [N, D, 4], scores float32 [N, D] in falling order, 0 in empty places, and labels int64 [N, D], -1 there",
+    "htl.objects": "JSON, of a net that finds several objects: classes, their names, and threshold, the score from which on one counts",
+    "htl.masks": "masks: float32 [N, H, W], probability of lesion at each pixel, in [0, 1], lesion from 0.5 on; only of a model that "
+    "answers with masks",
     "htl.history": "JSON: provenance",
     "htl.model": "sha256 of the checkpoint it was made from",
     "htl.sha256": "sha256 of the file with 64 zeros in the place of this value",
@@ -236,8 +271,13 @@ METRICS = {
     "acc@0.75": "share of samples with IoU >= 0.75",
     "acc@0.9": "share of samples with IoU >= 0.9",
     "failure_rate": "share of samples with IoU < 0.1; lower is better",
+    "dice": "mean Dice of predicted and annotated lesion mask; only of models that answer with masks, over samples whose store holds one",
+    "mask_iou": "mean IoU of predicted and annotated lesion mask; as `dice`",
     "maxboxacc_v2": "mean of the shares of samples with IoU >= 0.3, 0.5 and 0.7; only of models that answer by a map, at their threshold",
     "maxboxacc_v2_oracle": "the same at the thresholds that are best on these samples: what it could be, and no held-out figure",
+    "ap": "average precision of the objects found, mean over IoU .5 to .95 and classes (COCO); only of models that find several",
+    "ap50": "the same at IoU .5",
+    "ap75": "the same at IoU .75",
     "pxap": "average precision of the pixels of the map; only of models that answer by a map, where the store holds lesion masks",
 }
 

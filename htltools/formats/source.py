@@ -64,7 +64,7 @@ def find_candidates(sources: Iterable[str], listed: Iterable[str], naming: Namin
             told = facts[key] if key is not None else UNKNOWN
             if masks is not None and told.boxes is not None:
                 findings.ignored_boxes = True
-                told = replace(told, boxes=None)
+                told = replace(told, boxes=None, labels=None)
             dicom = not has_suffix(path) and is_dicom(path)
             found.append(Candidate(readable(name), path, mask, told, masks is not None, dicom=dicom))
     findings.unused_lines = len({key for table in tables.values() for key in table} - used)
@@ -152,7 +152,7 @@ def merged(table: Facts | None, coco: Facts) -> Facts:
     if not table:
         return coco
     told = {name: getattr(table, name) or getattr(coco, name) for name in ("group", "split", "label")}
-    return replace(table, boxes=coco.boxes, frame=coco.frame, meta=coco.meta | table.meta, **told)
+    return replace(table, boxes=coco.boxes, labels=coco.labels, frame=coco.frame, meta=coco.meta | table.meta, **told)
 
 
 def masks_beside(folder: Path | None, naming: Naming) -> dict[str, str] | None:

@@ -121,16 +121,16 @@ def with_store(row: dict[str, Any], store: str) -> dict[str, Any]:
 class Pictures:
     """The pictures of some rows, read from memory-mapped shards.
 
-    shape: (N, H, W, C). `place`: `placement`, or a cached one where the same shards are asked for again and again.
+    shape: (N, H, W, C). `place`: `placement`, or a cached one where the same shards are asked for again and again. `name`: the dataset.
     Raises DataError where a shard is missing, damaged or of another shape than the first.
     """
 
-    def __init__(self, rows: Sequence[dict[str, Any]], place: Place | None = None):
+    def __init__(self, rows: Sequence[dict[str, Any]], place: Place | None = None, name: str = "images"):
         missing = next((row["id"] for row in rows if "store" not in row or "index" not in row), None)
         if missing is not None:
             raise DataError(f"the row {missing!r} names no stored picture (store and index)", "make rows with htl prepare")
         paths = sorted({row["store"] for row in rows})
-        self.maps = [mapped(Path(path), place=place) for path in paths]
+        self.maps = [mapped(Path(path), name, place) for path in paths]
         number = {path: i for i, path in enumerate(paths)}
         shard = np.array([number[row["store"]] for row in rows], np.int64)  # [N]
         index = np.array([row["index"] for row in rows], np.int64)  # [N]

@@ -14,7 +14,7 @@ from typing import Any
 from htltools.errors import DataError, MissingInput
 from htltools.formats.dicom_file import SUFFIXES as DICOM_SUFFIXES
 from htltools.formats.picture import SUFFIXES
-from htltools.formats.schema import SIDE
+from htltools.formats.schema import OBJECT, SIDE
 
 NAMES = {
     "id": ("image_id", "image", "id", "image_name", "filename", "file_name", "file", "isic_id", "isic_file", "name", "path"),
@@ -41,19 +41,23 @@ ABSENT = {"", "nan"}
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column says what; None: not there. `boxes` are four columns, with `box_format` xyxy or xywh."""
+    """Which column says what; None: not there. `box_format`: xyxy or xywh."""
 
     id: str | None = None
     group: str | None = None
     split: str | None = None
     label: str | None = None
-    boxes: Sequence[str] | None = None
+    boxes: Sequence[tuple[str | None, Sequence[str]]] | None = None  # sets of four columns, each with the class of its box
     box_format: str | None = None
 
     @property
     def taken(self) -> set[str]:
         """The columns that have a field of their own in a row."""
-        return {name for name in (self.id, self.group, self.split, self.label, *(self.boxes or ())) if name}
+        return {
+            name
+            for name in (self.id, self.group, self.split, self.label, *(name for _, names in self.boxes or () for name in names))
+            if name
+        }
 
 
 @dataclass(slots=True)
@@ -64,6 +68,7 @@ class Facts:
     split: str | None = None
     label: str | None = None
     boxes: list[list[float]] | None = None  # None: none given; [x0, y0, x1, y1] in `frame`
+    labels: list[str] | None = None  # class of each box, where they have one of their own
     frame: tuple[float, float] | None = None  # (width, height) of the boxes' frame where it is told
     meta: dict[str, Any] = field(default_factory=dict)
     known: bool = True  # False: nothing speaks of the picture
@@ -93,8 +98,17 @@ def read_table(path: Path, asked: Columns = Columns()) -> tuple[dict[str, Facts]
             continue
         if (known.group, known.split) != (facts.group, facts.split):
             raise DataError(f"{path}, line {number}: {line[columns.id]!r} has another group or split than before")
+        known.labels = joined_labels(known, facts)
         known.boxes = (known.boxes or []) + (facts.boxes or []) or known.boxes
     return found, columns
+
+
+def joined_labels(known: Facts, more: Facts) -> list[str] | None:
+    """The class of each box of two lines of one picture: that of its column, or else what the line has as label; None where all
+    lines have the same one."""
+    if known.labels is None and more.labels is None and known.label == more.label:
+        return None
+    return [name for told in (known, more) for name in told.labels or [told.label or OBJECT] * len(told.boxes or ())]
 
 
 def table_bytes(path: Path) -> bytes:
@@ -174,8 +188,21 @@ def recognised(header: list[str], asked: Columns, path: Path) -> Columns:
     if boxes is None:
         groups = [(names, kind) for kind, sets in (("xyxy", XYXY), ("xywh", XYWH)) for names in sets if set(names) <= set(lower)]
         if groups:
-            boxes, box_format = [lower[name] for name in groups[0][0]], asked.box_format or groups[0][1]
+            boxes, box_format = [(None, [lower[name] for name in groups[0][0]])], asked.box_format or groups[0][1]
+        else:
+            boxes = prefixed(lower) or None
     return Columns(column("id"), column("group"), column("split"), column("label"), boxes, box_format if boxes else None)
+
+
+def prefixed(lower: dict[str, str]) -> list[tuple[str, list[str]]]:
+    """Sets of columns such as left_lung_x0, left_lung_y0, left_lung_x1, left_lung_y1, with what stands before them as class.
+
+    >>> prefixed({name: name for name in ("lung_x0", "lung_y0", "lung_x1", "lung_y1", "other_x0")})
+    [('lung', ['lung_x0', 'lung_y0', 'lung_x1', 'lung_y1'])]
+    """
+    before = [name.removesuffix("_x0") for name in reversed(lower) if name.endswith("_x0")]
+    sets = [(name, [f"{name}_{edge}" for edge in ("x0", "y0", "x1", "y1")]) for name in before]
+    return [(name, [lower[each] for each in names]) for name, names in sets if set(names) <= set(lower)]
 
 
 def facts_of(line: dict[str, str], columns: Columns, kinds: dict[str, bool], words: dict[str, str], where: str) -> Facts:
@@ -187,12 +214,13 @@ def facts_of(line: dict[str, str], columns: Columns, kinds: dict[str, bool], wor
         said["split"] = SPLIT_WORDS[said["split"].lower()]
     said = {role: words.setdefault(word, word) for role, word in said.items()}
     meta = {name: number(cell) if numeric else words.setdefault(cell, cell) for name, numeric in kinds.items() if (cell := line[name])}
-    return Facts(**said, boxes=boxes_of(line, columns, where), meta=meta)
+    found = [(name, box) for name, names in columns.boxes or () if (box := box_of([line[each] for each in names], columns, where))]
+    labels = [name for name, _ in found if name is not None] or None
+    return Facts(**said, boxes=[box for _, box in found] or None, labels=labels, meta=meta)
 
 
-def boxes_of(line: dict[str, str], columns: Columns, where: str) -> list[list[float]] | None:
-    """The box of one line, [[x0, y0, x1, y1]]; None where the columns are empty or absent."""
-    cells = [line[name] for name in columns.boxes or ()]
+def box_of(cells: list[str], columns: Columns, where: str) -> list[float] | None:
+    """A box [x0, y0, x1, y1] from its four cells; None where they are empty."""
     if not any(cells):
         return None
     try:
@@ -201,7 +229,7 @@ def boxes_of(line: dict[str, str], columns: Columns, where: str) -> list[list[fl
         numbers = []
     if not numbers or not all(abs(number) <= SIDE for number in numbers):
         raise DataError(f"{where}: the box {','.join(cells)} is not four numbers")
-    return [[x, y, x + right, y + low]] if columns.box_format == "xywh" else [[x, y, right, low]]
+    return [x, y, x + right, y + low] if columns.box_format == "xywh" else [x, y, right, low]
 
 
 def is_numeric(cell: str) -> bool:

@@ -11,7 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, sys.argv[1] if len(sys.argv) > 1 else str(Path(__file__).parents[2]))
-from htltools.core.localizer import architecture, build
+from htltools.core.building import architecture, build
 from htltools.core.loop import Recipe, trained
 from htltools.core.supervised import Supervised
 from htltools.formats.store import Pictures, write_shard

@@ -9,8 +9,8 @@ import torch
 from measuring import alternating, show
 
 from htltools.commands._exporting import write_as
+from htltools.core.building import architecture, build
 from htltools.core.deployed import eager
-from htltools.core.localizer import architecture, build
 from htltools.formats.onnx_file import OnnxLocalizer
 
 NETS = ("compact", 96), ("compact", 128), ("resnet18", 128)

@@ -15,8 +15,9 @@ from measuring import alternating, show
 sys.path.insert(0, str(Path(__file__).parents[2]))  # this checkout, installed or not
 from htltools.core.answers import all_answers
 from htltools.core.boxloss import box_loss
+from htltools.core.building import architecture, build
 from htltools.core.gradients import gradient_norms
-from htltools.core.localizer import Localizer, architecture, boxes_of, build
+from htltools.core.localizer import Localizer, boxes_of
 from htltools.formats.jsonlines import joined_lines
 from htltools.formats.provenance import Run
 from htltools.formats.store import Pictures, write_shard

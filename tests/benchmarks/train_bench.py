@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # this checkout, installed o
 from htltools.core.answers import batches
 from htltools.core.augmentation import augmented, changes
 from htltools.core.boxloss import box_loss
-from htltools.core.localizer import NORMALISATION, architecture, boxes_of, build
+from htltools.core.building import architecture, build
+from htltools.core.localizer import NORMALISATION, boxes_of
 from htltools.core.loop import Recipe, optimizer_for, trained
 from htltools.core.supervised import Supervised
 from htltools.formats.store import Pictures, write_shard

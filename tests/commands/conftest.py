@@ -24,7 +24,9 @@ def save_fixed(path, box):
     """Write a checkpoint of a compact net that answers with one box, whatever the picture: shares of the sides [4]."""
     import torch
 
-    from htltools.core.localizer import NORMALISATION, architecture, build, weights_of
+    from htltools.core.building import architecture, build
+    from htltools.core.localizer import NORMALISATION
+    from htltools.core.weights import weights_of
     from htltools.formats.checkpoint import Checkpoint
 
     torch.manual_seed(0)
@@ -57,3 +59,9 @@ def fixed(tmp_path_factory):
     save_fixed(folder / "half.h5", [0.25, 0.25, 0.75, 0.75])
     save_fixed(folder / "left.h5", [0.25, 0.25, 0.5, 0.75])
     return SimpleNamespace(folder=folder, rows=rows, file=folder / "rows.jsonl", half=folder / "half.h5", left=folder / "left.h5")
+
+
+@pytest.fixture
+def terminal(tmp_path, on_terminal):
+    """`terminal("htl view rows.jsonl", TERM="xterm")` gives what a line of bash in `tmp_path` shows on a terminal of 80 columns."""
+    return lambda line, **variables: on_terminal(line, tmp_path, **variables)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from htltools.commands import _pruning
+from htltools.core.building import build
 from htltools.core.folds import fold_of
-from htltools.core.localizer import build
 from htltools.core.pruning import SWEEP, prunable
 from htltools.formats.checkpoint import Checkpoint
 from htltools.formats.jsonlines import joined_lines, split_lines

@@ -192,7 +192,8 @@ def test_a_group_in_two_splits_is_refused(htl, phantom, tmp_path):
         (lambda row: row | {"weight": 0}, "all weights are zero: nothing to learn from"),
         (
             lambda row: row | {"boxes": row["boxes"] * 2},
-            "has 2 boxes, this localizer answers with one; prepare with --one-box union or largest",
+            "has 2 boxes, this localizer answers with one; prepare with --one-box union or largest, "
+            "or train a net that finds several, such as --model compact_fcos",
         ),
     ],
 )

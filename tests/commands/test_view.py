@@ -114,6 +114,9 @@ def test_sheet(htl, scored, tmp_path):
         (["--where", "age"], "--where takes FIELD=VALUE (or !=, <, <=, >, >=), not 'age'"),
         (["--tsv", "--rows"], "--tsv and --rows exclude each other"),
         (["--csv", "--tsv"], "--tsv and --csv exclude each other"),
+        (["--summary", "--csv"], "--csv and --summary exclude each other"),
+        (["--summary", "--pictures", "auto"], "--summary and --pictures exclude each other"),
+        (["--group-by", "age"], "--group-by makes the subgroups of --summary; give both"),
         (["--split", "val", "--sheet", "{}/s.png"], "no row is left to draw"),
     ],
 )
@@ -180,3 +183,34 @@ def test_what_is_handed_over_comes_back(htl, pictures, form):
     assert [row["meta"] | before["meta"] for row, before in zip(found, rows)] == [row["meta"] for row in found]
     if form == "csv":
         assert [row["meta"]["hardness.drift"] for row in found] == [0.25] * 3
+
+
+def test_fiftyone(htl, scored, phantom, tmp_path):
+    """--fiftyone writes a folder of the chosen rows and their pictures, whole, and never over what is there without --force."""
+    args = ["view", scored, "--split", "train", "--sort", "drift", "--limit", 7, "--fiftyone", tmp_path / "hard", "--columns", "id,drift"]
+    code, out, err = htl(*args)
+    assert (code, err) == (0, f"htl view: {tmp_path}/hard: 7 rows\n")
+    samples = json.loads((tmp_path / "hard" / "samples.json").read_bytes())["samples"]
+    assert [[sample["row_id"], sample["drift"]] for sample in samples] == [
+        [line.split("\t")[0], float(line.split("\t")[1])] for line in out.decode().splitlines()[1:]
+    ]
+    for sample in samples:
+        assert {"annotated", "dense", "pruned", "suspect", "age", "sex", "site", "group_id", "label"} <= set(sample)
+        assert np.asarray(Image.open(tmp_path / "hard" / sample["filepath"])).shape == (32, 32, 3)
+    code, _, err = htl(*args)
+    assert (code, err) == (73, f"htl view: {tmp_path}/hard exists; replace it with --force, or name another output\n")
+    assert htl(*args, "--force")[0] == 0
+    (tmp_path / "hard" / "notes").touch()
+    said = f"htl view: {tmp_path}/hard holds what htl did not write, and stays; name another folder\n"
+    assert htl(*args, "--force")[::2] == (73, said)
+    _, _, err = htl("view", phantom.rows, "--where", "age>200", "--fiftyone", tmp_path / "none")
+    assert err == "htl view: no row is left to write\n"
+
+
+def test_fiftyone_is_the_same_bytes_again(htl, scored, tmp_path):
+    """With --no-history the same rows give the same files, as DVC and git want it."""
+    for name in "ab":
+        assert htl("view", scored, "--limit", 3, "--fiftyone", tmp_path / name, "--no-history")[0] == 0
+    files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*")]
+    assert len(files) == 5
+    assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from htltools.core.answers import all_answers, batches
-from htltools.core.localizer import architecture, build
+from htltools.core.building import architecture, build
 
 CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from htltools.core.building import architecture, build
 from htltools.core.channels import narrowed, without_channels
-from htltools.core.localizer import architecture, build, from_weights, weights_of
 from htltools.core.pruning import prunable_count, sparsity_of
+from htltools.core.weights import from_weights, weights_of
 
 PICTURES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8))
 

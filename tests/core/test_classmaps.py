@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from htltools.core.building import architecture, build
 from htltools.core.channels import narrowed
 from htltools.core.deployed import Deployed
-from htltools.core.localizer import architecture, build, from_weights, weights_of
+from htltools.core.weights import from_weights, weights_of
 from htltools.errors import UsageError
 
 CLASSES = ["bkl", "mel", "nv"]

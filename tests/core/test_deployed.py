@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from htltools.core.building import architecture, build
 from htltools.core.deployed import Deployed, eager
-from htltools.core.localizer import architecture, build
 
 SIZE = 32, 48, 3
 

@@ -6,8 +6,9 @@ import torch
 
 from htltools.core import gradients
 from htltools.core.boxloss import box_loss
+from htltools.core.building import architecture, build
 from htltools.core.gradients import gradient_norms
-from htltools.core.localizer import architecture, boxes_of, build
+from htltools.core.localizer import boxes_of
 
 
 def one_by_one(model, pictures, annotated):

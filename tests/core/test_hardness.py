@@ -117,16 +117,15 @@ def test_wrong_shapes_are_refused():
 
 def test_pie_worked_by_hand():
     """pie is the share of pruned models that are right (IoU >= 0.75) where most dense ones are wrong, or the reverse."""
-    right, wrong = one(0, 0, 1, 0.75), one(0, 0, 1, 0.7)
-    annotated, none = one(0, 0, 1, 1), np.full((1, 4), np.nan, np.float32)
-    pruned = np.stack([right, wrong, wrong, wrong])
-    assert pie(right[None], pruned, annotated) == 0.75
-    assert pie(wrong[None], pruned, annotated) == 0.25
-    assert pie(np.stack([right, right, wrong]), pruned, annotated) == 0.75
-    assert pie(np.stack([right, wrong]), pruned, annotated) == 0.25  # a tie is no majority
-    assert pie(right[None], np.stack([right, wrong, none]), annotated) == 0.5
-    assert np.isnan(pie(right[None], np.stack([wrong, none]), annotated))
-    assert np.isnan(pie(right[None], pruned, none))
+    right, wrong, none = np.array([[0.75]]), np.array([[0.7]]), np.array([[np.nan]])  # overlap of [models, samples]
+    pruned = np.concatenate([right, wrong, wrong, wrong])
+    assert pie(right, pruned) == 0.75
+    assert pie(wrong, pruned) == 0.25
+    assert pie(np.concatenate([right, right, wrong]), pruned) == 0.75
+    assert pie(np.concatenate([right, wrong]), pruned) == 0.25  # a tie is no majority
+    assert pie(right, np.concatenate([right, wrong, none])) == 0.5
+    assert np.isnan(pie(right, np.concatenate([wrong, none])))
+    assert np.isnan(pie(right, none))
 
 
 def test_el2n_worked_by_hand():

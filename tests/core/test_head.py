@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from htltools.core.building import architecture, build
 from htltools.core.head import BoxHead
-from htltools.core.localizer import architecture, build
 
 
 def test_a_linear_layer():

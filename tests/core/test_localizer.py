@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from htltools.core.localizer import architecture, build, fraction_boxes, from_weights, pixel_boxes, weights_of
+from htltools.core.building import architecture, build
+from htltools.core.localizer import fraction_boxes, pixel_boxes
+from htltools.core.weights import from_weights, weights_of
 from htltools.errors import DataError, UsageError
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from htltools.core.localizer import architecture, build
+from htltools.core.building import architecture, build
 from htltools.core.loop import Recipe, mean_iou, rates, trained
 from htltools.core.supervised import Supervised
 from htltools.errors import HtlError

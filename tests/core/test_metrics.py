@@ -34,10 +34,12 @@ def test_hand_worked_table():
 
 
 def test_names_are_those_of_the_schema():
-    """Every metric of boxes that the schema describes is computed, in its order, and no other; those of maps follow."""
+    """Every metric of boxes that the schema describes is computed, in its order, and no other; those of masks and maps follow."""
     of_boxes = list(metric_values(np.array([0.5])))
     assert of_boxes == list(METRICS)[: len(of_boxes)]
-    assert list(METRICS)[len(of_boxes) :] == ["maxboxacc_v2", "maxboxacc_v2_oracle", "pxap"]
+    assert list(METRICS)[len(of_boxes) :] == [
+        "dice", "mask_iou", "maxboxacc_v2", "maxboxacc_v2_oracle", "ap", "ap50", "ap75", "pxap"
+    ]  # fmt: skip
 
 
 def test_agrees_with_torchvision():

@@ -7,8 +7,9 @@ from itertools import count
 import pytest
 import torch
 
-from htltools.core.localizer import architecture, build, from_weights, weights_of
+from htltools.core.building import architecture, build
 from htltools.core.own_model import own_net
+from htltools.core.weights import from_weights, weights_of
 from htltools.errors import DataError, UsageError
 
 CODE = """

@@ -10,7 +10,7 @@ from torch import multiprocessing, nn
 
 from htltools.core import ranks
 from htltools.core.answers import all_answers
-from htltools.core.localizer import architecture, build
+from htltools.core.building import architecture, build
 from htltools.core.loop import Recipe, trained
 from htltools.core.supervised import Supervised
 

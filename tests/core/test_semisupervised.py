@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from htltools.core.localizer import architecture, build
+from htltools.core.building import architecture, build
 from htltools.core.loop import Recipe, trained
 from htltools.core.semisupervised import USES, MeanTeacher, Unlabelled, mirrored, moving_average, repeated_turns
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from htltools.core.subgroups import Field, level, metadata_fields, parsed_fields, subgroups
+from htltools.core.subgroups import Field, level, metadata_fields, parsed_fields, subgroups, usual_fields
 from htltools.errors import DataError, UsageError
 
 ROWS = [
@@ -81,3 +81,10 @@ def test_field_that_no_row_has():
     """A misspelt field is told, with what there is, and does not pass for one big group."""
     with pytest.raises(DataError, match="no row has a field 'sexx' to group by; their meta has age, label, sex"):
         subgroups(ROWS, (Field("sexx"),))
+
+
+def test_lists_make_no_subgroups():
+    """A column of lists, such as boxes, has nothing that several samples share, and is passed over."""
+    rows = [{"id": name, "meta": {"own_box": [0, 0, i, 1] if i else None, "sex": "fm"[i % 2]}} for i, name in enumerate("abcd")]
+    assert metadata_fields(rows, 30) == ([Field("sex")], [])
+    assert usual_fields(rows) == [Field("sex")]

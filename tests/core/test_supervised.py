@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from htltools.core.attending import Attending
-from htltools.core.localizer import architecture, build
+from htltools.core.building import architecture, build
 from htltools.core.loop import Recipe, trained
 from htltools.core.supervised import Supervised
 

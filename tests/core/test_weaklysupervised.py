@@ -6,7 +6,7 @@ import torch
 
 from htltools.core.answers import all_answers
 from htltools.core.boxes import iou
-from htltools.core.localizer import architecture, build
+from htltools.core.building import architecture, build
 from htltools.core.loop import Recipe, trained
 from htltools.core.weaklysupervised import THRESHOLDS, WeaklySupervised, calibrate, class_balance
 

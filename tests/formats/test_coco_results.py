@@ -5,7 +5,7 @@ import json
 import pytest
 
 from htltools.errors import DataError, MissingInput
-from htltools.formats.coco_results import is_json, read_images, read_results, result_of
+from htltools.formats.coco_results import is_json, read_categories, read_images, read_objects, read_results, result_of
 
 RESULTS = [
     {"image_id": "sub/a.jpg", "category_id": 1, "bbox": [10, 20, 30, 40], "score": 0.5},
@@ -79,3 +79,25 @@ def test_json_is_known_by_its_content(written, tmp_path):
     """A list or an object is JSON, also after blanks or a byte order mark; other files and missing ones are not."""
     assert is_json(written(" \n[]")) and is_json(written("\ufeff{}")) and not is_json(written("\x08\x07")) and not is_json(written(""))
     assert not is_json(tmp_path / "none") and not is_json(tmp_path)
+
+
+def test_all_objects_with_their_categories(tmp_path):
+    """Every box counts, with the name of its category; an unknown category is an error, and without names there is but one."""
+    told = [{"image_id": 1, "category_id": k, "bbox": [k, 0, 2, 3], "score": 0.5} for k in (1, 2)]
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(told))
+    found = read_objects(path, {"1": "a"}, {"1": "left", "2": "right"}, "")
+    assert found == {"a": [([1, 0, 3, 3], "left", 0.5), ([2, 0, 4, 3], "right", 0.5)]}
+    assert [each[1] for each in read_objects(path, {"1": "a"}, None, "lung")["a"]] == ["lung", "lung"]
+    with pytest.raises(DataError, match="the category 2 is none of 1 left"):
+        read_objects(path, {"1": "a"}, {"1": "left"}, "")
+
+
+def test_categories_of_a_data_set(tmp_path):
+    """Names by id; a file without them is no data set."""
+    path = tmp_path / "d.json"
+    path.write_text('{"categories": [{"id": 3, "name": "lung"}]}')
+    assert read_categories(path) == {"3": "lung"}
+    path.write_text("[]")
+    with pytest.raises(DataError, match="no COCO JSON with categories"):
+        read_categories(path)

@@ -52,7 +52,7 @@ def test_prepare_reads_it(tmp_path):
     (tmp_path / "rows.csv").write_text("".join(csv_lines(ROWS, None)), newline="")
     facts, columns = read_table(tmp_path / "rows.csv")
     told = facts["a"]
-    assert (columns.id, columns.group, columns.boxes, columns.box_format) == ("id", "group_id", ["x0", "y0", "x1", "y1"], "xyxy")
+    assert (columns.id, columns.group, columns.boxes, columns.box_format) == ("id", "group_id", [(None, ["x0", "y0", "x1", "y1"])], "xyxy")
     assert (told.group, told.split, told.label, told.boxes) == ("P1", "train", "n,v", ROWS[0]["boxes"])
     assert told.meta | {"age": 40, "Site": 'the "back"\r\nlow', "hardness.drift": 1 / 3} == told.meta
     assert facts["b"].boxes is facts["c"].boxes is None
@@ -63,3 +63,14 @@ def test_any_text_survives(texts):
     """Commas, quotes and line ends of the data's own come back as they were."""
     rows = [{"id": str(i), "meta": {"note": text}} for i, text in enumerate(texts)]
     assert [line[1] for line in csv.reader(csv_lines(rows, ["id", "note"]))][1:] == texts
+
+
+def test_each_box_has_its_class(tmp_path):
+    """Boxes with classes of their own have them as label of their lines, and the table of `prepare` finds them again."""
+    row = {"id": "a", "size": [9, 9], "boxes": [[0, 0, 4, 4], [5, 5, 9, 9]], "labels": ["left", "right"], "detected": {}}
+    lines = list(csv_lines([row, {"id": "b", "size": [9, 9], "boxes": []}], None))
+    assert lines[0].startswith("id,label,x0,y0,x1,y1,width,height")
+    assert [line.split(",")[:3] for line in lines[1:]] == [["a", "left", "0"], ["a", "right", "5"], ["b", "", ""]]
+    (tmp_path / "rows.csv").write_text("".join(lines), newline="")
+    facts = read_table(tmp_path / "rows.csv")[0]
+    assert (facts["a"].labels, facts["a"].boxes) == (row["labels"], row["boxes"])

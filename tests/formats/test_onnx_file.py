@@ -9,8 +9,10 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from htltools.core.building import architecture, build
 from htltools.core.compact import compact
-from htltools.core.localizer import NORMALISATION, Localizer, architecture, build, from_weights, weights_of
+from htltools.core.localizer import NORMALISATION, Localizer
+from htltools.core.weights import from_weights, weights_of
 from htltools.errors import DataError, DeviceMissing, HtlError, MissingInput, UsageError
 from htltools.formats import onnx_file
 from htltools.formats.onnx_file import INPUT, OUTPUT, OnnxLocalizer, is_onnx, write_onnx

@@ -73,8 +73,27 @@ def test_box_columns(table, header, cells):
 def test_box_columns_by_flag(table):
     """Box columns and their format can be named."""
     text = "id,left,top,wide,tall\na,1,2,3,4\n"
-    assert table(text, boxes=["left", "top", "wide", "tall"], box_format="xywh")[0]["a"].boxes == [[1, 2, 4, 6]]
-    assert table(text, boxes=["left", "top", "wide", "tall"])[0]["a"].boxes == [[1, 2, 3, 4]]
+    assert table(text, boxes=[(None, ["left", "top", "wide", "tall"])], box_format="xywh")[0]["a"].boxes == [[1, 2, 4, 6]]
+    assert table(text, boxes=[(None, ["left", "top", "wide", "tall"])])[0]["a"].boxes == [[1, 2, 3, 4]]
+
+
+def test_sets_of_box_columns(table):
+    """Columns with a class in front are a box each, of that class, in the order of the table; one may be empty."""
+    header = "id,label,right_lung_x0,right_lung_y0,right_lung_x1,right_lung_y1,left_lung_x0,left_lung_y0,left_lung_x1,left_lung_y1\n"
+    facts, columns = table(header + "a,ill,1,2,3,4,5,6,7,8\nb,ill,,,,,5,6,7,8\nc,,,,,,,,,\n")
+    assert (facts["a"].boxes, facts["a"].labels, facts["a"].label) == ([[1, 2, 3, 4], [5, 6, 7, 8]], ["right_lung", "left_lung"], "ill")
+    assert (facts["b"].boxes, facts["b"].labels) == ([[5, 6, 7, 8]], ["left_lung"])
+    assert (facts["c"].boxes, facts["c"].labels) == (None, None)
+    assert not facts["a"].meta
+    asked = [("one", ["right_lung_x0", "right_lung_y0", "right_lung_x1", "right_lung_y1"])]
+    assert table(header + "a,ill,1,2,3,4,5,6,7,8\n", boxes=asked)[0]["a"].labels == ["one"]
+
+
+def test_lines_of_one_picture_with_labels_of_their_own(table):
+    """Where the lines of a picture have different labels, each box has that of its line; where they agree, the picture has it."""
+    facts, _ = table("id,label,x0,y0,x1,y1\na,cat,1,2,3,4\na,dog,5,6,7,8\na,,0,0,1,1\nb,cat,1,2,3,4\nb,cat,5,6,7,8\n")
+    assert facts["a"].labels == ["cat", "dog", "object"]
+    assert (facts["b"].labels, facts["b"].label) == (None, "cat")
 
 
 def test_several_lines_are_several_boxes(table):

@@ -56,7 +56,7 @@ def localizer(data: bytes) -> None:
     """A checkpoint, and the net that it says it is."""
     import torch
 
-    from htltools.core.localizer import from_weights
+    from htltools.core.weights import from_weights
     from htltools.formats.checkpoint import Checkpoint
 
     found = Checkpoint.load(placed(data, ".h5"))
@@ -166,7 +166,9 @@ def checkpoint_seeds():
     """Checkpoints of the compact net: dense, sparse, and by maps."""
     import torch
 
-    from htltools.core.localizer import NORMALISATION, architecture, build, weights_of
+    from htltools.core.building import architecture, build
+    from htltools.core.localizer import NORMALISATION
+    from htltools.core.weights import weights_of
     from htltools.formats.checkpoint import Checkpoint
 
     size = (16, 16, 3)

@@ -1,0 +1,63 @@
+"""Several objects a picture, as arrays of one shape: places for M objects, of which some stay empty.
+
+Annotated objects are float32 [N, M, 5]: x0, y0, x1, y1 as shares of the sides, and the number of the class, from 0. Found ones
+are [N, D, 6], the highest score first: the same, and the score in (0, 1]. An empty place has the class -1 and zeros. Where
+nothing is known of a picture, because it is not annotated or its model has no say on it, all is NaN.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+EMPTY = -1  # the class of a place without an object
+
+
+def packed(objects: Sequence[np.ndarray | None], columns: int) -> np.ndarray:
+    """Objects of N pictures, [n, columns] each or None where nothing is known, as one array float32 [N, M, columns], M >= 1.
+
+    >>> packed([np.array([[0, 0, 0.5, 1, 2]]), np.zeros((0, 5)), None], 5).tolist()
+    [[[0.0, 0.0, 0.5, 1.0, 2.0]], [[0.0, 0.0, 0.0, 0.0, -1.0]], [[nan, nan, nan, nan, nan]]]
+    """
+    most = max([len(own) for own in objects if own is not None] or [1], default=1)
+    array = np.zeros((len(objects), max(most, 1), columns), np.float32)
+    array[:, :, 4] = EMPTY
+    for place, own in zip(array, objects):
+        if own is None:
+            place[:] = np.nan
+        elif len(own):
+            place[: len(own)] = own
+    return array
+
+
+def alike(several: Sequence[np.ndarray]) -> np.ndarray:
+    """Arrays of objects [N, D, ...] with as many places each as the one that has most: [K, N, D, ...]. What is unknown stays so."""
+    most = max(own.shape[1] for own in several)
+    empty = np.array([0, 0, 0, 0, EMPTY, 0], np.float32)
+    out = []
+    for own in several:
+        more = np.tile(empty[: own.shape[2]], (len(own), most - own.shape[1], 1))
+        more[~is_known(own)] = np.nan
+        out.append(np.concatenate([own, more], 1))
+    return np.stack(out)
+
+
+def first_known(several: np.ndarray) -> np.ndarray:
+    """For each picture the first of K answers [K, N, D, 6] that is known: [N, D, 6]."""
+    return several[is_known(several).argmax(0), np.arange(several.shape[1])]
+
+
+def present(objects: np.ndarray) -> np.ndarray:
+    """Which places hold an object: [..., M, 5 or 6] to bool [..., M]."""
+    return objects[..., 4] >= 0
+
+
+def is_known(objects: np.ndarray) -> np.ndarray:
+    """Of which pictures anything is known, be it that they hold nothing: [..., M, 5 or 6] to bool [...]."""
+    return ~np.isnan(objects[..., 0, 4])
+
+
+def above(found: np.ndarray, threshold: float) -> np.ndarray:
+    """The found objects [..., D, 6] of at least that score; the places of the others are empty."""
+    kept = found.copy()
+    kept[found[..., 5] < threshold] = (0, 0, 0, 0, EMPTY, 0)
+    return kept

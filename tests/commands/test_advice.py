@@ -1,0 +1,92 @@
+"""What `score` and `evaluate` tell a person to do next: commands that work when they are pasted."""
+
+import shlex
+import shutil
+
+import pytest
+
+from htltools.commands._advice import narrowed
+from htltools.formats.jsonlines import joined_lines
+from htltools.formats.stream import read_rows
+
+
+def steps(shown: str) -> list[str]:
+    """The commands that a terminal shows as the next."""
+    return [line.strip() for line in shown.partition(" next:\n")[2].splitlines() if line.startswith("  htl ")]
+
+
+@pytest.fixture
+def places(tmp_path, phantom, dense, pruned, scored):
+    """A folder with a space in its name that holds rows, scored rows and both models."""
+    folder = tmp_path / "my data"
+    folder.mkdir()
+    for path in phantom.rows, dense, pruned, scored:
+        shutil.copy(path, folder)
+    return folder
+
+
+def test_after_score(terminal, places):
+    """Rows in a file can be looked at next, and asked who is hard; the name of the file is that of the shell."""
+    shown = terminal("cd 'my data'; htl score rows.jsonl --model dense.h5 --pruned pruned.h5 > 'my scored.jsonl'")
+    assert steps(shown) == [
+        "htl view 'my scored.jsonl' --split train --sort pruned_loss --pictures auto   # look at the hardest",
+        "htl evaluate 'my scored.jsonl' --split train --hard pruned_loss   # who are they?",
+    ]
+    for step in steps(shown):
+        assert "Error" not in terminal(f"cd 'my data'; {step}")
+
+
+@pytest.mark.parametrize("line", ["-q", "| wc -l", "2> log; cat log"])
+def test_nobody_is_told_who_does_not_read_or_is_doing_it(terminal, scored, line):
+    """With -q, in a pipe, whose next command is the next step, and where stderr is a file, there is no advice."""
+    assert "next" not in terminal(f"htl evaluate {scored} --split train --hard drift --group-by sex {line}")
+
+
+def test_rows_that_scroll_by_are_kept_nowhere(terminal, places):
+    """Whoever sends the rows to the terminal is told so."""
+    shown = terminal("cd 'my data'; head -4 scored.jsonl | htl score --partial --model dense.h5 --pruned pruned.h5")
+    assert steps(shown) == ["htl score ... > scored.jsonl   # these rows are kept nowhere"]
+
+
+def test_after_evaluate(terminal, places):
+    """A comparison of one pair of models ought to be repeated with another seed, and subgroups to be told apart."""
+    shown = terminal("cd 'my data'; htl evaluate scored.jsonl --split val --model dense.h5 --against pruned.h5")
+    again, whom = steps(shown)
+    flags = "--model dense.h5 --model OTHER --against pruned.h5 --against OTHER --split val"
+    assert again.startswith(f"htl evaluate scored.jsonl {flags}   # with a second pair")
+    assert whom.startswith("htl evaluate scored.jsonl --model dense.h5 --split val --group-by ")
+    assert "subgroup" in terminal(f"cd 'my data'; {whom}")
+
+
+def test_after_evaluate_of_unscored_rows(terminal, places):
+    """Once subgroups are known, the samples themselves come next."""
+    shown = terminal("cd 'my data'; htl evaluate --model dense.h5 --group-by sex < rows.jsonl > metrics.jsonl")
+    assert steps(shown)[-1] == "htl prune rows.jsonl --model dense.h5 -o pruned.h5 | htl score > scored.jsonl   # which samples are hard?"
+
+
+def test_after_who_is_hard(terminal, scored, tmp_path):
+    """The subgroup that is hard most surely is the one to look at, and the command shows just that one."""
+    rows = [row for row in read_rows(scored)[0] if row["split"] == "train"]
+    for i, row in enumerate(rows):
+        hard = i % 4 == 0
+        row |= {
+            "meta": {"clinic": "o'b" if hard or i == 1 else "rest"},
+            "hardness": row["hardness"] | {"pruned_loss": float(hard) + i / 100},
+        }
+    (tmp_path / "rows.jsonl").write_bytes(joined_lines(rows))
+    shown = terminal("htl evaluate rows.jsonl --split train --hard pruned_loss --top 0.2")
+    assert "clinic o'b" in shown and "…" not in shown  # a table of all columns beside each other had no room for names
+    look, attend = steps(shown)
+    chosen = shlex.quote("clinic=o'b")
+    assert look.startswith(f"htl view rows.jsonl --split train --where {chosen} --sort pruned_loss --pictures auto   # ")
+    assert attend == "htl resample rows.jsonl --by pruned_loss | htl train -o attended.h5   # attend to them"
+    assert "o'b" in terminal(look)
+
+
+def test_a_subgroup_is_named_only_where_its_name_chooses_it():
+    """Bands of numbers, `unknown`, and names that are comparisons themselves are not passed off as conditions."""
+    rows = [{"id": "a", "meta": {"age": 43, "sex": None, "x=y": "1", "ward": "1 b"}}, {"id": "b", "meta": {"age": 70}}]
+    assert narrowed({"age": "40-59"}, rows, 1) is None
+    assert narrowed({"sex": "unknown"}, rows, 2) is None
+    assert narrowed({"x=y": "1"}, rows, 1) is None
+    assert narrowed({"ward": "1 b", "age": "43"}, rows, 1) == "--where 'ward=1 b' --where age=43"

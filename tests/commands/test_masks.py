@@ -1,0 +1,223 @@
+"""Masks from end to end: train, prune, score, evaluate and export with nets that answer with lesion masks."""
+
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from htltools.formats.checkpoint import Checkpoint
+from htltools.formats.jsonlines import joined_lines, split_lines
+from htltools.formats.onnx_file import OnnxLocalizer
+from htltools.formats.stream import read_rows
+
+QUICK = ["--epochs", 2, "--batch-size", 16, "-q"]
+BY_MASK = {"drift", "shift", "pruned_loss", "iou_drop", "loss_gap", "suspect", "loss", "area", "random"}
+DYNAMICS = {"forgetting", "cartography_mean", "cartography_spread", "aum"}
+
+
+@pytest.fixture(scope="module")
+def masked(phantom, htl, tmp_path_factory):
+    """A net of masks trained on the phantoms, a pruned copy, and the rows after each: `dense`, `pruned`, `trained`, `scored`."""
+    folder = tmp_path_factory.mktemp("masked")
+    dense, pruned = folder / "dense.h5", folder / "pruned.h5"
+
+    def made(name, *args):
+        code, out, err = htl(*args)
+        assert code == 0, err
+        (folder / name).write_bytes(out)
+        return folder / name
+
+    trained = made("t.jsonl", "train", phantom.rows, "-o", dense, "--model", "compact_unet", *QUICK)
+    rows = made("p.jsonl", "prune", trained, "-o", pruned, "--sparsity", 0.5, "--epochs", 1, "--batch-size", 16, "-q")
+    return SimpleNamespace(folder=folder, dense=dense, pruned=pruned, trained=trained, scored=made("s.jsonl", "score", rows, "-q"))
+
+
+@pytest.fixture(scope="module")
+def onnx(htl, masked):
+    """The dense model as an ONNX file, and what was said of it."""
+    path = masked.folder / "m.onnx"
+    code, _, err = htl("export", "--onnx", "--model", masked.dense, "-o", path, masked.scored)
+    assert code == 0, err
+    return path, err
+
+
+def without_masks(rows, tmp_path):
+    """The rows with a store of the same pictures that holds no masks."""
+    from htltools.formats.store import Pictures, read_shard, write_shard
+
+    pictures = Pictures(rows).batch(np.arange(len(rows)))
+    bare = [{key: value for key, value in row.items() if key != "store"} | {"index": i} for i, row in enumerate(rows)]
+    write_shard(tmp_path / "00000.h5", pictures, None, bare, [], plan="by hand", history=[])
+    return joined_lines(read_shard(tmp_path / "00000.h5")[0])
+
+
+def values(out):
+    """Values of the metrics of all samples by name."""
+    return {line["metric"]: line["value"] for line in split_lines(out) if line["subgroup"] is None}
+
+
+def test_train_learns_masks(masked):
+    """The checkpoint says that it answers with masks, and what one constant mask reaches; training rows tell how they fared."""
+    checkpoint = Checkpoint.load(masked.dense)
+    assert checkpoint.architecture == {"name": "compact_unet", "size": [32, 32, 3], "masks": True}
+    assert {"val_iou", "constant_val_iou"} <= set(checkpoint.metrics)
+    rows = [row for row in split_lines(masked.trained.read_bytes()) if "id" in row]
+    told = [row for row in rows if set(row.get("hardness", {})) == DYNAMICS]  # but for the last incomplete batch of both epochs
+    assert len(told) >= 32
+    assert {row["split"] for row in told} == {"train"}
+    assert not any(row.get("hardness") for row in rows if row["split"] != "train")
+
+
+def test_a_training_goes_on_where_it_stopped(htl, phantom, tmp_path):
+    """Two epochs and two more of the same plan end with the weights of four at once: masks and order follow from the seed."""
+    from htltools.commands import _resuming
+    from htltools.core.loop import State
+
+    args = ["train", phantom.rows, "--model", "compact_unet", "--epochs", 3, "--batch-size", 16, "-q"]
+    assert htl(*args, "-o", tmp_path / "whole.h5")[0] == 0
+    broken = _resuming.save_state
+
+    def stopping(plan, identity, state: State):
+        broken(plan, identity, state)
+        if state.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("htltools.commands._training.save_state", stopping)
+        assert htl(*args, "-o", tmp_path / "m.h5")[0] == 130
+    assert htl(*args, "-o", tmp_path / "m.h5")[0] == 0
+    one, other = (Checkpoint.load(tmp_path / name).weights for name in ("whole.h5", "m.h5"))
+    assert all(one[name].tobytes() == other[name].tobytes() for name in one)
+
+
+def test_score_compares_masks(masked):
+    """Every row gets the columns of masks and the boxes of both; rows that were not trained on have no more than these."""
+    rows = [row for row in split_lines(masked.scored.read_bytes()) if "id" in row]
+    assert all(set(row["hardness"]) - DYNAMICS == BY_MASK for row in rows)
+    assert all(set(row["predicted"]) == {"dense", "pruned"} for row in rows)
+    assert 0 <= min(row["hardness"]["drift"] for row in rows) < max(row["hardness"]["drift"] for row in rows) <= 1
+
+
+def test_rows_without_masks_get_what_needs_none(htl, masked, tmp_path):
+    """Without a mask, or without boxes that were annotated, drift and shift are there, and no loss; they do not depend on it."""
+    rows = read_rows(masked.scored)[0][:8]
+    expected = [row["hardness"][name] for row in rows for name in ("drift", "shift")]
+    plain = [{key: value for key, value in row.items() if key != "hardness"} for row in rows]
+    hidden = [row if i % 2 else {**row, "pseudo": True} for i, row in enumerate(plain)]
+    hidden = [{key: value for key, value in row.items() if key != "boxes" or i % 2 == 0} for i, row in enumerate(hidden)]
+    for stdin in without_masks(plain, tmp_path), joined_lines(hidden):
+        code, out, err = htl("score", "--model", masked.dense, "--pruned", masked.pruned, stdin=stdin)
+        assert code == 0, err
+        scores = [row["hardness"] for row in split_lines(out) if "id" in row]
+        assert all(set(each) == {"drift", "shift", "random"} for each in scores)
+        assert [each[name] for each in scores for name in ("drift", "shift")] == pytest.approx(expected, abs=1e-5)
+
+
+def test_folds(htl, phantom, masked, tmp_path):
+    """A model that leaves out a fold scores its rows; it is pruned without them."""
+    args = ["--epochs", 1, "--batch-size", 16, "-q"]
+    model, cut = tmp_path / "f.h5", tmp_path / "p.h5"
+    assert htl("train", phantom.rows, "-o", model, "--model", "compact_unet", "--fold", "1/2", "--init", masked.dense, *args)[0] == 0
+    assert htl("prune", phantom.rows, "--model", model, "-o", cut, "--sparsity", 0.3, "--recover", "bn", "-q")[0] == 0
+    code, _, err = htl("score", phantom.rows, "--model", model, "--pruned", cut)
+    assert code == 65
+    assert "no dense model leaves out fold 2/2" in err
+    held_out = joined_lines([row for row in phantom.samples if row["split"] != "train"])
+    assert htl("score", "--model", model, "--pruned", cut, stdin=held_out)[0] == 0
+
+
+def test_evaluate_gives_dice(htl, masked, onnx):
+    """Dice and the IoU of masks stand beside the figures of the box, with intervals, deltas and limits; an ONNX file has the same."""
+    code, out, _ = htl(
+        "evaluate", masked.scored, "--model", masked.dense, "--against", masked.pruned, "--split", "train", "--group-by", "sex"
+    )
+    assert code == 0
+    found, lines = values(out), split_lines(out)
+    assert {"dice", "mask_iou", "dice.delta", "iou_mean", "iou_mean.delta"} <= set(found)
+    assert found["mask_iou"] < found["dice"] < 1
+    assert next(line for line in lines if line["metric"] == "dice")["low"] < found["dice"]
+    assert {"male", "female"} <= {line["subgroup"]["sex"] for line in lines if line["metric"] == "dice" and line["subgroup"]}
+    again = values(htl("evaluate", masked.scored, "--model", onnx[0], "--split", "train")[1])
+    assert again == pytest.approx({name: found[name] for name in again}, abs=1e-4)
+    assert htl("evaluate", masked.scored, "--model", masked.dense, "--fail-under", "dice=0.999")[0] == 3
+
+
+def test_evaluate_without_masks(htl, masked, onnx, tmp_path):
+    """Where the store holds no masks the figures are those of the box; a limit on Dice then says what is missing."""
+    rows = without_masks(read_rows(masked.scored)[0][:40], tmp_path)
+    expected = values(htl("evaluate", "--model", masked.dense, stdin=rows)[1])
+    assert "iou_mean" in expected and "dice" not in expected
+    assert values(htl("evaluate", "--model", onnx[0], stdin=rows)[1]) == pytest.approx(expected, abs=1e-4)
+    assert "without masks in the store" in htl("evaluate", "--model", masked.dense, "--fail-under", "dice=0.5", stdin=rows)[2]
+
+
+def test_export_has_masks(onnx, masked, phantom):
+    """The file answers with boxes and masks, says so, and was held against torch on both."""
+    import torch
+
+    from htltools.commands._inputs import load_localizer
+    from htltools.formats.store import Pictures
+
+    path, said = onnx
+    assert re.search(r"largest difference from torch \S+ of the picture's sides, .*; largest difference of masks \S+\n", said)
+    net = OnnxLocalizer(path, "cpu")
+    assert net.masked
+    assert net.about["htl.masks"].startswith("masks: float32 [N, H, W]")
+    batch = Pictures(phantom.samples[:3]).batch(np.arange(3))
+    boxes, masks = net.masks(batch)
+    model = load_localizer(masked.dense, torch.device("cpu"))[0]
+    with torch.inference_mode():
+        np.testing.assert_allclose(masks, model.masks(model.normalised(torch.from_numpy(batch))), atol=1e-5)
+    np.testing.assert_array_equal(boxes, net.answer(batch))
+
+
+def test_quantized(htl, masked, tmp_path):
+    """Integers keep the boxes of the masks, which is measured, and both outputs."""
+    path = tmp_path / "small.onnx"
+    code, _, err = htl("export", "--onnx", "--model", masked.dense, "-o", path, masked.scored, "--quantize", "int8", "--max-loss", 0.2)
+    assert code == 0, err
+    assert "mean IoU on" in err
+    assert OnnxLocalizer(path, "cpu").masked
+
+
+def test_channels_go(htl, phantom, masked, tmp_path):
+    """Channel pruning makes a smaller net of masks, which loads again."""
+    path = tmp_path / "narrow.h5"
+    args = ["--method", "channel", "--sparsity", 0.5, "--epochs", 1, "-q"]
+    assert htl("prune", phantom.rows, "--model", masked.dense, "-o", path, *args)[0] == 0
+    assert Checkpoint.load(path).pruning["parameters"] < 0.6 * 856588
+    assert htl("evaluate", phantom.rows, "--model", path)[0] == 0
+
+
+def test_report_shows_boxes(htl, masked, tmp_path):
+    """The page is made of the boxes around the masks."""
+    code, _, err = htl("report", masked.scored, "-o", tmp_path / "r.html", "--model", masked.dense, "--pruned", masked.pruned)
+    assert code == 0, err
+
+
+def test_models_of_two_kinds_do_not_mix(htl, masked, pruned):
+    """Masks are compared with masks."""
+    code, _, err = htl("score", masked.trained, "--model", masked.dense, "--pruned", pruned)
+    assert code == 65
+    assert f"{masked.dense} answers with masks, {pruned} does not" in err
+
+
+def test_only_boxes_can_do_this(htl, phantom, masked, tmp_path):
+    """Attention, other supervision and columns of a box head are refused in words."""
+    for flags, words in {
+        ("--attend", "adaptive"): "--attend goes by boxes",
+        ("--supervision", "semi"): "learns from rows with masks alone",
+        ("--supervision", "weak"): "learns from rows with masks alone",
+    }.items():
+        code, _, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", "--model", "compact_unet", *flags)
+        assert (code, words in err) == (2, True), err
+    code, _, err = htl("score", phantom.rows, "--model", masked.dense, "--pruned", masked.pruned, "--also", "grand")
+    assert (code, "answers with masks: it has no box head for --also grand" in err) == (65, True)
+
+
+def test_a_store_without_masks_cannot_teach_them(htl, phantom, tmp_path):
+    """The error says what to prepare."""
+    code, _, err = htl("train", "-o", tmp_path / "m.h5", "--model", "compact_unet", stdin=without_masks(phantom.samples[:20], tmp_path))
+    assert code == 65
+    assert "no row of split train has a lesion mask in its store; prepare with masks/ or --masks" in err

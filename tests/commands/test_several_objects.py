@@ -1,0 +1,248 @@
+"""Several objects of several classes on a picture, from COCO annotations to an ONNX file."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from htltools.formats.checkpoint import Checkpoint
+from htltools.formats.jsonlines import joined_lines, split_lines
+from htltools.formats.stream import read_rows
+
+CLASSES = "bright", "red"
+
+
+def draw(random):
+    """A picture [64, 96, 3] with none to two objects, and its annotations as (class, [x, y, width, height])."""
+    picture, found = random.integers(0, 60, (64, 96, 3), np.uint8), []
+    for side in range(random.integers(0, 3)):
+        x, y, width, height = (int(n) for n in random.integers((4, 2, 12, 14), (20, 20, 26, 40)))
+        kind = int(random.integers(2))
+        picture[y : y + height, x + 48 * side : x + 48 * side + width, : 1 if kind else 3] += 180
+        found.append((kind, [x + 48 * side, y, min(width, 96 - x - 48 * side), height]))
+    return picture, found
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    """A COCO data set of 90 scenes, prepared, trained, pruned and scored: `folder`, `rows` (as dicts), and paths by name."""
+    from tests.conftest import made
+
+    folder, random = tmp_path_factory.mktemp("several"), np.random.default_rng(0)
+    (folder / "pictures").mkdir()
+    images, annotations = [], []
+    for number in range(1, 91):
+        picture, found = draw(random)
+        Image.fromarray(picture).save(folder / "pictures" / f"{number:03d}.png")
+        split = "train" if number <= 60 else "val" if number <= 75 else "test"
+        meta = {"sex": "male" if number % 2 else "female"}
+        images.append({"id": number, "file_name": f"{number:03d}.png", "width": 96, "height": 64, "split": split, "meta": meta})
+        for kind, box in found:
+            annotations.append({"id": len(annotations) + 1, "image_id": number, "category_id": 10 + kind, "bbox": box})
+    categories = [{"id": 10 + number, "name": name} for number, name in enumerate(CLASSES)]
+    (folder / "coco.json").write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
+    paths = {name: folder / name for name in ("rows.jsonl", "dense.h5", "pruned.h5", "scored.jsonl", "coco.json", "store")}
+    quiet = "-q", "--batch-size", 12
+    rows = made("prepare", folder / "pictures", "--coco", paths["coco.json"], "--size", 64, "-j", 1, "-q", "-o", paths["store"])
+    rows = made("train", "-o", paths["dense.h5"], "--model", "compact_fcos", "--epochs", 6, *quiet, stdin=rows)
+    rows = made("prune", "-o", paths["pruned.h5"], "--sparsity", 0.5, "--epochs", 1, *quiet, stdin=rows)
+    paths["scored.jsonl"].write_bytes(made("score", "-q", stdin=rows))
+    by_name = {name.partition(".")[0]: path for name, path in paths.items()}
+    return SimpleNamespace(folder=folder, **by_name | {"rows": read_rows(paths["scored.jsonl"])[0]})
+
+
+def test_rows_have_a_label_for_each_box(chain):
+    """Each box has the class of its category; a picture without annotations holds nothing."""
+    told = json.loads(chain.coco.read_text())
+    by_image = {image["id"]: [] for image in told["images"]}
+    for annotation in told["annotations"]:
+        by_image[annotation["image_id"]].append(CLASSES[annotation["category_id"] - 10])
+    assert [row.get("labels", []) for row in chain.rows] == list(by_image.values())
+    assert all(len(row["boxes"]) == len(row.get("labels", [])) for row in chain.rows)
+    assert [] in by_image.values()
+
+
+def test_model_knows_its_classes_and_learned(chain):
+    """The checkpoint says what it finds; the pruned copy is sparse and has the same recovery as any."""
+    dense, pruned = Checkpoint.load(chain.dense), Checkpoint.load(chain.pruned)
+    assert dense.architecture == {"name": "compact_fcos", "size": [64, 64, 3], "objects": list(CLASSES), "most": 10}
+    assert dense.metrics["val_iou"] > 0.4
+    assert pruned.architecture == dense.architecture
+    assert pruned.pruning["sparsity"] == pytest.approx(0.5, abs=1e-3)
+    assert pruned.training == dense.training == {"flip": [0.5, 0.5]}
+
+
+def test_hardness_and_what_was_found(chain):
+    """Rows get the columns that several objects have, within their bounds, and the objects of either model, best first."""
+    for row in chain.rows:
+        hardness = row["hardness"]
+        assert set(hardness) == {"drift", "shift", "pruned_loss", "iou_drop", "loss_gap", "suspect", "loss", "area", "random"}
+        assert all(0 <= hardness[name] <= 1 for name in ("drift", "shift", "area"))
+        assert "predicted" not in row
+        for found in (row["detected"][role] for role in ("dense", "pruned")):
+            assert len(found["boxes"]) == len(found["labels"]) == len(found["scores"])
+            assert found["scores"] == sorted(found["scores"], reverse=True)
+            assert set(found["labels"]) <= set(CLASSES)
+    same = [row for row in chain.rows if row["detected"]["dense"] == row["detected"]["pruned"]]
+    assert all(row["hardness"]["drift"] == pytest.approx(0, abs=1e-5) for row in same)
+
+
+def test_unlabelled_rows_are_scored_without_what_needs_a_box(htl, chain):
+    """A row without boxes has drift and shift alone."""
+    rows = [{key: value for key, value in row.items() if key not in ("boxes", "labels", "hardness")} for row in chain.rows[:5]]
+    code, out, err = htl("score", "-q", "--model", chain.dense, "--pruned", chain.pruned, stdin=joined_lines(rows))
+    assert code == 0, err
+    assert all(set(row["hardness"]) == {"drift", "shift", "random"} for row in split_lines(out) if "id" in row)
+
+
+def metrics(out):
+    """Values by metric and subgroup of the lines of `evaluate`."""
+    return {(line["metric"], str(line["subgroup"])): line for line in split_lines(out)}
+
+
+def test_evaluate_has_average_precision_with_intervals(htl, chain):
+    """AP stands beside the metrics of overlap, with intervals, by subgroup, and as difference between two models; empty pictures count."""
+    code, out, err = htl("evaluate", chain.scored, "--against", chain.pruned, "--group-by", "sex")
+    assert code == 0, err
+    found = metrics(out)
+    for name in ("iou_mean", "ap", "ap50", "ap75"):
+        line = found[name, "None"]
+        assert line["n"] == 15
+        assert 0 <= line["low"] <= line["value"] <= line["high"] <= 1
+        assert found[f"{name}.delta", "None"]["against"] == str(chain.pruned)
+        assert found[name, "{'sex': 'female'}"]["n"] + found[name, "{'sex': 'male'}"]["n"] == 15
+    assert found["ap50", "None"]["value"] >= found["ap75", "None"]["value"]
+    assert htl("evaluate", chain.scored, "--fail-under", "ap50=1")[0] in (0, 3)
+    same = metrics(htl("evaluate", chain.scored, "--against", chain.dense)[1])
+    assert {same[f"{name}.delta", "None"]["value"] for name in ("iou_mean", "ap", "ap50")} == {0}
+
+
+def test_onnx_answers_alike_and_evaluates_alike(htl, chain, tmp_path):
+    """The ONNX file has three outputs, tells its classes, passes its parity check, and reaches the same metrics."""
+    import onnxruntime
+
+    code, _, err = htl("export", "--onnx", "--model", chain.dense, "-o", tmp_path / "m.onnx", chain.scored)
+    assert code == 0, err
+    assert "largest difference from torch" in err
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    assert [(each.name, each.shape[1:]) for each in session.get_outputs()] == [("boxes", [10, 4]), ("scores", [10]), ("labels", [10])]
+    told = json.loads(session.get_modelmeta().custom_metadata_map["htl.objects"])
+    assert told["classes"] == list(CLASSES)
+    ours, theirs = (metrics(htl("evaluate", chain.scored, "--model", path)[1]) for path in (chain.dense, tmp_path / "m.onnx"))
+    assert ours.keys() == theirs.keys()
+    assert all(theirs[name]["value"] == pytest.approx(line["value"], abs=1e-4) for name, line in ours.items())
+    code, _, err = htl("export", "--onnx", "--model", chain.dense, "-o", tmp_path / "i.onnx", chain.scored, "--quantize", "int8")
+    assert (code, "--quantize int8 is for nets with one box" in err, (tmp_path / "i.onnx").exists()) == (2, True, False)
+
+
+def results_of(rows, role, numbers):
+    """What a role found, as COCO results with image ids as `numbers` have them."""
+    found = []
+    for row in rows:
+        own = row["detected"][role]
+        for (x0, y0, x1, y1), label, score in zip(own["boxes"], own["labels"], own["scores"]):
+            box = [x0, y0, x1 - x0, y1 - y0]
+            found.append({"image_id": numbers[row["id"]], "category_id": 10 + CLASSES.index(label), "bbox": box, "score": score})
+    return json.dumps(found)
+
+
+def test_results_of_another_tool(htl, chain, tmp_path):
+    """COCO results score and evaluate as the model that they come from does, as far as they tell; categories need the data set."""
+    numbers = {image["file_name"].removesuffix(".png"): image["id"] for image in json.loads(chain.coco.read_text())["images"]}
+    for role in ("dense", "pruned"):
+        (tmp_path / f"{role}.json").write_text(results_of(chain.rows, role, numbers))
+    both = ["--predictions", tmp_path / "dense.json", tmp_path / "pruned.json"]
+    code, out, err = htl("score", chain.scored, *both, "--coco", chain.coco, "--batch-size", 7)
+    assert code == 0, err
+    threshold = float(Checkpoint.load(chain.dense).weights["threshold"])
+    lowest = {role: min([s for row in chain.rows for s in row["detected"][role]["scores"]]) for role in ("dense", "pruned")}
+    if threshold >= 0.5 and min(lowest.values()) >= 0.5:
+        for ours, theirs in zip(chain.rows, (row for row in split_lines(out) if "id" in row)):
+            assert theirs["hardness"]["drift"] == pytest.approx(ours["hardness"]["drift"], abs=1e-3)
+    found = [row["detected"]["dense"]["labels"] for row in split_lines(out) if "id" in row]
+    assert {label for labels in found for label in labels} == {*CLASSES}
+    code, out, err = htl("evaluate", chain.scored, "--predictions", tmp_path / "dense.json", "--coco", chain.coco)
+    assert code == 0, err
+    assert metrics(out)["ap50", "None"]["n"] == 15
+    code, _, err = htl("evaluate", chain.scored, "--predictions", tmp_path / "dense.json")
+    assert code == 2
+    assert "nothing says which category_id is which" in err
+
+
+def test_pages_and_sheets_show_every_box(htl, chain, tmp_path):
+    """The contact sheet and the report take rows with several boxes; the page has every box of a picture."""
+    assert htl("view", chain.scored, "--sort", "drift", "--sheet", tmp_path / "s.png", "-q")[0] == 0
+    code, _, err = htl("report", chain.scored, "-o", tmp_path / "r.html", "--split", "test")
+    assert code == 0, err
+    assert "mean IoU" in (tmp_path / "r.html").read_text()
+    assert htl("view", chain.scored, "--coco", tmp_path / "back.json", "-q")[0] == 0
+    back, told = (json.loads(path.read_text()) for path in (tmp_path / "back.json", chain.coco))
+    assert {each["name"] for each in back["categories"]} == set(CLASSES)
+    assert len(back["annotations"]) == len(told["annotations"])
+    code, out, err = htl("evaluate", chain.scored, "--split", "train", "--hard", "pruned_loss", "--top", 0.3, "--group-by", "sex")
+    assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--attend", "adaptive"], "--attend is for nets with one box"),
+        (["--supervision", "weak"], "--supervision weak is for nets with one box"),
+        (["--init", "imagenet"], "there are no ImageNet weights for compact_fcos"),
+    ],
+)
+def test_what_detectors_cannot_do(htl, chain, tmp_path, arguments, message):
+    """Flags that have no meaning here are refused before anything is read."""
+    code, _, err = htl("train", chain.scored, "-o", tmp_path / "m.h5", "--model", "compact_fcos", *arguments)
+    assert (code, message in err) == (2, True), err
+
+
+def test_kinds_do_not_mix(htl, chain, phantom, dense, tmp_path):
+    """A localizer with one box and a detector neither score nor compare together; a net with one box says what to do with several."""
+    code, _, err = htl("score", chain.scored, "--model", chain.dense, "--pruned", dense)
+    assert code == 65
+    assert "models that do not go together" in err
+    code, _, err = htl("evaluate", chain.scored, "--model", chain.dense, "--against", dense)
+    assert code == 65
+    assert "compare models of one kind" in err
+    code, _, err = htl("train", chain.scored, "-o", tmp_path / "m.h5", "-q")
+    assert code == 65
+    assert "train a net that finds several" in err
+    code, _, err = htl("prune", chain.scored, "-o", tmp_path / "p.h5", "--method", "channel", "--sparsity", 0.5, "--model", chain.dense)
+    assert code == 2
+    strange = [row | {"labels": ["blue"] * len(row["boxes"])} for row in chain.rows]
+    code, _, err = htl("evaluate", "--model", chain.dense, stdin=joined_lines(strange))
+    assert (code, "an object of class 'blue', and the model knows bright, red" in err) == (65, True)
+    wrong = [row | {"labels": ["red"] * 7} for row in chain.rows]
+    code, _, err = htl("evaluate", "--model", chain.dense, stdin=joined_lines(wrong))
+    assert (code, "labels says the class of each box" in err) == (65, True)
+
+
+def test_folds_and_weights(htl, chain, tmp_path):
+    """A detector can leave a fold out, and then judges it alone; weights of rows count; nothing else is asked of the stream."""
+    rows = joined_lines({key: value for key, value in row.items() if key != "hardness"} | {"weight": 1.5} for row in chain.rows)
+    quick = "--model", "compact_fcos", "--epochs", 1, "--batch-size", 12, "-q"
+    for k in (1, 2):
+        assert htl("train", "-o", tmp_path / f"d{k}.h5", "--fold", f"{k}/2", *quick, stdin=rows)[0] == 0
+        half = "--recover", "none", "--sparsity", 0.3, "-q"
+        assert htl("prune", "--model", tmp_path / f"d{k}.h5", "-o", tmp_path / f"p{k}.h5", *half, stdin=rows)[0] == 0
+    models = [each for k in (1, 2) for each in ("--model", tmp_path / f"d{k}.h5", "--pruned", tmp_path / f"p{k}.h5")]
+    code, out, err = htl("score", *models, "-q", stdin=rows)
+    assert code == 0, err
+    assert all("drift" in row["hardness"] and "detected" in row for row in split_lines(out) if "id" in row)
+
+
+def test_two_lungs_of_real_radiographs(htl, shared_data, tmp_path):
+    """From a table with columns for either lung to an average precision of 0.9 at IoU 0.5 on patients not trained on."""
+    quick = "-q", "--model", "compact_fcos", "--mirror", "none", "--epochs", 6, "--batch-size", 16
+    code, rows, err = htl("prepare", shared_data / "covid-cxr-lungs", "--size", 64, "-j", 1, "-o", tmp_path / "store")
+    assert code == 0, err
+    samples = [row for row in split_lines(rows) if "id" in row]
+    assert len(samples) == 319
+    assert all(row["labels"] == ["right_lung", "left_lung"] for row in samples)
+    assert htl("train", "-o", tmp_path / "m.h5", *quick, stdin=rows)[0] == 0
+    code, out, err = htl("evaluate", "--model", tmp_path / "m.h5", "--fail-under", "ap50=0.9", stdin=rows)
+    assert code == 0, err
+    assert metrics(out)["ap50", "None"]["n"] == 62

@@ -1,0 +1,181 @@
+"""What `view` shows on a terminal: pictures as that can show them, or none."""
+
+import io
+import re
+import sys
+
+import pytest
+
+from htltools.commands._terminal import chosen_kind
+from htltools.core.contact_sheet import COLOURS
+from htltools.formats.jsonlines import joined_lines
+
+
+class Screen(io.TextIOWrapper):
+    """A stdout that is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def kind_on(monkeypatch, encoding="utf-8", **environment):
+    """The kind of pictures that is chosen on a terminal with this environment."""
+    for name in ("TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+        if name in environment:
+            monkeypatch.setenv(name, environment[name])
+    monkeypatch.setattr(sys, "stdout", Screen(io.BytesIO(), encoding=encoding))
+    return chosen_kind("auto", environment)
+
+
+@pytest.mark.parametrize(
+    "environment, kind",
+    [
+        ({"TERM": "xterm-256color"}, "blocks"), ({"TERM": "xterm", "COLORTERM": "truecolor"}, "blocks"),
+        ({"TERM": "xterm-kitty", "COLORTERM": "truecolor"}, "kitty"), ({"TERM": "xterm-256color", "KITTY_WINDOW_ID": "1"}, "kitty"),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app"}, "iterm"), ({"TERM": "xterm-256color", "LC_TERMINAL": "iTerm2"}, "iterm"),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "ghostty"}, "kitty"), ({"TERM": "foot"}, "sixel"),
+        ({"TERM": "tmux-256color", "KITTY_WINDOW_ID": "1", "TMUX": "/tmp/x"}, "blocks"),
+    ],
+)  # fmt: skip
+def test_pictures_are_shown_as_the_terminal_can(monkeypatch, environment, kind):
+    """What the environment says of the terminal decides; within tmux, which passes no pictures on, half blocks do."""
+    assert kind_on(monkeypatch, **environment) == (kind, "")
+
+
+@pytest.mark.parametrize(
+    "environment, why",
+    [
+        ({"TERM": "dumb", "COLORTERM": "truecolor"}, "TERM is dumb"), ({"TERM": "xterm-kitty", "NO_COLOR": "1"}, "NO_COLOR is set"),
+        ({"TERM": "xterm"}, "TERM=xterm and COLORTERM promise neither 256 colours nor more"),
+        ({"TERM": "xterm-256color", "encoding": "latin-1"}, "the text of this terminal is latin-1, not UTF-8"),
+    ],
+)  # fmt: skip
+def test_no_pictures_where_they_would_be_garbage(monkeypatch, environment, why):
+    """Without colours, or without the characters, there are no pictures, and the reason is known."""
+    assert kind_on(monkeypatch, **environment) == (None, why)
+
+
+def test_a_way_that_is_named_is_taken():
+    """Who names a way knows their terminal better than its environment does: also into `less -R`."""
+    assert chosen_kind("sixel", {"NO_COLOR": "1"}) == ("sixel", "")
+
+
+def test_the_hardest_as_small_pictures(terminal, scored):
+    """Half blocks show the first rows with their boxes, ids and values, three in a line of 80 columns; the table follows."""
+    shown = terminal(f"htl view {scored} --split train --sort drift --limit 4 --pictures auto --columns id,drift", COLORTERM="truecolor")
+    plain = re.sub("\x1b\\[[0-9;]*m", "", shown)
+    lines = plain.splitlines()
+    assert lines[0] == "4 samples, highest drift first  ▄ annotated  ▄ dense  ▄ pruned"
+    assert [lines[1].count("▀"), len(lines[1].split("  "))] == [72, 3]
+    ids = re.findall(r"phantom_\d+", plain)
+    assert len(ids) == 8 and ids[:4] == ids[4:]
+    for colour in COLOURS.values():
+        assert rgb(colour) in shown
+    assert max(map(len, lines)) <= 80
+
+
+def test_256_colours_where_the_terminal_promises_no_more(terminal, scored):
+    """Without COLORTERM the colours are those of the palette."""
+    shown = terminal(f"htl view {scored} --limit 1 --pictures auto --columns id")
+    assert "38;5;" in shown and "38;2;" not in shown
+
+
+def test_a_terminal_that_can_gets_the_sheet(terminal, scored):
+    """On kitty the pictures are one real picture."""
+    shown = terminal(f"htl view {scored} --limit 2 --pictures auto --columns id", TERM="xterm-kitty")
+    assert shown.startswith("\x1b_Ga=T,f=100,q=2,c=78,m=1;")
+    assert "▀" not in shown
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 130])
+def test_a_table_has_as_many_columns_as_fit(on_terminal, tmp_path, scored, columns):
+    """No value of a table is cut: columns that do not fit are left out, and named; that of --sort comes after the id."""
+    shown = on_terminal(f"htl view {scored} --sort drift --limit 3", tmp_path, columns, NO_COLOR="1")
+    assert "…" not in shown and "columns left out: " in shown
+    assert re.search(r"^ +id +drift +split ", re.sub("\x1b\\[[0-9;]*m", "", shown), re.M)
+
+
+def test_names_do_not_steer_the_terminal(terminal, scored, tmp_path, htl):
+    """An id with escape codes stands below its picture without them."""
+    rows = [{**row, "id": f"\x1b]0;owned\x07\x1b[2J{i}"} for i, row in enumerate(rows_of(scored)[:2])]
+    (tmp_path / "evil.jsonl").write_bytes(joined_lines(rows))
+    shown = terminal("htl view evil.jsonl --sort id --pictures auto; htl view evil.jsonl --summary --group-by id")
+    assert "owned" in shown
+    assert not re.search("\x1b(?!\\[[0-9;]*m)|\x07", shown)
+
+
+def rgb(colour):
+    """A colour of 16 million, as escape codes name it."""
+    return "2;{};{};{}".format(*colour)
+
+
+def rows_of(path):
+    """The rows of a file."""
+    from htltools.formats.stream import read_rows
+
+    return read_rows(path)[0]
+
+
+def test_without_a_terminal_there_is_the_table(htl, scored):
+    """In a pipe --pictures gives the table of the first dozen rows, and says why that is all."""
+    code, out, err = htl("view", scored, "--pictures", "auto", "--columns", "id")
+    assert (code, len(out.splitlines())) == (0, 13)
+    assert err == (
+        "htl view: no pictures: stdout is no terminal; --sheet PNG writes them to a file\n"
+        "htl view: the first 12 of 80 rows; more with --limit\n"
+    )
+
+
+def test_several_boxes_are_all_shown(htl, scored):
+    """A row of several boxes, and the answers of a detector, are drawn; before there was one box per picture."""
+    row = {key: value for key, value in rows_of(scored)[0].items() if key not in ("boxes", "predicted")}
+    width, height = row["size"]
+    boxes = [[0, 0, width / 4, height / 4], [width / 2, height / 2, width, height]]
+    dense = {"boxes": [[width / 4, height / 2, width / 2, height]], "labels": ["nodule"], "scores": [0.9]}
+    row |= {"boxes": boxes, "labels": ["nodule", "cyst"], "detected": {"dense": dense}}
+    code, out, err = htl("view", "--pictures", "blocks", "--columns", "id", stdin=joined_lines([row]))
+    assert (code, err) == (0, "")
+    legend, *lines = out.decode().split("\n")
+    assert "dense" in legend and "pruned" not in legend
+    lines = [line for line in lines if "▀" in line]
+    assert [rgb(COLOURS["annotated"]) in line for line in lines] == [True] * 3 + [False] + [True] * 5
+    assert rgb(COLOURS["dense"]) in lines[-1]
+    assert not any(rgb(COLOURS["dense"]) in line for line in lines[:3])
+
+
+def test_the_summary(htl):
+    """--summary counts samples, groups and annotations of each split and subgroup, and gives the mean of each column, tab-separated."""
+    rows = [
+        {
+            "id": "a",
+            "split": "test",
+            "group": "p",
+            "size": [9, 9],
+            "boxes": [[0, 0, 1, 1]],
+            "meta": {"sex": "m"},
+            "hardness": {"drift": 0.5},
+        },
+        {"id": "b", "split": "test", "group": "p", "size": [9, 9], "meta": {"sex": "f"}, "hardness": {"drift": 0.25, "own": 1}},
+        {
+            "id": "b",
+            "split": "test",
+            "group": "p",
+            "size": [9, 9],
+            "meta": {"sex": "f"},
+            "hardness": {"drift": 0.25, "own": 1},
+            "repeat": 1,
+        },
+    ]
+    code, out, err = htl("view", "--summary", stdin=joined_lines(rows))
+    assert (code, err) == (0, "")
+    assert out.decode().splitlines() == [
+        "split\tsubgroup\tsamples\tgroups\tannotated\tdrift\town",
+        "test\tall\t2\t1\t1\t0.3750\t1.0000",
+        "test\tsex f\t1\t1\t0\t0.2500\t1.0000",
+        "test\tsex m\t1\t1\t1\t0.5000\t",
+    ]
+    asked = htl("view", "--summary", "--group-by", "group", "--columns", "hardness.own", stdin=joined_lines(rows))[1]
+    assert asked.decode().splitlines()[::2] == ["split\tsubgroup\tsamples\tgroups\tannotated\town", "test\tgroup p\t2\t1\t1\t1.0000"]
+    wrong = htl("view", "--summary", "--columns", "drft", stdin=joined_lines(rows))
+    assert wrong == (65, b"", "htl view: no row has a hardness 'drft'; these have drift, own: a summary gives the means of those\n")
