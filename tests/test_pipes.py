@@ -32,10 +32,10 @@ def test_head_cuts_a_stream(shell, rows):
     )
     taken = shell("head -n 11 rows.jsonl | htl view --partial")
     assert (taken.returncode, ids(taken.stdout)) == (0, rows[:10])
-    half = shell("head -c 500 rows.jsonl | htl view --partial --no-notes | tail -n 1")
+    half = shell("head -c 1500 rows.jsonl | htl view --partial --no-notes | tail -n 1")
     assert half.returncode == 0
     assert ids(half.stdout)[0] in rows
-    assert "ends in half a line" in shell("head -c 500 rows.jsonl | htl view").stderr
+    assert "ends in half a line" in shell("head -c 1500 rows.jsonl | htl view").stderr
 
 
 def test_grep_shuf_jq_and_tee_in_the_middle(shell, rows, tmp_path):
