@@ -100,9 +100,10 @@ def launched(nproc: int, rows: Path | None, partial: bool, out: Path | None = No
     """The exit code of the command in several processes, once what can be known beforehand was checked."""
     rows_expected(rows)
     from htltools.formats.atomic import refuse_existing
+    from htltools.formats.checkpoint import may_be_a_result
     from htltools.launching import launch
 
-    if out:
+    if out and not may_be_a_result(out):  # of this very command, broken off before its rows were out: the workers find out
         refuse_existing(out, force)
     return launch(nproc, rows, partial)
 

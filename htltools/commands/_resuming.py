@@ -17,7 +17,7 @@ from htltools.core.loop import State
 from htltools.core.semisupervised import Unlabelled
 from htltools.errors import CannotCreate, HtlError
 from htltools.formats.atomic import replacing
-from htltools.formats.checkpoint import RESUME_KIND, read_arrays, write_arrays
+from htltools.formats.checkpoint import RESUME_KIND, read_arrays, resume_path, write_arrays
 from htltools.formats.jsonlines import compact_json, joined_lines
 from htltools.formats.sealed import check_seal
 
@@ -43,7 +43,7 @@ class Plan:
     @property
     def resume_path(self) -> Path:
         """Where an interrupted training waits."""
-        return self.out.with_name(f"{self.out.stem}.resume.h5")
+        return resume_path(self.out)
 
     @property
     def lock_path(self) -> Path:

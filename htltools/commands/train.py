@@ -120,12 +120,12 @@ def train(
     numbers = {"by": by and str(by), "top": top, "boost": boost, "renew": renew, "sparsity": sparsity}
     ways = attention_asked(supervision, attend, unlabelled, {name: value for name, value in numbers.items() if value is not None})
     from htltools.formats.atomic import refuse_existing, remove_leftovers
-    from htltools.formats.checkpoint import is_result_of
+    from htltools.formats.checkpoint import is_result_of, resume_path
     from htltools.formats.lock import alone
     from htltools.formats.stream import RowWriter, check_groups, read_rows
 
     def refuse_another() -> None:
-        refuse_existing(out, force or resume and is_result_of(out, out.with_name(f"{out.stem}.resume.h5")))
+        refuse_existing(out, force or resume and is_result_of(out, resume_path(out)))
 
     refuse_another()
     samples, reader = read_rows(rows, partial=partial, limit=limit)

@@ -72,6 +72,16 @@ def is_result_of(path: Path, waiting: Path) -> bool:
         return False
 
 
+def may_be_a_result(path: Path) -> bool:
+    """Whether a checkpoint may be what a command came to that was broken off before its rows were out, and is run again."""
+    return is_result_of(path, resume_path(path)) or pruned_at(path) is not None
+
+
+def resume_path(path: Path) -> Path:
+    """Where a training to that checkpoint waits to go on."""
+    return path.with_name(f"{path.stem}.resume.h5")
+
+
 def pruned_at(path: Path) -> Checkpoint | None:
     """The pruned checkpoint at a path, if there is one that says what was asked for."""
     try:

@@ -174,3 +174,14 @@ def test_stdin_cannot_be_shared(tmp_path):
     alone = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
     code, _, err = ended(start("train", "-o", tmp_path / "m.h5", **alone))
     assert (code, err) == (2, "htl train: several processes cannot share stdin; name a file of rows, or start them with --nproc\n")
+
+
+def test_a_result_that_stands_goes_on_to_its_rows(rows, dense, tmp_path):
+    """The same prune again, whose checkpoint is there, writes the rows of before; another one is refused as ever (73)."""
+    command = "prune", rows, "--model", dense, "-o", tmp_path / "p.h5", "--recover", "none", "--nproc", 2, "--sparsity"
+    code, first, err = ended(start(*command, 0.5))
+    assert code == 0, err
+    code, again, err = ended(start(*command, 0.5))
+    assert code == 0, err
+    assert [line for line in again if "id" in line] == [line for line in first if "id" in line]
+    assert ended(start(*command, 0.6))[0] == 73
