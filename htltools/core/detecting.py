@@ -1,23 +1,20 @@
 """Full supervision of detectors: every training sample has its objects, which may be none."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from htltools.core import ranks
-from htltools.core.augmentation import augmented, changes
+from htltools.core.augmentation import augmented
+from htltools.core.calibrated import Calibrated
 from htltools.core.detector import Detector, calibrate
-from htltools.core.feed import PictureSource, fed, nearest
-from htltools.core.loop import Recipe, epoch_seed
+from htltools.core.feed import OnDevice, PictureSource
+from htltools.core.loop import Recipe
 from htltools.core.objects import EMPTY
-from htltools.errors import UsageError
 
 LEAST = 0.25  # share of an object that must be left where the picture's new border cuts it
 
 
-class Detecting:
+class Detecting(Calibrated):
     """The objective of N samples with objects [N, M, 5] each: torchvision's loss of augmented pictures, each times its weight.
 
     After each epoch the score from which on an object counts is set anew on the validation samples. The last incomplete batch of an
@@ -34,41 +31,14 @@ class Detecting:
         weights: np.ndarray,  # float32 [N], mean 1
         validation: tuple[PictureSource, np.ndarray] | None,
         recipe: Recipe,
-        *,
-        device: torch.device,
-        dtype: torch.dtype,
-        compiled: bool = False,
+        **how,
     ):
-        self.batch_size = min(recipe.batch_size, len(objects))
-        self.steps = len(objects) // self.batch_size
-        if self.batch_size < ranks.count():
-            raise UsageError(f"a batch of {self.batch_size} cannot be shared by {ranks.count()} processes")
-        self.recipe, self.device, self.dtype = recipe, device, dtype
-        self.model = self.answering = model.to(device, memory_format=torch.channels_last)
-        net = ranks.trained_together(model.net, device)
-        self.net = torch.compile(net) if compiled else net
-        self.pictures = nearest(pictures, device)
-        self.objects, self.weights = torch.from_numpy(objects).to(device), torch.from_numpy(weights).to(device)
-        self.validation = (nearest(validation[0], device), validation[1]) if validation else None
+        super().__init__(model, pictures, weights, validation, recipe, **how)
+        self.objects = torch.from_numpy(objects).to(self.device)
 
-    def losses(self, epoch: int) -> Iterator[Tensor]:
-        """The loss of each step of an epoch; the threshold moves after the last one."""
-        seed = epoch_seed(self.recipe.seed, epoch)
-        random = torch.Generator().manual_seed(seed)
-        shape = self.steps, self.batch_size
-        turns = torch.randperm(len(self.objects), generator=random)[: self.steps * self.batch_size].view(shape)
-        change = changes(turns.numel(), self.pictures.shape[3], self.recipe.augmentation, random).view(*shape, -1)
-        turns, change = ranks.share(turns.T).T.contiguous(), ranks.share(change.transpose(0, 1)).transpose(0, 1).to(self.device)
-        for i, (batch, chosen) in enumerate(zip(fed(self.pictures, turns, self.device), turns.to(self.device))):  # uint8 [B, H, W, C]
-            yield (self.loss(batch, self.objects[chosen], change[i], seed + i) * self.weights[chosen]).sum() / self.batch_size
-        if self.validation:
-            calibrate(self.model, *self.validation, self.recipe.batch_size, device=self.device, dtype=self.dtype)
-
-    def loss(self, batch: Tensor, objects: Tensor, change: Tensor, seed: int) -> Tensor:
-        """The loss of each picture, changed in its own way: uint8 [B, H, W, C], [B, M, 5] and [B, 5 + C] give [B].
-
-        A two-stage net draws which of its proposals count; the draw follows from the seed.
-        """
+    def loss(self, batch: Tensor, chosen: Tensor, change: Tensor, seed: int) -> Tensor:
+        """As `Calibrated.loss`; a two-stage net draws which of its proposals count."""
+        objects = self.objects[chosen]  # [B, M, 5]
         x, boxes = augmented(batch, objects[..., :4].contiguous(), change, self.model.gain, self.model.bias)
         targets = torch.cat([boxes, still_there(objects, boxes, change[:, :2]).unsqueeze(2)], 2)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
@@ -76,12 +46,8 @@ class Detecting:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
                 return self.net(x.contiguous(memory_format=torch.channels_last), targets)
 
-    def memory(self) -> dict[str, Tensor]:
-        """Nothing: all that is learned lies in the model."""
-        return {}
-
-    def remember(self, memory: dict[str, Tensor]) -> None:
-        """Nothing to remember."""
+    def calibrate(self, pictures: PictureSource | OnDevice, annotated: np.ndarray) -> None:
+        calibrate(self.model, pictures, annotated, self.recipe.batch_size, device=self.device, dtype=self.dtype)
 
 
 def still_there(objects: Tensor, moved: Tensor, factor: Tensor) -> Tensor:

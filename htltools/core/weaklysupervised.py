@@ -1,7 +1,5 @@
 """Weak supervision: every training sample has a class, none a box. Boxes of the validation split set one number, the threshold."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -9,19 +7,19 @@ from torch.nn.functional import cross_entropy
 
 from htltools.core import ranks
 from htltools.core.answers import answers, batches
-from htltools.core.augmentation import augmented, changes
+from htltools.core.augmentation import augmented
 from htltools.core.boxes import iou
+from htltools.core.calibrated import Calibrated
 from htltools.core.evidence import map_boxes
-from htltools.core.feed import OnDevice, PictureSource, fed, nearest
+from htltools.core.feed import OnDevice, PictureSource, fed
 from htltools.core.localizer import MapLocalizer
-from htltools.core.loop import Recipe, epoch_seed
-from htltools.errors import UsageError
+from htltools.core.loop import Recipe
 
 THRESHOLDS = np.linspace(0.1, 0.6, 21).round(3)  # that are tried
 AT_ONCE = 128
 
 
-class WeaklySupervised:
+class WeaklySupervised(Calibrated):
     """The objective of N samples with a class each: the cross-entropy of every class map's mean, each sample times its weight.
 
     Rare classes weigh more (see `class_balance`). After each epoch the threshold of the map is set anew on the validation samples.
@@ -38,50 +36,21 @@ class WeaklySupervised:
         weights: np.ndarray,  # float32 [N], mean 1
         validation: tuple[PictureSource, np.ndarray] | None,
         recipe: Recipe,
-        *,
-        device: torch.device,
-        dtype: torch.dtype,
-        compiled: bool = False,
+        **how,
     ):
-        self.batch_size = min(recipe.batch_size, len(classes))
-        self.steps = len(classes) // self.batch_size
-        if self.batch_size < ranks.count():
-            raise UsageError(f"a batch of {self.batch_size} cannot be shared by {ranks.count()} processes")
-        self.recipe, self.device, self.dtype = recipe, device, dtype
-        self.model = self.answering = model.to(device, memory_format=torch.channels_last)
-        net = ranks.trained_together(model.net, device)
-        self.net = torch.compile(net) if compiled else net
-        self.pictures = nearest(pictures, device)
-        self.classes, self.weights = torch.from_numpy(classes).to(device), torch.from_numpy(weights * class_balance(classes)).to(device)
-        self.validation = (nearest(validation[0], device), validation[1]) if validation else None
+        super().__init__(model, pictures, weights * class_balance(classes), validation, recipe, **how)
+        self.classes = torch.from_numpy(classes).to(self.device)
 
-    def losses(self, epoch: int) -> Iterator[Tensor]:
-        """The loss of each step of an epoch; the threshold moves after the last one."""
-        random = torch.Generator().manual_seed(epoch_seed(self.recipe.seed, epoch))
-        shape = self.steps, self.batch_size
-        turns = torch.randperm(len(self.classes), generator=random)[: self.steps * self.batch_size].view(shape)
-        change = changes(turns.numel(), self.pictures.shape[3], self.recipe.augmentation, random).view(*shape, -1)
-        turns, change = ranks.share(turns.T).T.contiguous(), ranks.share(change.transpose(0, 1)).transpose(0, 1).to(self.device)
-        for i, (batch, chosen) in enumerate(zip(fed(self.pictures, turns, self.device), turns.to(self.device))):  # uint8 [B, H, W, C]
-            yield (self.loss(batch, self.classes[chosen], change[i]) * self.weights[chosen]).sum() / self.batch_size
-        if self.validation:
-            calibrate(self.model, *self.validation, device=self.device, dtype=self.dtype)
-
-    def loss(self, batch: Tensor, classes: Tensor, change: Tensor) -> Tensor:
-        """The loss of each picture, changed in its own way: uint8 [B, H, W, C], int64 [B] and [B, 5 + C] give [B]."""
+    def loss(self, batch: Tensor, chosen: Tensor, change: Tensor, seed: int) -> Tensor:
         nowhere = torch.zeros(len(batch), 4, device=batch.device)
         x, _ = augmented(batch, nowhere, change, self.model.gain, self.model.bias)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             maps = self.net(x.contiguous(memory_format=torch.channels_last))  # [B, K, h, w] each
-        each = [cross_entropy(scores.float().mean((2, 3)), classes, reduction="none") for scores in maps]
+        each = [cross_entropy(scores.float().mean((2, 3)), self.classes[chosen], reduction="none") for scores in maps]
         return torch.stack(each).mean(0)
 
-    def memory(self) -> dict[str, Tensor]:
-        """Nothing: all that is learned lies in the model."""
-        return {}
-
-    def remember(self, memory: dict[str, Tensor]) -> None:
-        """Nothing to remember."""
+    def calibrate(self, pictures: PictureSource | OnDevice, annotated: np.ndarray) -> None:
+        calibrate(self.model, pictures, annotated, device=self.device, dtype=self.dtype)
 
 
 def class_balance(classes: np.ndarray) -> np.ndarray:
