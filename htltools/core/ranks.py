@@ -6,6 +6,7 @@ that the result is that of one process up to the order of summation; only the fi
 
 import atexit
 import os
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -66,6 +67,7 @@ def trained_together(net: nn.Module, device: torch.device) -> Callable[[Tensor],
         for module in net.modules():
             if type(module) is nn.BatchNorm2d:
                 module.__class__ = SharedBatchNorm
+    warnings.filterwarnings("ignore", "Grad strides do not match")  # of 1 x 1 kernels in channels-last memory, which is no matter
     places = [device] if device.type == "cuda" else None
     return nn.parallel.DistributedDataParallel(net, places, gradient_as_bucket_view=True)
 
