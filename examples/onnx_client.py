@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Find the lesion of a picture with an exported localizer: onnx_client.py lesion.onnx picture.jpg boxed.png."""
+"""Find the lesion, or the objects, of a picture with an exported localizer: onnx_client.py lesion.onnx picture.jpg boxed.png."""
 
+import json
 import sys
 
 import numpy as np
@@ -13,9 +14,17 @@ _, height, width, _ = session.get_inputs()[0].shape  # [N, H, W, 3]
 
 picture = ImageOps.exif_transpose(Image.open(source)).convert("RGB")
 squashed = picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2)  # as htl prepare does
-(box,) = session.run(["boxes"], {"images": np.asarray(squashed)[None]})[0]  # shares of width and height, in [0, 1]
+names = [each.name for each in session.get_outputs()]
+found = dict(zip(names, session.run(names, {"images": np.asarray(squashed)[None]}), strict=True))
+boxes = found["boxes"].reshape(-1, 4)  # shares of width and height, in [0, 1]
+labels = [""] * len(boxes)
+if "scores" in found:  # a net that finds several objects
+    told = json.loads(session.get_modelmeta().custom_metadata_map["htl.objects"])
+    counts = found["scores"][0] >= told["threshold"]
+    boxes, labels = boxes[counts], [" " + told["classes"][number] for number in found["labels"][0][counts]]
 
-x0, y0, x1, y1 = box * np.tile(picture.size, 2)  # x1 and y1 exclusive
-print(f"{x0:.1f} {y0:.1f} {x1:.1f} {y1:.1f}")
-ImageDraw.Draw(picture).rectangle([x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)], outline="lime", width=max(2, picture.width // 200))
+for (x0, y0, x1, y1), label in zip(boxes * np.tile(picture.size, 2), labels, strict=True):  # x1 and y1 exclusive
+    print(f"{x0:.1f} {y0:.1f} {x1:.1f} {y1:.1f}{label}")
+    outline = [x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)]
+    ImageDraw.Draw(picture).rectangle(outline, outline="lime", width=max(2, picture.width // 200))
 picture.save(target)
