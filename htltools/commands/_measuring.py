@@ -33,7 +33,7 @@ from htltools.core.matching import set_overlap
 from htltools.core.objects import above
 from htltools.core.subgroups import Crossing, subgroups
 from htltools.errors import DataError
-from htltools.formats.checkpoint import Checkpoint
+from htltools.formats.checkpoint import architecture_of
 from htltools.formats.coco_results import is_json
 from htltools.formats.onnx_file import OnnxLocalizer, is_onnx
 
@@ -105,7 +105,7 @@ def finds_several(path: Path, rows: list[dict]) -> bool:
         return hold_several(rows)
     if is_onnx(path):
         return OnnxLocalizer(path, "cpu").several
-    return "objects" in Checkpoint.load(path).architecture
+    return "objects" in architecture_of(path)
 
 
 def all_alike(paths: list[Path], rows: list[dict]) -> bool:

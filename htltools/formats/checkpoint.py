@@ -11,7 +11,7 @@ from htltools.errors import DataError, MissingInput
 from htltools.formats import hdf5
 from htltools.formats.checks import check_schema
 from htltools.formats.jsonlines import compact_json, parsed_json
-from htltools.formats.schema import SCHEMA, About
+from htltools.formats.schema import SCHEMA, About, Architecture
 from htltools.formats.sealed import sealing
 
 KIND = "htl-checkpoint"
@@ -70,6 +70,19 @@ def is_result_of(path: Path, waiting: Path) -> bool:
         return Checkpoint.load(path).log == read_arrays(waiting, RESUME_KIND)[1]["log"]
     except DataError:
         return False
+
+
+def architecture_of(path: Path) -> dict[str, Any]:
+    """What a checkpoint says of its net, without its weights.
+
+    Raises: as `Checkpoint.load`.
+    """
+    with hdf5.opened(path, KIND, KIND.replace("-", " ")) as file:
+        found = dict(hdf5.datasets(file))
+        hdf5.check_room(found)
+        about = parsed_json(hdf5.array(found["about/architecture"]).tobytes())
+    check_schema(Architecture, about, f"{path} is damaged")
+    return about
 
 
 def may_be_a_result(path: Path) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 import htltools
 from htltools.errors import CannotCreate, DataError, MissingInput
-from htltools.formats.checkpoint import Checkpoint
+from htltools.formats.checkpoint import Checkpoint, architecture_of
 from htltools.formats.store import write_shard
 
 
@@ -151,3 +151,15 @@ def test_nothing_in_htl_unpickles():
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 assert (node.value.id, node.attr) not in {("torch", "load"), ("torch", "save")}, path
             assert not (isinstance(node, ast.keyword) and node.arg == "allow_pickle"), path
+
+
+def test_the_architecture_alone(tmp_path):
+    """What a checkpoint says of its net is read without its weights; a file that is none, or says nothing, is refused."""
+    shape = {"name": "compact", "size": [8, 8, 3], "objects": ["a"], "most": 10}
+    Checkpoint({"w": np.zeros(3, np.float32)}, shape, {"size": [8, 8, 3]}).save(tmp_path / "m.h5")
+    assert architecture_of(tmp_path / "m.h5") == shape
+    with pytest.raises(MissingInput):
+        architecture_of(tmp_path / "n.h5")
+    (tmp_path / "n.h5").write_bytes(b"nothing")
+    with pytest.raises(DataError, match="is no htl checkpoint"):
+        architecture_of(tmp_path / "n.h5")
