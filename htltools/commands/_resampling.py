@@ -76,10 +76,16 @@ class Hard:
 def with_pseudo_box(row: dict) -> dict:
     """A row of the training split without `boxes`, with the mean of its predicted boxes for one; any other as it is.
 
-    The mean is over roles, dense and pruned. Pseudo-boxes that were there before are renewed.
+    The mean is over roles, dense and pruned; of models that find several objects, those of the dense one are taken. Pseudo-boxes
+    that were there before are renewed.
     """
     unannotated = row.get("boxes") is None or row.get("pseudo")
-    if row.get("split") != "train" or not unannotated or not row.get("predicted"):
+    if row.get("split") != "train" or not unannotated:
+        return row
+    if found := row.get("detected", {}).get("dense"):
+        there = [(box, label) for box, label in zip(found["boxes"], found["labels"]) if area(box) > 0]
+        return row | {"boxes": [box for box, _ in there], "labels": [label for _, label in there], "pseudo": True} if there else row
+    if not row.get("predicted"):
         return row
     box = np.mean(list(row["predicted"].values()), 0).round(2)
     return row | {"boxes": [box.tolist()], "pseudo": True} if area(box) > 0 else row

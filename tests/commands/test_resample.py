@@ -297,6 +297,19 @@ def test_pseudo_boxes_are_renewed(htl):
     assert (code, {tuple(r["boxes"][0]) for r in rows}, {r["weight"] for r in rows}) == (0, {(15, 10, 55, 55)}, {1.0})
 
 
+def test_pseudo_objects_are_those_of_the_dense_model(htl):
+    """Where models find several objects, a row without boxes gets what the dense one found, classes with them; nothing found is nothing."""
+    found = {"boxes": [[1, 2, 5, 6], [3, 3, 3, 9]], "labels": ["left", "right"], "scores": [0.9, 0.8]}
+    nothing = {"boxes": [], "labels": [], "scores": []}
+    plain = {"split": "train", "size": [9, 9], "hardness": {"drift": 0.1}}
+    rows = [plain | {"id": "a", "detected": {"dense": found}}, plain | {"id": "b", "detected": {"dense": nothing, "pruned": found}}]
+    code, out, err = htl("resample", "--pseudo", "--by", "drift", "--boost", 0, stdin=joined_lines(rows))
+    assert code == 0, err
+    first, second = (line for line in split_lines(out) if "id" in line)
+    assert (first["boxes"], first["labels"], first["pseudo"]) == ([[1, 2, 5, 6]], ["left"], True)
+    assert second == rows[1]
+
+
 @pytest.mark.parametrize(
     "args, code, said",
     [
