@@ -84,7 +84,8 @@ def measured(model: Path, rows: Path, split: str) -> dict[str, float]:
     import numpy as np
 
     from htltools.commands._inputs import target_boxes
-    from htltools.commands._measuring import Machine, predicted_boxes
+    from htltools.commands._machine import Machine
+    from htltools.commands._measuring import predicted_boxes
     from htltools.commands.evaluate import annotated_rows
     from htltools.core.boxes import iou
     from htltools.core.metrics import metric_values

@@ -8,22 +8,13 @@ import numpy as np
 
 from htltools import console
 from htltools.commands import _inputs
+from htltools.commands._machine import Machine
 from htltools.commands._objects import objects_by_role
 from htltools.commands._streaming import FLAGS
 from htltools.core.matching import set_overlap
 from htltools.formats.checkpoint import Checkpoint
 from htltools.formats.schema import ROLES, SPLITS
 from htltools.formats.stream import RowReader
-
-
-@dataclass(frozen=True)
-class Machine:
-    """How to run a model."""
-
-    device: str
-    precision: str
-    batch_size: int
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -85,8 +76,7 @@ def judged(rows: list[dict], reader: RowReader, dense: list[Path], pruned: list[
     if against:
         from htltools.commands import _measuring
 
-        how = _measuring.Machine(machine.device, machine.precision, machine.batch_size)
-        rows = [row | answer for row, answer in zip(rows, _measuring.answers_of_rows(against, rows, "attended", how))]
+        rows = [row | answer for row, answer in zip(rows, _measuring.answers_of_rows(against, rows, "attended", machine))]
         paths["attended"] = [against]
     objects = objects_by_role(rows, [*ROLES, "attended"])
     by_path = {path: role for role, own in paths.items() for path in own}

@@ -1,6 +1,5 @@
 """What `evaluate` measures of models: metrics of all samples and by subgroup, and differences."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from htltools.commands._inputs import (
     picture_sizes,
     target_boxes,
 )
+from htltools.commands._machine import Machine
 from htltools.commands._map_metrics import map_metrics
 from htltools.commands._metric_lines import metric_line
 from htltools.commands._objects import class_names, detected, target_objects
@@ -36,17 +36,6 @@ from htltools.errors import DataError
 from htltools.formats.checkpoint import architecture_of
 from htltools.formats.coco_results import is_json
 from htltools.formats.onnx_file import OnnxLocalizer, is_onnx
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where and how models are run."""
-
-    device: str
-    precision: str
-    batch_size: int
-    coco: Path | None = None  # the data set whose images COCO results number
-    trust: str | None = None  # names of nets that may run
 
 
 def metric_lines(

@@ -111,7 +111,8 @@ def evaluate(
     lines, models, several = [], [], False
     if measured:
         from htltools.commands._inputs import model_path
-        from htltools.commands._measuring import Machine, all_alike, metric_lines
+        from htltools.commands._machine import Machine
+        from htltools.commands._measuring import all_alike, metric_lines
 
         models, machine = model or [model_path(None, reader, "dense")], Machine(device, precision, batch_size, coco, trust)
         several = all_alike([*models, *against], everything)

@@ -59,12 +59,13 @@ def report(
     refuse_existing(out, force)
     options.rows_expected(rows)
     from htltools.commands import _gallery, _judging, _report_parts
+    from htltools.commands._machine import Machine
     from htltools.formats.html import write_page
     from htltools.formats.provenance import file_digest
     from htltools.formats.stream import read_rows
 
     everything, reader = read_rows(rows, partial=partial, limit=limit)
-    machine = _judging.Machine(device, str(precision), batch_size, seed)
+    machine = Machine(device, str(precision), batch_size, seed=seed)
     judged = _judging.judged(everything, reader, model or [], pruned or [], against, machine)
     hardness = judged.column(by)
     history = run.chain(reader.history, {str(path): file_digest(path) for path in judged.paths})
