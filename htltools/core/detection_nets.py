@@ -73,7 +73,8 @@ class TwoStage(nn.Module):
         """As `OneStage.forward`."""
         features = self.model.backbone(x)
         if objects is not None:
-            return torch.stack([self.loss(x[i : i + 1], features, i, own) for i, own in enumerate(objects)])
+            seed = int(torch.randint(2**31, ()))
+            return torch.stack([self.loss(x[i : i + 1], features, i, own, seed) for i, own in enumerate(objects)])
         proposals, likely = self.proposals(features)  # [B, P, 4] in pixels, [B, P]
         pooled = self.pooled(features, proposals)
         logits, moves = self.model.roi_heads.box_predictor(self.model.roi_heads.box_head(pooled))
@@ -116,8 +117,12 @@ class TwoStage(nn.Module):
             out = own if out is None else torch.where((level == i).view(-1, 1, 1, 1), own, out)
         return out.to(used[0].dtype)
 
-    def loss(self, x: Tensor, features: dict[str, Tensor], i: int, objects: Tensor) -> Tensor:
-        """The loss of the i-th picture, x [1, C, H, W], whose annotated objects are [M, 5]. Draws which proposals count."""
+    def loss(self, x: Tensor, features: dict[str, Tensor], i: int, objects: Tensor, seed: int) -> Tensor:
+        """The loss of the i-th picture, x [1, C, H, W], whose annotated objects are [M, 5].
+
+        Which proposals count is drawn from the seed, whatever the other pictures of the batch.
+        """
+        torch.manual_seed(seed)
         own = OrderedDict((name, tensor[i : i + 1].float()) for name, tensor in features.items())
         target = target_of(objects, self.frame)
         target["labels"] += 1  # 0 is the background

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from htltools.core import ranks
-from htltools.core.answers import all_answers
-from htltools.core.feed import OnDevice, PictureSource
+from htltools.core.answers import all_answers, batches
+from htltools.core.feed import OnDevice, PictureSource, fed
 from htltools.core.localizer import Localizer
 from htltools.core.matching import set_overlap
-from htltools.core.objects import above
+from htltools.core.objects import above, is_known
 
 THRESHOLDS = np.linspace(0.05, 0.95, 19).round(2)  # of the score, that are tried
 MOST = 100  # objects on a picture, at most
@@ -32,9 +32,10 @@ class Detector(Localizer):
         """The objects [B, D, 6] of normalised pictures [B, C, H, W]."""
         return self.net(x)
 
-    def outputs(self, answers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def shipped(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes float32 [B, D, 4], scores float32 [B, D] and labels int64 [B, D]; in empty places zeros and the label -1."""
-        return answers[..., :4], answers[..., 5], answers[..., 4].long()
+        found = self.boxes(x)
+        return found[..., :4], found[..., 5], found[..., 4].long()
 
     def overlap(self, answers: np.ndarray, annotated: np.ndarray) -> np.ndarray:
         """Of objects found [N, D, 6], those that count, and annotated ones [N, M, 5]: `matching.set_overlap`, [N] in [0, 1]."""
@@ -66,18 +67,14 @@ def object_losses(
 
     Every process of a job computes its share. What a two-stage net draws follows from the seed.
     """
-    from htltools.core.answers import batches
-    from htltools.core.feed import fed
-    from htltools.core.objects import is_known
-
     model.eval()
     turns = ranks.share(batches(len(objects), batch_size))
     losses = torch.zeros(len(objects), device=device)
     known = torch.from_numpy(is_known(objects))
     targets = torch.from_numpy(np.nan_to_num(objects, nan=-1.0))
     with torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
         for chosen, batch in zip(turns, fed(pictures, turns, device)):
+            torch.manual_seed(seed)  # anew, so that a picture's loss does not depend on those before it
             with torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
                 losses[chosen[0] : chosen[-1] + 1] = model.net(model.normalised(batch), targets[chosen].to(device)).float()
     return np.where(known.numpy(), ranks.summed(losses).cpu().numpy(), np.nan)

@@ -147,7 +147,8 @@ def scores(
     """
     if how is BOXES and (dense.ndim != 3 or pruned.ndim != 3 or not dense.shape[1:] == pruned.shape[1:] == annotated.shape):
         raise ValueError(f"expected [D, N, 4], [M, N, 4], [N, 4], got {dense.shape}, {pruned.shape}, {annotated.shape}")
-    mean = {name: present_mean(values) for name, values in by_model(dense, pruned, annotated, pairs, how, loss).items()}
+    found = by_model(dense, pruned, annotated, pairs, how, loss)
+    mean = {name: present_mean(values) for name, values in found.items()}
     dense_iou, pruned_iou = (np.array([how.overlap(answers, annotated) for answers in side]) for side in (dense, pruned))
     return {
         **{name: mean[name] for name in ("drift", "shift", "pruned_loss")},
@@ -155,7 +156,7 @@ def scores(
         "loss_gap": mean["pruned_loss"] - mean["loss"],
         "pie": pie(dense_iou, pruned_iou),
         "suspect": present_mean(
-            suspect(1 - (dense_iou[one] + pruned_iou[other]) / 2, 1 - how.overlap(dense[one], pruned[other])) for one, other in pairs
+            suspect(1 - (dense_iou[one] + pruned_iou[other]) / 2, drift) for (one, other), drift in zip(pairs, found["drift"])
         ),
         **{name: mean[name] for name in ("loss", "el2n") if name in mean},
         "disagreement": disagreement(dense, how),

@@ -47,13 +47,9 @@ class Localizer(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         return self.boxes(self.normalised(pictures))
 
-    def outputs(self, answers: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Answers [B, *answer] as an ONNX file gives them, see formats.schema.ONNX."""
-        return answers
-
     def shipped(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """What an ONNX file gives for normalised pictures [B, C, H, W]."""
-        return self.outputs(self.boxes(x))
+        """What an ONNX file gives for normalised pictures [B, C, H, W], see formats.schema.ONNX."""
+        return self.boxes(x)
 
     @property
     def judge(self) -> nn.Module:
