@@ -26,9 +26,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # this checkout, installed or not
-from htltools.core.latency import latencies  # noqa: E402
-from htltools.core.localizer import from_weights  # noqa: E402
-from htltools.formats.checkpoint import Checkpoint  # noqa: E402
+from htltools.commands.export.latency import latencies  # noqa: E402
+from htltools.core.nets.localizer import from_weights  # noqa: E402
+from htltools.formats.models.checkpoint import Checkpoint  # noqa: E402
 
 SHARES = "0", "0.3", "0.5", "0.7", "0.9"
 BATCHES = 1, 16

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout, installed or not
-from htltools.core.phantom import lesion_of, phantom
+from htltools.core.synthetic.phantom import lesion_of, phantom
 
 folder, count = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 300
 (folder / "images").mkdir(parents=True)

@@ -39,7 +39,7 @@ class LazyGroup(TyperGroup):
             return single_command("help", show_page)
         if name not in COMMANDS:
             return None
-        command = single_command(name, getattr(importlib.import_module(f"htltools.commands.{name}"), name))
+        command = single_command(name, getattr(importlib.import_module(f"htltools.commands.{name}.command"), name))
         for option in command.params:  # every flag has an environment variable of its name
             if option.param_type_name == "option" and not option.envvar and option.name != "help":
                 flag = max(option.opts, key=len).removeprefix("--")
@@ -216,7 +216,7 @@ def unforeseen(error: Exception) -> tuple[int, str]:
 
 def close_stdout() -> None:
     """Flush what is left: a full disk or a closed pipe must not pass for success."""
-    from htltools.formats.jsonlines import writing
+    from htltools.formats.rows.jsonlines import writing
 
     with writing():
         sys.stdout.flush()

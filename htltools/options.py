@@ -73,7 +73,7 @@ def command(function):
 
     @functools.wraps(function)
     def shell(**values: Any):
-        from htltools.formats.provenance import Run
+        from htltools.formats.rows.provenance import Run
 
         flags = {name: values.pop(name) for name in shared}
         console.talk.command = f"htl {function.__name__}"
@@ -99,8 +99,8 @@ def first_process() -> bool:
 def launched(nproc: int, rows: Path | None, partial: bool, out: Path | None = None, force: bool = False, **others: Any) -> int:
     """The exit code of the command in several processes, once what can be known beforehand was checked."""
     rows_expected(rows)
-    from htltools.formats.atomic import refuse_existing
-    from htltools.formats.checkpoint import may_be_a_result
+    from htltools.formats.files.atomic import refuse_existing
+    from htltools.formats.models.checkpoint import may_be_a_result
     from htltools.launching import launch
 
     if out and not may_be_a_result(out):  # of this very command, broken off before its rows were out: the workers find out

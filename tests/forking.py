@@ -12,11 +12,12 @@ import sys
 
 def main() -> None:
     """Serve until stdin ends."""
-    import htltools.commands._training  # noqa: F401  imports torch
+    import htltools.commands.train.fit  # noqa: F401  imports torch
     from htltools import cli
-    from htltools.commands import _storing, prepare, train  # noqa: F401
+    from htltools.commands.prepare import write
+    from htltools.commands.train import command as train  # noqa: F401
 
-    _storing.SHARD_SAMPLES = int(sys.argv[1])
+    write.SHARD_SAMPLES = int(sys.argv[1])
     while line := sys.stdin.readline():
         folder, arguments = json.loads(line)
         if (child := os.fork()) == 0:

@@ -14,9 +14,9 @@ def serve(path: str) -> None:
     import select
     import signal
 
-    import htltools.commands._exporting
-    import htltools.commands._scoring
-    import htltools.commands._training  # noqa: F401
+    import htltools.commands.export.parity
+    import htltools.commands.score.scorer
+    import htltools.commands.train.fit  # noqa: F401
     from htltools import cli
 
     listening = socket.socket(socket.AF_UNIX)

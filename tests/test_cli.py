@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from htltools import cli, errors
-from htltools.formats.jsonlines import joined_lines
+from htltools.formats.rows.jsonlines import joined_lines
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = joined_lines([{"id": f"r{i}", "split": "train"} for i in range(3)])
@@ -149,7 +149,7 @@ def test_what_nobody_foresaw_is_one_line_as_well(htl, monkeypatch, error, code, 
     def fail(*args, **how):
         raise error
 
-    monkeypatch.setattr("htltools.formats.stream.open_rows", fail)
+    monkeypatch.setattr("htltools.formats.rows.stream.open_rows", fail)
     assert htl("view", stdin=ROWS) == (code, b"", f"htl view: {said}\n")
 
 
@@ -215,7 +215,7 @@ def test_signals_end_it_silently(number, code):
 SWALLOWS = """
 import signal, sys, time
 from htltools import cli
-from htltools.formats import stream
+from htltools.formats.rows import stream
 class Dying:
     def __del__(self):
         signal.raise_signal(int(sys.argv[1]))
@@ -262,5 +262,5 @@ def test_a_signal_that_c_makes_an_error_of_is_that_signal(htl, monkeypatch):
         interruption.heard.append(signal.SIGINT)
         raise SystemError("returned a result with an exception set")
 
-    monkeypatch.setattr("htltools.formats.stream.open_rows", fail)
+    monkeypatch.setattr("htltools.formats.rows.stream.open_rows", fail)
     assert htl("view", "-", stdin=b"") == (130, b"", "")

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from htltools.formats.checkpoint import Checkpoint
-from htltools.formats.sealed import check_seal
-from htltools.formats.store import write_shard
+from htltools.formats.models.checkpoint import Checkpoint
+from htltools.formats.store.checksummed_hdf5 import check_seal
+from htltools.formats.store.shard import write_shard
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from htltools.formats.sealed import check_seal
+from htltools.formats.store.checksummed_hdf5 import check_seal
 
 ROOT = Path(__file__).resolve().parents[1]
 KILLS = int(os.environ.get("HTL_TEST_KILLS", 27))  # of each command

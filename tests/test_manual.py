@@ -15,7 +15,7 @@ import typer
 from PIL import Image
 
 from htltools.cli import COMMANDS, HELP, app
-from htltools.formats.stream import read_rows
+from htltools.formats.rows.stream import read_rows
 
 ROOT = Path(__file__).parents[1]
 MAN = ROOT / "man"
@@ -152,7 +152,7 @@ def test_references_to_pages():
 
 def test_stream_page():
     """htl-stream(5) names every field, note, column, dataset, attribute and metric of the schema."""
-    from htltools.formats import schema
+    from htltools.formats.rows import schema
 
     text = text_of("htl-stream.5")
     listed = set(re.findall(r"^\.It Va (\S+)$", text, re.M))
@@ -166,7 +166,7 @@ def test_stream_page():
 
 def test_stream_page_example():
     """The rows shown in htl-stream(5) are valid."""
-    from htltools.formats.stream import RowReader
+    from htltools.formats.rows.stream import RowReader
 
     lines = literal_blocks("htl-stream.5")[0].encode().splitlines(keepends=True)
     assert [row["id"] for row in RowReader(lines)] == ["a", "b"]

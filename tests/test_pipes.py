@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from htltools.formats.checkpoint import Checkpoint
-from htltools.formats.jsonlines import joined_lines, split_lines
+from htltools.formats.models.checkpoint import Checkpoint
+from htltools.formats.rows.jsonlines import joined_lines, split_lines
 
 
 def ids(text):

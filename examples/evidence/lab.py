@@ -83,12 +83,12 @@ def measured(model: Path, rows: Path, split: str) -> dict[str, float]:
     """The metrics of `htl evaluate`, without its intervals: of a whole split, and under rare. and others. where rows are marked so."""
     import numpy as np
 
-    from htltools.commands._inputs import target_boxes
-    from htltools.commands._machine import Machine
-    from htltools.commands._measuring import predicted_boxes
-    from htltools.commands.evaluate import annotated_rows
-    from htltools.core.boxes import iou
-    from htltools.core.metrics import metric_values
+    from htltools.commands.evaluate.command import annotated_rows
+    from htltools.commands.evaluate.measure import predicted_boxes
+    from htltools.commands.shared.inputs import target_boxes
+    from htltools.commands.shared.machine import Machine
+    from htltools.core.geometry.boxes import iou
+    from htltools.core.statistics.iou_metrics import metric_values
 
     samples, _ = annotated_rows(read_rows(rows), split)
     reached = iou(predicted_boxes(model, samples, Machine(DEVICE, "auto", 256)), target_boxes(samples))

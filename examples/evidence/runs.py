@@ -123,7 +123,7 @@ def semi(lab: Lab) -> None:
 
 def hide_boxes(source: Path, out: Path, share: float, seed: int) -> None:
     """What `prepare --labelled SHARE --label-seed SEED` does, to rows that are prepared; of those without boxes COUNT stay, by chance."""
-    from htltools.core.splits import is_labelled
+    from htltools.core.sampling.splits import is_labelled
 
     rows = read_rows(source)
     known = [row for row in rows if row["split"] != "train" or is_labelled(row.get("group") or row["id"], share, seed)]
@@ -134,8 +134,8 @@ def hide_boxes(source: Path, out: Path, share: float, seed: int) -> None:
 
 def weak(lab: Lab) -> None:
     """No box of the training split, only the class of each picture: maps, then a localizer trained on the boxes of the maps."""
-    from htltools.commands._inputs import target_boxes
-    from htltools.core.boxes import constant_iou
+    from htltools.commands.shared.inputs import target_boxes
+    from htltools.core.geometry.boxes import constant_iou
 
     rows = read_rows(lab.source)
     write_rows(lab.path("rows.jsonl"), [unboxed(row) if row["split"] == "train" else row for row in rows])

@@ -11,10 +11,10 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, sys.argv[1] if len(sys.argv) > 1 else str(Path(__file__).parents[2]))
-from htltools.core.building import architecture, build
-from htltools.core.loop import Recipe, trained
-from htltools.core.supervised import Supervised
-from htltools.formats.store import Pictures, write_shard
+from htltools.core.nets.factory import architecture, build
+from htltools.core.training.box_objective import Supervised
+from htltools.core.training.loop import Recipe, trained
+from htltools.formats.store.shard import Pictures, write_shard
 
 SIDE, COUNT, BATCH, EPOCHS = 128, 1024, 32, 5
 KINDS = {  # parts of an operator's name; the first that fits counts

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from measuring import alternating, show
 
-from htltools.commands._exporting import write_as
-from htltools.core.building import architecture, build
-from htltools.core.deployed import eager
-from htltools.formats.onnx_file import OnnxLocalizer
+from htltools.commands.export.parity import write_as
+from htltools.core.nets.factory import architecture, build
+from htltools.core.nets.onnx_wrapper import eager
+from htltools.formats.models.onnx import OnnxLocalizer
 
 NETS = ("compact", 96), ("compact", 128), ("resnet18", 128)
 REPEATS = 30

@@ -11,8 +11,8 @@ from measuring import alternating, show
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # this checkout, installed or not
-from htltools.formats import jpeg
-from htltools.formats.picture import read_picture
+from htltools.formats.images import jpeg
+from htltools.formats.images.image import read_picture
 
 FRAME = 256, 256
 KINDS = {"JPEG 600x450 to 256": ((600, 450), 24), "JPEG 4000x3000 to 256": ((4000, 3000), 3)}  # size, how many

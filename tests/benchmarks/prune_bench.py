@@ -12,10 +12,10 @@ from torch import nn
 from torch.nn.utils import prune
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # this checkout, installed or not
-from htltools.core.building import architecture, build
-from htltools.core.channels import narrowed, without_channels
-from htltools.core.localizer import Localizer
-from htltools.core.pruning import largest, masked, prunable, prunable_count
+from htltools.core.nets.factory import architecture, build
+from htltools.core.nets.localizer import Localizer
+from htltools.core.pruning.structured import narrowed, without_channels
+from htltools.core.pruning.unstructured import largest, masked, prunable, prunable_count
 
 SHARE, SIDE = 0.8, 2048
 

@@ -13,15 +13,15 @@ import torch
 from measuring import alternating, show
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # this checkout, installed or not
-from htltools.core.answers import all_answers
-from htltools.core.boxloss import box_loss
-from htltools.core.building import architecture, build
-from htltools.core.gradients import gradient_norms
-from htltools.core.localizer import Localizer, boxes_of
-from htltools.formats.jsonlines import joined_lines
-from htltools.formats.provenance import Run
-from htltools.formats.store import Pictures, write_shard
-from htltools.formats.stream import RowReader, RowWriter
+from htltools.core.geometry.box_loss import box_loss
+from htltools.core.hardness.grand import gradient_norms
+from htltools.core.nets.factory import architecture, build
+from htltools.core.nets.localizer import Localizer, boxes_of
+from htltools.core.runtime.predict import all_answers
+from htltools.formats.rows.jsonlines import joined_lines
+from htltools.formats.rows.provenance import Run
+from htltools.formats.rows.stream import RowReader, RowWriter
+from htltools.formats.store.shard import Pictures, write_shard
 
 SIDE, NETS, BATCH = 64, 4, 256
 CPU = {"device": torch.device("cpu"), "dtype": torch.float32}

@@ -17,14 +17,14 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # this checkout, installed or not
-from htltools.core.answers import batches
-from htltools.core.augmentation import augmented, changes
-from htltools.core.boxloss import box_loss
-from htltools.core.building import architecture, build
-from htltools.core.localizer import NORMALISATION, boxes_of
-from htltools.core.loop import Recipe, optimizer_for, trained
-from htltools.core.supervised import Supervised
-from htltools.formats.store import Pictures, write_shard
+from htltools.core.geometry.box_loss import box_loss
+from htltools.core.nets.factory import architecture, build
+from htltools.core.nets.localizer import NORMALISATION, boxes_of
+from htltools.core.runtime.predict import batches
+from htltools.core.training.augmentation import augmented, changes
+from htltools.core.training.box_objective import Supervised
+from htltools.core.training.loop import Recipe, optimizer_for, trained
+from htltools.formats.store.shard import Pictures, write_shard
 
 SIDE, COUNT, SHARDS, BATCH = 128, 2048, 4, 32
 CPU = {"device": torch.device("cpu"), "dtype": torch.float32}

@@ -24,10 +24,10 @@ def save_fixed(path, box):
     """Write a checkpoint of a compact net that answers with one box, whatever the picture: shares of the sides [4]."""
     import torch
 
-    from htltools.core.building import architecture, build
-    from htltools.core.localizer import NORMALISATION
-    from htltools.core.weights import weights_of
-    from htltools.formats.checkpoint import Checkpoint
+    from htltools.core.nets.factory import architecture, build
+    from htltools.core.nets.localizer import NORMALISATION
+    from htltools.core.nets.state_arrays import weights_of
+    from htltools.formats.models.checkpoint import Checkpoint
 
     torch.manual_seed(0)
     weights = weights_of(build(architecture("compact", SIZE)))
@@ -44,8 +44,8 @@ def fixed(tmp_path_factory):
 
     `half` answers with the middle half of the picture, `left` with the left half of that.
     """
-    from htltools.formats.jsonlines import joined_lines
-    from htltools.formats.store import read_shard, write_shard
+    from htltools.formats.rows.jsonlines import joined_lines
+    from htltools.formats.store.shard import read_shard, write_shard
 
     folder = tmp_path_factory.mktemp("fixed")
     rows = []

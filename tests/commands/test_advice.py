@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
-from htltools.commands._advice import narrowed
-from htltools.formats.jsonlines import joined_lines
-from htltools.formats.stream import read_rows
+from htltools.commands.shared.next_steps import narrowed
+from htltools.formats.rows.jsonlines import joined_lines
+from htltools.formats.rows.stream import read_rows
 
 
 def steps(shown: str) -> list[str]:

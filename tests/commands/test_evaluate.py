@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from htltools import console
-from htltools.formats.jsonlines import joined_lines, split_lines
+from htltools.formats.rows.jsonlines import joined_lines, split_lines
 
 # IoU of `half` with t0 .. t3: 1, .6, .2, 0; of `left`: .5, 50/60, .4, 0
 HALF = {"iou_mean": 0.45, "iou_median": 0.4, "iou_p10": 0.06, "acc@0.3": 0.5, "acc@0.5": 0.5, "acc@0.7": 0.25, "failure_rate": 0.25}
@@ -20,8 +20,8 @@ def half_onnx(fixed):
     """The model `half` as an ONNX file under a name that does not say so."""
     import torch
 
-    from htltools.commands._inputs import load_localizer
-    from htltools.formats.onnx_file import write_onnx
+    from htltools.commands.shared.inputs import load_localizer
+    from htltools.formats.models.onnx import write_onnx
 
     path = fixed.folder / "half.model"
     write_onnx(path, load_localizer(fixed.half, torch.device("cpu"))[0], [32, 32, 3], {})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from htltools import console
-from htltools.formats.jsonlines import joined_lines, split_lines
+from htltools.formats.rows.jsonlines import joined_lines, split_lines
 
 KEYS = ["metric", "split", "subgroup", "n", "hard", "value", "low", "high", "p", "q", "column", "top", "few", "adjusted"]
 

@@ -13,10 +13,10 @@ import torch
 from onnx import TensorProto
 from PIL import Image
 
-from htltools.formats.jsonlines import joined_lines
-from htltools.formats.onnx_file import OnnxLocalizer
-from htltools.formats.provenance import file_digest
-from htltools.formats.schema import ONNX
+from htltools.formats.models.onnx import OnnxLocalizer
+from htltools.formats.rows.jsonlines import joined_lines
+from htltools.formats.rows.provenance import file_digest
+from htltools.formats.rows.schema import ONNX
 
 CLIENT = Path(__file__).parents[2] / "examples" / "onnx_client.py"
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from htltools import console
-from htltools.formats.jsonlines import compact_json, joined_lines, parsed_json
-from htltools.formats.stream import read_rows
+from htltools.formats.rows.jsonlines import compact_json, joined_lines, parsed_json
+from htltools.formats.rows.stream import read_rows
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202egnp\u2066\r\n[bold]x[/nothing]<b onclick='x'>&amp;</script>"
 STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -273,7 +273,7 @@ def test_boxes_beyond_all_bounds(htl, tmp_path, number):
 
 def test_a_line_without_end(htl, monkeypatch):
     """A file that never ends a line is refused, and not gathered in memory."""
-    monkeypatch.setattr("htltools.formats.stream.LONGEST", 1000)
+    monkeypatch.setattr("htltools.formats.rows.stream.LONGEST", 1000)
     code, _, err = htl("view", stdin=b'{"id":"' + b"x" * 5000)
     assert code == 65 and "holds a line of more than 0 MiB; it is no file of rows" in err
 
@@ -306,6 +306,6 @@ def test_read_only_file_systems(htl, phantom, monkeypatch, tmp_path):
     def refuse(*_, **__):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr("htltools.formats.png.Image.Image.save", refuse)
+    monkeypatch.setattr("htltools.formats.images.png.Image.Image.save", refuse)
     code, _, err = htl("view", phantom.rows, "--limit", 1, "--sheet", tmp_path / "s.png", "-q")
     assert code == 73 and err == f"htl view: cannot create {tmp_path}/s.png (Read-only file system); its file system is read-only\n"

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from htltools.formats.checkpoint import Checkpoint
+from htltools.formats.models.checkpoint import Checkpoint
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["--epochs", "3", "--model", "compact", "--batch-size", "16"]

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from htltools.formats.checkpoint import Checkpoint
-from htltools.formats.jsonlines import joined_lines, split_lines
-from htltools.formats.onnx_file import OnnxLocalizer
-from htltools.formats.stream import read_rows
+from htltools.formats.models.checkpoint import Checkpoint
+from htltools.formats.models.onnx import OnnxLocalizer
+from htltools.formats.rows.jsonlines import joined_lines, split_lines
+from htltools.formats.rows.stream import read_rows
 
 QUICK = ["--epochs", 2, "--batch-size", 16, "-q"]
 BY_MASK = {"drift", "shift", "pruned_loss", "iou_drop", "loss_gap", "suspect", "loss", "area", "random"}
@@ -44,7 +44,7 @@ def onnx(htl, masked):
 
 def without_masks(rows, tmp_path):
     """The rows with a store of the same pictures that holds no masks."""
-    from htltools.formats.store import Pictures, read_shard, write_shard
+    from htltools.formats.store.shard import Pictures, read_shard, write_shard
 
     pictures = Pictures(rows).batch(np.arange(len(rows)))
     bare = [{key: value for key, value in row.items() if key != "store"} | {"index": i} for i, row in enumerate(rows)]
@@ -71,12 +71,12 @@ def test_train_learns_masks(masked):
 
 def test_a_training_goes_on_where_it_stopped(htl, phantom, tmp_path):
     """Two epochs and two more of the same plan end with the weights of four at once: masks and order follow from the seed."""
-    from htltools.commands import _resuming
-    from htltools.core.loop import State
+    from htltools.commands.train import resume
+    from htltools.core.training.loop import State
 
     args = ["train", phantom.rows, "--model", "compact_unet", "--epochs", 3, "--batch-size", 16, "-q"]
     assert htl(*args, "-o", tmp_path / "whole.h5")[0] == 0
-    broken = _resuming.save_state
+    broken = resume.save_state
 
     def stopping(plan, identity, state: State):
         broken(plan, identity, state)
@@ -84,7 +84,7 @@ def test_a_training_goes_on_where_it_stopped(htl, phantom, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("htltools.commands._training.save_state", stopping)
+        patch.setattr("htltools.commands.train.fit.save_state", stopping)
         assert htl(*args, "-o", tmp_path / "m.h5")[0] == 130
     assert htl(*args, "-o", tmp_path / "m.h5")[0] == 0
     one, other = (Checkpoint.load(tmp_path / name).weights for name in ("whole.h5", "m.h5"))
@@ -156,8 +156,8 @@ def test_export_has_masks(onnx, masked, phantom):
     """The file answers with boxes and masks, says so, and was held against torch on both."""
     import torch
 
-    from htltools.commands._inputs import load_localizer
-    from htltools.formats.store import Pictures
+    from htltools.commands.shared.inputs import load_localizer
+    from htltools.formats.store.shard import Pictures
 
     path, said = onnx
     assert re.search(r"largest difference from torch \S+ of the picture's sides, .*; largest difference of masks \S+\n", said)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from htltools.formats.checkpoint import Checkpoint
-from htltools.formats.jsonlines import split_lines
-from htltools.formats.onnx_file import OnnxLocalizer
+from htltools.formats.models.checkpoint import Checkpoint
+from htltools.formats.models.onnx import OnnxLocalizer
+from htltools.formats.rows.jsonlines import split_lines
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAME = "own_model:small"
@@ -69,4 +69,4 @@ def test_with_leave_it_is_a_model_like_others(htl, phantom, own, tmp_path, monke
     assert OnnxLocalizer(onnx, "cpu").size == [32, 32, 3]
     code, out, err = htl("score", phantom.rows, "-q", "--model", own, "--pruned", pruned, "--also", "dropout")
     assert (code, out) == (65, b"")
-    assert err == f"htl score: {own} has no box head for --also dropout; end your own net in htltools.core.head.BoxHead\n"
+    assert err == f"htl score: {own} has no box head for --also dropout; end your own net in htltools.core.nets.box_head.BoxHead\n"

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from htltools.commands._decoding import Decoded, Work
-from htltools.commands._workers import decoded_samples
-from htltools.formats.source import Candidate
+from htltools.commands.prepare.decode import Decoded, Work
+from htltools.commands.prepare.workers import decoded_samples
+from htltools.formats.sources.folders import Candidate
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"

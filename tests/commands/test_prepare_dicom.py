@@ -225,7 +225,7 @@ def test_missing_decoders(tmp_path, save_dicom, htl, key, monkeypatch):
     save_dicom(tmp_path / "in/a.dcm", RAMP)
     for name in "bc":
         save_dicom(tmp_path / f"in/{name}.dcm", RAMP, syntax=JPEG2000Lossless, data=encapsulate([b"\0" * 600]))
-    monkeypatch.setattr("htltools.commands._dicom.is_decodable", lambda syntax: syntax != JPEG2000Lossless)
+    monkeypatch.setattr("htltools.commands.prepare.dicom.is_decodable", lambda syntax: syntax != JPEG2000Lossless)
     code, out, err = htl("prepare", tmp_path / "in", "-o", tmp_path / "s", "--id-key", key)
     assert code == 65 and not out and not (tmp_path / "s").exists()
     line = "decoders are missing for 2 of 3 DICOM files (2 of JPEG 2000 Image Compression (Lossless Only)); pip install 'htltools[dicom]'"

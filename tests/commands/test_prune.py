@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 
-from htltools.commands import _pruning
-from htltools.core.building import build
-from htltools.core.folds import fold_of
-from htltools.core.pruning import SWEEP, prunable
-from htltools.formats.checkpoint import Checkpoint
-from htltools.formats.jsonlines import joined_lines, split_lines
-from htltools.formats.provenance import file_digest
+from htltools.core.hardness.cross_fitting import fold_of
+from htltools.core.nets.factory import build
+from htltools.core.pruning.unstructured import SWEEP, prunable
+from htltools.formats.models.checkpoint import Checkpoint
+from htltools.formats.rows.jsonlines import joined_lines, split_lines
+from htltools.formats.rows.provenance import file_digest
 
 
 def zero_share(path):
@@ -98,7 +97,7 @@ def _pruning_iou(htl, phantom, dense, tmp_path):
 
 def test_no_healthy_sparsity(htl, phantom, dense, tmp_path, monkeypatch):
     """Where no sparsity is healthy, auto fails with the remedy and writes nothing."""
-    monkeypatch.setattr(_pruning, "HEALTHY", 9.0)
+    monkeypatch.setattr(health_gate, "HEALTHY", 9.0)
     code, out, err = htl("prune", phantom.rows, "--model", dense, "-o", tmp_path / "p.h5", "--recover", "none", "-q")
     assert (code, out) == (1, b"")
     assert "no sparsity of the sweep keeps the model healthy; train it longer, or choose --sparsity and --recover by hand" in err
@@ -184,14 +183,14 @@ def test_a_result_whose_rows_were_lost(htl, phantom, dense, tmp_path, monkeypatc
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("htltools.formats.stream.RowWriter.__enter__", killed)
+        patched.setattr("htltools.formats.rows.stream.RowWriter.__enter__", killed)
         assert htl(*command)[:2] == (130, b"")
     written = (tmp_path / "p.h5").read_bytes()
     for changed in (["--seed", 1], ["--sparsity", 0.6], ["--recover", "none"], ["--method", "random"], ["--limit", 70], ["--lr", 0.1]):
         code, out, err = htl(*command, *changed)
         assert (code, out) == (73, b"") and "p.h5 exists" in err, changed
     with monkeypatch.context() as patched:
-        patched.setattr("htltools.commands._pruning.Job.at", killed)
+        patched.setattr("htltools.commands.prune.health_gate.Job.at", killed)
         code, out, err = htl(*command)
     assert code == 0 and f"{tmp_path}/p.h5 is what the same command came to before; its rows go out again\n" in err
     assert [row for row in split_lines(out) if "id" in row] == phantom.samples

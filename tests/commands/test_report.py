@@ -9,7 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from htltools.formats.jsonlines import joined_lines, split_lines
+from htltools.formats.rows.jsonlines import joined_lines, split_lines
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="chromium is not installed")

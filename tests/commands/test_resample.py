@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from htltools.formats.jsonlines import joined_lines, split_lines
-from htltools.formats.stream import read_rows
+from htltools.formats.rows.jsonlines import joined_lines, split_lines
+from htltools.formats.rows.stream import read_rows
 
 
 def row(name, split="train", **more):

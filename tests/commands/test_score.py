@@ -11,13 +11,13 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from htltools.core.controls import chance
-from htltools.core.folds import fold_of
+from htltools.core.hardness.baselines import chance
+from htltools.core.hardness.cross_fitting import fold_of
 from htltools.errors import DataError
-from htltools.formats.checkpoint import Checkpoint
-from htltools.formats.jsonlines import joined_lines, split_lines
-from htltools.formats.schema import HARDNESS
-from htltools.formats.stream import RowReader, read_rows
+from htltools.formats.models.checkpoint import Checkpoint
+from htltools.formats.rows.jsonlines import joined_lines, split_lines
+from htltools.formats.rows.schema import HARDNESS
+from htltools.formats.rows.stream import RowReader, read_rows
 
 ROOT = Path(__file__).parents[2]
 DYNAMICS = {"forgetting", "cartography_mean", "cartography_spread", "aum"}  # those that a training leaves

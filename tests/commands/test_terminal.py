@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from htltools.commands._terminal import chosen_kind
-from htltools.core.contact_sheet import COLOURS
-from htltools.formats.jsonlines import joined_lines
+from htltools.commands.view.terminal import chosen_kind
+from htltools.core.figures.contact_sheet import COLOURS
+from htltools.formats.rows.jsonlines import joined_lines
 
 
 class Screen(io.TextIOWrapper):
@@ -112,7 +112,7 @@ def rgb(colour):
 
 def rows_of(path):
     """The rows of a file."""
-    from htltools.formats.stream import read_rows
+    from htltools.formats.rows.stream import read_rows
 
     return read_rows(path)[0]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from htltools.core.folds import fold_of
-from htltools.formats.checkpoint import Checkpoint, read_arrays
-from htltools.formats.jsonlines import joined_lines, split_lines
-from htltools.formats.stream import read_rows
+from htltools.core.hardness.cross_fitting import fold_of
+from htltools.formats.models.checkpoint import Checkpoint, read_arrays
+from htltools.formats.rows.jsonlines import joined_lines, split_lines
+from htltools.formats.rows.stream import read_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ["--epochs", 2, "--batch-size", 16, "-q"]

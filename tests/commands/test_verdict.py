@@ -2,7 +2,7 @@
 
 import pytest
 
-from htltools.commands._verdict import verdict
+from htltools.commands.evaluate.conclusion import verdict
 
 
 def line(value, low, high, runs=None):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from htltools.core.contact_sheet import COLOURS
-from htltools.formats.jsonlines import joined_lines, split_lines
+from htltools.core.figures.contact_sheet import COLOURS
+from htltools.formats.rows.jsonlines import joined_lines, split_lines
 
 ROWS = [
     {"id": "a", "split": "train", "label": "nv", "meta": {"age": 70, "site": "face"}, "hardness": {"drift": 0.25}, "mine": [1, 2]},

@@ -39,7 +39,7 @@ def localizer():
     """A compact localizer with the fresh weights of seed 0."""
     import torch
 
-    from htltools.core.building import architecture, build
+    from htltools.core.nets.factory import architecture, build
 
     torch.manual_seed(0)
     return build(architecture("compact", (32, 32, 3)))

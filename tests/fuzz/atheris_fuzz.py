@@ -14,18 +14,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 with atheris.instrument_imports(include=["htltools.formats"]):
     import targets
 
-    import htltools.formats.checkpoint
-    import htltools.formats.closing
-    import htltools.formats.coco
-    import htltools.formats.coco_dataset
-    import htltools.formats.coco_results
-    import htltools.formats.csv_rows
-    import htltools.formats.dicom
-    import htltools.formats.dicom_seg
-    import htltools.formats.dicom_tags
-    import htltools.formats.lesion_masks
-    import htltools.formats.onnx_file
-    import htltools.formats.stream  # noqa: F401  each module that a target imports is followed only if it is imported here
 from htltools.errors import HtlError
 
 

@@ -25,12 +25,12 @@ def placed(data: bytes, suffix: str) -> Path:
 
 def rows(data: bytes) -> None:
     """Rows, and what every command may ask of them."""
-    from htltools.formats.closing import check_closed
-    from htltools.formats.coco_dataset import coco_dataset
-    from htltools.formats.csv_rows import csv_lines
-    from htltools.formats.fields import cell, condition, field, known_fields
-    from htltools.formats.jsonlines import compact_json
-    from htltools.formats.stream import RowReader, check_groups
+    from htltools.formats.rows.fields import cell, condition, field, known_fields
+    from htltools.formats.rows.jsonlines import compact_json
+    from htltools.formats.rows.stream import RowReader, check_groups
+    from htltools.formats.rows.stream_checksum import check_closed
+    from htltools.formats.tables.coco_export import coco_dataset
+    from htltools.formats.tables.csv_export import csv_lines
 
     for partial in (False, True):
         read = list(RowReader(io.BytesIO(data), partial=partial))
@@ -47,7 +47,7 @@ def rows(data: bytes) -> None:
 
 def checkpoint(data: bytes) -> None:
     """A checkpoint, without building its net."""
-    from htltools.formats.checkpoint import Checkpoint
+    from htltools.formats.models.checkpoint import Checkpoint
 
     Checkpoint.load(placed(data, ".h5"))
 
@@ -56,8 +56,8 @@ def localizer(data: bytes) -> None:
     """A checkpoint, and the net that it says it is."""
     import torch
 
-    from htltools.core.weights import from_weights
-    from htltools.formats.checkpoint import Checkpoint
+    from htltools.core.nets.state_arrays import from_weights
+    from htltools.formats.models.checkpoint import Checkpoint
 
     found = Checkpoint.load(placed(data, ".h5"))
     answer = from_weights(found.architecture, found.weights)(torch.zeros(1, *found.preprocessing["size"], dtype=torch.uint8))
@@ -66,10 +66,10 @@ def localizer(data: bytes) -> None:
 
 def shard(data: bytes) -> None:
     """A shard: its rows, and their pictures and masks."""
-    from htltools.formats.jsonlines import joined_lines
-    from htltools.formats.lesion_masks import lesion_masks
-    from htltools.formats.store import Pictures, read_digests, read_shard
-    from htltools.formats.stream import RowReader
+    from htltools.formats.rows.jsonlines import joined_lines
+    from htltools.formats.rows.stream import RowReader
+    from htltools.formats.store.masked_images import lesion_masks
+    from htltools.formats.store.shard import Pictures, read_digests, read_shard
 
     path = placed(data, ".h5")
     found = list(RowReader(io.BytesIO(joined_lines(read_shard(path)[0]))))
@@ -82,7 +82,7 @@ def shard(data: bytes) -> None:
 def picture(data: bytes) -> None:
     """A picture, and the same as a mask."""
     from htltools.errors import DataError
-    from htltools.formats.picture import read_mask, read_picture
+    from htltools.formats.images.image import read_mask, read_picture
 
     path = placed(data, ".png")
     with suppress(DataError):
@@ -93,9 +93,9 @@ def picture(data: bytes) -> None:
 def dicom(data: bytes) -> None:
     """A DICOM file: what it says, what it shows, and what it marks."""
     from htltools.errors import DataError
-    from htltools.formats.dicom import read_dicom, read_dicom_mask
-    from htltools.formats.dicom_seg import Segmentations
-    from htltools.formats.dicom_tags import describe
+    from htltools.formats.dicom.deidentified_tags import describe
+    from htltools.formats.dicom.render import read_dicom, read_dicom_mask
+    from htltools.formats.dicom.segmentation import Segmentations
 
     path = placed(data, ".dcm")
     for reading in (describe, Segmentations().add):
@@ -110,8 +110,8 @@ def dicom(data: bytes) -> None:
 def coco(data: bytes) -> None:
     """COCO annotations, results and images."""
     from htltools.errors import DataError
-    from htltools.formats.coco import read_coco
-    from htltools.formats.coco_results import read_images, read_results, result_of
+    from htltools.formats.tables.coco import read_coco
+    from htltools.formats.tables.coco_results import read_images, read_results, result_of
 
     path = placed(data, ".json")
     for reading in (read_coco, read_images):
@@ -122,14 +122,14 @@ def coco(data: bytes) -> None:
 
 def table(data: bytes) -> None:
     """A table of pictures."""
-    from htltools.formats.table import read_table
+    from htltools.formats.tables.csv_table import read_table
 
     read_table(placed(data, ".csv"))
 
 
 def onnx(data: bytes) -> None:
     """An ONNX file, and its checksum."""
-    from htltools.formats.onnx_file import OnnxLocalizer, check_onnx
+    from htltools.formats.models.onnx import OnnxLocalizer, check_onnx
 
     path = placed(data, ".onnx")
     OnnxLocalizer(path, "cpu", 1).answer(np.zeros((2, *FRAME, 3), np.uint8))
@@ -147,9 +147,9 @@ def seeds(name: str) -> tuple[bytes, ...]:
 
 def row_seeds():
     """Streams of rows."""
-    from htltools.formats.jsonlines import joined_lines
-    from htltools.formats.provenance import Run
-    from htltools.formats.stream import RowWriter
+    from htltools.formats.rows.jsonlines import joined_lines
+    from htltools.formats.rows.provenance import Run
+    from htltools.formats.rows.stream import RowWriter
 
     out = io.BytesIO()
     told = {"group": "g", "split": "train", "store": "/no/00000.h5", "index": 3, "label": "nv", "weight": 1.5, "repeat": 0, "frame": 2}
@@ -166,10 +166,10 @@ def checkpoint_seeds():
     """Checkpoints of the compact net: dense, sparse, and by maps."""
     import torch
 
-    from htltools.core.building import architecture, build
-    from htltools.core.localizer import NORMALISATION
-    from htltools.core.weights import weights_of
-    from htltools.formats.checkpoint import Checkpoint
+    from htltools.core.nets.factory import architecture, build
+    from htltools.core.nets.localizer import NORMALISATION
+    from htltools.core.nets.state_arrays import weights_of
+    from htltools.formats.models.checkpoint import Checkpoint
 
     size = (16, 16, 3)
     pruning = {"method": "l1", "asked": 0.5, "sparsity": 0.5, "recover": "bn", "val_iou": 0.5, "dense_val_iou": 0.5}
@@ -186,7 +186,7 @@ def checkpoint_seeds():
 
 def small_checkpoint_seeds():
     """Checkpoints of two layers, so that mutations meet what HDF5 wraps them in."""
-    from htltools.formats.checkpoint import Checkpoint
+    from htltools.formats.models.checkpoint import Checkpoint
 
     draw = np.random.default_rng(0)
     weights = {f"net.{i}.weight": draw.normal(size=(8, 4, 3, 3)).astype(np.float32) * (draw.random((8, 4, 3, 3)) < 0.3) for i in range(3)}
@@ -198,7 +198,7 @@ def small_checkpoint_seeds():
 
 def shard_seeds():
     """A shard with masks."""
-    from htltools.formats.store import write_shard
+    from htltools.formats.store.shard import write_shard
 
     draw = np.random.default_rng(0)
     images = draw.integers(0, 256, (3, *FRAME, 3), np.uint8)
@@ -292,7 +292,7 @@ def onnx_seeds():
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    from htltools.formats.onnx_file import INPUT, OUTPUT, describe
+    from htltools.formats.models.onnx import INPUT, OUTPUT, describe
 
     nodes = [
         helper.make_node("Cast", [INPUT], ["x"], to=TensorProto.FLOAT),

@@ -1,0 +1,1 @@
+"""`htl evaluate`: metrics, intervals, subgroups, comparison, odds ratios."""

@@ -1,0 +1,1 @@
+"""`htl export`: an ONNX file, checked against torch."""

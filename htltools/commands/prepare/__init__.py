@@ -1,0 +1,1 @@
+"""`htl prepare`: images, masks and tables into rows and a store."""

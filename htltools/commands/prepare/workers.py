@@ -1,0 +1,115 @@
+"""The processes that decode for `prepare`, on all cores."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import islice
+
+from htltools.commands.prepare.decode import Decoded, Work, decoded
+from htltools.errors import TryAgain
+from htltools.formats.sources.candidate import Candidate
+
+CHUNK = 8  # candidates per message to a worker
+AHEAD = 512  # candidates at work or done while a shard is written: enough that no worker waits, and no more pictures in memory
+
+
+def decoded_chunk(candidates: Sequence[Candidate], work: Work) -> list[Decoded]:
+    """The samples of a few candidates."""
+    return [decoded(candidate, work) for candidate in candidates]
+
+
+def decoded_samples(executor: Executor | None, candidates: Iterable[Candidate], work: Work) -> Iterator[Decoded]:
+    """The samples of the candidates, in order, while the next AHEAD are at work. No executor: in this process.
+
+    Raises: TryAgain where a worker was killed.
+    """
+    if executor is None:
+        use_one_thread()
+        yield from (decoded(candidate, work) for candidate in candidates)
+        return
+    ahead: deque[Future] = deque()
+    candidates = iter(candidates)
+    while chunk := list(islice(candidates, CHUNK)):
+        ahead.append(executor.submit(decoded_chunk, chunk, work))
+        if len(ahead) > AHEAD // CHUNK:
+            yield from result(ahead.popleft())
+    while ahead:
+        yield from result(ahead.popleft())
+
+
+def result(future: Future) -> list[Decoded]:
+    """What a worker made of one chunk."""
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        raise TryAgain("a decoding process was killed, perhaps for want of memory", "run again with fewer --jobs") from None
+
+
+@contextmanager
+def pool(jobs: int) -> Iterator[Executor | None]:
+    """Worker processes; None for one job. If the work is broken off, for whatever reason, they end at once."""
+    if jobs <= 1:
+        yield None
+        return
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    context.set_forkserver_preload([__name__, "htltools.formats.images.jpeg", "htltools.cli"])
+    executor = ProcessPoolExecutor(jobs, context, become_worker)
+    try:
+        with deaf():
+            executor.submit(os.getpid)  # starts the processes
+        yield executor
+        executor.shutdown()
+    except BaseException:
+        for process in multiprocessing.active_children():
+            process.kill()
+        executor.shutdown(cancel_futures=True)  # with its thread: at the end of Python it would complain of closed pipes
+        raise
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """Start processes that do not hear Ctrl-C; here it is heard, like SIGTERM, once they all stand."""
+    heard: list[int] = []
+    before = {number: signal.signal(number, lambda number, frame: heard.append(number)) for number in (signal.SIGINT, signal.SIGTERM)}
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # children inherit this, but no handler
+    try:
+        yield
+    finally:
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number in heard:
+        signal.raise_signal(number)
+
+
+def use_one_thread() -> None:
+    """Leave the other cores to the other workers."""
+    from htltools.formats.images import jpeg
+
+    jpeg.use_one_thread()
+
+
+def become_worker() -> None:
+    """Leave Ctrl-C to the parent, let go of its stdout, and end when it does, even by SIGKILL: a pipe would hang."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in 0, 1:
+        os.dup2(nothing, stream)
+    os.close(nothing)
+    use_one_thread()
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def end_with_parent() -> None:
+    """Wait for the parent's end, then end."""
+    multiprocessing.parent_process().join()
+    os._exit(1)

@@ -1,0 +1,1 @@
+"""`htl prune`: a pruned copy of a localizer."""

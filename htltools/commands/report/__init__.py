@@ -1,0 +1,1 @@
+"""`htl report`: one page of HTML."""

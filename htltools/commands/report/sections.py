@@ -1,0 +1,146 @@
+"""The sections of the page that `report` writes, but for its gallery."""
+
+import json
+
+import numpy as np
+
+from htltools.commands.report.measured import Measured
+from htltools.commands.report.samples import Judged
+from htltools.core.figures import svg_plots
+from htltools.core.hardness.baselines import smallness
+from htltools.core.hardness.rank_stability import correlation_interval, rank_correlation
+from htltools.core.statistics.subgroups import Crossing
+from htltools.formats.page import html
+from htltools.formats.rows.fields import cell
+from htltools.formats.rows.schema import HARDNESS
+
+
+def sections(judged: Judged, by: str, hardness: np.ndarray, split: str, fields: list[Crossing], seed: int, history: list[dict]) -> dict:
+    """Parts of HTML by heading, in the order of the page."""
+    measured = Measured(judged, split, seed)
+    return {
+        "What was run": run_parts(judged, history),
+        "Metrics": measured.parts(),
+        "Subgroups": measured.subgroup_parts(fields),
+        "Training and pruning": training_parts(judged),
+        "Hardness": hardness_parts(judged, by, hardness, split),
+        "Reliability over seeds": stability_parts(judged),
+        "Gallery": [
+            html.paragraph(
+                f"The hardest and the suspects stand highest within their split by {by} and by suspect: scores of rows that a model was "
+                "fitted to do not compare with those of others. A suspect is a guess, not a verdict; look before you drop it. "
+                f"Gains and losses are the IoU of the attended model less that of the dense one, on split {split}."
+            ),
+            html.gallery(),
+        ],
+    }
+
+
+def run_parts(judged: Judged, history: list[dict]) -> list[str]:
+    """Rows, models and the chain of commands."""
+    models = [[role, path.name] for path, role in judged.paths.items()]
+    parts = [
+        html.paragraph(
+            f"{len(judged.rows)} samples: " + ", ".join(f"{(judged.splits == part).sum()} of split {part}" for part in judged.parts) + "."
+        )
+    ]
+    if models:
+        parts.append(html.table(["model", "file"], models, "plain"))
+    if history:
+        lines = [[cell(each.get("time"))[:16].replace("T", " "), cell(each.get("command"))] for each in history]
+        parts += [
+            html.table(["time", "command"], lines, "plain"),
+            html.folded("all parameters", json.dumps(history, indent=1, ensure_ascii=False)),
+        ]
+    return parts
+
+
+def training_parts(judged: Judged) -> list[str]:
+    """Training curves, and the sweep of the health gate."""
+    logs = {
+        role: [(f"{role} {number}" if len(own) > 1 else role, checkpoint.log) for number, checkpoint in enumerate(own, 1) if checkpoint.log]
+        for role, own in judged.checkpoints.items()
+    }
+    drawn = (
+        [html.figure(svg_plots.curves(logs), "Training curves. Validation rows chose the epoch: no held-out figure.")]
+        if any(logs.values())
+        else []
+    )
+    words = []
+    for checkpoint in judged.checkpoints.get("pruned", []):
+        pruning = checkpoint.pruning or {}
+        if pruning.get("sweep"):
+            svg = svg_plots.sweep(pruning["sweep"], pruning["dense_val_iou"], pruning["gate"], pruning["asked"])
+            drawn.append(
+                html.figure(svg, "The sweep of the health gate: the largest sparsity that stays above the gate, once recovered, is taken.")
+            )
+        if pruning:
+            words.append(
+                html.paragraph(
+                    f"Pruned by {pruning['method']} to a sparsity of {pruning['sparsity']:.3f}, recovery {pruning['recover']}: "
+                    f"validation IoU {pruning['val_iou']:.4f}, that of its dense model {pruning['dense_val_iou']:.4f}."
+                )
+            )
+    return [*words, html.figures(*drawn)] if drawn or words else [html.paragraph("The models that the rows name were not at hand.")]
+
+
+def hardness_parts(judged: Judged, by: str, hardness: np.ndarray, split: str) -> list[str]:
+    """How hardness is spread, and what else it goes with: lesion area and loss."""
+    drawn = []
+    for name in dict.fromkeys([by, "drift", "suspect"]):
+        values = hardness if name == by else judged.known(name)
+        by_split = {part: own for part in judged.parts if (own := values[(judged.splits == part) & np.isfinite(values)]).size}
+        if by_split:
+            drawn.append(html.figure(svg_plots.distribution(by_split, name), f"{name} by split."))
+    covered = 1 - smallness(judged.objects["annotated"][..., :4])
+    for name, other in (("share of the picture that is annotated", covered), ("loss", judged.known("loss"))):
+        both = np.isfinite(hardness) & np.isfinite(other)
+        if both.sum() > 2 and by != name:
+            found = correlation(hardness, other, judged.groups)
+            caption = f"{by} against {name}, all splits: rank correlation {found}. Fuller colour: more samples."
+            drawn.append(html.figure(svg_plots.cloud(other[both], hardness[both], name, by), caption))
+    own = np.flatnonzero(judged.splits == split)
+    columns = [name for name in HARDNESS if np.isfinite(judged.known(name)[own]).sum() > 2 and name != "random"]
+    lines = [[name, *(with_others(judged.known(name)[own], judged, own)), HARDNESS[name]] for name in columns]
+    return [
+        html.paragraph(
+            "Higher is harder in every column. drift, 1 - IoU of the dense and the pruned box, also measures smallness: the same shift "
+            "costs a small box more. shift, in units of the picture's sides, does so less. Neither needs an annotation."
+        ),
+        html.figures(*drawn),
+        html.heading(f"Rank correlation with smallness and with loss, split {split}, with 95 % intervals"),
+        html.table(["column", "smallness", "loss", "what it is"], lines, "numbers words"),
+    ]
+
+
+def with_others(values: np.ndarray, judged: Judged, places: np.ndarray) -> list[str]:
+    """Rank correlation of a column with smallness and with loss, in words."""
+    return [correlation(values, judged.known(other)[places], judged.groups[places]) for other in ("area", "loss")]
+
+
+def correlation(a: np.ndarray, b: np.ndarray, groups: np.ndarray) -> str:
+    """The rank correlation of a and b [N] with its interval by the number of groups."""
+    count = len(set(groups[np.isfinite(a) & np.isfinite(b)]))
+    found = rank_correlation(a, b)
+    if np.isnan(found) or count < 4:
+        return "-"
+    low, high = correlation_interval(found, count)
+    return f"{found:+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
+def stability_parts(judged: Judged) -> list[str]:
+    """How alike several models rank the samples."""
+    if not judged.stability:
+        return [
+            html.paragraph(
+                "The rows come with one set of scores: how much of their order another training seed would keep is not known here. Name "
+                "models of several seeds, each with --model and --pruned, to see it."
+            )
+        ]
+    splits = list(dict.fromkeys(split for by_split in judged.stability.values() for split in by_split))
+    lines = [[name, *("-" if np.isnan(own[s]) else f"{own[s]:.3f}" for s in splits)] for name, own in judged.stability.items()]
+    return [
+        html.paragraph("Mean rank correlation over the pairs of models, by split; 1 = the same order."),
+        html.figure(svg_plots.dots(judged.stability, "rank correlation from model to model"), "Reliability of each column of hardness."),
+        html.table(["column", *splits], lines),
+    ]

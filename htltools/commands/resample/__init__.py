@@ -1,0 +1,1 @@
+"""`htl resample`: hardness into weights, repeats or a selection."""

@@ -1,0 +1,1 @@
+"""`htl score`: hardness of every row."""

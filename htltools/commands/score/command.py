@@ -1,0 +1,133 @@
+"""`htl score`: rows and both models in, rows with hardness out."""
+
+from collections import deque
+from itertools import chain
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from htltools import console, options
+from htltools.errors import UsageError
+
+ALSO = ("grand", "dropout")  # columns that are computed only when asked for
+
+
+@options.command
+def score(
+    run,
+    rows: options.Rows = None,
+    model: Annotated[
+        list[Path] | None, Option("--model", metavar="FILE", help="A dense model; repeat it for several.", show_default=False)
+    ] = None,
+    pruned: Annotated[
+        list[Path] | None, Option("--pruned", metavar="FILE", help="A pruned model; repeat it for several.", show_default=False)
+    ] = None,
+    predictions: Annotated[
+        tuple[Path, Path] | None,
+        Option("--predictions", metavar="DENSE PRUNED", help="COCO results of both, instead of models.", show_default=False),
+    ] = None,
+    coco: options.Numbering = None,
+    also: Annotated[
+        str | None, Option("--also", metavar="COLUMN,...", help="Columns that take longer: grand, dropout.", show_default=False)
+    ] = None,
+    trust: options.Trust = None,
+    stability: Annotated[bool, Option("--stability", help="Tell on stderr how alike several models rank the rows.")] = False,
+    batch_size: options.BatchSize = 256,
+    seed: options.Seed = 0,
+    device: options.DeviceName = "auto",
+    precision: options.PrecisionName = options.Precision.auto,
+    nproc: options.Nproc = 1,
+    limit: options.Limit = None,
+    partial: options.Partial = False,
+):
+    """Score how hard each sample is to learn: how much it depends on the weights that were cut.
+
+    \b
+    htl prune rows.jsonl --model dense.h5 -o pruned.h5 | htl score > scored.jsonl
+    htl score rows.jsonl --model dense.h5 --pruned p70.h5 --pruned p80.h5 --pruned p90.h5
+    htl score rows.jsonl --predictions dense.json pruned.json
+
+    Writes the rows again with `hardness` (higher = harder in every column) and `predicted` boxes:
+
+    \b
+    pruned_loss   box loss of the pruned model
+    drift, shift  disagreement of dense and pruned box; need no annotation (drift also measures smallness)
+    iou_drop, loss_gap  what pruning cost
+    suspect       is the annotation wrong? resample --drop-by suspect drops such rows
+    pie           share of several pruned models that are right where the dense one is wrong, or the reverse
+    loss, el2n, area, random  controls that do not prune
+    disagreement  of several dense models, a control too; needs no annotation
+    grand         norm of each sample's gradient, a control too; only with --also grand
+    dropout       disagreement under dropout, a control too; needs no annotation; only with --also dropout
+
+    Of models that answer with lesion masks the masks are compared, and shift is that of their boxes.
+    With several models every column is the mean over them; with models of htl train --fold, a training row is scored only by
+    those that have not seen its group. --stability tells how alike the models rank the rows, by column.
+    --predictions takes what another tool answers: COCO results, by image_id. Then no picture is read, and no store needed.
+    Rows go out batch by batch while others come in, so any number of them fits in memory.
+    """
+    options.rows_expected(rows)
+    further = columns_asked(also)
+    if predictions:
+        model, pruned = [predictions[0], *(model or [])], [predictions[1], *(pruned or [])]
+    if stability and max(len(model or []), len(pruned or [])) < 2:
+        raise UsageError("--stability compares models: name two or more with --model or --pruned")
+    roles = {role for role, flag in {"dense": model, "pruned": pruned}.items() if not flag}
+    from htltools.commands.shared import streaming
+    from htltools.formats.rows.provenance import file_digest
+    from htltools.formats.rows.stream import RowWriter
+
+    samples, reader = streaming.opened(rows, roles, partial=partial, limit=limit)
+    from htltools.commands.score import scorer
+    from htltools.commands.shared import inputs, next_steps
+    from htltools.tasks import prediction_scoring, predictions
+
+    dense = model or [inputs.model_path(None, reader, "dense")]
+    pruned = pruned or [inputs.model_path(None, reader, "pruned", "--pruned")]
+    gathered = scorer.Stability() if stability else None
+    by_others = bool(predictions) or predictions.are_predictions([*dense, *pruned])
+    if by_others and further:
+        raise UsageError(f"--also {further[0]} needs models: predictions do not tell it")
+    if coco and not by_others:
+        raise UsageError("--coco numbers the images of predictions, and there are none", "name some with --predictions")
+    if by_others:
+        place, scorer = "cpu", prediction_scoring.PredictionScorer(dense, pruned, batch_size, seed, coco, gathered)
+    else:
+        place, dtype = inputs.chosen_machine(device, precision)
+        scorer = scorer.Scorer(dense, pruned, batch_size, seed, further, place, dtype, gathered, options.names_trusted(trust))
+    scored = map(scorer.scored, streaming.batches(samples, scorer.rows_at_once, reader, roles))
+    if not options.first_process():
+        deque(scored, maxlen=0)
+        return
+    first = next(scored)  # what is wrong with all rows is wrong with these, and said before anything is written
+    own = run.chain([], {str(path): file_digest(path) for path in scorer.paths}, device=str(place))
+    told = len(reader.history)
+    named = {} if by_others else {"dense": str(dense[-1].absolute()), "pruned": str(pruned[-1].absolute())}
+    with RowWriter(run, own and [*reader.history, *own]) as writer, console.progress("scoring", limit) as steps:
+        writer.models(reader.models | named)
+        for batch in chain([first], scored):
+            writer.write(batch)
+            writer.flush()
+            steps.advance(len(batch))
+        if by_others:
+            scorer.tell()
+        writer.skipped = reader.skipped
+    if scorer.stability:
+        scorer.show(scorer.stability)
+    if own and len(reader.history) > told:  # a stream after `cat` tells more of its history as it goes on
+        with RowWriter(run, [*reader.history, *own]):
+            pass
+    next_steps.after_score(first)
+
+
+def columns_asked(also: str | None) -> list[str]:
+    """The columns that --also names.
+
+    Raises: UsageError where there is no such column.
+    """
+    names = also.split(",") if also else []
+    unknown = [name for name in names if name not in ALSO]
+    if unknown:
+        raise UsageError(f"--also knows no column {unknown[0]!r}", f"it knows {', '.join(ALSO)}")
+    return names

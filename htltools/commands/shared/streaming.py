@@ -1,0 +1,51 @@
+"""Rows as they come: for commands that write the first ones before they have read the last."""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+
+from htltools.errors import DataError
+from htltools.formats.rows.stream import RowReader, no_rows, open_rows
+
+FLAGS = {"dense": "--model", "pruned": "--pruned"}
+
+
+def opened(source: Path | None, roles: set[str], *, partial: bool, limit: int | None) -> tuple[Iterator[dict], RowReader]:
+    """The rows of a source, and their reader, which by then knows a model for each of the roles if there is one at all.
+
+    Raises: DataError where the source is bad or holds no row; MissingInput.
+    """
+    reader = open_rows(source, partial=partial)
+    rows, waiting = first_rows(reader, limit), []
+    for row in rows:
+        waiting.append(row)
+        if roles <= reader.models.keys():
+            break
+    if not waiting:
+        raise no_rows(reader)
+    return chain(waiting, rows), reader
+
+
+def first_rows(rows: Iterable[dict], limit: int | None) -> Iterator[dict]:
+    """The first rows. The others are read and checked all the same, so that the command before them ends well."""
+    rows = iter(rows)
+    yield from islice(rows, limit)
+    for _ in rows:
+        pass
+
+
+def batches(rows: Iterator[dict], size: int, reader: RowReader, roles: set[str]) -> Iterator[list[dict]]:
+    """The rows in lists of at most `size`, as long as the notes between them name no other model for the roles.
+
+    Raises: DataError where they do: rows that were scored by different models do not compare.
+    """
+    used = {role: (reader.models[role], reader.digests[role]) for role in roles}
+    while True:
+        batch = list(islice(rows, size))
+        for role, (path, digest) in used.items():
+            later, later_digest = reader.models[role], reader.digests[role]
+            if digest != later_digest if digest and later_digest else path != later:
+                raise DataError(f"{reader.name} names {path} as {role} model, and later {later}", f"name one of them with {FLAGS[role]}")
+        if not batch:
+            return
+        yield batch

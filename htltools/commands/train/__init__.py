@@ -1,0 +1,1 @@
+"""`htl train`: a localizer from rows."""

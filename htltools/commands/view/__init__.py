@@ -1,0 +1,1 @@
+"""`htl view`: rows to look at."""

@@ -1,0 +1,48 @@
+"""What `view --check` does: stores, checkpoints, ONNX files and rows, byte for byte."""
+
+import sys
+from pathlib import Path
+
+from htltools.errors import MissingInput
+from htltools.formats.models.onnx import check_onnx, is_onnx
+from htltools.formats.rows.stream_checksum import check_closed
+from htltools.formats.store.checksummed_hdf5 import check_seal
+from htltools.formats.store.shard import read_shard
+from htltools.formats.store.store import SKIPS, shards_of
+
+
+def checked(path: Path) -> str:
+    """What a path holds, in words, every byte of it being what htl wrote.
+
+    Raises: DataError where it is not; MissingInput.
+    """
+    if str(path) == "-":
+        return f"{check_closed(sys.stdin.buffer, 'stdin')} rows"
+    if path.is_dir():
+        return checked_store(path)
+    if not path.exists():
+        raise MissingInput(f"{path} is not there", "name a store, a checkpoint, an ONNX file, a file of rows, or -")
+    with open(path, "rb") as file:
+        if file.peek(1).startswith(b"{"):
+            return f"{check_closed(file, str(path))} rows"
+    if is_onnx(path):
+        check_onnx(path)
+        return "an ONNX file"
+    check_seal(path)
+    return "a sealed file"
+
+
+def checked_store(folder: Path) -> str:
+    """What a store holds, in words.
+
+    Raises: DataError where a shard is damaged or missing; MissingInput where it holds none.
+    """
+    for path in sorted(folder.glob("[0-9]*.h5")):
+        check_seal(path)  # before HDF5 opens it, which damaged files can bring down
+    shards = shards_of(folder)
+    rows = sum(len(read_shard(path)[0]) for path in shards)
+    listed = folder / SKIPS
+    if listed.is_file():
+        with open(listed, "rb") as file:
+            check_closed(file, str(listed))
+    return f"{len(shards)} shards of {rows} samples"

@@ -1,0 +1,1 @@
+"""Figures: SVG plots and contact sheets."""

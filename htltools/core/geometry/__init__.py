@@ -1,0 +1,1 @@
+"""Boxes, masks, class maps and sets of objects as arrays."""

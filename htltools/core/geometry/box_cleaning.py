@@ -1,0 +1,42 @@
+"""From annotated boxes in whatever frame to the boxes of a row, or the reason why the sample must be left out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from htltools.core.geometry.boxes import area, clipped, scaled, single_box
+
+DECIMALS = 3  # of a pixel
+
+
+def fitted_boxes(
+    boxes: Sequence[Sequence[float]], frame: tuple[float, float], size: tuple[int, int], one_box: str = "all"
+) -> tuple[list[list[float]], str | None]:
+    """Boxes B x 4 of a frame (width, height) as boxes of a picture of that size, cut at its border.
+
+    `one_box` makes one of several: `largest`, `union`, or `all` to leave them. The second value is the reason why a box is
+    no use (it is empty, or wholly outside the picture), else None.
+
+    >>> fitted_boxes([[300, 225, 660, 450]], (600, 450), (200, 150))
+    ([[100.0, 75.0, 200.0, 150.0]], None)
+    """
+    if not len(boxes):
+        return [], None
+    given = np.asarray(boxes, float)
+    if not np.isfinite(given).all():
+        return [], "a box is not finite"
+    if (area(given) == 0).any():
+        return [], f"the box {plain(given[area(given) == 0][0])} is empty"
+    fitted = scaled(given, frame, size)
+    inside = np.round(clipped(fitted, size), DECIMALS)
+    lost = area(inside) == 0
+    if lost.any():
+        return [], f"the box {plain(np.round(fitted[lost][0], DECIMALS))} lies outside its picture of {size[0]}x{size[1]}"
+    if one_box != "all":
+        inside = single_box(inside, one_box)[None]
+    return plain(inside), None
+
+
+def plain(values: np.ndarray) -> list:
+    """The values as lists, with 0 for -0."""
+    return (values + 0.0).tolist()

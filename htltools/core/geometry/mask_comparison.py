@@ -1,0 +1,42 @@
+"""How answers with lesion masks compare, sample by sample: for `core.hardness`.
+
+Masks are probabilities of lesion, float32 [N, H, W] in [0, 1]; a mask of NaN is none, and what needs it is NaN.
+"""
+
+import numpy as np
+import torch
+
+from htltools.core.geometry.masks import LIMIT, loss_of_masks, mask_boxes, overlaps
+
+
+def is_none(masks: np.ndarray) -> np.ndarray:
+    """Which masks [..., H, W] are none: bool [...]."""
+    return np.isnan(masks).any((-2, -1))
+
+
+def mask_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """IoU of the pixels that are lesion: [N] in [0, 1], 1 = the same, also where both are empty."""
+    iou, _ = overlaps(torch.from_numpy(a >= LIMIT), torch.from_numpy(b >= LIMIT))
+    return np.where(is_none(a) | is_none(b), np.nan, iou.numpy())
+
+
+def mask_shift(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Mean distance of the four edges of the boxes around the masks: [N] in [0, 1], in units of the picture's sides."""
+    return np.abs(boxes_of_masks(a).astype(float) - boxes_of_masks(b)).mean(-1)
+
+
+def mask_smallness(masks: np.ndarray) -> np.ndarray:
+    """1 - the share of the picture that is lesion: [N] in [0, 1]."""
+    return np.where(is_none(masks), np.nan, 1 - (masks >= LIMIT).mean((1, 2)))
+
+
+def mask_losses(side: np.ndarray, annotated: np.ndarray) -> np.ndarray:
+    """Training loss of the masks [M, N, H, W] of M models against annotated ones [N, H, W]: [M, N], 0 or more; higher = worse."""
+    known = torch.from_numpy(annotated)
+    return np.array([loss_of_masks(torch.from_numpy(masks), known).numpy() for masks in side], float)
+
+
+def boxes_of_masks(masks: np.ndarray) -> np.ndarray:
+    """The box around each mask [..., H, W]: float32 [..., 4], shares of the sides."""
+    flat = torch.from_numpy(np.nan_to_num(masks.reshape(-1, *masks.shape[-2:])))
+    return np.where(is_none(masks)[..., None], np.float32(np.nan), mask_boxes(flat).numpy().reshape(*masks.shape[:-2], 4))

@@ -1,0 +1,81 @@
+"""Two sets of objects on the same picture, matched one to one so that they overlap as much as they can.
+
+Objects as in `core.objects`. Only those of one class are matched. What has no counterpart counts as full disagreement.
+"""
+
+import numpy as np
+
+from htltools.core.geometry.boxes import iou
+from htltools.core.geometry.objects import is_known, present
+
+CLOSE = 1e-3  # scores that differ by no more may change places
+
+
+def matched(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The best match of two sets [n, 5+] and [m, 5+]: places in either, int [p] each, of the pairs that overlap.
+
+    The sum of IoU over pairs is the largest there is (the assignment problem, by scipy).
+
+    >>> matched(np.array([[0, 0, 1, 1, 0], [2, 0, 3, 1, 0]]), np.array([[2, 0, 3, 1.5, 0], [0, 0, 1, 1, 1]]))
+    (array([1]), array([0]))
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    reached = iou(one[:, None, :4], other[None, :, :4]) * (one[:, None, 4] == other[None, :, 4])
+    rows, columns = linear_sum_assignment(reached, maximize=True)
+    meet = reached[rows, columns] > 0
+    return rows[meet], columns[meet]
+
+
+def set_overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Sum of the IoU of matched objects over the larger number of objects: [..., N, M, 5+] twice give [..., N], in [0, 1].
+
+    1 = the same objects, or none on either side; NaN where a side is unknown. Of one object on either side it is their IoU.
+
+    >>> pair, single = np.array([[[0, 0, 1, 1, 0], [2, 0, 3, 1, 0.0]]]), np.array([[[0, 0, 1, 1, 0.0]]])
+    >>> set_overlap(pair, single), set_overlap(pair, pair)
+    (array([0.5]), array([1.]))
+    """
+    return compared(one, other, lambda a, b: iou(a, b).sum(), 1.0)
+
+
+def set_shift(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Mean distance of the edges of matched objects, 1 for each without a counterpart: as `set_overlap`, in [0, 1]; 0 = the same."""
+    return 1 - compared(one, other, lambda a, b: (1 - np.abs(a - b).mean(-1)).sum(), 1.0)
+
+
+def compared(one: np.ndarray, other: np.ndarray, likeness, both_empty: float) -> np.ndarray:
+    """The summed likeness of matched boxes over the larger number of objects, for each of the pictures [...]; NaN where unknown."""
+    shape = np.broadcast_shapes(one.shape[:-2], other.shape[:-2])
+    one, other = (np.broadcast_to(side, shape + side.shape[-2:]).reshape(-1, *side.shape[-2:]) for side in (one, other))
+    there, where = present(one), present(other)
+    values = np.full(len(one), np.nan)
+    for i in np.flatnonzero(is_known(one) & is_known(other)):
+        a, b = one[i][there[i]], other[i][where[i]]
+        if not len(a) and not len(b):
+            values[i] = both_empty
+        elif not len(a) or not len(b):
+            values[i] = 0.0
+        else:
+            rows, columns = matched(a, b)
+            values[i] = likeness(a[rows, :4].astype(float), b[columns, :4].astype(float)) / max(len(a), len(b))
+    return values.reshape(shape)
+
+
+def object_difference(one: np.ndarray, other: np.ndarray) -> float:
+    """The largest difference of any edge or score between two answers to the same pictures, [B, D, 6] each, in [0, 1]; NaN for a NaN.
+
+    Each object is held against the most similar one of its class on the other side; an object without any differs by its score.
+    Those that score hardly more than the last place are passed over: which of equals comes last is no difference.
+    """
+    if np.isnan(one).any() or np.isnan(other).any():
+        return float("nan")
+    largest = 0.0
+    for ours, theirs in [*zip(one, other), *zip(other, one)]:
+        least = max(ours[-1, 5], theirs[-1, 5]) + CLOSE
+        theirs = theirs[present(theirs)]
+        for each in ours[present(ours) & (ours[:, 5] > least)]:
+            same = theirs[theirs[:, 4] == each[4]]
+            apart = np.abs(same[:, [0, 1, 2, 3, 5]] - each[[0, 1, 2, 3, 5]]).max(1)
+            largest = max(largest, float(min(apart, default=each[5])))
+    return largest

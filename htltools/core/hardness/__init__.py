@@ -1,0 +1,1 @@
+"""Hardness scores, and the baselines that do not prune."""

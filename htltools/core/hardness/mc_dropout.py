@@ -1,0 +1,48 @@
+"""How much an answer hangs on single features: disagreement under dropout, without pruning."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from htltools.core.hardness.scores import drift
+from htltools.core.nets.box_head import BoxHead
+from htltools.core.nets.localizer import Localizer, boxes_of
+
+PASSES = 8
+RATE = 0.2  # share of features that a pass drops
+
+
+def dropout(model: Localizer, pictures: Tensor, seed: int) -> np.ndarray:
+    """Mean of 1 - IoU of the model's box and its boxes under dropout: float [N], in [0, 1]. Needs no annotation. Also measures smallness.
+
+    `pictures`: uint8 [N, H, W, C], where the model is. Higher = harder: the answer hangs on features that may be missing. Each of
+    eight passes drops a fifth of the features that go into the last layer, drawn from the seed and the same for all
+    pictures, so that a score depends on no other picture. The net before them runs once. The model stays as it is.
+
+    Reference: Gal and Ghahramani, "Dropout as a Bayesian Approximation", ICML 2016 (arXiv 1506.02142). Deviations: the nets were not
+    trained with dropout; only the last layer has it; disagreement of boxes takes the place of a variance.
+    """
+    head = next(module for module in model.modules() if isinstance(module, BoxHead))
+    features: list[Tensor] = []
+    hook = head.register_forward_pre_hook(lambda module, inputs: features.append(inputs[0]))
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            whole = model(pictures)  # [N, 4]
+            passes = [boxes_of(head(features[0] * kept)).clamp(0, 1) for kept in masks(head.in_features, seed).to(whole.device)]
+    finally:
+        hook.remove()
+        model.train(training)
+    return np.mean([drift(whole.cpu().numpy(), boxes.cpu().numpy()) for boxes in passes], 0)
+
+
+def has_box_head(model: Localizer) -> bool:
+    """Whether `dropout` can tell the last features of a model: it ends in a `BoxHead`."""
+    return any(isinstance(module, BoxHead) for module in model.modules())
+
+
+def masks(features: int, seed: int) -> Tensor:
+    """What each pass multiplies the features by: float32 [passes, F], 0 where one is dropped; the others make up for it."""
+    random = torch.Generator().manual_seed(seed)
+    return (torch.rand(PASSES, features, generator=random) >= RATE) / (1 - RATE)

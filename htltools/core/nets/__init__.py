@@ -1,0 +1,1 @@
+"""Networks and the localizers made of them."""

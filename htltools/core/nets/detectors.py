@@ -1,0 +1,211 @@
+"""Nets that find several objects: torchvision's detectors, and a compact one, answering with arrays of one shape.
+
+torchvision's own forward answers each picture with a list of its own length, in a loop that no exporter can follow for batches of
+any size. Here their parts are joined so that every picture has as many places: pictures of one frame [B, C, H, W], normalised,
+to objects [B, D, 6] as in `core.objects`, the highest score first. Losses are torchvision's, picture by picture.
+"""
+
+import math
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.rpn import concat_box_prediction_layers
+from torchvision.ops import roi_align
+from torchvision.ops.poolers import LevelMapper
+
+from htltools.core.nets.compact_fcos import compact_fcos
+from htltools.core.nets.names import DETECTORS
+from htltools.core.nets.nms import best, distinct, foremost
+
+CANDIDATES = 200  # boxes of a picture that are looked at closely
+PROPOSALS = 100  # of the first stage that go on to the second
+FULL = 512  # pixels of the shorter side that torchvision's anchors are meant for
+
+
+class OneStage(nn.Module):
+    """FCOS or RetinaNet of torchvision."""
+
+    def __init__(self, model: nn.Module, size: tuple[int, int, int], most: int):
+        super().__init__()
+        self.model, self.frame, self.most = bare(model), size[:2], most
+        anchors, self.levels = anchors_of(model.backbone, model.anchor_generator, size)
+        self.register_buffer("anchors", anchors, persistent=False)
+
+    def forward(self, x: Tensor, objects: Tensor | None = None) -> Tensor:
+        """Objects [B, D, 6] of pictures [B, C, H, W]; with annotated objects [B, M, 5] the loss of each picture, [B]."""
+        answers = self.model.head(list(self.model.backbone(x).values()))
+        answers = {name: tensor.float() for name, tensor in answers.items()}
+        if objects is not None:
+            parts = [{name: tensor[i : i + 1] for name, tensor in answers.items()} for i in range(len(objects))]
+            return torch.stack([self.loss(part, own) for part, own in zip(parts, objects)])
+        scores = answers["cls_logits"].sigmoid()  # [B, A, K]
+        if "bbox_ctrness" in answers:
+            scores = (scores * answers["bbox_ctrness"].sigmoid()).sqrt()
+        classes = scores.shape[2]
+        scores, place = best(scores.flatten(1), CANDIDATES)  # [B, C]
+        anchor = place // classes
+        moves = answers["bbox_regression"].gather(1, anchor.unsqueeze(2).expand(-1, -1, 4))
+        boxes = decoded(self.model.box_coder, moves, self.anchors.float()[anchor])
+        return foremost(shares(boxes, self.frame), scores, place % classes, self.most)
+
+    def loss(self, answers: dict[str, Tensor], objects: Tensor) -> Tensor:
+        """The loss of one picture, whose annotated objects are [M, 5]."""
+        target, anchors = [target_of(objects, self.frame)], [self.anchors.float()]
+        more = [self.levels] if "bbox_ctrness" in answers else []
+        return sum(self.model.compute_loss(target, answers, anchors, *more).values())
+
+
+class TwoStage(nn.Module):
+    """Faster R-CNN of torchvision."""
+
+    def __init__(self, model: nn.Module, size: tuple[int, int, int], most: int):
+        super().__init__()
+        self.model, self.frame, self.most = bare(model), size[:2], most
+        anchors, cells = anchors_of(model.backbone, model.rpn.anchor_generator, size)
+        each = zip(cells, model.rpn.anchor_generator.num_anchors_per_location())
+        self.register_buffer("anchors", anchors, persistent=False)
+        self.register_buffer("level", torch.cat([torch.full((n * a,), i) for i, (n, a) in enumerate(each)]), persistent=False)
+
+    def forward(self, x: Tensor, objects: Tensor | None = None) -> Tensor:
+        """As `OneStage.forward`."""
+        features = self.model.backbone(x)
+        if objects is not None:
+            seed = int(torch.randint(2**31, ()))
+            return torch.stack([self.loss(x[i : i + 1], features, i, own, seed) for i, own in enumerate(objects)])
+        proposals, likely = self.proposals(features)  # [B, P, 4] in pixels, [B, P]
+        pooled = self.pooled(features, proposals)
+        logits, moves = self.model.roi_heads.box_predictor(self.model.roi_heads.box_head(pooled))
+        batch, count = proposals.shape[:2]
+        scores = logits.float().softmax(1).view(batch, count, -1)[:, :, 1:]  # [B, P, K], without the background
+        classes = scores.shape[2]
+        scores = (scores * (likely > 0).unsqueeze(2)).flatten(1)
+        scores, place = best(scores, CANDIDATES)  # [B, C]
+        moves = moves.float().view(batch, count, -1, 4)[:, :, 1:].reshape(batch, -1, 4)
+        moves = moves.gather(1, place.unsqueeze(2).expand(-1, -1, 4))
+        start = proposals.gather(1, (place // classes).unsqueeze(2).expand(-1, -1, 4))
+        boxes = decoded(self.model.roi_heads.box_coder, moves, start)
+        return foremost(shares(boxes, self.frame), scores, place % classes, self.most)
+
+    def proposals(self, features: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The boxes that the first stage proposes, in pixels [B, P, 4], and how likely each holds something, [B, P]; 0: none."""
+        answers, moves = self.model.rpn.head(list(features.values()))
+        answers, moves = concat_box_prediction_layers(answers, moves)
+        batch = next(iter(features.values())).shape[0]
+        scores, moves = answers.float().sigmoid().view(batch, -1), moves.float().view(batch, -1, 4)
+        scores, place = best(scores, CANDIDATES)
+        boxes = decoded(self.model.rpn.box_coder, moves.gather(1, place.unsqueeze(2).expand(-1, -1, 4)), self.anchors.float()[place])
+        boxes = shares(boxes, self.frame)
+        kept = distinct(boxes, scores, self.level[place], self.model.rpn.nms_thresh)
+        scores, chosen = best(scores * kept, PROPOSALS)
+        return boxes.gather(1, chosen.unsqueeze(2).expand(-1, -1, 4)) * pixels(boxes, self.frame), scores
+
+    def pooled(self, features: dict[str, Tensor], proposals: Tensor) -> Tensor:
+        """What the features hold of each proposal [B, P, 4]: [B * P, C, s, s], each from the level that fits its size."""
+        pool = self.model.roi_heads.box_roi_pool
+        batch, count = proposals.shape[:2]
+        number = torch.arange(batch, device=proposals.device, dtype=proposals.dtype).view(-1, 1, 1).expand(-1, count, 1)
+        rois = torch.cat([number, proposals], 2).view(-1, 5)
+        used = [features[name] for name in pool.featmap_names if name in features]
+        powers = [round(math.log2(each.shape[2] / self.frame[0])) for each in used]
+        level = LevelMapper(-powers[0], -powers[-1], pool.canonical_scale, pool.canonical_level)([rois[:, 1:]])
+        out = None
+        for i, (each, power) in enumerate(zip(used, powers)):
+            own = roi_align(each.float(), rois, pool.output_size, 2.0**power, pool.sampling_ratio)
+            out = own if out is None else torch.where((level == i).view(-1, 1, 1, 1), own, out)
+        return out.to(used[0].dtype)
+
+    def loss(self, x: Tensor, features: dict[str, Tensor], i: int, objects: Tensor, seed: int) -> Tensor:
+        """The loss of the i-th picture, x [1, C, H, W], whose annotated objects are [M, 5].
+
+        Which proposals count is drawn from the seed, whatever the other pictures of the batch.
+        """
+        torch.manual_seed(seed)
+        own = OrderedDict((name, tensor[i : i + 1].float()) for name, tensor in features.items())
+        target = target_of(objects, self.frame)
+        target["labels"] += 1  # 0 is the background
+        modes = [(module, module.training) for module in (self.model.rpn, self.model.roi_heads)]
+        try:
+            for module, _ in modes:
+                module.training = True  # this one flag alone: their layers keep the mode of the net
+            proposals, first = self.model.rpn(ImageList(x, [self.frame]), own, [target])
+            _, second = self.model.roi_heads(own, proposals, [self.frame], [target])
+        finally:
+            for module, mode in modes:
+                module.training = mode
+        return sum([*first.values(), *second.values()])
+
+
+def bare(model: nn.Module) -> nn.Module:
+    """A torchvision detector without its own resizing and normalisation, which pictures of a store have behind them."""
+    model.transform = nn.Identity()
+    return model
+
+
+def anchors_of(backbone: nn.Module, generator: AnchorGenerator, size: tuple[int, int, int]) -> tuple[Tensor, list[int]]:
+    """The anchors of pictures of a frame (H, W, C), which are always the same, in pixels [A, 4], and how many cells each level has."""
+    height, width, channels = size
+    mode, picture = backbone.training, torch.zeros(1, channels, height, width)
+    with torch.no_grad():
+        features = list(backbone.eval()(picture).values())
+    backbone.train(mode)
+    return generator(ImageList(picture, [(height, width)]), features)[0], [each.shape[2] * each.shape[3] for each in features]
+
+
+def target_of(objects: Tensor, frame: tuple[int, int]) -> dict[str, Tensor]:
+    """Annotated objects [M, 5] as torchvision's losses take them."""
+    there = objects[objects[:, 4] >= 0]
+    return {"boxes": there[:, :4] * pixels(there, frame), "labels": there[:, 4].long()}
+
+
+def pixels(boxes: Tensor, frame: tuple[int, int]) -> Tensor:
+    """What shares of the sides are to be multiplied with to give pixels of a frame (H, W): [4]."""
+    return torch.tensor([frame[1], frame[0]] * 2, dtype=torch.float32, device=boxes.device)
+
+
+def shares(boxes: Tensor, frame: tuple[int, int]) -> Tensor:
+    """Boxes [..., 4] in pixels of a frame (H, W) as shares of its sides, cut at the border."""
+    return (boxes / pixels(boxes, frame)).clamp(0, 1)
+
+
+def decoded(coder, moves: Tensor, start: Tensor) -> Tensor:
+    """Boxes [B, C, 4] that begin at `start` and are moved as a net says, both [B, C, 4]."""
+    decode = getattr(coder, "decode_single", coder.decode)
+    return decode(moves.reshape(-1, 4), start.reshape(-1, 4)).view(moves.shape)
+
+
+FEWER = {  # than torchvision's, which are meant for dozens of objects in large pictures
+    "rpn_pre_nms_top_n_train": CANDIDATES,
+    "rpn_post_nms_top_n_train": PROPOSALS,
+    "rpn_batch_size_per_image": 64,
+    "box_batch_size_per_image": 64,
+}
+
+
+def detection_net(name: str, size: tuple[int, int, int], classes: int, most: int, imagenet: bool) -> OneStage | TwoStage:
+    """A net of DETECTORS with fresh weights, or ImageNet's in its backbone, for so many classes and at most `most` objects a picture."""
+    kind = DETECTORS[name]
+    if kind is None:
+        return OneStage(compact_fcos(size, classes), size, most)
+    from torchvision.models import detection
+
+    two = kind == "fasterrcnn"
+    how = FEWER if two else {}
+    weights = "DEFAULT" if imagenet else None
+    model = getattr(detection, name)(weights=None, weights_backbone=weights, num_classes=classes + two, **how)
+    scale = min(min(size[:2]) / FULL, 1.0)
+    if two:
+        rescale(model.rpn.anchor_generator, scale)
+        model.roi_heads.box_roi_pool.canonical_scale *= scale
+        return TwoStage(model, size, most)
+    if kind == "retinanet":  # those of FCOS are its strides
+        rescale(model.anchor_generator, scale)
+    return OneStage(model, size, most)
+
+
+def rescale(generator: AnchorGenerator, scale: float) -> None:
+    """Make anchors, in place, smaller as pictures are smaller than those that they are meant for."""
+    generator.sizes = tuple(tuple(each * scale for each in sizes) for sizes in generator.sizes)
+    generator.cell_anchors = [generator.generate_anchors(sizes, ratios) for sizes, ratios in zip(generator.sizes, generator.aspect_ratios)]

@@ -1,0 +1,1 @@
+"""Pruning: single weights or whole channels."""

@@ -1,0 +1,70 @@
+"""Structured pruning: whole channels go, and the net really becomes smaller. Through Torch-Pruning's dependency graph."""
+
+import copy
+import math
+import warnings
+
+import torch
+from torch import nn
+
+from htltools.core.nets.localizer import Localizer, MapLocalizer
+from htltools.core.nets.mask_localizer import MaskLocalizer
+from htltools.core.pruning.unstructured import prunable, prunable_count
+
+STEPS = 5  # of the search for the share of channels, at most
+NEAR = 0.005  # it ends this near to the share of weights asked for
+
+
+def narrowed(model: Localizer, sparsity: float, size: list[int]) -> Localizer:
+    """A copy of the model without a share of its channels, the ones of the smallest L1 norm across coupled layers.
+
+    The share of channels is searched so that `sparsity` of the prunable weights go, as near as whole channels allow.
+    `size`: [H, W, C] of its input. What it answers with, four numbers or a score for each class, stays.
+
+    Most weights lie between two layers that both lose channels, so that (1 - share)^2 of them stay; how many really do
+    tells the exponent better, and a few steps do what a bisection needs eight for.
+
+    Reference: Fang et al., DepGraph, CVPR 2023, by its authors' library.
+    """
+    model = model.to("cpu")
+    total = prunable_count(model)
+    best, best_error = copy.deepcopy(model), sparsity
+    exponent = 2.0
+    for _ in range(STEPS):
+        if best_error < NEAR:
+            break
+        share = 1 - (1 - sparsity) ** (1 / exponent)
+        candidate = without_channels(model, share, size)
+        gone = 1 - prunable_count(candidate) / total
+        if abs(gone - sparsity) < best_error:
+            best, best_error = candidate, abs(gone - sparsity)
+        if not 0 < gone < 1:
+            break
+        exponent = math.log1p(-gone) / math.log1p(-share)
+    return best
+
+
+def without_channels(model: Localizer, ratio: float, size: list[int]) -> Localizer:
+    """A copy of the model without that share of the channels of each layer; at least one channel stays."""
+    import torch_pruning
+
+    model = copy.deepcopy(model).eval()
+    height, width, channels = size
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pruner = torch_pruning.pruner.MagnitudePruner(
+            model.net,
+            torch.zeros(1, channels, height, width),
+            importance=torch_pruning.importance.GroupMagnitudeImportance(p=1),
+            pruning_ratio=ratio,
+            ignored_layers=answering(model),
+        )
+        pruner.step()
+    return model
+
+
+def answering(model: Localizer) -> list[nn.Module]:
+    """The layers whose outputs are the answer: the last linear one, or the heads of maps and masks."""
+    if isinstance(model, (MapLocalizer, MaskLocalizer)):
+        return list(model.net.heads)
+    return [module for module, _ in prunable(model) if isinstance(module, nn.Linear)][-1:]

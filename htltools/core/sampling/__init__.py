@@ -1,0 +1,1 @@
+"""From hardness to weights and selections; splits."""

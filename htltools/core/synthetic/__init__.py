@@ -1,0 +1,1 @@
+"""Synthetic lesion images with planted difficulties."""

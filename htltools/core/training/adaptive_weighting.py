@@ -1,0 +1,88 @@
+"""Attention while a localizer trains: who is hard for it now."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from htltools.core.hardness.baselines import chance
+from htltools.core.hardness.scores import drift, losses, shift
+from htltools.core.nets.localizer import Localizer
+from htltools.core.pruning.unstructured import baked, masked, recalibrate
+from htltools.core.runtime.predict import all_answers, batches
+from htltools.core.runtime.prefetch import OnDevice, PictureSource, fed
+
+WAYS = ("none", "adaptive", "replay", "damaged")
+COLUMNS = ("pruned_loss", "drift", "shift", "loss", "random")
+CALIBRATING = 1024  # pictures that renew the batch-norm statistics of a pruned copy
+SECOND_PHASE = 0.5  # of the epochs, after which `replay` begins
+AT_ONCE = 256
+DAMAGE = 0.4  # sparsity of the branch of `damaged`: at 0.8 it answered too badly to help (validation, three seeds)
+
+
+@dataclass(frozen=True)
+class Attending:
+    """How a training attends to hard samples. `by` is a column of hardness, `loss` and `random` the controls that do not prune.
+
+    `adaptive`: samples weigh 1 + boost while they are in the top share, which is told anew every few epochs, and first after as many.
+    `replay`: a first phase without attention; in the second one hard samples come 1 + boost times as often, all others are replayed.
+    `damaged`: a pruned branch with batch-norm statistics of its own trains beside the dense one (see `core.branch`).
+    """
+
+    way: str = "none"
+    by: str = "pruned_loss"
+    top: float = 0.3  # share that counts as hard
+    boost: float = 1.0
+    renew: int = 3  # epochs after which mask and scores are renewed
+    sparsity: float = 0.8
+
+    def begins(self, epochs: int) -> int:
+        """The first epoch (from 0) that attends."""
+        return round(SECOND_PHASE * epochs) if self.way == "replay" else self.renew
+
+    def is_due(self, epoch: int, epochs: int) -> bool:
+        """Whether who is hard must be told anew before that epoch (from 0)."""
+        since = epoch - self.begins(epochs)
+        return self.way in ("adaptive", "replay") and since >= 0 and since % self.renew == 0
+
+
+def hardness_now(
+    model: Localizer,
+    pictures: PictureSource | OnDevice,
+    boxes: np.ndarray,  # float32 [N, 4]
+    how: Attending,
+    seed: int,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> np.ndarray:
+    """A column of hardness of N training samples for a model in training: float [N], higher = harder. The model stays as it is.
+
+    The pruned copy is cut by global magnitude and gets batch-norm statistics of its own, but no training: a recovery every
+    few epochs would be gradient steps that no control has.
+    """
+    count = len(boxes)
+    if how.by == "random":
+        return chance([str(i) for i in range(count)], seed)
+    models = [model]
+    if how.by != "loss":
+        models.append(damaged_copy(model, pictures, how.sparsity, seed, device))
+    answers = all_answers(models, pictures, AT_ONCE, device=device, dtype=dtype)
+    match how.by:
+        case "loss":
+            return losses(answers[0], boxes)
+        case "pruned_loss":
+            return losses(answers[1], boxes)
+        case "drift":
+            return drift(answers[0], answers[1])
+        case "shift":
+            return shift(answers[0], answers[1])
+    raise ValueError(f"no column {how.by!r}")
+
+
+def damaged_copy(model: Localizer, pictures: PictureSource | OnDevice, sparsity: float, seed: int, device: torch.device) -> Localizer:
+    """A copy of the model cut by global magnitude, with batch-norm statistics renewed on some of the pictures."""
+    cut = baked(masked(model, "l1", sparsity))
+    chosen = np.sort(np.random.default_rng(seed).permutation(pictures.shape[0])[:CALIBRATING])
+    recalibrate(cut, fed(pictures, [chosen[places] for places in batches(len(chosen), AT_ONCE)], device))
+    return cut

@@ -1,0 +1,89 @@
+"""Weak supervision: every training sample has a class, none a box. Boxes of the validation split set one number, the threshold."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from htltools.core.geometry.boxes import iou
+from htltools.core.geometry.class_maps_to_boxes import map_boxes
+from htltools.core.nets.localizer import MapLocalizer
+from htltools.core.runtime import distributed
+from htltools.core.runtime.predict import answers, batches
+from htltools.core.runtime.prefetch import OnDevice, PictureSource, fed
+from htltools.core.training.augmentation import augmented
+from htltools.core.training.loop import Recipe
+from htltools.core.training.threshold_objective import Calibrated
+
+THRESHOLDS = np.linspace(0.1, 0.6, 21).round(3)  # that are tried
+AT_ONCE = 128
+
+
+class WeaklySupervised(Calibrated):
+    """The objective of N samples with a class each: the cross-entropy of every class map's mean, each sample times its weight.
+
+    Rare classes weigh more (see `class_balance`). After each epoch the threshold of the map is set anew on the validation samples.
+    The last incomplete batch of an epoch is left out, unless it is the only one.
+
+    Raises: UsageError for fewer samples in a batch than processes; whatever torch.compile raises.
+    """
+
+    def __init__(
+        self,
+        model: MapLocalizer,
+        pictures: PictureSource,
+        classes: np.ndarray,  # int64 [N]
+        weights: np.ndarray,  # float32 [N], mean 1
+        validation: tuple[PictureSource, np.ndarray] | None,
+        recipe: Recipe,
+        **how,
+    ):
+        super().__init__(model, pictures, weights * class_balance(classes), validation, recipe, **how)
+        self.classes = torch.from_numpy(classes).to(self.device)
+
+    def loss(self, batch: Tensor, chosen: Tensor, change: Tensor, seed: int) -> Tensor:
+        nowhere = torch.zeros(len(batch), 4, device=batch.device)
+        x, _ = augmented(batch, nowhere, change, self.model.gain, self.model.bias)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+            maps = self.net(x.contiguous(memory_format=torch.channels_last))  # [B, K, h, w] each
+        each = [cross_entropy(scores.float().mean((2, 3)), self.classes[chosen], reduction="none") for scores in maps]
+        return torch.stack(each).mean(0)
+
+    def calibrate(self, pictures: PictureSource | OnDevice, annotated: np.ndarray) -> None:
+        calibrate(self.model, pictures, annotated, device=self.device, dtype=self.dtype)
+
+
+def class_balance(classes: np.ndarray) -> np.ndarray:
+    """Weights of samples by their class [N]: as one over the square root of its count, mean 1: float32 [N].
+
+    The root is half way between samples that all count the same and classes that all do.
+
+    >>> class_balance(np.array([0, 0, 0, 0, 1])).round(3)
+    array([0.833, 0.833, 0.833, 0.833, 1.667], dtype=float32)
+    """
+    _, inverse, counts = np.unique(classes, return_inverse=True, return_counts=True)
+    weights = counts[inverse] ** -0.5
+    return (weights / weights.mean()).astype(np.float32)
+
+
+class MapOf(nn.Module):
+    """The map of a localizer in the place of its box: uint8 [B, H, W, C] to [B, h, w]."""
+
+    def __init__(self, model: MapLocalizer):
+        super().__init__()
+        self.model = model
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.model.map(self.model.normalised(pictures))
+
+
+def calibrate(
+    model: MapLocalizer, pictures: PictureSource | OnDevice, boxes: np.ndarray, *, device: torch.device, dtype: torch.dtype
+) -> None:
+    """Set the threshold of a map localizer, in place, to the one of THRESHOLDS with the highest mean IoU with the boxes [N, 4]."""
+    turns = distributed.share(batches(pictures.shape[0], AT_ONCE))
+    sums = torch.zeros(len(THRESHOLDS), dtype=torch.float64)
+    for chosen, maps in zip(turns, answers([MapOf(model)], fed(pictures, turns, device), device=device, dtype=dtype)):
+        sums += torch.tensor([iou(map_boxes(maps[0], threshold).cpu().numpy(), boxes[chosen]).sum() for threshold in THRESHOLDS])
+    best = int(distributed.summed(sums.to(device, torch.float32)).argmax())
+    model.threshold.fill_(float(THRESHOLDS[best]))

@@ -1,0 +1,164 @@
+"""The training loop: one function that reads top to bottom, and can stop and go on after any epoch. What is learned is an objective."""
+
+import copy
+import hashlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from htltools.core.nets.localizer import Localizer
+from htltools.core.runtime import distributed
+from htltools.core.runtime.predict import all_answers
+from htltools.core.runtime.prefetch import OnDevice, PictureSource, nearest
+from htltools.core.training.augmentation import Augmentation
+from htltools.errors import HtlError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The numbers of a training."""
+
+    epochs: int
+    batch_size: int = 32
+    rate: float = 3e-3  # the highest learning rate
+    decay: float = 0.05
+    schedule: str = "onecycle"  # or cosine
+    seed: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+
+@dataclass
+class State:
+    """All that a training needs to go on after an epoch as if it had never stopped."""
+
+    epoch: int  # epochs done
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    best: dict[str, Tensor]  # weights of the best epoch so far
+    log: list[dict[str, Any]]
+    memory: dict[str, Tensor] = field(default_factory=dict)  # of the objective
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """Everything random in an epoch follows from this, so that a resumed training draws what an undisturbed one would."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{epoch}".encode()).digest()[:6])
+
+
+class Objective(Protocol):
+    """What a training learns from: batches become losses here, and the loop does the rest.
+
+    `model` has the weights that the optimizer moves; `answering` is the localizer whose validation counts and whose weights
+    are kept, which may be the same. `memory` is what an objective must know again to go on after an epoch.
+    """
+
+    model: Localizer
+    answering: Localizer
+    steps: int  # gradient steps in an epoch
+    device: torch.device
+    dtype: torch.dtype
+
+    def losses(self, epoch: int) -> Iterator[Tensor]:
+        """The loss of each step of an epoch (from 0), []; the loop takes the step before it asks for the next one."""
+
+    def memory(self) -> dict[str, Tensor]: ...
+
+    def remember(self, memory: dict[str, Tensor]) -> None: ...
+
+
+def trained(
+    objective: Objective, validation: tuple[PictureSource, np.ndarray] | None, recipe: Recipe, *, resume: State | None = None
+) -> Iterator[State]:
+    """Train the objective's model in place and yield the state after each epoch.
+
+    The best epoch is that of the highest mean validation IoU, the last one where there is no validation set. All that is
+    random follows from the seed and the epoch. Processes that share the job (see `ranks`) take a part of every batch each.
+
+    Raises: HtlError where the loss is no longer finite; whatever the objective raises.
+    """
+    model, device = objective.model, objective.device
+    optimizer, scheduled_rate = optimizer_for(model, recipe, objective.steps)
+    state = State(0, {}, {}, {}, [], {})
+    if resume:
+        state = resume
+        model.load_state_dict(state.weights)
+        optimizer.load_state_dict(state.optimizer)
+        objective.remember(state.memory)
+        for parameter, moments in optimizer.state.items():  # the fused step walks memory: moments must lie as their weights do
+            moments |= {name: torch.empty_like(parameter).copy_(m) for name, m in moments.items() if m.shape == parameter.shape}
+    validation = (nearest(validation[0], device), validation[1]) if validation else None
+    for epoch in range(state.epoch, recipe.epochs):
+        torch.manual_seed(epoch_seed(recipe.seed, epoch) + distributed.rank())
+        model.train()
+        total = torch.zeros((), device=device)
+        for i, loss in enumerate(objective.losses(epoch)):
+            for group in optimizer.param_groups:
+                group["lr"] = scheduled_rate(epoch * objective.steps + i)
+            optimizer.zero_grad()
+            (loss * distributed.count()).backward()  # gradients are averaged over processes, not summed
+            optimizer.step()
+            total += loss.detach()
+        record = {"epoch": epoch + 1, "loss": round(distributed.summed(total).item() / objective.steps, 6)}
+        if not math.isfinite(record["loss"]):
+            raise HtlError(f"the training diverged in epoch {epoch + 1}: the loss is {record['loss']}", "try a lower --lr")
+        answering = objective.answering
+        if validation:
+            record["val_iou"] = round(mean_iou(answering, *validation, recipe.batch_size, device=device, dtype=objective.dtype), 6)
+        better = not validation or not state.log or record["val_iou"] > max(entry["val_iou"] for entry in state.log)
+        now, memory = copied(model.state_dict()), copied(objective.memory())
+        kept = now if answering is model else copied(answering.state_dict())
+        best = kept if better else state.best
+        state = State(epoch + 1, now, copy.deepcopy(optimizer.state_dict()), best, [*state.log, record], memory)
+        yield state
+
+
+def optimizer_for(model: nn.Module, recipe: Recipe, steps_per_epoch: int) -> tuple[torch.optim.Optimizer, Callable[[int], float]]:
+    """AdamW, and the learning rate as a function of the step.
+
+    The rate is torch's own one-cycle or cosine schedule, read off once: a schedule that is a function of the step alone
+    needs no state of its own to resume.
+    """
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": recipe.decay}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=recipe.rate, fused=True)
+    return optimizer, rates(recipe, recipe.epochs * steps_per_epoch).__getitem__
+
+
+def rates(recipe: Recipe, steps: int) -> list[float]:
+    """The learning rate of each step."""
+    dummy = torch.optim.SGD([nn.Parameter(torch.zeros(()))], lr=recipe.rate)
+    if recipe.schedule == "cosine":
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(dummy, steps)
+    else:
+        schedule = torch.optim.lr_scheduler.OneCycleLR(dummy, recipe.rate, total_steps=max(steps, 2), pct_start=0.15)
+    values = []
+    for _ in range(steps):
+        values.append(dummy.param_groups[0]["lr"])
+        dummy.step()
+        schedule.step()
+    return values
+
+
+def mean_iou(
+    model: Localizer,
+    pictures: PictureSource | OnDevice,
+    annotated: np.ndarray,
+    batch_size: int,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> float:
+    """Mean overlap of the model's answers and the annotation, boxes [N, 4] or what else such a model answers with, in [0, 1]."""
+    judge = model.judge
+    answers = all_answers([judge], pictures, max(batch_size, 64), device=device, dtype=dtype)[0]
+    return float(judge.overlap(answers, annotated).mean())
+
+
+def copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights that later steps do not change."""
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}

@@ -1,0 +1,149 @@
+"""What rows say of a DICOM picture: an allow-list of tags, and keyed hashes in place of everything that names a patient."""
+
+import hashlib
+import hmac
+import math
+import os
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from htltools.errors import CannotCreate, DataError, MissingInput
+from htltools.formats.dicom.file import check_declared, frames_of, header_of, reading
+
+SEGMENTATIONS = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"  # and of a label map
+TAGS = [
+    *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID"),  # these only as keyed hashes
+    *("PatientAge", "PatientSex", "ViewPosition", "BodyPartExamined", "Modality", "BurnedInAnnotation"),
+    *("PixelSpacing", "ImagerPixelSpacing", "SharedFunctionalGroupsSequence", "ImagePositionPatient"),
+    *("Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "NumberOfFrames", "PhotometricInterpretation"),
+]
+WORDS = {"ViewPosition": "view", "BodyPartExamined": "body_part", "Modality": "modality"}
+SEXES = {"M": "male", "F": "female", "O": "other"}
+AGE = re.compile(r"(\d{3})([DWMY])")
+YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1}
+CODE = re.compile(r"[A-Z0-9 _]{1,16}")  # what a code string may hold; anything else is free text in the wrong place
+HEX = 24  # letters of a hash: 96 bits
+
+
+@dataclass(slots=True)
+class Described:
+    """What is kept of the header of a DICOM file."""
+
+    instance: str  # keyed hash of the SOPInstanceUID
+    series: str | None  # keyed hash
+    group: str  # keyed hash of the patient, of the study where there is none, or of the file
+    frames: int
+    syntax: Any  # pydicom's UID
+    meta: dict[str, Any]
+    segmentation: bool
+    position: tuple[float, ...] | None  # of the first pixel, in mm
+
+
+def describe(path: str, key: bytes) -> Described:
+    """The header of a file, without a name or a number that is the patient's.
+
+    Raises: DataError with a short reason where it is no DICOM picture.
+    """
+    with reading("its header cannot be read"):
+        header = header_of(path, TAGS)
+        check_declared(path, header)
+        uids = [word(header, name) for name in ("SOPInstanceUID", "SeriesInstanceUID", "PatientID", "StudyInstanceUID")]
+        instance, series, patient, study = uids
+        instance = keyed(key, "instance", instance) if instance else keyed(key, "file", content(path))
+        group = keyed(key, "patient", patient) if patient else keyed(key, "study", study) if study else instance
+        return Described(
+            instance,
+            keyed(key, "series", series) if series else None,
+            group,
+            frames_of(header),
+            header.file_meta.TransferSyntaxUID,
+            meta_of(header),
+            header.get("SOPClassUID") in SEGMENTATIONS,
+            place(header.get("ImagePositionPatient")),
+        )
+
+
+def meta_of(header: Any) -> dict[str, Any]:
+    """The tags of the allow-list, as `meta` of a row: age in years, sex, view, body_part, modality, pixel_spacing in mm, burned_in."""
+    meta: dict[str, Any] = {}
+    if age := AGE.fullmatch(word(header, "PatientAge")):
+        meta["age"] = round(int(age[1]) * YEARS[age[2]], 2) if age[2] != "Y" else int(age[1])
+    if sex := SEXES.get(word(header, "PatientSex")):
+        meta["sex"] = sex
+    for name, called in WORDS.items():
+        if CODE.fullmatch(word(header, name)):
+            meta[called] = word(header, name)
+    groups = header.get("SharedFunctionalGroupsSequence") or [{}]
+    measures = groups[0].get("PixelMeasuresSequence") or [{}]
+    spacing = place(header.get("PixelSpacing") or measures[0].get("PixelSpacing") or header.get("ImagerPixelSpacing"))
+    if spacing and len(spacing) == 2:
+        meta["pixel_spacing"] = list(spacing)
+    if (burned := word(header, "BurnedInAnnotation")) in ("YES", "NO"):
+        meta["burned_in"] = burned == "YES"
+    return meta
+
+
+def word(header: Any, name: str) -> str:
+    """A tag as text; "" where it is absent, or no single word."""
+    try:
+        value = header.get(name)
+    except Exception:  # pydicom raises nearly anything on a bad value, and may quote it
+        return ""
+    return value.strip() if isinstance(value, str) else ""
+
+
+def place(values: Sequence[Any] | None) -> tuple[float, ...] | None:
+    """Numbers of a tag, in mm to a thousandth; None where there are none, or one is infinite."""
+    try:
+        numbers = tuple(round(float(value), 3) for value in values or ())
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return numbers if numbers and all(map(math.isfinite, numbers)) else None
+
+
+def content(path: str) -> str:
+    """What the file holds, as a digest, where it has no UID."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def keyed(key: bytes, kind: str, text: str) -> str:
+    """A name that only the holder of the key can connect with the text: HMAC-SHA256, 24 hexadecimal letters of it.
+
+    >>> keyed(b"k" * 16, "patient", "P1") == keyed(b"k" * 16, "patient", "P1") != keyed(b"l" * 16, "patient", "P1")
+    True
+    """
+    return hmac.new(key, f"{kind}:{text}".encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:HEX]
+
+
+def read_key(path: Path) -> bytes:
+    """The key of a file.
+
+    Raises: MissingInput; DataError where it is too short to hide anything.
+    """
+    try:
+        key = path.read_bytes().strip()
+    except FileNotFoundError:
+        raise MissingInput(f"the key {path} is not there", f"make one: (umask 077; openssl rand -hex 32 > {path})") from None
+    if len(key) < 16:
+        raise DataError(f"the key {path} is shorter than 16 bytes", "make one: openssl rand -hex 32")
+    return key
+
+
+def new_key(path: Path) -> bytes:
+    """Make a key that only its owner can read.
+
+    Raises: CannotCreate.
+    """
+    key = secrets.token_hex(32).encode()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(key + b"\n")
+    except OSError as error:
+        raise CannotCreate(f"cannot create the key {path} ({error.strerror.lower()})") from None
+    return key

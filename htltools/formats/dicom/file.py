@@ -1,0 +1,225 @@
+"""DICOM files: which files are some, their header, and the values of one frame, however they are coded.
+
+What pydicom warns of or refuses may quote the header, and so a patient: none of it is shown.
+"""
+
+import errno
+import io
+import logging
+import os
+import re
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from htltools.errors import DataError
+from htltools.formats.dicom.child_process import in_a_child
+from htltools.formats.images.compressed_headers import check_size
+
+SUFFIXES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
+IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
+DEFLATED, DEFLATED_FRAMES, RLE = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.8.1", "1.2.840.10008.1.2.5"
+NATIVE = IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED  # syntaxes of frames that are not compressed each on its own
+UID = re.compile(r"[0-9.]{1,64}")
+DEFLATED_BYTES = 2**30  # the most that a deflated file may unfold to
+BITS = 1, 8, 16, 32, 64
+SMALLEST_FRAME = 16  # bytes of a compressed frame, with the header of its item
+
+
+def is_dicom(path: str) -> bool:
+    """Whether a file is DICOM by its name, by the letters DICM after its preamble, or by starting as one without a preamble does."""
+    if os.path.splitext(path)[1].lower() in SUFFIXES:
+        return True
+    if not os.path.isfile(path):  # a pipe would wait
+        return False
+    try:
+        with open(path, "rb") as file:
+            start = file.read(132)
+    except OSError:
+        return False
+    first_group = len(start) > 8 and start[0] in (2, 8) and start[1] == start[3] == 0 and start[2] < 0x20
+    return start[128:] == b"DICM" or (first_group and (start[6:8] == b"\0\0" or start[4:6] in (b"UL", b"CS", b"UI", b"OB", b"DA")))
+
+
+@contextmanager
+def reading(what: str = "cannot be read") -> Iterator[None]:
+    """A short reason, without a word of the header, for whatever pydicom makes of a bad file."""
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (DataError, MemoryError):
+        raise
+    except EOFError:
+        raise DataError("the file is cut short") from None
+    except Exception as error:  # pydicom and the decoders raise nearly anything on damaged files
+        if isinstance(error, OSError) and error.strerror:
+            raise DataError(error.strerror.lower()) from None
+        raise DataError(f"{what} ({type(error).__name__})") from None
+
+
+def header_of(path: str | Path, tags: list[str] | None = None) -> Any:
+    """The header (a pydicom Dataset) of a file, or some of its tags; its file_meta always has a transfer syntax.
+
+    Raises: DataError with a short reason where there is none.
+    """
+    import pydicom
+
+    with reading("no DICOM file"):
+        pydicom.filereader.zlib = Bounded
+        with Held(path) as file:
+            header = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=tags)
+        if "SOPClassUID" not in header and "Rows" not in header:
+            raise DataError("no DICOM file")
+        if not header.file_meta.get("TransferSyntaxUID"):
+            implicit, little = header.original_encoding
+            header.file_meta.TransferSyntaxUID = pydicom.uid.UID(IMPLICIT if implicit else EXPLICIT if little else BIG_ENDIAN)
+    return header
+
+
+class Held(io.BufferedReader):
+    """A file of which nobody reads more than it holds: Python would ask for the memory of what a header declares first."""
+
+    def __init__(self, path: str | Path):
+        if not os.path.isfile(path):  # a pipe would wait
+            raise DataError("no regular file" if os.path.exists(path) else os.strerror(errno.ENOENT).lower())
+        super().__init__(io.FileIO(path))
+        self.size = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(min(size, self.size) if size else size)
+
+
+class Bounded:
+    """What pydicom needs of zlib, for files that are deflated as a whole: it would unfold them whatever they come to."""
+
+    MAX_WBITS = zlib.MAX_WBITS
+
+    @staticmethod
+    def decompress(data: bytes, wbits: int) -> bytes:
+        """The unfolded data.
+
+        Raises: DataError where it comes to more than DEFLATED_BYTES.
+        """
+        unfolding = zlib.decompressobj(wbits)
+        unfolded = unfolding.decompress(data, DEFLATED_BYTES + 1)
+        if len(unfolded) > DEFLATED_BYTES:
+            raise DataError(f"it unfolds to more than {DEFLATED_BYTES // 2**20} MiB")
+        if not unfolding.eof:
+            raise EOFError
+        return unfolded
+
+
+def frames_of(header: Any) -> int:
+    """How many frames a file holds, as its header declares."""
+    return max(int(header.get("NumberOfFrames") or 1), 1)
+
+
+def check_declared(path: str | Path, header: Any) -> None:
+    """Hold what a header declares against the file, before anything is allocated.
+
+    Raises: DataError where there is no picture, an unheard-of one, a huge one, or one that the file is too small for.
+    """
+    if not header.get("Rows") or not header.get("Columns") or not header.get("BitsAllocated"):
+        raise DataError(f"it holds no picture ({name_of(header.get('SOPClassUID'))})")
+    declared = header.Rows, header.Columns, header.get("SamplesPerPixel") or 1, header.BitsAllocated
+    if not all(isinstance(number, int) for number in declared):
+        raise DataError("its header is damaged")
+    pixels, (samples, bits) = declared[0] * declared[1], declared[2:]
+    limit = 2 * Image.MAX_IMAGE_PIXELS
+    if pixels > limit:
+        raise DataError(f"more than {limit // 10**6} million pixels")
+    if samples not in (1, 3) or bits not in BITS:
+        raise DataError(f"{samples} samples of {bits} bits are not supported")
+    syntax, size = header.file_meta.TransferSyntaxUID, os.path.getsize(path)
+    if syntax in NATIVE[:3]:
+        stored = 2 if header.get("PhotometricInterpretation") == "YBR_FULL_422" else samples
+        if pixels * stored * bits * frames_of(header) // 8 > size:
+            raise DataError("the file is cut short")
+    elif syntax != DEFLATED and frames_of(header) * SMALLEST_FRAME > size:
+        raise DataError(f"it declares {frames_of(header)} frames, more than it has room for")
+
+
+def name_of(uid: Any) -> str:
+    """The name of a class or transfer syntax; its digits where it is unknown."""
+    name = getattr(uid, "name", "")
+    return name if name and name != str(uid) else str(uid) if UID.fullmatch(str(uid)) else "unknown"
+
+
+def is_decodable(syntax: Any) -> bool | None:
+    """Whether a transfer syntax can be decoded here; None: no library that htl uses can."""
+    from pydicom.pixels import get_decoder
+
+    if syntax == DEFLATED_FRAMES:
+        return True
+    try:
+        return get_decoder(syntax).is_available
+    except (NotImplementedError, ValueError):
+        return None
+
+
+def frame_values(path: str | Path, header: Any, number: int = 1) -> np.ndarray:
+    """The values of a frame, counted from 1, as they are stored: [h, w] or [h, w, 3]; YBR becomes RGB.
+
+    Raises: DataError with a short reason where it cannot be decoded.
+    """
+    import pydicom
+    from pydicom.pixels import get_decoder, pixel_array
+
+    with reading("its pixels cannot be decoded"):
+        check_declared(path, header)
+        syntax = header.file_meta.TransferSyntaxUID
+        if not 1 <= number <= frames_of(header):
+            raise DataError(f"it has no frame {number}")
+        if syntax == DEFLATED_FRAMES or (syntax == RLE and header.BitsAllocated == 1):
+            return unpacked(path, header, number)
+        if syntax not in NATIVE and syntax != RLE:
+            check_size(frame_data(path, header, number), header.Rows, header.Columns)
+
+        def decoded() -> np.ndarray:
+            with Held(path) as file:
+                if syntax == DEFLATED:
+                    return pixel_array(pydicom.dcmread(file), index=number - 1)
+                return pixel_array(file, index=number - 1, transfer_syntax_uid=syntax)
+
+        values = in_a_child(decoded) if "gdcm" in get_decoder(syntax).available_plugins else decoded()
+        return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def frame_data(path: str | Path, header: Any, number: int) -> bytes:
+    """The compressed data of a frame, counted from 1."""
+    import pydicom
+    from pydicom.encaps import get_frame
+
+    tables = [header.get(name) for name in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")]
+    with Held(path) as file:
+        pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=["Rows"])
+        file.seek(12, os.SEEK_CUR)  # tag, type and length of the pixel data
+        return get_frame(file, number - 1, extended_offsets=tables if all(tables) else None, number_of_frames=frames_of(header))
+
+
+def unpacked(path: str | Path, header: Any, number: int) -> np.ndarray:
+    """A frame of one sample that pydicom knows no decoder for: deflated on its own, or RLE of packed bits."""
+    from pydicom.pixels import pixel_array
+
+    shape, bits = (header.Rows, header.Columns), header.BitsAllocated
+    size = -(-header.Rows * header.Columns * bits // 8)
+    if header.get("SamplesPerPixel", 1) != 1:
+        raise DataError("deflated frames in colour are not supported")
+    if header.file_meta.TransferSyntaxUID == RLE:
+        with Held(path) as file:
+            data = pixel_array(file, index=number - 1, rows=1, columns=size, bits_allocated=8, bits_stored=8).tobytes()
+    else:
+        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(frame_data(path, header, number), size)
+    if len(data) < size:
+        raise DataError("the file is cut short")
+    if bits == 1:
+        return np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")[: shape[0] * shape[1]].reshape(shape)
+    return np.frombuffer(data, f"<{'i' if header.get('PixelRepresentation') else 'u'}{bits // 8}").reshape(shape)

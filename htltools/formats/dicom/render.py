@@ -1,0 +1,146 @@
+"""DICOM pictures: a frame as uint8, in the order of the standard: decode, modality LUT, VOI LUT or window, MONOCHROME1 inversion.
+
+Overlays and supplemental palettes are not drawn.
+"""
+
+from functools import lru_cache
+from os import stat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from htltools.errors import DataError
+from htltools.formats.dicom.file import BIG_ENDIAN, frame_values, header_of, reading
+from htltools.formats.dicom.windowing import windowed
+from htltools.formats.images.image import squashed_picture
+
+COUNTED = 2**16  # different values that are rendered once each, however many pixels hold them
+RETIRED = "YBR_PARTIAL_420", "YBR_PARTIAL_422", "HSV", "ARGB", "CMYK"
+TABLES = ("PixelValueTransformationSequence", "FrameVOILUTSequence")  # of a frame of a multi-frame file
+PALETTE = tuple(f"{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue"))
+
+
+def read_dicom(path: str | Path, frame: tuple[int, int], number: int = 1, window: str = "auto") -> tuple[np.ndarray, tuple[int, int], str]:
+    """A frame of a DICOM file, counted from 1, squashed to a frame (H, W): uint8 [H, W, 3], RGB; its (width, height); how it was rendered.
+
+    `window`: `auto` for the file's first VOI LUT or window, and the range of the values where it has none; a number for another
+    of its windows, from 0; "C/W" for a centre and a width; `percentile` for the 1st to the 99th of the frame.
+
+    Raises: DataError with a short reason where it cannot be decoded.
+    """
+    header = described(str(path), stat_of(path))
+    values = frame_values(path, header, number)
+    with reading("its values cannot be rendered"):
+        header = frame_header(header, number)
+        if values.ndim == 3 or header.PhotometricInterpretation == "PALETTE COLOR":
+            return squashed_picture(colours_of(values, header), frame), values.shape[1::-1], "colour"
+        grey, rendering = grey_of(values, header, window)
+    small = Image.fromarray(grey).resize(frame[::-1], Image.Resampling.BILINEAR, reducing_gap=2)
+    return np.asarray(small.convert("RGB")), values.shape[::-1], rendering
+
+
+def read_dicom_mask(path: str | Path) -> np.ndarray:
+    """A lesion mask in a DICOM picture: bool [h, w], what is brighter than half of its maximum.
+
+    Raises: DataError with a short reason where it cannot be decoded.
+    """
+    values = frame_values(path, header_of(path))
+    values = values if values.ndim == 2 else values.max(2)
+    return values > max(values.max().item(), 0) / 2
+
+
+def stat_of(path: str | Path) -> tuple[int, int]:
+    """Size and time of a file."""
+    with reading():
+        found = stat(path)
+    return found.st_size, found.st_mtime_ns
+
+
+@lru_cache(maxsize=1)
+def described(path: str, _stamp: tuple[int, int]) -> Any:
+    """The header of a file, kept while frame after frame of it is read."""
+    return header_of(path)
+
+
+def frame_header(header: Any, number: int) -> Any:
+    """A small header with what the rendering of one frame depends on, with the frame's own tables in the usual places."""
+    found = header.group_dataset(0x0028)
+    found.file_meta = header.file_meta
+    found.setdefault("BitsStored", header.BitsAllocated)
+    found.setdefault("PixelRepresentation", 0)
+    for name in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        groups = header.get(name) or []
+        place = number - 1 if name.startswith("Per") else 0
+        for table in TABLES:
+            if place < len(groups) and groups[place].get(table):
+                found.update(groups[place][table][0])
+    widen(found)
+    return found
+
+
+def widen(header: Any) -> None:
+    """Declare the entries of LUTs as 16 bits where pydicom would need a type of 12 bits, or would index with 8."""
+    for name in ("ModalityLUTSequence", "VOILUTSequence"):
+        for table in header.get(name) or []:
+            entries, first, depth = table.LUTDescriptor
+            if depth not in (8, 16) or (depth == 8 and (entries or 2**16) > 2**8):
+                table.LUTDescriptor = [entries, first, 16]
+
+
+def colours_of(values: np.ndarray, header: Any) -> np.ndarray:
+    """A frame in colour as uint8 [h, w, 3], RGB."""
+    from pydicom.pixels import apply_color_lut
+
+    kind = header.PhotometricInterpretation
+    if kind == "PALETTE COLOR":
+        repair_palette(header)
+        values = apply_color_lut(values, header)[..., :3]
+        highest = np.iinfo(values.dtype).max
+    elif kind in ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"):  # pydicom has made RGB of all of them
+        highest = 2**header.BitsStored - 1
+    else:
+        raise DataError(f"its colours are not supported ({kind if kind in RETIRED else 'unknown'})")
+    return values if values.dtype == np.uint8 and highest == 255 else np.rint(values / highest * 255).clip(0, 255).astype(np.uint8)
+
+
+def repair_palette(header: Any) -> None:
+    """Turn the palette of a big-endian file, and widen a long one of 8 bits, both of which pydicom would read wrongly."""
+    for name in (name for name in PALETTE if name in header):
+        data, entries = header[name].value, header[f"{name.removesuffix('Data')}Descriptor"].value[0] or 2**16
+        if header.file_meta.TransferSyntaxUID == BIG_ENDIAN and header[name].VR == "OW":
+            data = np.frombuffer(data, ">u2").astype("<u2").tobytes()
+        if entries > 2**8 and len(data) == entries:
+            data = (np.frombuffer(data, np.uint8).astype("<u2") * 257).tobytes()
+        header[name].value = data
+
+
+def grey_of(values: np.ndarray, header: Any, window: str) -> tuple[np.ndarray, str]:
+    """A grey frame as uint8 [h, w], 0 = black, and how it was made."""
+    from pydicom.pixels import apply_modality_lut
+
+    levels, place = levels_of(values)
+    shades = apply_modality_lut(levels, header)  # [levels], or [h, w] where there are too many
+    if not np.isfinite(shades).all():
+        raise DataError("it holds values that are not finite")
+    light, rendering = windowed(shades, levels, place, header, window)
+    if header.PhotometricInterpretation == "MONOCHROME1":
+        light, rendering = 1 - light, f"{rendering}, inverted"
+    light = np.rint(np.clip(light, 0, 1) * 255).astype(np.uint8)
+    return light if place is None else light.take(place), rendering
+
+
+def levels_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Every value from the lowest to the highest, int64 [levels], and the place of each pixel among them: [h, w].
+
+    The values themselves and None where they are floats, or more than COUNTED.
+    """
+    if values.dtype.kind not in "iu":
+        return values.astype(np.float64), None
+    lowest, highest = int(values.min()), int(values.max())
+    if highest - lowest >= COUNTED:
+        return values.astype(np.int64), None
+    if lowest >= 0 and highest < COUNTED:
+        return np.arange(highest + 1), values
+    return np.arange(lowest, highest + 1), values.astype(np.int64) - lowest

@@ -1,0 +1,14 @@
+"""PNG files."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from htltools.formats.files.atomic import replacing
+
+
+def write_png(path: Path, picture: np.ndarray) -> None:
+    """Write a picture uint8 [H, W, 3] as a PNG, whole or not at all."""
+    with replacing(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="PNG")

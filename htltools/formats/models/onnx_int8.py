@@ -1,0 +1,70 @@
+"""ONNX files with 8-bit weights and activations, calibrated on real pictures."""
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from htltools.errors import HtlError
+from htltools.formats.models.onnx import INPUT, hushed
+
+PICTURES = 256  # from 64 on, more change the mean IoU by less than 0.0005
+METHOD = "MinMax"  # Entropy and Percentile answer no better, and take twice as long
+WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+
+
+def write_int8(path: Path, source: Path, batches: Iterable[np.ndarray]) -> None:
+    """Write the float32 localizer of the ONNX file `source` once more, its net with 8-bit weights and activations.
+
+    batches: pictures uint8 [B, H, W, C] to calibrate on. Weights are int8 by channel, in 7 bits so that processors without
+    VNNI do not overflow; activations are uint8. Normalisation, the last layer and what makes boxes of its answer stay float32.
+
+    Raises: HtlError where onnxruntime cannot quantize the net.
+    """
+    import onnx
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with tempfile.TemporaryDirectory() as folder, hushed():
+        prepared = Path(folder, "prepared.onnx")
+        try:
+            quant_pre_process(source, prepared, skip_symbolic_shape=True)  # which stumbles over maxima; onnx knows the shapes
+            quantize_static(
+                prepared,
+                path,
+                Calibration(batches),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                reduce_range=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                nodes_to_exclude=kept_in_float(onnx.load(prepared).graph),
+                calibrate_method=CalibrationMethod[METHOD],
+            )
+        except Exception as error:  # whatever a net of any make sets off in there
+            reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+            raise HtlError(f"onnxruntime cannot quantize this net ({reason})", "use --quantize float16 or none") from None
+
+
+class Calibration:
+    """Batches of pictures as onnxruntime's quantizer asks for them (its CalibrationDataReader)."""
+
+    def __init__(self, batches: Iterable[np.ndarray]):
+        self.batches = iter(batches)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(({INPUT: batch} for batch in self.batches), None)
+
+
+def kept_in_float(graph) -> list[str]:
+    """The names of the nodes before the first weighted layer, of the last one, and of those after it."""
+    reached: set[str] = set()  # values that depend on a weighted layer
+    for node in graph.node:
+        if node.op_type in WEIGHTED or reached.intersection(node.input):
+            reached.update(node.output)
+    awaited: set[str] = set()  # values that a weighted layer depends on
+    for node in reversed(graph.node):
+        if node.op_type in WEIGHTED or awaited.intersection(node.output):
+            awaited.update(node.input)
+    return [node.name for node in graph.node if not (reached.intersection(node.output) and awaited.intersection(node.output))]

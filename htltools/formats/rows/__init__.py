@@ -1,0 +1,1 @@
+"""The stream of rows and notes, and its schema."""

@@ -1,0 +1,93 @@
+"""How an output came to be: one record per command, carried in every stream and artifact."""
+
+import hashlib
+import os
+import shlex
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from htltools import __version__
+from htltools.formats.rows.jsonlines import compact_json
+
+HIDDEN = {"jobs", "force", "partial"}  # parameters that never change a result
+
+
+@dataclass
+class Run:
+    """One call of one command: its name, its resolved parameters, and whether to keep a history."""
+
+    command: str
+    parameters: dict[str, Any]
+    history: bool = True
+
+    @cached_property
+    def id(self) -> str:
+        """A run id: unique, or a digest of the call where the output must be byte-stable."""
+        if self.history and "SOURCE_DATE_EPOCH" not in os.environ:
+            return uuid.uuid4().hex[:12]
+        return hashlib.sha256(compact_json([self.command, self.lasting(self.parameters)])).hexdigest()[:12]
+
+    def record(self, inputs: dict[str, str] | None = None, **resolved: Any) -> dict[str, Any]:
+        """The record of this run. `inputs`: digests by name; `resolved`: what defaults such as `auto` came to."""
+        stamp = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
+        return {
+            "run": self.id,
+            "command": shlex.join(["htl", *sys.argv[1:]]),
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(stamp)),
+            "versions": {"htl": __version__, "python": sys.version.split()[0], **loaded_versions()},
+            "parameters": self.lasting(self.parameters | resolved),
+            "inputs": inputs or {},
+        }
+
+    @staticmethod
+    def lasting(parameters: dict[str, Any]) -> dict[str, Any]:
+        """The parameters that can change a result, in JSON's types."""
+        return {name: value for name, value in plain(parameters).items() if name not in HIDDEN}
+
+    def chain(self, upstream: list[dict], inputs: dict[str, str] | None = None, **resolved: Any) -> list[dict]:
+        """The whole history: what came before, then this run. Empty with --no-history."""
+        return [*upstream, self.record(inputs, **resolved)] if self.history else []
+
+
+def plain(value: Any) -> Any:
+    """The value in JSON's types."""
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, (bool, int, float, str, type(None))):
+        return value if not isinstance(value, str) else str(value)
+    return str(value)
+
+
+def loaded_versions() -> dict[str, str | None]:
+    """Versions of the libraries that took part: those imported so far."""
+    found = {}
+    for module, package in {
+        "torch": "torch",
+        "torchvision": "torchvision",
+        "h5py": "h5py",
+        "PIL": "pillow",
+        "pydicom": "pydicom",
+        "onnxruntime": "onnxruntime-gpu",
+    }.items():
+        if module in sys.modules:
+            try:
+                found[package] = version(package)
+            except PackageNotFoundError:
+                found[package] = getattr(sys.modules[module], "__version__", None)
+    if "torch" in sys.modules:
+        found["cuda"] = sys.modules["torch"].version.cuda
+    return found
+
+
+def file_digest(path: str | Path) -> str:
+    """sha256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,214 @@
+"""The stream: rows and notes as JSON Lines on stdin and stdout. See htl-stream(5)."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pydantic_core import from_json
+
+from htltools.errors import DataError, MissingInput
+from htltools.formats.rows.jsonlines import compact_json, parsed_json, writing
+from htltools.formats.rows.provenance import Run, file_digest
+from htltools.formats.rows.schema import NOTES, SCHEMA, Sample
+from htltools.formats.rows.stream_checksum import closing_note
+from htltools.formats.rows.validation import check_row, check_schema
+
+LONGEST = 2**26  # bytes of a line
+
+
+class RowReader:
+    """Iterates over the rows of a stream, and keeps what its notes say.
+
+    `history`, `models` (path by role, the last one counts), `digests` (sha256 by role) and `skipped` are complete once the rows
+    are read.
+    """
+
+    def __init__(self, lines: Iterable[bytes], *, name: str = "stdin", partial: bool = False):
+        self.lines, self.name, self.partial = lines, name, partial
+        self.history: list[dict[str, Any]] = []
+        self.models: dict[str, str] = {}
+        self.digests: dict[str, str | None] = {}
+        self.skipped = 0
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        seen: set[int] = set()
+        begun = ended = 0
+        opened = False
+        for number, line in enumerate(self.lines, 1):
+            if not line.strip():
+                continue
+            row = self.parsed(line, number)
+            if row is None:
+                break
+            kind = row.get("htl")
+            opened |= number == 1 and kind == "begin"
+            begun += kind == "begin"
+            ended += kind == "end"
+            if kind is not None:
+                self.take_note(row, number)
+                continue
+            if None in row.values():  # null: absent
+                row = {key: value for key, value in row.items() if value is not None or key not in Sample.model_fields}
+            check_row(row, f"{self.name}, line {number}")
+            # 64 bits stand for the id, so that memory hardly grows: two of a hundred million rows share them with a chance of 1 in 4,000
+            key = hash((row["id"], row.get("repeat", 0)))
+            if key in seen:
+                raise DataError(f"{self.name}, line {number}: the id {row['id']!r} stands twice", "every row needs an id of its own")
+            seen.add(key)
+            yield row
+        if opened and begun != ended and not self.partial:
+            raise DataError(
+                f"{self.name} was cut: {begun} begin notes, {ended} end notes",
+                "look at the command before, or accept what there is with --partial",
+            )
+
+    def parsed(self, line: bytes, number: int) -> dict[str, Any] | None:
+        """The object on a line; None for a half line that --partial forgives."""
+        try:
+            row = quickly_parsed(line)
+        except ValueError as error:
+            if not line.endswith(b"\n"):
+                if self.partial:
+                    return None
+                raise DataError(f"{self.name} ends in half a line (line {number})", "accept the lines before it with --partial") from None
+            raise DataError(f"{self.name}, line {number} is no JSON ({error})") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{self.name}, line {number} is no row: it should be a JSON object")
+        return row
+
+    def take_note(self, note: dict[str, Any], number: int) -> None:
+        """Remember what a note says; notes of kinds unknown here are passed over."""
+        kind = NOTES.get(note["htl"]) if isinstance(note["htl"], str) else None
+        if kind is None:
+            return
+        check_schema(kind, note, f"{self.name}, line {number}")
+        match note["htl"]:
+            case "begin":
+                if note.get("schema", SCHEMA) > SCHEMA:
+                    raise DataError(f"{self.name} was written by a newer htl (schema {note['schema']}, known: {SCHEMA})", "upgrade htl")
+                told = note.get("history", [])
+                whole = all(record in told for record in self.history)  # it tells all that was known before, in its order
+                self.history = told if whole else self.history + [record for record in told if record not in self.history]
+            case "end":
+                self.skipped += note.get("skipped", 0)
+            case "model":
+                self.models[note["role"]] = note["path"]
+                self.digests[note["role"]] = note.get("sha256")
+
+
+def open_rows(source: Path | None, *, partial: bool = False) -> RowReader:
+    """Rows of a file, of a finished store, or of stdin (None or "-").
+
+    Raises: MissingInput where there is no such file.
+    """
+    if source is None or str(source) == "-":
+        return RowReader(lines_of(sys.stdin.buffer, "stdin"), partial=partial)
+    if source.is_dir():
+        from htltools.formats.store.store import store_lines
+
+        return RowReader(store_lines(source, partial=partial), name=str(source), partial=partial)
+    if not source.exists():
+        raise MissingInput(f"{source} is not there", "name a file of rows, a store, or - for stdin")
+    return RowReader(lines_of(source.open("rb"), str(source)), name=str(source), partial=partial)
+
+
+def lines_of(file: BinaryIO, name: str) -> Iterator[bytes]:
+    """The lines of a file.
+
+    Raises: DataError where one has no end within reason.
+    """
+    while line := file.readline(LONGEST):
+        if len(line) == LONGEST:
+            raise DataError(f"{name} holds a line of more than {LONGEST // 2**20} MiB", "it is no file of rows")
+        yield line
+
+
+def read_rows(source: Path | None, *, partial: bool = False, limit: int | None = None) -> tuple[list[dict[str, Any]], RowReader]:
+    """All rows of a source, or its first `limit`, and the reader that knows its notes.
+
+    Raises: DataError where the stream is bad or holds no row at all; MissingInput.
+    """
+    reader = open_rows(source, partial=partial)
+    rows = list(reader)
+    if not rows:
+        raise no_rows(reader)
+    return rows[:limit], reader
+
+
+def quickly_parsed(line: bytes) -> Any:
+    """The value of one line of JSON, by pydantic's parser; what that refuses, Python's reads (a byte order mark) or explains.
+
+    Raises: ValueError where it is no JSON or holds NaN or Infinity.
+    """
+    try:
+        return from_json(line, allow_inf_nan=False, cache_strings="keys")
+    except ValueError:
+        value = parsed_json(line)
+        json.dumps(value, ensure_ascii=False).encode()  # halves of a pair of surrogates are no text
+        return value
+
+
+def no_rows(reader: RowReader) -> DataError:
+    """What is wrong with a stream that holds no row at all."""
+    return DataError(f"no rows in {reader.name}", "did the command before fail, or a filter drop them all?")
+
+
+class RowWriter:
+    """Writes what one command says: begin, model notes, rows, end. The end is written only after success."""
+
+    def __init__(self, run: Run, history: list[dict], *, skipped: int = 0, out: BinaryIO | None = None):
+        self.run, self.history, self.skipped = run, history, skipped
+        self.out = out or sys.stdout.buffer
+        self.rows = 0
+        self.digest = hashlib.sha256()
+
+    def __enter__(self) -> "RowWriter":
+        begin = {"htl": "begin", "schema": SCHEMA, "by": self.run.id}
+        self.line(begin | ({"history": self.history} if self.history else {}))
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        if kind is None:
+            end = {"htl": "end", "by": self.run.id, "rows": self.rows, "skipped": self.skipped}
+            self.line(closing_note(end, self.digest))
+            with writing():
+                self.out.flush()
+
+    def models(self, paths: dict[str, str]) -> None:
+        """Hand models on, by role."""
+        for role, path in paths.items():
+            if not Path(path).is_file():  # one that waits or never ends may stand in a note of somebody else's
+                raise MissingInput(f"the {role} model {path} is not there", "drop its note, or name another")
+            self.line({"htl": "model", "role": role, "path": path, "sha256": file_digest(path)})
+
+    def write(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Write rows."""
+        for row in rows:
+            self.line(row)
+            self.rows += 1
+
+    def flush(self) -> None:
+        """Let the next command have what was written so far."""
+        with writing():
+            self.out.flush()
+
+    def line(self, value: dict[str, Any]) -> None:
+        line = compact_json(value) + b"\n"
+        self.digest.update(line)
+        with writing():
+            self.out.write(line)
+
+
+def check_groups(rows: Iterable[dict[str, Any]]) -> None:
+    """Refuse a group that stands in two splits: what is learned from it would leak into what is measured on it.
+
+    Raises: DataError naming the first such group.
+    """
+    home: dict[str, str] = {}
+    for row in rows:
+        group, split = row.get("group") or row["id"], row.get("split")
+        if split and home.setdefault(group, split) != split:
+            raise DataError(f"the group {group!r} stands in two splits, {home[group]} and {split}", "keep every group on one side")

@@ -1,0 +1,1 @@
+"""Folders and files that `htl prepare` reads."""

@@ -1,0 +1,183 @@
+"""Sources of samples: folders, files and lists of pictures, joined with tables, masks and COCO annotations by name."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from htltools.errors import MissingInput
+from htltools.formats.dicom.file import is_dicom
+from htltools.formats.images.image import SUFFIXES
+from htltools.formats.sources.candidate import UNKNOWN, Candidate, readable
+from htltools.formats.tables.coco import read_coco
+from htltools.formats.tables.csv_table import Columns, Facts, read_table
+
+MASK_ENDINGS = "_segmentation", "_mask"
+
+
+@dataclass
+class Findings:
+    """What the sources hold."""
+
+    candidates: list[Candidate] = field(default_factory=list)
+    skips: list[dict[str, str]] = field(default_factory=list)  # {id, source, reason}
+    labelled: bool = False  # whether any source of boxes was given, be it masks, a table or annotations
+    unused_lines: int = 0  # ids of tables and annotations without a picture
+    unlisted: int = 0  # pictures without a line, where a table or annotations were given
+    ignored_boxes: bool = False  # whether boxes of a table gave way to masks
+    files: dict[str, Path] = field(default_factory=dict)  # tables and annotations read
+    dicom_masks: set[str] = field(default_factory=set)  # DICOM files in folders of masks: segmentations, or pictures of them
+
+
+@dataclass(frozen=True)
+class Naming:
+    """Where facts lie beside the pictures, if not in the usual places: `metadata.csv` and `masks/` of a folder."""
+
+    table: Path | None = None
+    coco: Path | None = None
+    masks: Path | None = None
+    columns: Columns = Columns()
+
+
+def find_candidates(sources: Iterable[str], listed: Iterable[str], naming: Naming) -> Findings:
+    """The candidates of all sources, in the order of their ids; `-` stands for the paths listed. The first of equal ids stays.
+
+    Raises: MissingInput where a source is not there, or none of them holds a picture; DataError for a bad table.
+    """
+    findings = Findings()
+    found: list[Candidate] = []
+    used: set[str] = set()
+    tables: dict[str, dict[str, Facts]] = {}
+    beside: dict[Path | None, tuple[dict, dict | None]] = {}  # facts and masks by folder; None: of all that come without one
+    for source in sources:
+        entries, folder = entries_of(source, listed)
+        if folder not in beside:
+            beside[folder] = facts_beside(folder, naming, findings, tables), masks_beside(folder, naming)
+        facts, masks = beside[folder]
+        findings.labelled |= masks is not None
+        findings.dicom_masks |= {path for path in (masks or {}).values() if not has_suffix(path) and is_dicom(path)}
+        for name, path in entries:
+            key = matching(facts, name, path)
+            used |= {key} if key is not None else set()
+            findings.unlisted += bool(facts) and key is None
+            mask = masks.get(matching(masks, name, path) or "") if masks is not None else None
+            told = facts[key] if key is not None else UNKNOWN
+            if masks is not None and told.boxes is not None:
+                findings.ignored_boxes = True
+                told = replace(told, boxes=None, labels=None)
+            dicom = not has_suffix(path) and is_dicom(path)
+            found.append(Candidate(readable(name), path, mask, told, masks is not None, dicom=dicom))
+    findings.unused_lines = len({key for table in tables.values() for key in table} - used)
+    if not found:
+        raise MissingInput(f"no pictures in {', '.join(sources)}", f"looked for {' '.join(sorted(SUFFIXES))} and DICOM")
+    found.sort(key=lambda candidate: candidate.id)
+    keep_first(found, findings)
+    return findings
+
+
+def keep_first(found: list[Candidate], findings: Findings) -> None:
+    """Keep the first candidate of each id, of which equal ones are neighbours; skip the others with a reason."""
+    kept = findings.candidates
+    for candidate in found:
+        if kept and kept[-1].id == candidate.id:
+            reason = f"the id is taken by {kept[-1].origin}"
+            findings.skips.append({"id": candidate.id, "source": candidate.origin, "reason": reason})
+        else:
+            kept.append(candidate)
+
+
+def entries_of(source: str, listed: Iterable[str]) -> tuple[Iterable[tuple[str, str]], Path | None]:
+    """(id, path) of the pictures of one source, and the folder where facts may lie beside them."""
+    if source == "-":
+        paths = (Path(line.strip("\r\n")) for line in listed if line.strip())
+        return ((stem_of(path.name), str(path)) for path in paths), None
+    path = Path(source)
+    if path.is_dir():
+        images = path / "images"
+        return named_files(images if images.is_dir() else path), path
+    if not path.exists():
+        raise MissingInput(f"{source} is not there")
+    return [(stem_of(path.name), str(path))], None
+
+
+def named_files(folder: Path) -> Iterator[tuple[str, str]]:
+    """(relative name without suffix, path) of the pictures, DICOM among them, below a folder, in the order of their paths; no masks/."""
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "masks")
+        here, below = (str(place) for place in (Path(root), Path(root).relative_to(folder)))
+        start, below = (os.path.join("" if place == "." else place, "") for place in (here, below))
+        for name in sorted(files):
+            if not name.startswith(".") and (has_suffix(name) or is_dicom(start + name)):
+                yield (below + stem_of(name)).replace(os.sep, "/"), start + name
+
+
+def has_suffix(name: str) -> bool:
+    """Whether a file is a picture by its name."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def stem_of(name: str) -> str:
+    """The name without its suffix; digits after a dot are none: many DICOM files are called as their UID.
+
+    >>> stem_of("a/b.png"), stem_of("1.2.840.113")
+    ('a/b', '1.2.840.113')
+    """
+    stem, suffix = os.path.splitext(name)
+    return name if suffix[1:].isdecimal() else stem
+
+
+def facts_beside(folder: Path | None, naming: Naming, findings: Findings, tables: dict[str, dict[str, Facts]]) -> dict[str, Facts]:
+    """Facts by picture key from the table and the annotations of a source; COCO's boxes count where both have some."""
+    usual = folder / "metadata.csv" if folder else None
+    path = naming.table or (usual if usual and usual.is_file() else None)
+    facts: dict[str, Facts] = {}
+    if path and str(path) not in tables:
+        tables[str(path)], columns = read_table(path, naming.columns)
+        findings.files["table" if path == naming.table else str(path)] = path
+        findings.labelled |= columns.boxes is not None
+    if path:
+        facts = tables[str(path)]
+    if not naming.coco:
+        return facts
+    if str(naming.coco) not in tables:
+        tables[str(naming.coco)] = read_coco(naming.coco)
+        findings.files["coco"] = naming.coco
+        findings.labelled = True
+    annotated = tables[str(naming.coco)]
+    return facts | {key: merged(facts.get(key), told) for key, told in annotated.items()}
+
+
+def merged(table: Facts | None, coco: Facts) -> Facts:
+    """Boxes from COCO, the rest from the table where it says it."""
+    if not table:
+        return coco
+    told = {name: getattr(table, name) or getattr(coco, name) for name in ("group", "split", "label")}
+    return replace(table, boxes=coco.boxes, labels=coco.labels, frame=coco.frame, meta=coco.meta | table.meta, **told)
+
+
+def masks_beside(folder: Path | None, naming: Naming) -> dict[str, str] | None:
+    """Mask files by the name of their picture; None where there is no folder of masks.
+
+    Raises: MissingInput where the folder named holds none.
+    """
+    masks = naming.masks or (folder / "masks" if folder else None)
+    if masks is None or not masks.is_dir():
+        if naming.masks:
+            raise MissingInput(f"the masks {naming.masks} are not there")
+        return None
+    found = {}
+    for name, path in named_files(masks):
+        for ending in MASK_ENDINGS:
+            name = name.removesuffix(ending)
+        found.setdefault(name, path)
+    if naming.masks and not found:
+        raise MissingInput(f"no masks in {naming.masks}")
+    return found or None
+
+
+def matching(known: dict | None, name: str, path: str) -> str | None:
+    """The key under which a picture is known: its id, its path, or its bare name; None: it is not."""
+    if not known or name in known:
+        return name if known else None
+    keys = stem_of(path).replace(os.sep, "/"), name.rpartition("/")[2]
+    return next((key for key in keys if key in known), None)

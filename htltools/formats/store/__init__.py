@@ -1,0 +1,1 @@
+"""The store: HDF5 shards of images and masks."""

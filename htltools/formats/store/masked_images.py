@@ -1,0 +1,56 @@
+"""Lesion masks of a store, in the frame of its pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from htltools.formats.store.shard import Pictures, Place, mapped, opened
+
+PIECE = 64  # masks looked at together
+
+
+def lesion_masks(rows: Sequence[dict[str, Any]]) -> np.ndarray | None:
+    """The lesion masks of rows with a store and an index: bool [N, H, W]; None where a store of theirs holds none.
+
+    Raises: DataError, MissingInput where a store is damaged or missing.
+    """
+    shards = {path: mapped(Path(path), "masks") if holds_masks(path) else None for path in {row["store"] for row in rows}}
+    if any(shard is None for shard in shards.values()):
+        return None
+    return np.stack([shards[row["store"]][row["index"]] > 0 for row in rows])
+
+
+def holds_masks(path: str) -> bool:
+    """Whether a shard of a store holds lesion masks; those of pictures that came without one are empty."""
+    with opened(Path(path)) as file:
+        return "masks" in file
+
+
+class MaskedPictures:
+    """The pictures of some rows with their lesion masks as one channel more, 0 or 255 = lesion: shape (N, H, W, C + 1).
+
+    A mask is empty where the store holds none. `there`: bool [N], which rows have one that is not empty. Raises as `Pictures`.
+    """
+
+    def __init__(self, rows: Sequence[dict[str, Any]], place: Place | None = None):
+        self.pictures = Pictures(rows, place)
+        stored = {path: holds_masks(path) for path in {row["store"] for row in rows}}
+        holds = np.array([stored[row["store"]] for row in rows], bool)
+        self.masks = Pictures([row for row, held in zip(rows, holds) if held], place, "masks") if holds.any() else None
+        self.number = np.where(holds, holds.cumsum() - 1, -1)  # [N], the place of each row among those whose store holds masks
+        self.shape = (*self.pictures.shape[:3], self.pictures.shape[3] + 1)
+        pieces = np.split(np.arange(len(rows)), range(PIECE, len(rows), PIECE))
+        self.there = np.concatenate([self.lesion(piece).any((1, 2)) for piece in pieces])
+
+    def lesion(self, chosen: np.ndarray) -> np.ndarray:
+        """Lesion masks of the chosen rows (int64 [B]): uint8 [B, H, W]."""
+        found, number = np.zeros((len(chosen), *self.shape[1:3]), np.uint8), self.number[chosen]
+        if (number >= 0).any():
+            found[number >= 0] = self.masks.batch(number[number >= 0])
+        return found
+
+    def batch(self, chosen: np.ndarray) -> np.ndarray:
+        """Pictures and masks of the chosen rows (int64 [B]), in that order: uint8 [B, H, W, C + 1]."""
+        return np.concatenate([self.pictures.batch(chosen), self.lesion(chosen)[..., None]], 3)

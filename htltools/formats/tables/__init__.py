@@ -1,0 +1,1 @@
+"""CSV, COCO and FiftyOne."""

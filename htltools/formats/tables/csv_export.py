@@ -1,0 +1,74 @@
+"""Rows as CSV by RFC 4180, for spreadsheets and for `htl prepare`, which knows its columns."""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from htltools.formats.rows.fields import NESTED, field
+from htltools.formats.rows.jsonlines import compact_json
+from htltools.formats.tables.coco_export import annotated_boxes
+from htltools.formats.tables.csv_table import NAMES, XYWH, XYXY
+
+FIRST = {"id": "id", "group_id": "group", "split": "split", "label": "label"}  # field by column
+EDGES = XYXY[1]
+INNER = *NESTED, "predicted"
+# columns of another form, or of no meaning elsewhere
+LEFT_OUT = {"boxes", "labels", "detected", "size", "store", "index", "repeat", *INNER}
+MEANT = {name for names in (*NAMES.values(), *XYXY, *XYWH) for name in names}  # columns of which `prepare` takes more than a meta
+
+
+def csv_lines(rows: Sequence[dict[str, Any]], columns: Sequence[str] | None, shown: Callable[[str], str] = str) -> Iterator[str]:
+    """Rows as lines of CSV with their ends, a heading first; `shown` is what becomes of each text.
+
+    With `columns`, fields by name, each row is one line. Without them all there is: a row of several boxes is as many lines, a
+    repeated row is written once, a box that is a model's answer is left out, and a field of hardness keeps that word in its heading.
+    The label of a line is the class of its box, where boxes have classes of their own.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out)
+    for cells in field_lines(rows, columns) if columns else all_lines(rows):
+        writer.writerow([shown(plain(value)) for value in cells])
+        yield out.getvalue()
+        out.seek(0)
+        out.truncate()
+
+
+def field_lines(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> Iterator[list]:
+    """The heading and the cells of chosen fields."""
+    yield list(columns)
+    for row in rows:
+        yield [field(row, name) for name in columns]
+
+
+def all_lines(rows: Sequence[dict[str, Any]]) -> Iterator[list]:
+    """The heading and the cells of all that the rows say."""
+    told = {name for row in rows for name in row if row[name] is not None}
+    first = {column: name for column, name in FIRST.items() if name in told or (name == "label" and "labels" in told)}
+    others = list(dict.fromkeys(name for row in rows for name in row if name not in LEFT_OUT and name not in FIRST.values()))
+    inner = [(outer, name) for outer in INNER for name in dict.fromkeys(n for row in rows for n in row.get(outer) or {})]
+    headings = [
+        name if outer == "meta" and name.lower() not in MEANT and name not in others else f"{outer}.{name}" for outer, name in inner
+    ]
+    yield [*first, *EDGES, "width", "height", *others, *headings]
+    for row in rows:
+        if row.get("repeat"):
+            continue
+        labels = None if row.get("pseudo") else row.get("labels")
+        after = [*(row.get("size") or [None, None]), *(row.get(name) for name in others)]
+        after += [(row.get(outer) or {}).get(name) for outer, name in inner]
+        for i, box in enumerate(annotated_boxes(row) or [[None] * len(EDGES)]):
+            own = row | ({"label": labels[i]} if labels else {})
+            yield [*(own.get(name) for name in first.values()), *box, *after]
+
+
+def plain(value: Any) -> str:
+    """A value as a cell: a text as it is, numbers in full, the numbers of a list with blanks between them, other things as JSON."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case list() if all(isinstance(part, (int, float)) for part in value):
+            return " ".join(map(plain, value))
+    return compact_json(value).decode()

@@ -1,0 +1,43 @@
+"""Figures of a report."""
+
+import re
+
+import numpy as np
+
+from htltools.core.figures import svg_plots
+
+EVIL = "<script>alert(1)</script> $x^2$"
+
+
+def test_figures_take_the_colours_of_the_page():
+    """A figure has no colour and no size of its own, so that it reads on light and on dark, and its words are letters."""
+    drawn = svg_plots.curves({"dense": [("dense", [{"epoch": 1, "loss": 0.9, "val_iou": 0.4}, {"epoch": 2, "loss": 0.5, "val_iou": 0.6}])]})
+    assert drawn.startswith("<svg") and drawn.rstrip().endswith("</svg>")
+    assert not re.search(r"#0a0b0\d|(?:fill|stroke): ?#000000|<metadata|<!", drawn)
+    assert "var(--dense)" in drawn and "currentColor" in drawn
+    assert "training loss</text>" in drawn
+    assert not re.search(r'<svg[^>]* (width|height)="', drawn)
+
+
+def test_words_stay_words():
+    """A name of a subgroup that looks like markup or mathematics is shown as it is."""
+    drawn = svg_plots.forest([EVIL], {"dense": [(0.5, None, None)], "attended": [(0.6, 0.5, 0.7)]}, 0.5, "IoU")
+    assert "<script" not in drawn and "&lt;script&gt;alert(1)&lt;/script&gt; $x^2$" in drawn
+
+
+def test_degenerate_data_is_drawn():
+    """One sample, equal values, and a sweep that stops at once are drawn without complaint."""
+    one = np.array([0.5])
+    for drawn in (
+        svg_plots.distribution({"test": one}, "drift"),
+        svg_plots.cloud(one, one, "loss", "drift"),
+        svg_plots.sweep([{"asked": 0.95, "val_iou": 0.8, "val_iou_before_recovery": 0.1}], 0.8, 0.9, 0.95),
+        svg_plots.dots({"drift": {"test": float("nan")}}, "correlation"),
+    ):
+        assert drawn.count("<svg") == 1
+
+
+def test_same_figure_same_bytes():
+    """The same numbers give the same bytes."""
+    numbers = np.linspace(0, 1, 50)
+    assert svg_plots.cloud(numbers, numbers, "a", "b") == svg_plots.cloud(numbers, numbers, "a", "b")

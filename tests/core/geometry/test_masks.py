@@ -1,0 +1,86 @@
+"""Lesion masks: how they agree, what they cost, and the box around one."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from htltools.core.geometry.mask_comparison import boxes_of_masks, mask_losses
+from htltools.core.geometry.masks import loss_of_masks, mask_boxes, mask_loss, overlaps
+from htltools.core.hardness.scores import MASKS, scores
+
+BOOL = st.sampled_from([False, True])
+
+
+def blob(size, *boxes, value=0.9):
+    """A mask [1, H, W] that is `value` within boxes (x0, y0, x1, y1), and 0.1 elsewhere."""
+    mask = torch.full((1, *size), 0.1)
+    for x0, y0, x1, y1 in boxes:
+        mask[0, y0:y1, x0:x1] = value
+    return mask
+
+
+@settings(deadline=None, max_examples=40)
+@given(arrays(bool, (3, 4, 5), elements=BOOL), arrays(bool, (3, 4, 5), elements=BOOL))
+def test_overlap_is_symmetric_and_dice_follows_from_iou(one, other):
+    """IoU and Dice lie in [0, 1], are 1 for equal masks, do not mind the order, and the one follows from the other."""
+    a, b = torch.from_numpy(one), torch.from_numpy(other)
+    iou, dice = overlaps(a, b)
+    assert torch.equal(iou, overlaps(b, a)[0])
+    assert ((iou >= 0) & (iou <= 1)).all()
+    torch.testing.assert_close(dice / (2 - dice), iou)
+    assert (overlaps(a, a)[0] == 1).all()
+
+
+def test_two_empty_masks_agree():
+    """Nothing found where nothing is counts as agreement; found against nothing as none."""
+    empty, full = torch.zeros(1, 3, 3, dtype=torch.bool), torch.ones(1, 3, 3, dtype=torch.bool)
+    assert [float(value) for value in overlaps(empty, empty)] == [1, 1]
+    assert [float(value) for value in overlaps(empty, full)] == [0, 0]
+
+
+def test_loss_worked_by_hand():
+    """Probabilities of a half everywhere cost log 2 a pixel, and 1 less (2 * 1 + 1) / (2 + 2 + 1) for two lesion pixels of four."""
+    annotated = torch.tensor([[[1.0, 1.0], [0.0, 0.0]]])
+    assert float(mask_loss(torch.zeros(1, 2, 2), annotated)) == pytest.approx(np.log(2) + 1 - 3 / 5)
+    assert float(loss_of_masks(torch.full((1, 2, 2), 0.5), annotated)) == pytest.approx(np.log(2) + 1 - 3 / 5)
+    assert float(loss_of_masks(annotated, annotated)) < 1e-5 < float(loss_of_masks(1 - annotated, annotated)) < 20
+
+
+@pytest.mark.parametrize("size", [(32, 32), (40, 100), (96, 96), (7, 9)])
+def test_box_is_tight(size):
+    """The edges of the box lie within half a pixel of those of the region, at any size of picture."""
+    x0, y0, x1, y1 = size[1] // 4, size[0] // 3, size[1] // 4 * 3, size[0] // 3 * 2
+    found = mask_boxes(blob(size, (x0, y0, x1, y1)))[0] * torch.tensor([size[1], size[0], size[1], size[0]])
+    np.testing.assert_allclose(found, [x0, y0, x1, y1], atol=0.5)
+
+
+def test_box_is_that_of_the_larger_region_and_reaches_the_border():
+    """Of two regions apart the larger one counts, even if the smaller one is surer; a region at the border reaches it."""
+    mask = blob((64, 64), (0, 40, 30, 64)).maximum(blob((64, 64), (50, 4, 53, 7), value=0.99))
+    np.testing.assert_allclose(mask_boxes(mask)[0] * 64, [0, 40, 30, 64], atol=0.5)
+
+
+def test_a_faint_mask_has_a_box_all_the_same():
+    """Where nothing reaches a half, the box lies around the highest place, be it one pixel, and has an area."""
+    np.testing.assert_allclose(mask_boxes(blob((32, 32), (8, 10, 12, 14), value=0.3))[0] * 32, [8, 10, 12, 14], atol=0.5)
+    np.testing.assert_allclose(mask_boxes(blob((32, 32), (8, 10, 9, 11), value=0.3))[0] * 32, [8, 10, 9, 11], atol=0.5)
+
+
+def test_masks_are_compared():
+    """Drift and losses are those of masks, shift that of their boxes, area that of the mask; a mask of NaN is none."""
+    left, right = blob((32, 32), (0, 0, 16, 32)).numpy(), blob((32, 32), (0, 0, 32, 32)).numpy()
+    dense, pruned = np.concatenate([left, left])[None], np.concatenate([right, right])[None]
+    annotated = np.concatenate([(right > 0.5).astype(np.float32), np.full_like(right, np.nan)])
+    loss = mask_losses(dense, annotated), mask_losses(pruned, annotated)
+    columns = scores(dense, pruned, annotated, [(0, 0)], MASKS, loss)
+    assert columns["drift"].tolist() == [0.5, 0.5]
+    assert columns["shift"] == pytest.approx([0.125, 0.125], abs=0.01)
+    assert columns["iou_drop"][0] == -0.5
+    assert columns["area"][0] == 0
+    assert columns["loss_gap"][0] == loss[1][0, 0] - loss[0][0, 0] < 0
+    assert np.isnan([columns[name][1] for name in ("pruned_loss", "loss", "iou_drop", "suspect", "area")]).all()
+    assert "el2n" not in columns
+    assert np.isnan(boxes_of_masks(annotated[1]).sum())

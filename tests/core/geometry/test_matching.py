@@ -1,0 +1,86 @@
+"""Sets of objects, matched."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from htltools.core.geometry.boxes import iou
+from htltools.core.geometry.matching import matched, set_overlap, set_shift
+from htltools.core.geometry.objects import above, is_known, packed, present
+
+
+@st.composite
+def sets(draw, most=4):
+    """Some objects of two classes: [n, 5]."""
+    count = draw(st.integers(0, most))
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    low = random.random((count, 2)) * 0.8
+    return np.concatenate([low, low + 0.05 + random.random((count, 2)) * 0.4, random.integers(0, 2, (count, 1))], 1)
+
+
+def overlap_of(one, other):
+    """Of one picture."""
+    return set_overlap(packed([one], 5), packed([other], 5))[0]
+
+
+@settings(deadline=None, max_examples=80)
+@given(sets(), sets(), st.randoms())
+def test_overlap_is_symmetric_bounded_and_knows_no_order(one, other, shuffling):
+    """Neither which side is which nor the order of objects matters; a set overlaps with itself wholly."""
+    value = overlap_of(one, other)
+    assert 0 <= value <= 1
+    assert overlap_of(other, one) == pytest.approx(value, abs=1e-6)
+    order = list(range(len(one)))
+    shuffling.shuffle(order)
+    assert overlap_of(one[order], other) == pytest.approx(value, abs=1e-6)
+    assert overlap_of(one, one) == pytest.approx(1)
+    assert set_shift(packed([one], 5), packed([one], 5)) == pytest.approx(0, abs=1e-6)
+
+
+@settings(deadline=None, max_examples=40)
+@given(sets(3), sets(3))
+def test_no_other_match_overlaps_more(one, other):
+    """The assignment is the best of all there are."""
+    from itertools import permutations
+
+    rows, columns = matched(one, other) if len(one) and len(other) else ([], [])
+    reached = sum(iou(one[rows, :4], other[columns, :4])) if len(rows) else 0
+    few, many = (one, other) if len(one) <= len(other) else (other, one)
+    every = (
+        sum(iou(few[i, :4], many[j, :4]) * (few[i, 4] == many[j, 4]) for i, j in enumerate(chosen))
+        for chosen in permutations(range(len(many)), len(few))
+    )
+    assert reached == pytest.approx(max(every, default=0), abs=1e-9)
+
+
+def test_one_object_is_plain_iou():
+    """Of one object of one class on either side the overlap is the IoU."""
+    a, b = np.array([[0, 0, 0.5, 0.5, 0]]), np.array([[0.25, 0, 0.75, 0.5, 0]])
+    assert overlap_of(a, b) == pytest.approx(iou(a[0, :4], b[0, :4]), abs=1e-6)
+    assert overlap_of(a, b + [0, 0, 0, 0, 1]) == 0  # of another class
+
+
+def test_unmatched_count_as_full_disagreement():
+    """Two objects against one of them: half; nothing against one: 0; nothing on either side: 1, and no shift."""
+    both, none = np.array([[0, 0, 0.5, 0.5, 0], [0.6, 0.6, 1, 1, 0]]), np.zeros((0, 5))
+    assert overlap_of(both, both[:1]) == 0.5
+    assert (overlap_of(both, none), overlap_of(none, none)) == (0, 1)
+    assert set_shift(packed([both, both, none], 5), packed([both[:1], none, none], 5)) == pytest.approx([0.5, 1, 0])
+
+
+def test_unknown_is_nan_and_models_broadcast():
+    """A picture that is not annotated has no overlap; several models compare with one annotation at once."""
+    annotated = packed([np.array([[0, 0, 1, 1, 0]]), None], 5)
+    found = np.stack([packed([np.array([[0, 0, 1, 0.5, 0, 0.9]])] * 2, 6), packed([np.array([[0, 0, 1, 1, 0, 0.9]])] * 2, 6)])
+    values = set_overlap(found, annotated)
+    assert values[:, 0] == pytest.approx([0.5, 1])
+    assert np.isnan(values[:, 1]).all()
+    assert is_known(annotated).tolist() == [True, False]
+
+
+def test_above_keeps_what_scores_enough():
+    """Objects below the threshold leave empty places; those at it stay."""
+    found = packed([np.array([[0, 0, 1, 1, 0, 0.9], [0, 0, 1, 1, 1, 0.5], [0, 0, 1, 1, 1, 0.2]])], 6)
+    assert present(above(found, 0.5)).tolist() == [[True, True, False]]
+    assert present(found).all()

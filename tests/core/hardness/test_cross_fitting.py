@@ -1,0 +1,64 @@
+"""Cross-fitting: folds by hash of the group, and which model answers for which row."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from htltools.core.hardness.cross_fitting import Fold, answering, fold_of, left_out, pairs
+from htltools.core.sampling.splits import split_of
+
+GROUPS = [f"patient {i}" for i in range(4000)]
+
+
+def deal(count, seed=0):
+    """All folds of one deal."""
+    return [Fold(k, count, seed) for k in range(1, count + 1)]
+
+
+def test_known_answer():
+    """The fold of a group is the same on every machine and in every version."""
+    assert [fold_of(f"HAM_{i:07d}", 5) for i in range(8)] == [4, 5, 1, 1, 2, 3, 1, 2]
+
+
+@pytest.mark.parametrize("count", [2, 5, 7])
+def test_folds_are_about_equally_large(count):
+    """Over many groups the folds come out alike, also among the groups that the same seed put into one split; another seed deals anew."""
+    training = [group for group in GROUPS if split_of(group, (0.7, 0.15, 0.15)) == "train"]
+    sizes = Counter(fold_of(group, count) for group in training)
+    assert sizes.keys() == set(range(1, count + 1))
+    assert all(abs(size / len(training) - 1 / count) < 0.04 for size in sizes.values())
+    assert any(fold_of(group, count, 1) != fold_of(group, count, 2) for group in GROUPS)
+
+
+@given(st.lists(st.text(max_size=9), min_size=1), st.integers(2, 9), st.integers(0, 99))
+def test_each_group_is_left_out_once(groups, count, seed):
+    """Exactly one fold of a deal leaves a group out, whatever other groups there are."""
+    assert (np.sum([left_out(groups, fold) for fold in deal(count, seed)], 0) == 1).all()
+    assert not left_out(groups, None).any()
+
+
+@given(st.lists(st.text(max_size=9), min_size=1), st.integers(2, 9))
+def test_only_models_that_left_a_group_out_answer_for_it(groups, count):
+    """For rows that models were trained on one fold of a deal answers, which left them out; for others all, and without folds all."""
+    folds = deal(count)
+    trained_on = np.arange(len(groups)) % 2 == 0
+    allowed = answering(folds, groups, trained_on)
+    assert allowed.shape == (count, len(groups))
+    assert allowed[:, ~trained_on].all()
+    assert (allowed[:, trained_on].sum(0) == 1).all()
+    assert all(allowed[fold_of(group, count) - 1, row] for row, group in enumerate(groups))
+    assert answering([None, None], groups, trained_on).all()
+
+
+def test_pairs_keep_to_their_fold():
+    """Pruned and dense models pair by place, or by fold where places or numbers differ."""
+    one, two = deal(2)
+    assert pairs([one, two], [one, two]) == [(0, 0), (1, 1)]
+    assert pairs([one, two], [two, one]) == [(0, 1), (1, 0)]
+    assert pairs([one, two], [one, one, two]) == [(0, 0), (0, 1), (1, 2)]
+    assert pairs([one], [two]) == []
+    assert pairs([None], [None] * 3) == [(0, 0), (0, 1), (0, 2)]
+    assert pairs([one, one], [one, one]) == [(0, 0), (1, 1)]  # two seeds of one fold

@@ -1,0 +1,57 @@
+"""Disagreement under dropout."""
+
+import numpy as np
+import pytest
+import torch
+
+from htltools.core.hardness.mc_dropout import PASSES, RATE, dropout, masks
+from htltools.core.hardness.scores import drift
+
+
+@pytest.fixture
+def pictures(shelf):
+    """The pictures of a shelf as a tensor."""
+    return torch.from_numpy(shelf.pictures)
+
+
+def test_a_score_depends_on_no_other_picture(localizer, pictures):
+    """Order and batch do not matter, and the same seed gives the same scores; another seed gives others, alike in rank."""
+    scores = dropout(localizer, pictures, 0)
+    assert scores.shape == (48,)
+    assert ((scores >= 0) & (scores <= 1)).all()
+    assert dropout(localizer, pictures.flip(0), 0)[::-1] == pytest.approx(scores, abs=1e-5)
+    assert dropout(localizer, pictures[7:9], 0) == pytest.approx(scores[7:9], abs=1e-5)
+    assert (dropout(localizer, pictures, 0) == scores).all()
+    assert (dropout(localizer, pictures, 1) != scores).all()
+
+
+def test_by_hand(localizer, pictures):
+    """It is the mean distance of the box from those of nets whose last layer lacks the features."""
+    whole = localizer.eval()(pictures).detach().numpy()
+    head = localizer.net[-1][-1]
+    weight = head.weight.data.clone()
+    found = []
+    for kept in masks(head.in_features, 3):
+        head.weight.data = weight * kept
+        found.append(drift(whole, localizer(pictures).detach().numpy()))
+    head.weight.data = weight
+    assert dropout(localizer, pictures, 3) == pytest.approx(np.mean(found, 0), abs=1e-5)
+
+
+def test_masks_drop_their_share():
+    """Each pass drops about a fifth of the features and makes up for them."""
+    drawn = masks(4096, 0)
+    assert drawn.shape == (PASSES, 4096)
+    assert sorted(set(drawn.flatten().tolist())) == [0, 1 / (1 - RATE)]
+    assert (drawn == 0).float().mean().item() == pytest.approx(RATE, abs=0.02)
+    assert not torch.equal(drawn[0], drawn[1])
+
+
+def test_the_model_stays_as_it_is(localizer, pictures):
+    """Mode, weights and answers are what they were, and no hook is left."""
+    localizer.train()
+    before = {name: tensor.clone() for name, tensor in localizer.state_dict().items()}
+    dropout(localizer, pictures[:4], 0)
+    assert localizer.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in localizer.state_dict().items())
+    assert not any(module._forward_pre_hooks for module in localizer.modules())

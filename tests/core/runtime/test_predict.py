@@ -1,0 +1,45 @@
+"""What localizers answer."""
+
+import numpy as np
+import torch
+
+from htltools.core.nets.factory import architecture, build
+from htltools.core.runtime.predict import all_answers, batches
+
+CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
+
+
+def test_one_pass_answers_for_every_model(shelf, localizer):
+    """Several models in one pass answer as each would alone, in any batch size, and every picture is read once."""
+    torch.manual_seed(5)
+    other = build(architecture("compact", (32, 32, 3)))
+    read = []
+
+    class Counting:
+        shape = shelf.shape
+
+        def batch(self, chosen):
+            read.extend(chosen)
+            return shelf.batch(chosen)
+
+    both = all_answers([localizer, other], Counting(), 7, **CPU)
+    assert both.shape == (2, 48, 4)
+    assert read == list(range(48))
+    assert np.allclose(both[1], all_answers([other], shelf, 48, **CPU)[0], atol=1e-5)
+
+
+def test_nothing_is_changed(shelf, localizer):
+    """Asking leaves weights, buffers, mode and random state as they were."""
+    before = {name: tensor.clone() for name, tensor in localizer.state_dict().items()}
+    localizer.train()
+    state = torch.get_rng_state()
+    all_answers([localizer], shelf, 16, **CPU)
+    assert localizer.training
+    assert all(torch.equal(before[name], tensor) for name, tensor in localizer.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_batches_cover_everything_once():
+    """The pieces hold every index once and in order, the last one what is left."""
+    assert [piece.tolist() for piece in batches(5, 2)] == [[0, 1], [2, 3], [4]]
+    assert batches(0, 2) == []

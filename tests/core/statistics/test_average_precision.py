@@ -1,0 +1,80 @@
+"""Average precision: pycocotools' own numbers, and those of draws."""
+
+import contextlib
+import io
+
+import numpy as np
+import pytest
+
+from htltools.core.geometry.objects import packed
+from htltools.core.statistics.average_precision import coco_evaluation, found_objects
+
+
+def scene(seed, count=40, classes=2):
+    """Annotated objects of random pictures and finds that are near them, beside false ones."""
+    random = np.random.default_rng(seed)
+    annotated, found = [], []
+    for _ in range(count):
+        low = random.random((random.integers(0, 4), 2)) * 0.6
+        boxes = np.concatenate([low, low + 0.1 + 0.3 * random.random(low.shape)], 1)
+        kinds = random.integers(0, classes, (len(boxes), 1))
+        annotated.append(np.concatenate([boxes, kinds], 1))
+        near = np.clip(boxes + random.normal(0, 0.03, boxes.shape), 0, 1)
+        false = np.tile([0.1, 0.1, 0.5, 0.6], (random.integers(0, 3), 1)) + random.random() * 0.2
+        both = np.concatenate([near, false])
+        guessed = np.concatenate([kinds, random.integers(0, classes, (len(false), 1))])
+        found.append(np.concatenate([both, guessed, random.random((len(both), 1)).round(2) * 0.9 + 0.05], 1))
+    return packed(found, 6), packed(annotated, 5)
+
+
+def test_with_each_picture_once_it_is_what_pycocotools_says():
+    """AP, AP50 and AP75 equal the library's summary, ties between scores included."""
+    for seed in range(5):
+        found, annotated = scene(seed)
+        evaluation = coco_evaluation(found, annotated, 2)
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluation.accumulate()
+        precision = evaluation.eval["precision"][:, :, :, 0, 0]  # [T, recalls, classes]
+        values = found_objects(found, annotated, ["a", "b"]).values(np.ones((1, len(found)), int))
+        assert values["ap"][0] == pytest.approx(precision.mean(), abs=1e-12)
+        assert values["ap50"][0] == pytest.approx(precision[0].mean(), abs=1e-12)
+        assert values["ap75"][0] == pytest.approx(precision[5].mean(), abs=1e-12)
+
+
+def test_a_draw_is_the_pictures_written_out():
+    """Taking pictures several times, or not at all, gives what the library says of that many copies."""
+    found, annotated = scene(7)
+    times = np.random.default_rng(0).integers(0, 3, (1, len(found)))
+    drawn = found_objects(found, annotated, ["a", "b"]).values(times)
+    again = np.repeat(np.arange(len(found)), times[0])
+    written_out = found_objects(found[again], annotated[again], ["a", "b"]).values(np.ones((1, len(again)), int))
+    for name, value in drawn.items():
+        assert value == pytest.approx(written_out[name], abs=1e-12)
+
+
+def test_a_part_is_the_part_alone():
+    """Some of the pictures, taken out afterwards, are what they are alone."""
+    found, annotated = scene(3)
+    places = np.array([1, 5, 6, 20, 33])
+    once = np.ones((1, len(places)), int)
+    alone = found_objects(found[places], annotated[places], ["a", "b"]).values(once)
+    taken = found_objects(found, annotated, ["a", "b"]).at(places).values(once)
+    assert {name: value.tolist() for name, value in alone.items()} == {name: value.tolist() for name, value in taken.items()}
+
+
+def test_perfect_and_empty():
+    """The annotation itself is perfect; nothing found is 0; nothing annotated has no precision; a class that is absent does not count."""
+    _, annotated = scene(1)
+    perfect = np.concatenate([annotated, (annotated[..., 4:] >= 0).astype(np.float32)], 2)
+    once = np.ones((1, len(annotated)), int)
+    assert found_objects(perfect, annotated, ["a", "b"]).values(once)["ap"] == [1.0]
+    assert found_objects(perfect, annotated, ["a", "b", "never"]).values(once)["ap"] == [1.0]
+    nothing = packed([np.zeros((0, 6))] * len(annotated), 6)
+    assert found_objects(nothing, annotated, ["a", "b"]).values(once)["ap50"] == [0.0]
+    assert np.isnan(found_objects(nothing, nothing[..., :5], ["a", "b"]).values(once)["ap50"]).all()
+
+
+def test_what_is_unknown_is_refused():
+    """A picture without an annotation has no precision."""
+    with pytest.raises(ValueError, match="every picture"):
+        found_objects(packed([np.zeros((0, 6))], 6), packed([None], 5), ["a"])

@@ -1,0 +1,42 @@
+"""How answers agree with the annotation, and what follows for metrics."""
+
+import numpy as np
+import pytest
+
+from htltools.core.statistics.cluster_bootstrap import estimates
+from htltools.core.statistics.sample_metrics import Agreement
+from htltools.core.statistics.subgroup_gaps import fairness
+
+DICE = np.array([1.0, 0.5, np.nan, 0.0])
+MASKS = Agreement(np.array([0.9, 0.4, 0.8, 0.0]), DICE)
+
+
+def test_dice_is_a_mean_over_the_masks_that_are_known():
+    """A sample without a mask counts in the figures of the box alone; of no masks at all there is no Dice."""
+    values = MASKS.values()
+    assert values["dice"][0] == 0.5
+    assert values["mask_iou"][0] == pytest.approx((1 + 1 / 3 + 0) / 3)
+    assert values["iou_mean"][0] == pytest.approx(0.525)
+    drawn = MASKS.values(np.array([[2, 1, 5, 0], [0, 0, 4, 0]]))
+    assert drawn["dice"][0] == pytest.approx(2.5 / 3)
+    assert np.isnan(drawn["dice"][1])
+    assert MASKS.at(np.array([1, 2])).dice.tolist() == pytest.approx([0.5, np.nan], nan_ok=True)
+
+
+def test_dice_has_intervals_and_gaps():
+    """Intervals, differences and gaps hold for Dice as for the figures of the box."""
+    random = np.random.default_rng(0)
+    level = np.repeat([0, 1], 40)
+    ours = Agreement(random.random(80), np.where(level == 0, 0.9, 0.6) + 0.1 * random.random(80))
+    theirs = Agreement(ours.iou, ours.dice - 0.1)
+    groups = [str(i) for i in range(80)]
+    found = estimates(ours, groups, theirs, seed=0, resamples=200)
+    assert found["dice"].low < found["dice"].value < found["dice"].high
+    assert (found["dice.delta"].low, found["dice.delta"].high) == pytest.approx((0.1, 0.1))
+    gap, change = fairness(ours, level, groups, theirs, seed=0, resamples=200)["dice"]
+    assert (gap.best, gap.worst) == (0, 1)
+    assert gap.distance.value == pytest.approx(0.3, abs=0.03)
+    assert gap.p < 0.01
+    assert change.distance.value == pytest.approx(0)
+    boxes_alone = estimates(Agreement(ours.iou), groups, theirs, seed=0, resamples=200)
+    assert "dice.delta" not in boxes_alone and "iou_mean.delta" in boxes_alone

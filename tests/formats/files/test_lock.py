@@ -1,0 +1,41 @@
+"""One run at a time."""
+
+import subprocess
+import sys
+
+import pytest
+
+from htltools.errors import CannotCreate, TryAgain
+from htltools.formats.files.lock import alone
+
+
+def test_the_second_is_refused_and_the_lock_goes(tmp_path):
+    """While one holds a lock, another is refused and told by whom; afterwards no file is left, and the next may."""
+    lock = tmp_path / ".lock"
+    with (
+        alone(lock, tmp_path),
+        pytest.raises(TryAgain, match=r"another run is writing .* \(process \d+ of .+\); wait for it"),
+        alone(lock, tmp_path),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    with alone(lock, tmp_path):
+        assert lock.exists()
+
+
+def test_a_killed_run_holds_nothing(tmp_path):
+    """A lock goes with the process that held it, also by SIGKILL, and its file is no hindrance."""
+    lock = tmp_path / ".lock"
+    holds = "import os, pathlib, sys\nfrom htltools.formats.files.lock import alone\n"
+    holds += "with alone(pathlib.Path(sys.argv[1]), 's'): os.kill(os.getpid(), 9)"
+    assert subprocess.run([sys.executable, "-c", holds, lock]).returncode == -9
+    assert lock.exists()
+    with alone(lock, tmp_path):
+        pass
+    assert not lock.exists()
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    """Where the lock cannot be made, nothing could be written either: 73."""
+    with pytest.raises(CannotCreate, match=r"cannot write beside .* \(no such file or directory"), alone(tmp_path / "no/.lock", tmp_path):
+        pass
