@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from htltools.commands.prune import health_gate
 from htltools.core.hardness.cross_fitting import fold_of
 from htltools.core.nets.factory import build
 from htltools.core.pruning.unstructured import SWEEP, prunable

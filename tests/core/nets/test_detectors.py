@@ -8,6 +8,7 @@ from torchvision.ops import batched_nms
 
 from htltools.core.geometry.matching import object_difference
 from htltools.core.geometry.objects import packed, present
+from htltools.core.nets import detectors
 from htltools.core.nets.detectors import PROPOSALS, detection_net
 from htltools.core.nets.names import DETECTORS
 from htltools.core.nets.nms import distinct, foremost

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from htltools.core.statistics import cluster_bootstrap
 from htltools.core.statistics.cluster_bootstrap import estimates, run_interval
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from htltools.errors import DataError
+from htltools.formats.dicom import child_process
 from htltools.formats.dicom.child_process import in_a_child
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

@@ -9,6 +9,7 @@ from onnx import TensorProto, numpy_helper
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.onnx_wrapper import Deployed
 from htltools.errors import HtlError
+from htltools.formats.models import onnx_int8
 from htltools.formats.models.onnx import OnnxLocalizer, describe, write_onnx
 from htltools.formats.models.onnx_int8 import write_int8
 
