@@ -7,7 +7,7 @@ usage: channel_table.py DENSE.h5 ROWS OUT [SHARE...]
 
 Each share is cut by `htl prune --method channel` and recovered by its fine-tuning (share 0: fine-tuning alone), exported by
 `htl export` and measured by `htl evaluate`, as processes of their own; what is in OUT already is not made again. FLOPs count a
-multiplication and an addition as two. Latency is that of the ONNX file in onnxruntime on the CPU, in milliseconds a picture,
+multiplication and an addition as two. Latency is that of the ONNX file in onnxruntime on the CPU, in milliseconds an image,
 the median over calls of all files by turns, with OMP_NUM_THREADS threads where that is set. IoU is the mean; val is the
 split that recovery is watched on, test has seen nothing.
 """
@@ -53,7 +53,7 @@ def made(dense: Path, rows: Path, out: Path, share: str) -> tuple[Path, Path, Pa
 
 
 def flops(checkpoint: Checkpoint) -> int:
-    """Floating-point operations for one picture."""
+    """Floating-point operations for one image."""
     model = from_weights(checkpoint.architecture, checkpoint.weights)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         model(torch.zeros(1, *checkpoint.preprocessing["size"], dtype=torch.uint8))
@@ -68,7 +68,7 @@ def session(path: Path) -> onnxruntime.InferenceSession:
 
 
 def milliseconds(files: list[Path], size: list[int]) -> np.ndarray:
-    """Median latency of a picture for each file and batch size: [files, batches]."""
+    """Median latency of an image for each file and batch size: [files, batches]."""
     sessions, noise = [session(path) for path in files], np.random.default_rng(0)
     found = []
     for count in BATCHES:

@@ -4,7 +4,7 @@
 usage: cleanlab_comparison.py OUT [FOLDER...]
 
 Wrong boxes are planted: 5 % in synthetic lesions, and 5 % and 20 % in each FOLDER for `htl prepare`. What stands in OUT is taken.
-SEEDS="0 1 2 3 4"  COUNT=1200 (pictures)  EPOCHS=10  SIZE=48  FOLDS=0 (K > 1: scores out of sample, which K nets give)
+SEEDS="0 1 2 3 4"  COUNT=1200 (images)  EPOCHS=10  SIZE=48  FOLDS=0 (K > 1: scores out of sample, which K nets give)
 
 A localizer of one box has no score and no class, which cleanlab asks for. Hence one class, and two choices: each box is sure (1), or as
 sure as dense and pruned net agree on it (their IoU). `badloc` is the score that fits a box in a wrong place; `both` gives it the pruned
@@ -15,7 +15,7 @@ What it came to, AUROC and average precision of `suspect` / `badloc, both`, of c
 phantoms 5 %   .990 / .974   .83 / .49
 HAM10000 5 %   .988 / .988   .81 / .76     20 %   .987 / .989   .945 / .942      differences within the noise
 ISIC 2017 5 %  .976 / .967   .66 / .42     20 %   .967 / .960   .88 / .78        those of precision beyond it, those of AUROC not
-Out of sample, as cleanlab advises (FOLDS=2, half the pictures to learn from), ISIC 2017 at 5 %: .952 / .947, .47 / .33, within the noise.
+Out of sample, as cleanlab advises (FOLDS=2, half the images to learn from), ISIC 2017 at 5 %: .952 / .947, .47 / .33, within the noise.
 """
 
 import json
@@ -78,8 +78,8 @@ def cleanlab_scores(rows: list[dict]) -> dict[str, np.ndarray]:
     sure, agreed = np.ones(len(rows)), np.array([iou(a, b) for a, b in zip(dense, pruned)])
     ways = {"": [(dense, sure)], ", both": [(dense, sure), (pruned, sure)], ", agreed": [(dense, agreed)]}
     found = {}
-    for way, answers in ways.items():
-        stacked = np.stack([np.column_stack([boxes, score]) for boxes, score in answers], 1)  # [N, B, 5]
+    for way, predictions in ways.items():
+        stacked = np.stack([np.column_stack([boxes, score]) for boxes, score in predictions], 1)  # [N, B, 5]
         detections = [[boxes] for boxes in stacked]  # one class
         found[f"cleanlab badloc{way}"] = rank.pool_box_scores_per_image(
             rank.compute_badloc_box_scores(labels=labels, predictions=detections)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Find the lesion, or the objects, of a picture with an exported localizer: onnx_client.py lesion.onnx picture.jpg boxed.png."""
+"""Find the lesion, or the objects, of an image with an exported localizer: onnx_client.py lesion.onnx image.jpg boxed.png."""
 
 import json
 import sys
@@ -12,8 +12,8 @@ model, source, target = sys.argv[1:]
 session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 _, height, width, _ = session.get_inputs()[0].shape  # [N, H, W, 3]
 
-picture = ImageOps.exif_transpose(Image.open(source)).convert("RGB")
-squashed = picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2)  # as htl prepare does
+image = ImageOps.exif_transpose(Image.open(source)).convert("RGB")
+squashed = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2)  # as htl prepare does
 names = [each.name for each in session.get_outputs()]
 found = dict(zip(names, session.run(names, {"images": np.asarray(squashed)[None]}), strict=True))
 boxes = found["boxes"].reshape(-1, 4)  # shares of width and height, in [0, 1]
@@ -23,8 +23,8 @@ if "scores" in found:  # a net that finds several objects
     counts = found["scores"][0] >= told["threshold"]
     boxes, labels = boxes[counts], [" " + told["classes"][number] for number in found["labels"][0][counts]]
 
-for (x0, y0, x1, y1), label in zip(boxes * np.tile(picture.size, 2), labels, strict=True):  # x1 and y1 exclusive
+for (x0, y0, x1, y1), label in zip(boxes * np.tile(image.size, 2), labels, strict=True):  # x1 and y1 exclusive
     print(f"{x0:.1f} {y0:.1f} {x1:.1f} {y1:.1f}{label}")
     outline = [x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)]
-    ImageDraw.Draw(picture).rectangle(outline, outline="lime", width=max(2, picture.width // 200))
-picture.save(target)
+    ImageDraw.Draw(image).rectangle(outline, outline="lime", width=max(2, image.width // 200))
+image.save(target)

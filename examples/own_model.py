@@ -4,7 +4,7 @@
     export PYTHONPATH=examples HTL_TRUST=own_model:small
     htl train rows.jsonl --model own_model:small -o own.h5 | htl prune -o pruned.h5 | htl score > scored.jsonl
 
-The net takes normalised pictures, float32 [B, C, H, W], and answers with four raw numbers each, [B, 4]. They are no boxes
+The net takes normalised images, float32 [B, C, H, W], and answers with four raw numbers each, [B, 4]. They are no boxes
 yet: htl squeezes them by a sigmoid and puts the edges in order. Pruning cuts the weights of convolutions and linear
 layers. HTL_TRUST, or --trust, lets the commands after train import this file: a checkpoint alone never runs code.
 
@@ -19,7 +19,7 @@ from torch import nn
 
 
 def small(height: int, width: int, channels: int) -> nn.Module:
-    """Four convolutions that halve the picture each, and a linear layer on what is left."""
+    """Four convolutions that halve the image each, and a linear layer on what is left."""
     widths = [channels, 16, 32, 64, 64]
     stages = [
         nn.Sequential(nn.Conv2d(before, after, 3, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU())
@@ -30,11 +30,11 @@ def small(height: int, width: int, channels: int) -> nn.Module:
 
 
 def main() -> None:
-    """Build the net, and ask it for two pictures."""
+    """Build the net, and ask it for two images."""
     height, width = map(int, sys.argv[1:3] or (96, 96))
     net = small(height, width, 3)
     raw = net(torch.zeros(2, 3, height, width))
-    print(f"{sum(weights.numel() for weights in net.parameters())} weights; two pictures of {height}x{width} give {list(raw.shape)}")
+    print(f"{sum(weights.numel() for weights in net.parameters())} weights; two images of {height}x{width} give {list(raw.shape)}")
 
 
 if __name__ == "__main__":

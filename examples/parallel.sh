@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # prepare and score in parts, by GNU parallel, and what the parts come to beside one call that does it all.
 #   examples/parallel.sh OUT [FOLDER]
-# FOLDER holds images/, and masks/ or boxes in metadata.csv; no two pictures of one name. Without it, synthetic lesions are made.
+# FOLDER holds images/, and masks/ or boxes in metadata.csv; no two images of one name. Without it, synthetic lesions are made.
 # PARTS=4 (of prepare)  JOBS=2 (at a time)  N=300  SIZE=64  EPOCHS=2. Models that stand in OUT are taken: dense.h5, pruned.h5.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PATH=$here/bin:$PATH
 if [ $# -lt 1 ] || [ $# -gt 2 ]; then echo "usage: parallel.sh OUT [FOLDER]" >&2; exit 2; fi
 mkdir -p "$1"
-out=$(readlink -f "$1") folder=${2:-$1/pictures} jobs=${JOBS:-2}
+out=$(readlink -f "$1") folder=${2:-$1/images} jobs=${JOBS:-2}
 python=$here/.venv/bin/python
 [ -x "$python" ] || python=python3
 [ $# -eq 2 ] || [ -e "$folder" ] || "$python" "$here/examples/phantom_files.py" "$folder" "${N:-300}"
@@ -18,9 +18,9 @@ export HTL_QUIET=1 HTL_PREPARE_SIZE=${SIZE:-64} PARALLEL_SHELL=$BASH
 [ ! -e "$folder/metadata.csv" ] || export HTL_PREPARE_TABLE=$folder/metadata.csv
 [ ! -e "$folder/masks" ] || export HTL_PREPARE_MASKS=$folder/masks
 
-# Splits follow from a hash of the group: pictures of one patient agree, whichever part they are in.
-find "$folder/images" -type f | sort >"$out/pictures.txt"
-split -d -n "r/${PARTS:-4}" "$out/pictures.txt" "$out/part."
+# Splits follow from a hash of the group: images of one patient agree, whichever part they are in.
+find "$folder/images" -type f | sort >"$out/images.txt"
+split -d -n "r/${PARTS:-4}" "$out/images.txt" "$out/part."
 prepared() { htl prepare - -j 1 -o "$1.store" <"$1" >"$1.jsonl"; }
 export -f prepared
 parallel -j "$jobs" --halt soon,fail=1 prepared ::: "$out"/part.*[0-9]
@@ -35,6 +35,6 @@ scored() { OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} htl score - --model "$1/dense.h
 export -f scored
 parallel -j "$jobs" --halt soon,fail=1 --pipepart -a "$out/plain.jsonl" --block -1 scored "$out" >"$out/scored.jsonl"
 
-htl prepare - -o "$out/whole.store" <"$out/pictures.txt" |
+htl prepare - -o "$out/whole.store" <"$out/images.txt" |
   htl score - --model "$out/dense.h5" --pruned "$out/pruned.h5" >"$out/whole.jsonl"
 "$here/examples/same_scores.sh" "$out/whole.jsonl" "$out/scored.jsonl"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write synthetic pictures as files, with a table of boxes and lesions beside them: phantom_files.py FOLDER [N]."""
+"""Write synthetic images as files, with a table of boxes and lesions beside them: phantom_files.py FOLDER [N]."""
 
 import csv
 import sys
@@ -17,6 +17,6 @@ with (folder / "metadata.csv").open("w", newline="") as file:
     table.writerow(["image_id", "lesion_id", "dx", "x0", "y0", "x1", "y1", "age", "sex", "site"])
     for index in range(count):
         sample = phantom(0, index)
-        Image.fromarray(sample.picture).save(folder / "images" / f"{index:05d}.png")
+        Image.fromarray(sample.image).save(folder / "images" / f"{index:05d}.png")
         facts = [sample.meta[name] for name in ("age", "sex", "site")]
         table.writerow([f"{index:05d}", f"P{lesion_of(0, index):05d}", sample.label, *sample.true_box, *facts])

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 #SBATCH --job-name=htl --cpus-per-task=2 --mem=8G --time=01:00:00
 # prepare and score as a Slurm job array: each task takes the lines whose number, modulo the number of tasks, is its own.
-# From the checkout (synthetic pictures: examples/phantom_files.py FOLDER):
+# From the checkout (synthetic images: examples/phantom_files.py FOLDER):
 #   a=$(sbatch --parsable --array=0-7 examples/slurm_array.sh prepare FOLDER OUT)
 #   b=$(sbatch --parsable -d afterok:"$a" --gpus=1 examples/slurm_array.sh train OUT)
 #   c=$(sbatch --parsable -d afterok:"$b" --array=0-7 examples/slurm_array.sh score OUT)

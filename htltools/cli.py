@@ -12,7 +12,7 @@ from htltools import __version__, console, interruption
 from htltools.errors import ClosedPipe, HtlError, UsageError
 
 COMMANDS = {  # each a module of htltools.commands; the summaries stand here so that `htl --help` need not import those
-    "prepare": "Make rows and a store from pictures, masks and a table.",
+    "prepare": "Make rows and a store from images, masks and a table.",
     "train": "Train a localizer on the rows of the training split.",
     "prune": "Prune a copy of a localizer; the dense one stays as it is.",
     "score": "Score how hard each sample is to learn.",
@@ -141,9 +141,9 @@ def main(args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, interruption.Terminated) as error:  # while another failure was told
         code = told(error)
     if args is None:
-        interruption.settle(code)
+        interruption.ignore_after_exit(code)
     else:
-        interruption.forget()
+        interruption.restore()
     return code
 
 
@@ -171,8 +171,8 @@ def outcome(args: list[str] | None) -> int:
 def told(error: BaseException) -> int:
     """Say why a command failed, in one line; its exit code."""
     match error:
-        case SystemError() if interruption.heard:  # what C makes of a signal that came while it called back
-            return interruption.CODES[interruption.heard[0]]
+        case SystemError() if interruption.received:  # what C makes of a signal that came while it called back
+            return interruption.CODES[interruption.received[0]]
         case KeyboardInterrupt():
             return 130
         case interruption.Terminated():

@@ -3,7 +3,7 @@
 HtlError                1    anything without a code of its own
 ├── UsageError          2    flags that are wrong or contradict each other
 ├── NotMet              3    `evaluate --fail-under` was not reached
-├── DataError          65    rows, pictures or files that are bad, cut or inconsistent
+├── DataError          65    rows, images or files that are bad, cut or inconsistent
 ├── MissingInput       66    something that should be read is not there
 ├── DeviceMissing      69    the device or execution provider asked for is not there
 ├── CannotCreate       73    the output exists already, or its folder cannot be written
@@ -37,7 +37,7 @@ class NotMet(HtlError):
 
 
 class DataError(HtlError):
-    """Rows, pictures or files that are bad, cut or inconsistent."""
+    """Rows, images or files that are bad, cut or inconsistent."""
 
     exit_code = 65
 

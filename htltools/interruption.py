@@ -6,7 +6,7 @@ import sys
 import threading
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
-heard: list[int] = []  # what came since `listen`
+received: list[int] = []  # what came since `listen`
 
 
 class Terminated(BaseException):
@@ -15,17 +15,17 @@ class Terminated(BaseException):
 
 def listen() -> None:
     """From now on Ctrl-C raises KeyboardInterrupt (unless it is ignored, as in a background job), and SIGTERM raises Terminated."""
-    heard.clear()
-    signal.signal(signal.SIGTERM, hear)
+    received.clear()
+    signal.signal(signal.SIGTERM, handler)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, hear)
+        signal.signal(signal.SIGINT, handler)
     if sys.unraisablehook is sys.__unraisablehook__:
         sys.unraisablehook = repeat
 
 
-def hear(number: int, frame) -> None:
+def handler(number: int, frame) -> None:
     """Remember a signal, and end what goes on, cleaning up on the way."""
-    heard.append(number)
+    received.append(number)
     raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
 
@@ -42,20 +42,20 @@ def repeat(unraisable) -> None:
 
 def code_of(code: int) -> int:
     """The exit code of a command that ended with `code`: that of a signal where one came and was lost, for a script should not go on."""
-    return CODES[heard[0]] if heard and code == 0 else code
+    return CODES[received[0]] if received and code == 0 else code
 
 
-def settle(code: int) -> None:
+def ignore_after_exit(code: int) -> None:
     """The command is done: a signal on the way out changes nothing any more, and brings no traceback."""
     for number in CODES:
-        if signal.getsignal(number) is hear:
+        if signal.getsignal(number) is handler:
             signal.signal(number, lambda *_: os._exit(code))
 
 
-def forget() -> None:
+def restore() -> None:
     """Hear signals as Python does by itself, for a caller who goes on."""
     for number, usual in {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}.items():
-        if signal.getsignal(number) is hear:
+        if signal.getsignal(number) is handler:
             signal.signal(number, usual)
     if sys.unraisablehook is repeat:
         sys.unraisablehook = sys.__unraisablehook__

@@ -129,10 +129,10 @@ def read_piece(master: int) -> bytes:
 
 @pytest.fixture(scope="session")
 def shared_data():
-    """The folder of real pictures beside the checkout, where this machine has one."""
+    """The folder of real images beside the checkout, where this machine has one."""
     folder = ROOT.parent / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip(f"no real pictures: there is no folder {os.path.relpath(folder, ROOT)}")
+        pytest.skip(f"no real images: there is no folder {os.path.relpath(folder, ROOT)}")
     return folder
 
 
@@ -174,7 +174,7 @@ def save_dicom():
 
 @pytest.fixture(scope="session")
 def phantom(tmp_path_factory):
-    """80 synthetic pictures of 32 x 32 in a store: `folder`, `rows` (a file) and `samples` (its rows as dicts)."""
+    """80 synthetic images of 32 x 32 in a store: `folder`, `rows` (a file) and `samples` (its rows as dicts)."""
     from htltools.formats.rows.stream import read_rows
 
     folder = tmp_path_factory.mktemp("phantom")

@@ -259,7 +259,7 @@ def test_a_signal_that_c_makes_an_error_of_is_that_signal(htl, monkeypatch):
     from htltools import interruption
 
     def fail(*args, **how):
-        interruption.heard.append(signal.SIGINT)
+        interruption.received.append(signal.SIGINT)
         raise SystemError("returned a result with an exception set")
 
     monkeypatch.setattr("htltools.formats.rows.stream.open_rows", fail)

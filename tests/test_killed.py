@@ -111,9 +111,9 @@ def test_prepare_survives(forks, tmp_path):
     """`prepare`, killed at any moment and run again: the same shards, list and rows, byte for byte."""
     (tmp_path / "p").mkdir()
     noise = np.random.default_rng(0).integers(0, 256, (40, 9, 9, 3), np.uint8)
-    for i, picture in enumerate(noise):
-        Image.fromarray(picture).save(tmp_path / f"p/{i:02d}.png")
-    (tmp_path / "p/40.png").write_bytes(b"no picture")
+    for i, image in enumerate(noise):
+        Image.fromarray(image).save(tmp_path / f"p/{i:02d}.png")
+    (tmp_path / "p/40.png").write_bytes(b"no image")
 
     def whole_part(path, data, undisturbed):
         return undisturbed.startswith(data) if path.name == "stdout" else data == undisturbed

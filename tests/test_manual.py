@@ -205,7 +205,7 @@ def workplace(followed, save_dicom):
     """That folder with all else that the other examples name: data of one's own, models of several seeds, answers of other tools."""
     for name, count in ("ham10000", "40"), ("radiographs", "40"), ("FOLDER", "120"):
         subprocess.run([sys.executable, ROOT / "examples" / "phantom_files.py", followed / name, count], check=True)
-    for i in range(8):  # pictures in a folder, the boxes in a table beside them, and slices with masks
+    for i in range(8):  # images in a folder, the boxes in a table beside them, and slices with masks
         shutil.copy(followed / "FOLDER" / "images" / f"{i:05}.png", followed / f"{i:05}.png")
         save_dicom(followed / "series" / "images" / f"{i}.dcm", np.arange(400, dtype=np.int16).reshape(20, 20), PatientID=f"p{i}")
         mask = np.zeros((20, 20), np.uint8)
@@ -215,11 +215,11 @@ def workplace(followed, save_dicom):
     boxes = "".join(f"{i:05},P{i},{i},2,40,50\n" for i in range(8))
     (followed / "boxes.csv").write_text(f"image_id,patient,left,top,right,bottom\n{boxes}")
     (followed / "study.key").write_bytes(bytes(range(32)))
-    shutil.copy(followed / "00000.png", followed / "picture.jpg")
+    shutil.copy(followed / "00000.png", followed / "image.jpg")
     rows = read_rows(followed / "rows.jsonl")[0]
-    answers = [{"image_id": row["id"], "category_id": 1, "bbox": [9, 9, 90, 80], "score": 0.9} for row in rows]
+    predictions = [{"image_id": row["id"], "category_id": 1, "bbox": [9, 9, 90, 80], "score": 0.9} for row in rows]
     for name in "yolo", "dense", "pruned":
-        (followed / f"{name}.json").write_text(json.dumps(answers))
+        (followed / f"{name}.json").write_text(json.dumps(predictions))
     copies = {"dense": "s0 s1 d0 d1 f1 f2 dense1 dense2 dense3 attended1 attended2 attended3", "pruned": "p0 p1 p70 p80 p90"}
     for role, names in copies.items():
         for name in names.split():

@@ -103,7 +103,7 @@ def test_closed_streams(shell, rows):
 
 
 def test_the_whole_chain(shell, tmp_path):
-    """The line of the README, in small: from pictures to a comparison, and an ONNX file."""
+    """The line of the README, in small: from images to a comparison, and an ONNX file."""
     done = shell(
         "htl prepare --phantom 80 --size 32 -j 1 -o store | htl train -o dense.h5 --epochs 2 --batch-size 16"
         " | htl prune -o pruned.h5 --sparsity 0.5 --epochs 1 --batch-size 16 | htl score"

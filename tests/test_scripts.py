@@ -38,33 +38,33 @@ def is_gnu_parallel() -> bool:
 
 
 @pytest.fixture
-def pictures(tmp_path, shell, dense, pruned):
-    """Where the examples find 48 pictures in files with a table, in `pictures`, and the models they would train, in `out`."""
-    assert shell(f"{sys.executable} {ROOT}/examples/phantom_files.py pictures 48").returncode == 0
+def images(tmp_path, shell, dense, pruned):
+    """Where the examples find 48 images in files with a table, in `images`, and the models they would train, in `out`."""
+    assert shell(f"{sys.executable} {ROOT}/examples/phantom_files.py images 48").returncode == 0
     (tmp_path / "out").mkdir()
     for path in dense, pruned:
         shutil.copy(path, tmp_path / "out")
-    return tmp_path / "pictures"
+    return tmp_path / "images"
 
 
 @pytest.mark.skipif(not is_gnu_parallel(), reason="GNU parallel is not installed")
-def test_parts_by_gnu_parallel_come_to_the_same(shell, pictures):
+def test_parts_by_gnu_parallel_come_to_the_same(shell, images):
     """The example with GNU parallel prepares and scores in parts, and says that ids, splits and hardness are those of one call."""
-    ran = shell(f"PARTS=3 SIZE=32 {ROOT}/examples/parallel.sh out pictures")
+    ran = shell(f"PARTS=3 SIZE=32 {ROOT}/examples/parallel.sh out images")
     assert (ran.returncode, ran.stderr) == (0, "")
     assert re.fullmatch(r"48 samples, the same ids and splits; hardness differs by 0\.0000\d\d at most\n", ran.stdout)
 
 
-def test_an_array_of_three_tasks_comes_to_the_same(shell, pictures):
-    """The Slurm example, run as an array of three, scores every picture once; its rows are those of the same script as a single task."""
+def test_an_array_of_three_tasks_comes_to_the_same(shell, images):
+    """The Slurm example, run as an array of three, scores every image once; its rows are those of the same script as a single task."""
     script = f"{ROOT}/examples/slurm_array.sh"
     array = f"seq 4 6 | SLURM_ARRAY_TASK_COUNT=3 SLURM_ARRAY_TASK_MIN=4 xargs -P 2 -I{{}} env SLURM_ARRAY_TASK_ID={{}} {script}"
-    assert shell(f"cp -r out one && {array} prepare pictures out", SIZE=32).returncode == 0
-    assert len(list((pictures.parent / "out").glob("store.*"))) == 3
+    assert shell(f"cp -r out one && {array} prepare images out", SIZE=32).returncode == 0
+    assert len(list((images.parent / "out").glob("store.*"))) == 3
     assert shell(f"{script} train out && {array} score out").returncode == 0
     joined = shell(f"{script} join out")
     assert (joined.returncode, joined.stdout) == (0, "48 of 48 samples are scored\n")
-    assert shell(f"{script} prepare pictures one && {script} train one && {script} score one && {script} join one", SIZE=32).returncode == 0
+    assert shell(f"{script} prepare images one && {script} train one && {script} score one && {script} join one", SIZE=32).returncode == 0
     same = shell(f"{ROOT}/examples/same_scores.sh one/scored.jsonl out/scored.jsonl")
     assert (same.returncode, same.stdout[:37]) == (0, "48 samples, the same ids and splits; ")
 

@@ -111,7 +111,7 @@ def captured(rows: list[dict]) -> dict[str, float]:
 
 
 def semi(lab: Lab) -> None:
-    """A share of the labels of all training rows, and COUNT pictures without."""
+    """A share of the labels of all training rows, and COUNT images without."""
     if not lab.path("rows.jsonl").exists():
         hide_boxes(lab.source, lab.path("rows.jsonl"), SHARES[lab.about["protocol"]], lab.seed)
     for use, by in USES:
@@ -133,7 +133,7 @@ def hide_boxes(source: Path, out: Path, share: float, seed: int) -> None:
 
 
 def weak(lab: Lab) -> None:
-    """No box of the training split, only the class of each picture: maps, then a localizer trained on the boxes of the maps."""
+    """No box of the training split, only the class of each image: maps, then a localizer trained on the boxes of the maps."""
     from htltools.commands.shared.inputs import target_boxes
     from htltools.core.geometry.boxes import constant_iou
 
@@ -156,7 +156,7 @@ def weak(lab: Lab) -> None:
 
 
 def annotate(lab: Lab) -> None:
-    """Which pictures to annotate next: 50, then as many again as there are, by chance or by `drift`, which needs no annotation."""
+    """Which images to annotate next: 50, then as many again as there are, by chance or by `drift`, which needs no annotation."""
     rows = read_rows(lab.source)
     for by in "random", "drift", "shift":
         if f"{by}:{ROUNDS[-1]}" in lab.done:

@@ -13,7 +13,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def wrong_box(random: np.random.Generator, box: list[float], size: list[int]) -> list[float]:
-    """A box in the same picture that is wrong, but not absurd: moved and resized until its IoU with the true one is low."""
+    """A box in the same image that is wrong, but not absurd: moved and resized until its IoU with the true one is low."""
     true = np.array(box)
     centre, sides = (true[:2] + true[2:]) / 2, true[2:] - true[:2]
     for _ in range(10_000):

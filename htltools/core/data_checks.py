@@ -1,4 +1,4 @@
-"""What looks wrong in a study that can be used: one picture twice, boxes of all or nothing, ages of 0, words spelled two ways."""
+"""What looks wrong in a study that can be used: one image twice, boxes of all or nothing, ages of 0, words spelled two ways."""
 
 import re
 import unicodedata
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-EVERYTHING = 0.99  # share of the picture from which on a box covers all of it
+EVERYTHING = 0.99  # share of the image from which on a box covers all of it
 AGE = re.compile(r"(.*[_ ])?age([_ ].*)?", re.IGNORECASE)
 
 
@@ -20,10 +20,10 @@ class Doubt(NamedTuple):
     reason: str
 
 
-def same_pictures(ids: Sequence[str], splits: Sequence[str], digests: np.ndarray) -> list[Doubt]:
-    """Samples whose picture is that of an earlier one, by digests of N pictures: uint64 [N].
+def same_images(ids: Sequence[str], splits: Sequence[str], digests: np.ndarray) -> list[Doubt]:
+    """Samples whose image is that of an earlier one, by digests of N images: uint64 [N].
 
-    >>> [doubt.reason for doubt in same_pictures("abc", ["train", "test", "train"], np.array([7, 7, 5], np.uint64))]
+    >>> [doubt.reason for doubt in same_images("abc", ["train", "test", "train"], np.array([7, 7, 5], np.uint64))]
     ['the same pixels as a, which stands in another split (train, this one in test)']
     """
     values, firsts, which = np.unique(digests, return_index=True, return_inverse=True)
@@ -39,17 +39,17 @@ def same_pictures(ids: Sequence[str], splits: Sequence[str], digests: np.ndarray
 
 
 def odd_boxes(name: str, boxes: Sequence[Sequence[float]], size: tuple[int, int], frame: tuple[int, int]) -> list[Doubt]:
-    """The first box [x0, y0, x1, y1] of a picture (width, height) that covers all of it, or less than a pixel of its stored frame (H, W).
+    """The first box [x0, y0, x1, y1] of an image (width, height) that covers all of it, or less than a pixel of its stored frame (H, W).
 
     >>> odd_boxes("a", [[0, 0, 600, 450]], (600, 450), (96, 96))
-    [Doubt(id='a', kind='a box covers everything', reason='the box [0, 0, 600, 450] covers the whole picture of 600x450')]
+    [Doubt(id='a', kind='a box covers everything', reason='the box [0, 0, 600, 450] covers the whole image of 600x450')]
     """
     width, height = size
     for box in boxes:
         x0, y0, x1, y1 = box
         across, down = min(x1, width) - max(x0, 0), min(y1, height) - max(y0, 0)
         if across * down >= EVERYTHING * width * height:
-            reason = f"the box {list(box)} covers {'the whole' if across * down == width * height else 'nearly the whole'} picture"
+            reason = f"the box {list(box)} covers {'the whole' if across * down == width * height else 'nearly the whole'} image"
             return [Doubt(name, "a box covers everything", f"{reason} of {width}x{height}")]
         if across * frame[1] < width or down * frame[0] < height:
             return [Doubt(name, "a box covers next to nothing", f"the box {list(box)} is thinner than a stored pixel of {width}x{height}")]

@@ -32,7 +32,7 @@ function choice(key, title, options) {
 }
 
 function makeForm() {
-  choice("show", "show", [["", "all pictures"], ...Object.entries(data.sections)]);
+  choice("show", "show", [["", "all images"], ...Object.entries(data.sections)]);
   choice("sort", "sort by", data.columns.map(name => [name, name]));
   choice("order", "order", [["", "highest first"], ["asc", "lowest first"]]);
   for (const filter of data.filters) choice(keyOf(filter.name), filter.name, [["", "any"], ...filter.levels.map(each => ["=" + each, each])]);
@@ -103,20 +103,20 @@ function extend(count) {
   cards.append(made);
   more.hidden = shown === found.length;
   document.getElementById("count").textContent =
-    `${found.length} of ${data.samples.length} pictures` + (shown < found.length ? `, ${shown} of them so far on the page` : "");
+    `${found.length} of ${data.samples.length} images` + (shown < found.length ? `, ${shown} of them so far on the page` : "");
 }
 
 function card(sample) {
   const made = element("article", undefined, "card"), frame = element("div", undefined, "frame");
-  const picture = element("div", undefined, "picture"), image = element("img");
+  const image = element("div", undefined, "image"), image = element("img");
   const [width, height] = sample.size;
-  picture.style.aspectRatio = `${width} / ${height}`;
-  picture.style[width / height >= 4 / 3 ? "width" : "height"] = "100%";
-  image.src = sample.picture;
+  image.style.aspectRatio = `${width} / ${height}`;
+  image.style[width / height >= 4 / 3 ? "width" : "height"] = "100%";
+  image.src = sample.image;
   image.alt = sample.id;
   image.decoding = "async";
-  picture.append(image, boxes(sample.boxes));
-  frame.append(picture);
+  image.append(image, boxes(sample.boxes));
+  frame.append(image);
   const text = element("div", undefined, "text");
   text.append(element("h4", sample.id));
   const tags = sample.sections.map(name => data.sections[name]).join(" · ");

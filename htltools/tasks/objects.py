@@ -1,4 +1,4 @@
-"""Several objects a picture: the boxes and labels of rows as arrays, and arrays as fields of rows."""
+"""Several objects an image: the boxes and labels of rows as arrays, and arrays as fields of rows."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -64,12 +64,12 @@ def with_objects(
     """The rows with their hardness by column ([N] each) and the objects found by role ([N, D, 6] each); what is unknown is left out."""
     for i, row in enumerate(rows):
         hardness = row.get("hardness", {}) | rounded_scores(columns, i)
-        answers = {role: detected(own[i], sizes[i], classes) for role, own in found.items() if is_known(own[i])}
-        yield row | {"hardness": hardness, "detected": row.get("detected", {}) | answers}
+        predictions = {role: detected(own[i], sizes[i], classes) for role, own in found.items() if is_known(own[i])}
+        yield row | {"hardness": hardness, "detected": row.get("detected", {}) | predictions}
 
 
 def detected(found: np.ndarray, size: Sequence[float], classes: Sequence[str]) -> dict[str, list]:
-    """The field `detected` of a role, from the objects found on one picture [D, 6] of size (width, height)."""
+    """The field `detected` of a role, from the objects found on one image [D, 6] of size (width, height)."""
     there = found[present(found)]
     pixels = there[:, :4].astype(float) * np.tile(size, 2)
     return {
@@ -99,17 +99,17 @@ def objects_by_role(rows: Sequence[dict], roles: Sequence[str] = ROLES) -> dict[
         boxes = None if row.get("pseudo") else row.get("boxes")
         return array(row, boxes if boxes or several else None, object_labels(row))
 
-    def answered(row: dict, role: str) -> np.ndarray | None:
+    def predicted_and_target(row: dict, role: str) -> np.ndarray | None:
         found = row.get("detected", {}).get(role)
         if found:
             return array(row, found["boxes"], found["labels"])
         box = row.get("predicted", {}).get(role)
         return array(row, box and [box], (row.get("labels") or [OBJECT])[:1])
 
-    by_role = {"annotated": [annotated(row) for row in rows]} | {role: [answered(row, role) for row in rows] for role in roles}
+    by_role = {"annotated": [annotated(row) for row in rows]} | {role: [predicted_and_target(row, role) for row in rows] for role in roles}
     return {role: packed(own, 5) for role, own in by_role.items() if role == "annotated" or any(each is not None for each in own)}
 
 
 def drawn(objects: np.ndarray) -> list[np.ndarray]:
-    """The boxes of each picture of [N, M, 5], as shares of its sides: [n, 4] each."""
+    """The boxes of each image of [N, M, 5], as shares of its sides: [n, 4] each."""
     return [own[present(own)][:, :4] for own in objects]

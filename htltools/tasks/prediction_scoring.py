@@ -31,7 +31,7 @@ class PredictionScorer:
     paths: list[Path] = field(init=False)
 
     def __post_init__(self):
-        self.predictions: list[Predictions] = []  # opened with the first rows, which tell whether pictures hold several objects
+        self.predictions: list[Predictions] = []  # opened with the first rows, which tell whether images hold several objects
         self.paths = [*self.dense, *self.pruned, *([self.coco] if self.coco else [])]
         self.pairs = pairs([None] * len(self.dense), [None] * len(self.pruned))
 
@@ -43,7 +43,7 @@ class PredictionScorer:
             self.predictions = opened_objects(files, self.coco, class_names(rows)) if several else opened(files, self.coco)
         if isinstance(self.predictions[0], ObjectPredictions):
             return self.of_objects(rows)
-        sizes, targets = inputs.picture_sizes(rows), inputs.target_boxes(rows)
+        sizes, targets = inputs.image_sizes(rows), inputs.target_boxes(rows)
         dense, pruned = np.split(np.array([predictions.boxes(rows) for predictions in self.predictions]), [len(self.dense)])
         columns = with_misses(scores, dense, pruned, targets, self.pairs) | {"random": chance([row["id"] for row in rows], self.seed)}
         if self.stability:
@@ -56,15 +56,15 @@ class PredictionScorer:
         """As `scored`, of several objects. Their loss, which no other tool tells, is 1 less their overlap with the annotation."""
         classes = self.predictions[0].classes
         targets = target_objects(rows, classes)
-        answers = [above(predictions.objects(rows), COUNTS) for predictions in self.predictions]
-        dense, pruned = alike(answers[: len(self.dense)]), alike(answers[len(self.dense) :])
+        predictions = [above(predictions.objects(rows), COUNTS) for predictions in self.predictions]
+        dense, pruned = alike(predictions[: len(self.dense)]), alike(predictions[len(self.dense) :])
         loss = 1 - set_overlap(dense, targets), 1 - set_overlap(pruned, targets)
         columns = scores(dense, pruned, targets, self.pairs, OBJECTS, loss) | {"random": chance([row["id"] for row in rows], self.seed)}
         if self.stability:
             parts = [row.get("split") or "none" for row in rows]
             self.stability.add(by_model(dense, pruned, targets, self.pairs, OBJECTS, loss), parts)
         found = {"dense": first_known(dense), "pruned": first_known(pruned)}
-        return list(with_objects(rows, columns, found, inputs.picture_sizes(rows), classes))
+        return list(with_objects(rows, columns, found, inputs.image_sizes(rows), classes))
 
     def tell(self) -> None:
         """Say of each file how many rows it has no prediction for."""

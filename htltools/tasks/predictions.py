@@ -38,9 +38,9 @@ class Predictions:
         self.asked = self.without = 0
 
     def boxes(self, rows: list[dict]) -> np.ndarray:
-        """The box of each row as shares of its picture's sides, clipped to it: float32 [N, 4]; NaN where there is none."""
+        """The box of each row as shares of its image's sides, clipped to it: float32 [N, 4]; NaN where there is none."""
         found = [told or [np.nan] * 4 for told in self.told(rows)]
-        return np.clip(fraction_boxes(np.array(found), inputs.picture_sizes(rows)), 0, 1)
+        return np.clip(fraction_boxes(np.array(found), inputs.image_sizes(rows)), 0, 1)
 
     def told(self, rows: list[dict]) -> list[list | None]:
         """What there is of each row."""
@@ -67,7 +67,7 @@ def opened(paths: list[Path], coco: Path | None) -> list[Predictions]:
     return [Predictions(path, read_results(path, images)) for path in paths]
 
 
-def told_boxes(path: Path, rows: list[dict], coco: Path | None) -> np.ndarray:
+def boxes_of_results(path: Path, rows: list[dict], coco: Path | None) -> np.ndarray:
     """The box of each row in one file: float32 [N, 4], shares of the sides; without area, and counted aloud, where it has none."""
     (predictions,) = opened([path], coco)
     boxes = predictions.boxes(rows)
@@ -81,7 +81,7 @@ def hold_several(rows: Sequence[dict]) -> bool:
 
 
 class ObjectPredictions(Predictions):
-    """The objects of one file. A picture that it does not speak of holds none, as far as it says.
+    """The objects of one file. An image that it does not speak of holds none, as far as it says.
 
     `categories`: names by category_id; None: whatever the number, it is the one class there is.
     """
@@ -94,7 +94,7 @@ class ObjectPredictions(Predictions):
         """The objects of each row, see `core.objects`: float32 [N, D, 6]."""
         number = {name: place for place, name in enumerate(self.classes)}
         objects = []
-        for told, size in zip(self.told(rows), inputs.picture_sizes(rows)):
+        for told, size in zip(self.told(rows), inputs.image_sizes(rows)):
             own = [[*np.clip(box / np.tile(size, 2), 0, 1), number[name], score] for box, name, score in told or () if name in number]
             objects.append(np.array(sorted(own, key=lambda each: -each[5])).reshape(-1, 6))
         return packed(objects, 6)

@@ -1,4 +1,4 @@
-"""What weak supervision takes from the rows: the class of each picture of the training split, and none of its boxes."""
+"""What weak supervision takes from the rows: the class of each image of the training split, and none of its boxes."""
 
 import numpy as np
 
@@ -40,7 +40,7 @@ def told(rows: list[dict], weak: bool) -> dict[str, list[str]]:
 
 
 def class_objective(
-    model: MapLocalizer, classes: list[str], rows: list[dict], pictures, weights: np.ndarray, held_out, recipe, **how
+    model: MapLocalizer, classes: list[str], rows: list[dict], images, weights: np.ndarray, held_out, recipe, **how
 ) -> WeaklySupervised:
     """What a model of these classes learns from rows with labels.
 
@@ -50,4 +50,4 @@ def class_objective(
     strange = next((row for row in rows if row["label"] not in number), None)
     if strange is not None:
         raise DataError(f"the row {strange['id']!r} has the label {strange['label']!r}, and the model knows {', '.join(classes)}")
-    return WeaklySupervised(model, pictures, np.array([number[row["label"]] for row in rows]), weights, held_out, recipe, **how)
+    return WeaklySupervised(model, images, np.array([number[row["label"]] for row in rows]), weights, held_out, recipe, **how)

@@ -14,7 +14,7 @@ sys.path.insert(0, sys.argv[1] if len(sys.argv) > 1 else str(Path(__file__).pare
 from htltools.core.nets.factory import architecture, build
 from htltools.core.training.box_objective import Supervised
 from htltools.core.training.loop import Recipe, trained
-from htltools.formats.store.shard import Pictures, write_shard
+from htltools.formats.store.shard import Images, write_shard
 
 SIDE, COUNT, BATCH, EPOCHS = 128, 1024, 32, 5
 KINDS = {  # parts of an operator's name; the first that fits counts
@@ -26,15 +26,15 @@ KINDS = {  # parts of an operator's name; the first that fits counts
 }
 
 
-def pictures_of(folder: Path) -> Pictures:
-    """Stored random pictures in two shards."""
-    pictures = np.random.default_rng(0).integers(0, 256, (COUNT, SIDE, SIDE, 3), np.uint8)
+def images_of(folder: Path) -> Images:
+    """Stored random images in two shards."""
+    images = np.random.default_rng(0).integers(0, 256, (COUNT, SIDE, SIDE, 3), np.uint8)
     half, rows = COUNT // 2, []
     for k in range(2):
         path = folder / f"{k:05d}.h5"
-        write_shard(path, pictures[k * half : (k + 1) * half], None, [], [], plan="", history=[])
+        write_shard(path, images[k * half : (k + 1) * half], None, [], [], plan="", history=[])
         rows += [{"id": f"{k}-{i}", "store": str(path), "index": i} for i in range(half)]
-    return Pictures(rows)
+    return Images(rows)
 
 
 def kind_of(name: str) -> str:
@@ -65,7 +65,7 @@ def main() -> None:
     shape, device = architecture("compact", (SIDE, SIDE, 3)), torch.device("cuda" if torch.cuda.is_available() else "cpu")
     boxes, weights = np.tile(np.float32([0.2, 0.2, 0.7, 0.7]), (COUNT, 1)), np.ones(COUNT, np.float32)
     with tempfile.TemporaryDirectory() as folder:
-        stored = pictures_of(Path(folder))
+        stored = images_of(Path(folder))
         recipe = Recipe(EPOCHS + 1, BATCH)
         training = trained(Supervised(build(shape), stored, boxes, weights, recipe, device=device, dtype=torch.float32), None, recipe)
         next(training)

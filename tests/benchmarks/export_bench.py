@@ -36,7 +36,7 @@ def rows_of(name: str, side: int, folder: Path, repeats: int) -> list[dict]:
     for kind in ("none", "float16", "int8"):
         calibration = iter([noise.integers(0, 256, (16, *size), np.uint8)])
         write_as(kind, folder / f"{kind}.onnx", localizer, size, calibration)
-        nets[kind] = OnnxLocalizer(folder / f"{kind}.onnx", "cpu", torch.get_num_threads()).answer
+        nets[kind] = OnnxLocalizer(folder / f"{kind}.onnx", "cpu", torch.get_num_threads()).predict
     pairs = [
         ("float32", nets["none"], "torch eager", eager(localizer, torch.device("cpu"))),
         ("float16", nets["float16"], "float32 file", nets["none"]),

@@ -12,7 +12,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # this checkout, installed or not
 from htltools.formats.images import jpeg
-from htltools.formats.images.image import read_picture
+from htltools.formats.images.image import read_image
 
 FRAME = 256, 256
 KINDS = {"JPEG 600x450 to 256": ((600, 450), 24), "JPEG 4000x3000 to 256": ((4000, 3000), 3)}  # size, how many
@@ -20,7 +20,7 @@ FILTERS = {"Pillow, bilinear": Image.Resampling.BILINEAR, "Pillow, bicubic (its 
 
 
 def photo(seed: int, size: tuple[int, int]) -> Image.Image:
-    """A picture with the spectrum of photographs: detail of every scale, each half as strong as the one twice as coarse."""
+    """An image with the spectrum of photographs: detail of every scale, each half as strong as the one twice as coarse."""
     rng = np.random.default_rng(seed)
     total = np.full((size[1], size[0], 3), 128, np.float32)
     for level in range(2, 10):
@@ -39,12 +39,12 @@ def saved(folder: Path, size: tuple[int, int], count: int) -> list[Path]:
 
 
 def ours(path: Path) -> np.ndarray:
-    """The picture as `prepare` stores it."""
-    return read_picture(path, FRAME)[0]
+    """The image as `prepare` stores it."""
+    return read_image(path, FRAME)[0]
 
 
 def plain(path: Path, how: Image.Resampling) -> np.ndarray:
-    """The picture as a plain loop would make it."""
+    """The image as a plain loop would make it."""
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB").resize(FRAME[::-1], how))
 
@@ -55,7 +55,7 @@ def over(paths: list[Path], decode: Callable[[Path], Any]) -> Callable[[], Any]:
 
 
 def rows(quick: bool = False) -> list[dict]:
-    """Pictures per second of each, and their ratio."""
+    """Images per second of each, and their ratio."""
     jpeg.use_one_thread()
     found = []
     with tempfile.TemporaryDirectory() as folder:
@@ -65,13 +65,13 @@ def rows(quick: bool = False) -> list[dict]:
                 theirs = over(paths, lambda path, how=how: plain(path, how))
                 over(paths, ours)()  # the first call imports
                 mine, others, *ratio = alternating(over(paths, ours), theirs, 5 if quick else 21)
-                speeds = {"ours": count / mine, "theirs": count / others, "unit": "pictures/s"}
+                speeds = {"ours": count / mine, "theirs": count / others, "unit": "images/s"}
                 found.append({"what": what, "peer": peer} | speeds | dict(zip(("ratio", "low", "high"), ratio, strict=True)))
     return found
 
 
 def differences() -> list[str]:
-    """By how many grey levels the pictures differ, and two filters of Pillow for comparison."""
+    """By how many grey levels the images differ, and two filters of Pillow for comparison."""
     lines = []
     bilinear, bicubic = ((lambda path, how=how: plain(path, how)) for how in FILTERS.values())
     with tempfile.TemporaryDirectory() as folder:

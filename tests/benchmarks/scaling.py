@@ -1,6 +1,6 @@
 """Cost against work: time and memory of every command at 1, 10 and 100 times as many samples, as a table and a plot.
 
-Each command runs as a process of its own, on files, with pictures of 32 x 32; all samples are really prepared, phantoms and JPEG files
+Each command runs as a process of its own, on files, with images of 32 x 32; all samples are really prepared, phantoms and JPEG files
 alike (hard links to a few files of 300x225). Memory is sampled from /proc every 20 ms (Linux only), and summed over the process and
 all it starts: `own` is what the processes hold for themselves, `mapped` what they see of files, libraries and stores, which the
 system takes back when it needs it; what several processes share counts for each of them.

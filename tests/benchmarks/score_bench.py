@@ -17,11 +17,11 @@ from htltools.core.geometry.box_loss import box_loss
 from htltools.core.hardness.grand import gradient_norms
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.localizer import Localizer, boxes_of
-from htltools.core.runtime.predict import all_answers
+from htltools.core.runtime.predict import predict_all
 from htltools.formats.rows.jsonlines import joined_lines
 from htltools.formats.rows.provenance import Run
 from htltools.formats.rows.stream import RowReader, RowWriter
-from htltools.formats.store.shard import Pictures, write_shard
+from htltools.formats.store.shard import Images, write_shard
 
 SIDE, NETS, BATCH = 64, 4, 256
 CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
@@ -35,7 +35,7 @@ def compared(what: str, peer: str, count: int, ours: Callable[[], Any], theirs: 
 
 
 def made_rows(folder: Path, count: int) -> list[dict[str, Any]]:
-    """Rows of a store of random pictures, with all that rows usually carry."""
+    """Rows of a store of random images, with all that rows usually carry."""
     noise = np.random.default_rng(0).integers(0, 256, (count, SIDE, SIDE, 3), np.uint8)
     write_shard(folder / "00000.h5", noise, None, [], [], plan="", history=[])
     usual = {"split": "train", "store": str(folder / "00000.h5"), "size": [600, 450], "boxes": [[180.0, 7.0, 508.0, 419.0]], "label": "nv"}
@@ -45,14 +45,14 @@ def made_rows(folder: Path, count: int) -> list[dict[str, Any]]:
 
 def one_pass(nets: list[Localizer], rows: list[dict[str, Any]]) -> None:
     """What score does: each batch is read once for all nets."""
-    all_answers(nets, Pictures(rows), BATCH, **CPU)
+    predict_all(nets, Images(rows), BATCH, **CPU)
 
 
-def norms_by_loop(net: Localizer, pictures: torch.Tensor, boxes: torch.Tensor) -> list[float]:
+def norms_by_loop(net: Localizer, images: torch.Tensor, boxes: torch.Tensor) -> list[float]:
     """Gradient norms by a backward pass for each sample."""
     norms = []
-    for picture, box in zip(pictures, boxes):
-        loss = box_loss(boxes_of(net.net(net.normalised(picture[None]))), box[None]).sum()
+    for image, box in zip(images, boxes):
+        loss = box_loss(boxes_of(net.net(net.normalised(image[None]))), box[None]).sum()
         norms.append(torch.stack([slope.square().sum() for slope in torch.autograd.grad(loss, list(net.parameters()))]).sum().sqrt().item())
     return norms
 
@@ -88,13 +88,13 @@ def rows(quick: bool = False) -> list[dict[str, Any]]:
                 repeats,
             )
         )
-        pictures = torch.from_numpy(Pictures(samples).batch(np.arange(few)))
+        images = torch.from_numpy(Images(samples).batch(np.arange(few)))
     boxes = np.tile(np.float32([0.3, 0.1, 0.8, 0.9]), (few, 1))
     for name in ("compact", "resnet18"):
         net = build(architecture(name, (SIDE, SIDE, 3))).eval()
         ours, theirs = (
-            lambda net=net: gradient_norms(net, pictures, boxes),
-            lambda net=net: norms_by_loop(net, pictures, torch.from_numpy(boxes)),
+            lambda net=net: gradient_norms(net, images, boxes),
+            lambda net=net: norms_by_loop(net, images, torch.from_numpy(boxes)),
         )
         found.append(compared(f"gradient norms, {name}", "backward for each sample", few, ours, theirs, repeats))
     lines = joined_lines(samples).splitlines(keepends=True)

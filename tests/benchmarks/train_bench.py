@@ -24,21 +24,21 @@ from htltools.core.runtime.predict import batches
 from htltools.core.training.augmentation import augmented, changes
 from htltools.core.training.box_objective import Supervised
 from htltools.core.training.loop import Recipe, optimizer_for, trained
-from htltools.formats.store.shard import Pictures, write_shard
+from htltools.formats.store.shard import Images, write_shard
 
 SIDE, COUNT, SHARDS, BATCH = 128, 2048, 4, 32
 CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
 
 
 def made_store(folder: Path) -> tuple[list[dict], np.ndarray]:
-    """Rows of a store of random pictures, and the pictures uint8 [N, H, W, 3]."""
-    pictures = np.random.default_rng(0).integers(0, 256, (COUNT, SIDE, SIDE, 3), np.uint8)
+    """Rows of a store of random images, and the images uint8 [N, H, W, 3]."""
+    images = np.random.default_rng(0).integers(0, 256, (COUNT, SIDE, SIDE, 3), np.uint8)
     each, rows = COUNT // SHARDS, []
     for k in range(SHARDS):
         path = folder / f"{k:05d}.h5"
-        write_shard(path, pictures[k * each : (k + 1) * each], None, [], [], plan="", history=[])
+        write_shard(path, images[k * each : (k + 1) * each], None, [], [], plan="", history=[])
         rows += [{"id": f"{k}-{i}", "store": str(path), "index": i} for i in range(each)]
-    return rows, pictures
+    return rows, images
 
 
 class RowByRow(Dataset):
@@ -67,43 +67,43 @@ def drained(batches_of: Callable[[], Iterator[Any]]) -> Callable[[], None]:
     return work
 
 
-def copied(pictures: np.ndarray) -> Iterator[np.ndarray]:
-    """The pictures in their order, by plain copies."""
-    return (pictures[start : start + BATCH].copy() for start in range(0, len(pictures), BATCH))
+def copied(images: np.ndarray) -> Iterator[np.ndarray]:
+    """The images in their order, by plain copies."""
+    return (images[start : start + BATCH].copy() for start in range(0, len(images), BATCH))
 
 
-def webdataset_of(folder: Path, pictures: np.ndarray) -> Callable[[], Iterator[Any]] | None:
+def webdataset_of(folder: Path, images: np.ndarray) -> Callable[[], Iterator[Any]] | None:
     """WebDataset over raw arrays in a tar file, shuffled in its buffer; None where it is not installed."""
     try:
         import webdataset
     except ImportError:
         return None
-    with tarfile.open(folder / "pictures.tar", "w") as tar:
-        for i, picture in enumerate(pictures):
+    with tarfile.open(folder / "images.tar", "w") as tar:
+        for i, image in enumerate(images):
             data = io.BytesIO()
-            np.save(data, picture)
+            np.save(data, image)
             entry = tarfile.TarInfo(f"{i:06d}.npy")
             entry.size = data.tell()
             data.seek(0)
             tar.addfile(entry, data)
-    url = str(folder / "pictures.tar")
+    url = str(folder / "images.tar")
     return lambda: iter(webdataset.WebDataset(url, shardshuffle=False).shuffle(500).decode().to_tuple("npy").batched(BATCH))
 
 
-def monai_of(pictures: np.ndarray) -> Callable[[], Iterator[Any]] | None:
+def monai_of(images: np.ndarray) -> Callable[[], Iterator[Any]] | None:
     """MONAI's CacheDataset, everything in memory, in torch's loader; None where it is not installed."""
     try:
         from monai.data import CacheDataset
     except ImportError:
         return None
-    cached = CacheDataset(list(pictures), transform=torch.from_numpy, progress=False)
+    cached = CacheDataset(list(images), transform=torch.from_numpy, progress=False)
     return lambda: iter(DataLoader(cached, BATCH, shuffle=True))
 
 
 def loader_rows(folder: Path, repeats: int) -> list[dict]:
     """Shuffled batches from the store against other ways to them, in samples per second."""
-    rows, pictures = made_store(folder)
-    stored, random = Pictures(rows), np.random.default_rng(1)
+    rows, images = made_store(folder)
+    stored, random = Images(rows), np.random.default_rng(1)
 
     def ours() -> None:
         order = random.permutation(COUNT)
@@ -111,11 +111,11 @@ def loader_rows(folder: Path, repeats: int) -> list[dict]:
             stored.batch(order[turn])
 
     peers = {
-        "plain copy, in order, in memory": lambda: copied(pictures),
+        "plain copy, in order, in memory": lambda: copied(images),
         "h5py row by row, DataLoader": lambda: iter(DataLoader(RowByRow(rows), BATCH, shuffle=True)),
         "the same, 2 workers": lambda: iter(DataLoader(RowByRow(rows), BATCH, shuffle=True, num_workers=2)),
-        "MONAI CacheDataset, DataLoader": monai_of(pictures),
-        "WebDataset, raw arrays": webdataset_of(folder, pictures),
+        "MONAI CacheDataset, DataLoader": monai_of(images),
+        "WebDataset, raw arrays": webdataset_of(folder, images),
     }
     found = []
     for peer, batches_of in peers.items():
@@ -129,12 +129,12 @@ def loader_rows(folder: Path, repeats: int) -> list[dict]:
 
 def step_rows(folder: Path, repeats: int) -> list[dict]:
     """An epoch of `train` against as many steps of the same model, optimizer and loss on one batch that lies in place."""
-    rows, pictures = made_store(folder)
-    stored, boxes = Pictures(rows), np.tile(np.float32([0.2, 0.2, 0.7, 0.7]), (COUNT, 1))
+    rows, images = made_store(folder)
+    stored, boxes = Images(rows), np.tile(np.float32([0.2, 0.2, 0.7, 0.7]), (COUNT, 1))
     shape, recipe = architecture("compact", (SIDE, SIDE, 3)), Recipe(1, BATCH)
     model = build(shape).to(memory_format=torch.channels_last).train()
     optimizer, _ = optimizer_for(model, recipe, COUNT // BATCH)
-    batch, y = torch.from_numpy(pictures[:BATCH]), torch.from_numpy(boxes[:BATCH])
+    batch, y = torch.from_numpy(images[:BATCH]), torch.from_numpy(boxes[:BATCH])
     change = changes(BATCH, 3, recipe.augmentation, torch.Generator().manual_seed(0))
     ready = model.normalised(batch).contiguous(memory_format=torch.channels_last)
 
@@ -159,7 +159,7 @@ def step_rows(folder: Path, repeats: int) -> list[dict]:
 
 
 class PerSample(Dataset):
-    """Pictures from JPEG files, changed one by one with torchvision's transforms, as its reference scripts do it."""
+    """Images from JPEG files, changed one by one with torchvision's transforms, as its reference scripts do it."""
 
     def __init__(self, paths: list[Path]):
         from torchvision import tv_tensors
@@ -185,8 +185,8 @@ class PerSample(Dataset):
     def __getitem__(self, i: int) -> tuple[torch.Tensor, torch.Tensor]:
         with Image.open(self.paths[i]) as image:
             box = self.boxes_type([[120, 90, 420, 315]], format="XYXY", canvas_size=image.size[::-1])
-            picture, box = self.change(image.convert("RGB"), box)
-        return picture, box[0].float() / SIDE
+            pixels, box = self.change(image.convert("RGB"), box)
+        return pixels, box[0].float() / SIDE
 
 
 def pipeline_rows(folder: Path, repeats: int, count: int = 256) -> list[dict]:
@@ -195,7 +195,7 @@ def pipeline_rows(folder: Path, repeats: int, count: int = 256) -> list[dict]:
 
     paths = [path for path in saved(folder, (600, 450), 32) for _ in range(count // 32)]
     rows, _ = made_store(folder)
-    stored = Pictures(rows[:count])
+    stored = Images(rows[:count])
     boxes = np.tile(np.float32([0.2, 0.2, 0.7, 0.7]), (count, 1))
     shape = architecture("compact", (SIDE, SIDE, 3))
 
@@ -207,9 +207,9 @@ def pipeline_rows(folder: Path, repeats: int, count: int = 256) -> list[dict]:
         def work() -> None:
             model = build(shape).train()
             optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-            for pictures, targets in DataLoader(PerSample(paths), BATCH, shuffle=True, num_workers=workers):
+            for images, targets in DataLoader(PerSample(paths), BATCH, shuffle=True, num_workers=workers):
                 optimizer.zero_grad()
-                box_loss(boxes_of(model.net(pictures)), targets).mean().backward()
+                box_loss(boxes_of(model.net(images)), targets).mean().backward()
                 optimizer.step()
 
         return work

@@ -7,7 +7,7 @@ import pytest
 
 SIZE = [32, 32, 3]
 
-# id, group, split, boxes in pictures of 200 x 100, meta
+# id, group, split, boxes in images of 200 x 100, meta
 SAMPLES = [
     ("t0", "g0", "test", [[50.0, 25.0, 150.0, 75.0]], {"sex": "male", "age": 30}),
     ("t1", "g0", "test", [[50.0, 25.0, 110.0, 75.0]], {"sex": "male", "age": 45}),
@@ -21,7 +21,7 @@ SAMPLES = [
 
 
 def save_fixed(path, box):
-    """Write a checkpoint of a compact net that answers with one box, whatever the picture: shares of the sides [4]."""
+    """Write a checkpoint of a compact net that answers with one box, whatever the image: shares of the sides [4]."""
     import torch
 
     from htltools.core.nets.factory import architecture, build
@@ -40,9 +40,9 @@ def save_fixed(path, box):
 
 @pytest.fixture(scope="session")
 def fixed(tmp_path_factory):
-    """A store of eight pictures of noise, their rows (`rows`, and `file` with them), and two models that always answer with one box.
+    """A store of eight images of noise, their rows (`rows`, and `file` with them), and two models that always answer with one box.
 
-    `half` answers with the middle half of the picture, `left` with the left half of that.
+    `half` answers with the middle half of the image, `left` with the left half of that.
     """
     from htltools.formats.rows.jsonlines import joined_lines
     from htltools.formats.store.shard import read_shard, write_shard

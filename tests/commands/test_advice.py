@@ -29,7 +29,7 @@ def test_after_score(terminal, places):
     """Rows in a file can be looked at next, and asked who is hard; the name of the file is that of the shell."""
     shown = terminal("cd 'my data'; htl score rows.jsonl --model dense.h5 --pruned pruned.h5 > 'my scored.jsonl'")
     assert steps(shown) == [
-        "htl view 'my scored.jsonl' --split train --sort pruned_loss --pictures auto   # look at the hardest",
+        "htl view 'my scored.jsonl' --split train --sort pruned_loss --images auto   # look at the hardest",
         "htl evaluate 'my scored.jsonl' --split train --hard pruned_loss   # who are they?",
     ]
     for step in steps(shown):
@@ -78,7 +78,7 @@ def test_after_who_is_hard(terminal, scored, tmp_path):
     assert "clinic o'b" in shown and "…" not in shown  # a table of all columns beside each other had no room for names
     look, attend = steps(shown)
     chosen = shlex.quote("clinic=o'b")
-    assert look.startswith(f"htl view rows.jsonl --split train --where {chosen} --sort pruned_loss --pictures auto   # ")
+    assert look.startswith(f"htl view rows.jsonl --split train --where {chosen} --sort pruned_loss --images auto   # ")
     assert attend == "htl resample rows.jsonl --by pruned_loss | htl train -o attended.h5   # attend to them"
     assert "o'b" in terminal(look)
 

@@ -14,7 +14,7 @@ KEYS = ["metric", "split", "subgroup", "n", "hard", "value", "low", "high", "p",
 def row(i, sex, drift):
     """A training row of the i-th patient, with an area and a random loss of its own."""
     side = 20 + i % 50
-    meta = {"sex": sex, "site": "back" if i % 3 else "face", "picture": f"p{i}"}
+    meta = {"sex": sex, "site": "back" if i % 3 else "face", "image": f"p{i}"}
     box = [[0.0 if i % 7 == 0 else 5.0, 5.0, 5.0 + side, 5.0 + side]]
     hardness = {"drift": drift, "loss": float(np.random.default_rng(i).random())}
     return {
@@ -68,7 +68,7 @@ def test_columns_that_are_ids_are_left_out(found):
     """A column with a level for each row, and a label of which there is one, are no fields to go by; the first is told."""
     lines, err = found
     assert {name for _, (name, _) in lines} == {"sex", "site"}
-    assert "picture has more than 30 levels and is left out" in err
+    assert "image has more than 30 levels and is left out" in err
 
 
 def test_crossed_fields_of_ones_own_choice(htl):

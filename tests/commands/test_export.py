@@ -39,7 +39,7 @@ def test_says_how_well_it_agrees(exported):
     line = exported[1].stderr.decode()
     assert line.count("\n") == 1
     assert f"{exported[0]}, {exported[0].stat().st_size / 1e6:.2f} MB: largest difference from torch" in line
-    assert line.endswith("of the picture's sides, on noise\n")
+    assert line.endswith("of the image's sides, on noise\n")
 
 
 def test_says_what_it_is(exported, fixed):
@@ -54,11 +54,11 @@ def test_says_what_it_is(exported, fixed):
 
 
 def test_agrees_on_real_rows_from_a_pipe(htl, fixed, tmp_path):
-    """Without --model the model and the pictures to check on come from the stream."""
+    """Without --model the model and the images to check on come from the stream."""
     note = {"htl": "model", "role": "dense", "path": str(fixed.half)}
     code, out, err = htl("export", "--onnx", "-o", tmp_path / "m.onnx", stdin=joined_lines([note, *fixed.rows]))
     assert (code, out) == (0, b"")
-    assert err.endswith("on noise and 8 pictures\n")
+    assert err.endswith("on noise and 8 images\n")
     assert OnnxLocalizer(tmp_path / "m.onnx", "cpu").size == [32, 32, 3]
 
 
@@ -112,7 +112,7 @@ def test_float16_without_rows(htl, dense, tmp_path):
     (normalisation,) = [node for node in graph.node if node.op_type == "BatchNormalization"]
     assert {weights[name].data_type for name in normalisation.input[1:]} == {TensorProto.FLOAT}
     net = OnnxLocalizer(tmp_path / "half.onnx", "cpu")
-    assert net.answer(np.zeros((3, 32, 32, 3), np.uint8)).dtype == np.float32
+    assert net.predict(np.zeros((3, 32, 32, 3), np.uint8)).dtype == np.float32
     assert json.loads(net.about["htl.quantize"]) == {"kind": "float16"}
 
 
@@ -126,7 +126,7 @@ def test_float16_with_rows(htl, phantom, dense, tmp_path):
 @pytest.mark.parametrize("kind", ["float16", "int8"])
 def test_no_file_is_left_where_it_loses_too_much(htl, phantom, dense, tmp_path, monkeypatch, kind):
     """A quantized model whose IoU falls by more than --max-loss is not written."""
-    monkeypatch.setattr(OnnxLocalizer, "answer", lambda self, batch: np.zeros((len(batch), 4), np.float32))
+    monkeypatch.setattr(OnnxLocalizer, "predict", lambda self, batch: np.zeros((len(batch), 4), np.float32))
     flags = ["--quantize", kind, "--max-loss", 0.05]
     code, _, err = htl("export", "--onnx", "--model", dense, "-o", tmp_path / "m.onnx", *flags, phantom.rows)
     assert code == 1
@@ -137,11 +137,11 @@ def test_no_file_is_left_where_it_loses_too_much(htl, phantom, dense, tmp_path, 
 
 
 def test_bench(htl, fixed, tmp_path):
-    """After the export torch and onnxruntime are timed side by side, one and sixteen pictures at a time."""
+    """After the export torch and onnxruntime are timed side by side, one and sixteen images at a time."""
     code, out, _ = htl("export", "--onnx", "--model", fixed.half, "-o", tmp_path / "m.onnx", "--bench", "--device", "cpu")
     assert code == 0
     headings, *lines = [line.split("\t") for line in out.decode().splitlines()]
-    assert headings == ["batch", "engine", "median ms", "p90 ms", "pictures/s", "ratio"]
+    assert headings == ["batch", "engine", "median ms", "p90 ms", "images/s", "ratio"]
     engines = [f"torch {torch.__version__} eager cpu", "onnxruntime CPUExecutionProvider"]
     assert [line[:2] for line in lines] == [[batch, engine] for batch in ("1", "16") for engine in engines]
     for batch, _, median, late, speed, _ in lines:
@@ -161,12 +161,12 @@ def test_bench_on_cuda(htl, fixed, tmp_path):
 
 def test_no_file_is_left_where_it_disagrees(htl, fixed, tmp_path, monkeypatch):
     """An ONNX model that answers otherwise than torch is not written; what stood there before stays."""
-    right = OnnxLocalizer.answer
-    monkeypatch.setattr(OnnxLocalizer, "answer", lambda self, batch: right(self, batch) + np.float32(2e-4))
+    right = OnnxLocalizer.predict
+    monkeypatch.setattr(OnnxLocalizer, "predict", lambda self, batch: right(self, batch) + np.float32(2e-4))
     (tmp_path / "m.onnx").write_bytes(b"before")
     code, _, err = htl("export", "--onnx", "--model", fixed.half, "-o", tmp_path / "m.onnx", "--force")
     assert code == 1
-    assert "the ONNX model differs from torch by 0.0002 of the picture's sides, more than 0.0001" in err
+    assert "the ONNX model differs from torch by 0.0002 of the image's sides, more than 0.0001" in err
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("m.onnx", b"before")]
 
 

@@ -185,7 +185,7 @@ def test_names_lead_nowhere(htl, fixed, tmp_path, name):
     (study / "metadata.csv").write_text(f"file,group\n{name},g\na.png,h\n")
     code, out, err = htl("prepare", study, "--coco", tmp_path / "coco.json", "--keep-unlabelled", "-o", study / "s", "-j", 1)
     rows = [row for row in map(json.loads, out.splitlines()) if "htl" not in row]
-    assert code == 0 and [row["id"] for row in rows] == ["a"] and "1 names of the table are no picture's" in err
+    assert code == 0 and [row["id"] for row in rows] == ["a"] and "1 names of the table are no image's" in err
     evil = [
         row | {"id": name + str(i), "hardness": {"pruned_loss": i}, "predicted": {"dense": [0, 0, 9, 9]}}
         for i, row in enumerate(fixed.rows)
@@ -198,7 +198,7 @@ def test_names_lead_nowhere(htl, fixed, tmp_path, name):
 
 
 def test_rows_name_only_stores(htl, fixed, tmp_path):
-    """A row may name any path as its store; what is no shard of htl gives no picture, and a pipe or a device does not wait."""
+    """A row may name any path as its store; what is no shard of htl gives no image, and a pipe or a device does not wait."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "secret").write_bytes(b"secret" * 100)
     for path, code in (
@@ -223,7 +223,7 @@ def test_rows_name_only_stores(htl, fixed, tmp_path):
 
 
 def test_pipes_and_links_in_a_folder(htl, tmp_path):
-    """A pipe with the name of a picture does not wait, and a link to something else is no picture: both are left out with a reason."""
+    """A pipe with the name of an image does not wait, and a link to something else is no image: both are left out with a reason."""
     os.mkfifo(tmp_path / "pipe.png")
     os.mkfifo(tmp_path / "series.dcm")
     (tmp_path / "passwd.png").symlink_to("/etc/passwd")
@@ -232,7 +232,7 @@ def test_pipes_and_links_in_a_folder(htl, tmp_path):
     Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(tmp_path / "a.png")
     code, out, err = htl("prepare", tmp_path, "-o", tmp_path / "s", "-j", 1)
     assert code == 0 and [row["id"] for row in read_rows(tmp_path / "s")[0]] == ["a"]
-    assert "left out 3: no regular file" in err and "left out 1: no picture in a known format" in err
+    assert "left out 3: no regular file" in err and "left out 1: no image in a known format" in err
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_pipes_and_links_in_a_folder(htl, tmp_path):
     ids=str,
 )
 def test_wild_numbers(htl, fixed, tmp_path, field, value, code):
-    """Numbers that no picture has are refused in one line, and others make no noise."""
+    """Numbers that no image has are refused in one line, and others make no noise."""
     rows = [row | {field: value} if i == 0 else row for i, row in enumerate(fixed.rows)]
     stdin = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
     for args in (("evaluate", "--model", fixed.half, "-q"), ("view", "--sheet", tmp_path / "s.png", "--force", "-q")):
@@ -260,7 +260,7 @@ def test_wild_numbers(htl, fixed, tmp_path, field, value, code):
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "1e308", "inf"])
 def test_boxes_beyond_all_bounds(htl, tmp_path, number):
-    """Numbers of tables and annotations that no picture has are told by file and line, and none of them overflows."""
+    """Numbers of tables and annotations that no image has are told by file and line, and none of them overflows."""
     Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(tmp_path / "a.png")
     (tmp_path / "t.csv").write_text(f"file,x0,y0,x1,y1\na.png,{number},0,5,5\n")
     code, _, err = htl("prepare", tmp_path, "--table", tmp_path / "t.csv", "-o", tmp_path / "s")

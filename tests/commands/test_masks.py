@@ -43,12 +43,12 @@ def onnx(htl, masked):
 
 
 def without_masks(rows, tmp_path):
-    """The rows with a store of the same pictures that holds no masks."""
-    from htltools.formats.store.shard import Pictures, read_shard, write_shard
+    """The rows with a store of the same images that holds no masks."""
+    from htltools.formats.store.shard import Images, read_shard, write_shard
 
-    pictures = Pictures(rows).batch(np.arange(len(rows)))
+    images = Images(rows).batch(np.arange(len(rows)))
     bare = [{key: value for key, value in row.items() if key != "store"} | {"index": i} for i, row in enumerate(rows)]
-    write_shard(tmp_path / "00000.h5", pictures, None, bare, [], plan="by hand", history=[])
+    write_shard(tmp_path / "00000.h5", images, None, bare, [], plan="by hand", history=[])
     return joined_lines(read_shard(tmp_path / "00000.h5")[0])
 
 
@@ -157,19 +157,19 @@ def test_export_has_masks(onnx, masked, phantom):
     import torch
 
     from htltools.commands.shared.inputs import load_localizer
-    from htltools.formats.store.shard import Pictures
+    from htltools.formats.store.shard import Images
 
     path, said = onnx
-    assert re.search(r"largest difference from torch \S+ of the picture's sides, .*; largest difference of masks \S+\n", said)
+    assert re.search(r"largest difference from torch \S+ of the image's sides, .*; largest difference of masks \S+\n", said)
     net = OnnxLocalizer(path, "cpu")
     assert net.masked
     assert net.about["htl.masks"].startswith("masks: float32 [N, H, W]")
-    batch = Pictures(phantom.samples[:3]).batch(np.arange(3))
+    batch = Images(phantom.samples[:3]).batch(np.arange(3))
     boxes, masks = net.masks(batch)
     model = load_localizer(masked.dense, torch.device("cpu"))[0]
     with torch.inference_mode():
         np.testing.assert_allclose(masks, model.masks(model.normalised(torch.from_numpy(batch))), atol=1e-5)
-    np.testing.assert_array_equal(boxes, net.answer(batch))
+    np.testing.assert_array_equal(boxes, net.predict(batch))
 
 
 def test_quantized(htl, masked, tmp_path):

@@ -1,4 +1,4 @@
-"""`htl prepare`: what becomes of pictures, masks and tables, and what a killed run leaves."""
+"""`htl prepare`: what becomes of images, masks and tables, and what a killed run leaves."""
 
 import hashlib
 import json
@@ -40,7 +40,7 @@ def listed_in(folder):
 
 
 def save(path, array=None, size=(40, 20), **options):
-    """Save an array, or noise of a (width, height), as a picture."""
+    """Save an array, or noise of a (width, height), as an image."""
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
     Image.fromarray(noise if array is None else array).save(path, **options)
@@ -48,7 +48,7 @@ def save(path, array=None, size=(40, 20), **options):
 
 @pytest.fixture
 def study(tmp_path):
-    """Three pictures of 40 x 20 with masks of twice that frame, and a table."""
+    """Three images of 40 x 20 with masks of twice that frame, and a table."""
     lesion_mask = np.zeros((40, 80), np.uint8)
     lesion_mask[10:30, 20:50] = 255
     for name in "abc":
@@ -61,7 +61,7 @@ def study(tmp_path):
 
 
 def test_a_study_becomes_rows_and_a_store(study, tmp_path, htl):
-    """Rows hold what the contract says in its order, boxes are in the picture's frame, and the store holds the pictures and masks."""
+    """Rows hold what the contract says in its order, boxes are in the image's frame, and the store holds the images and masks."""
     code, out, err = htl("prepare", study, "-o", tmp_path / "s", "--size", "16x32")
     assert code == 0 and "3 samples" in err
     rows, notes = rows_of(out), [json.loads(line) for line in (out.splitlines()[0], out.splitlines()[-1])]
@@ -88,7 +88,7 @@ def test_a_study_becomes_rows_and_a_store(study, tmp_path, htl):
 
 
 def test_what_cannot_be_used_is_listed(study, tmp_path, htl):
-    """Truncated pictures, empty and missing masks are left out with a reason, counted in the end note, and listed."""
+    """Truncated images, empty and missing masks are left out with a reason, counted in the end note, and listed."""
     save(study / "images/cut.jpg", size=(300, 300))
     (study / "images/cut.jpg").write_bytes((study / "images/cut.jpg").read_bytes()[:3000])
     save(study / "images/empty.png")
@@ -109,7 +109,7 @@ def test_what_cannot_be_used_is_listed(study, tmp_path, htl):
 
 
 def test_keep_unlabelled(study, tmp_path, htl):
-    """--keep-unlabelled keeps pictures without annotation as rows without boxes, and those known to hold nothing with []."""
+    """--keep-unlabelled keeps images without annotation as rows without boxes, and those known to hold nothing with []."""
     save(study / "images/empty.png")
     save(study / "masks/empty.png", np.zeros((20, 40), np.uint8))
     save(study / "images/bare.png")
@@ -139,7 +139,7 @@ def test_boxes_of_a_table(tmp_path, htl):
         "d": [[0.0, 0.0, 4.0, 4.0], [2.0, 2.0, 20.0, 12.0]],
     }
     assert reasons_in(tmp_path / "s") == {
-        "b": "the box [40.0, 0.0, 50.0, 9.0] lies outside its picture of 40x20",
+        "b": "the box [40.0, 0.0, 50.0, 9.0] lies outside its image of 40x20",
         "c": "the box [5.0, 5.0, 5.0, 9.0] is empty",
         "e": "no line in the table",
     }
@@ -150,7 +150,7 @@ def test_boxes_of_a_table(tmp_path, htl):
 
 
 def test_coco(tmp_path, htl):
-    """COCO boxes are scaled to the picture's own frame; a frame of another form is refused; no annotation means no object."""
+    """COCO boxes are scaled to the image's own frame; a frame of another form is refused; no annotation means no object."""
     for name in "abc":
         save(tmp_path / f"p/{name}.png")
     images = [{"id": i, "file_name": f"{name}.png", "width": 80, "height": 40 if name != "c" else 80} for i, name in enumerate("abc")]
@@ -159,11 +159,11 @@ def test_coco(tmp_path, htl):
     code, out, _ = htl("prepare", tmp_path / "p", "--coco", tmp_path / "c.json", "-o", tmp_path / "s")
     rows = {row["id"]: row for row in rows_of(out)}
     assert code == 0 and rows["a"]["boxes"] == [[4.0, 2.0, 12.0, 6.0]] and rows["a"]["label"] == "mel" and rows["b"]["boxes"] == []
-    assert reasons_in(tmp_path / "s") == {"c": "annotated as 80x80, but the picture is 40x20"}
+    assert reasons_in(tmp_path / "s") == {"c": "annotated as 80x80, but the image is 40x20"}
 
 
-def test_pictures_alone(tmp_path, htl):
-    """Without any source of boxes all pictures are kept, unlabelled, with splits by hash that stay when pictures are added."""
+def test_images_alone(tmp_path, htl):
+    """Without any source of boxes all images are kept, unlabelled, with splits by hash that stay when images are added."""
     for i in range(12):
         save(tmp_path / f"p/{i}.png")
     _, out, _ = htl("prepare", tmp_path / "p", "-o", tmp_path / "s")
@@ -174,8 +174,8 @@ def test_pictures_alone(tmp_path, htl):
     assert {row["id"]: row["split"] for row in rows_of(out) if row["id"] in before} == before
 
 
-def test_exif_orientation_turns_size_and_picture(tmp_path, htl):
-    """A photo taken sideways is stored upright, and its size is that of the upright picture."""
+def test_exif_orientation_turns_size_and_image(tmp_path, htl):
+    """A photo taken sideways is stored upright, and its size is that of the upright image."""
     exif = Image.Exif()
     exif[0x0112] = 6
     save(tmp_path / "p/a.jpg", exif=exif)
@@ -192,7 +192,7 @@ def test_group_in_two_splits(study, tmp_path, htl):
 
 
 def test_duplicate_ids_are_told(study, tmp_path, htl):
-    """Two pictures of one id: the second is left out."""
+    """Two images of one id: the second is left out."""
     save(study / "images/a.tif")
     code, _, err = htl("prepare", study, "-o", tmp_path / "s")
     assert code == 0 and "1 left out" in err and reasons_in(tmp_path / "s")["a"].startswith("the id is taken by")
@@ -246,9 +246,9 @@ def test_another_store_stands(study, tmp_path, htl):
 
 
 def test_a_rerun_decodes_nothing(study, tmp_path, htl, monkeypatch):
-    """Over a finished store, the same call gives the same rows without a look into a picture."""
+    """Over a finished store, the same call gives the same rows without a look into an image."""
     first = htl("prepare", study, "-o", tmp_path / "s", "--no-history")
-    monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("a picture was opened"))
+    monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("an image was opened"))
     assert htl("prepare", study, "-o", tmp_path / "s", "--no-history")[:2] == first[:2]
 
 
@@ -278,8 +278,8 @@ class Instant(Executor):
         return future
 
 
-def test_memory_does_not_grow_with_the_number_of_pictures():
-    """However many pictures there are, and however fast they are decoded, no more than a shard of them waits to be written."""
+def test_memory_does_not_grow_with_the_number_of_images():
+    """However many images there are, and however fast they are decoded, no more than a shard of them waits to be written."""
     workers, names = Instant(), [f"{i:05d}" for i in range(3001)]
     for name, sample in zip(names, decoded_samples(workers, map(Candidate, names), Work((8, 8))), strict=True):
         assert sample.reason == name
@@ -324,7 +324,7 @@ def test_what_looks_wrong_is_listed(tmp_path, htl):
     assert {"id": "b", "reason": "age is 0"} | whole in listed_in(tmp_path / "s")
     assert sorted((line["id"], line["reason"]) for line in listed_in(tmp_path / "s")) == [
         ("b", "age is 0"),
-        ("b", "the box [0.0, 0.0, 40.0, 20.0] covers the whole picture of 40x20"),
+        ("b", "the box [0.0, 0.0, 40.0, 20.0] covers the whole image of 40x20"),
         ("c", "sex is 'Male', elsewhere 'male'"),
         ("c", "the box [5.0, 5.0, 5.5, 19.0] is thinner than a stored pixel of 40x20"),
         ("copy", "the same pixels as a, which stands in another split (train, this one in test)"),
@@ -346,7 +346,7 @@ def prepare_process(*args, **options):
 
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory):
-    """1,100 names of one small picture, and a table: three shards."""
+    """1,100 names of one small image, and a table: three shards."""
     folder = tmp_path_factory.mktemp("crowd")
     save(folder / "images/0000.png", size=(8, 8))
     for i in range(1, 1100):
@@ -411,7 +411,7 @@ def test_a_list_on_stdin(study):
 
 @pytest.mark.skipif(not (DATA / "ham10000").is_dir(), reason="needs ham10000 in ../shared/data")
 def test_ham10000(tmp_path, htl):
-    """Boxes from HAM10000's masks, scaled to its smaller pictures, are those of its table."""
+    """Boxes from HAM10000's masks, scaled to its smaller images, are those of its table."""
     code, out, err = htl("prepare", DATA / "ham10000", "-o", tmp_path / "s", "--limit", "40", "-j", "1")
     assert code == 0 and "boxes are taken from the masks" in err
     lines = (DATA / "ham10000/metadata.csv").read_text().splitlines()

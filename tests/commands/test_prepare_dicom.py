@@ -146,7 +146,7 @@ def test_one_patient(tmp_path, save_dicom, htl, key):
 
 
 def test_tables_and_masks_by_file_name(tmp_path, save_dicom, htl, key):
-    """A table finds DICOM pictures by the name of their file, and its group and notes count; masks are found likewise."""
+    """A table finds DICOM images by the name of their file, and its group and notes count; masks are found likewise."""
     for name in ("a.dcm", "1.2.840.7", "c.DCM"):
         save_dicom(tmp_path / f"in/images/{name}", RAMP, PatientSex="M", **NAMES)
     (tmp_path / "t.csv").write_text("file,patient,sex,note,x0,y0,x1,y1\na.dcm,P1,male,x,1,2,5,6\n1.2.840.7,P2,,y,3,3,9,9\nc,P3,,,0,0,4,4\n")
@@ -201,7 +201,7 @@ def test_segmentations_by_frame_and_by_position(tmp_path, save_dicom, htl, key):
     }, err
 
 
-def test_what_is_no_picture(tmp_path, save_dicom, htl, key):
+def test_what_is_no_image(tmp_path, save_dicom, htl, key):
     """Reports, videos and damaged files are left out with a reason, and the others stay."""
     save_dicom(tmp_path / "in/a.dcm", RAMP)
     report = "1.2.840.10008.5.1.4.1.1.88.11"
@@ -216,7 +216,7 @@ def test_what_is_no_picture(tmp_path, save_dicom, htl, key):
     code, out, _ = htl("prepare", tmp_path / "in", "-o", tmp_path / "s", "--id-key", key)
     reasons = skips_in(tmp_path / "s")
     assert code == 0 and len(rows_of(out)) == 1 and set(reasons) == {"report.dcm", "video.dcm", "bad.dcm", "cut.dcm", "none.dcm"}
-    assert reasons["report.dcm"] == "it holds no picture (Basic Text SR Storage)" and reasons["bad.dcm"].startswith("no DICOM file")
+    assert reasons["report.dcm"] == "it holds no image (Basic Text SR Storage)" and reasons["bad.dcm"].startswith("no DICOM file")
     assert reasons["video.dcm"].startswith("no decoder knows its transfer syntax (MPEG-4")
 
 
@@ -233,7 +233,7 @@ def test_missing_decoders(tmp_path, save_dicom, htl, key, monkeypatch):
 
 
 def test_windows(tmp_path, save_dicom, htl, key):
-    """--window reaches the pictures, and a store of another window is another store."""
+    """--window reaches the images, and a store of another window is another store."""
     save_dicom(tmp_path / "in/a.dcm", RAMP)
     args = "prepare", tmp_path / "in", "-o", tmp_path / "s", "--id-key", key, "--size", "16"
     code, out, _ = htl(*args, "--window", "2048/1")

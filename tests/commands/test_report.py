@@ -62,13 +62,13 @@ def hostile(scored):
 def page(htl, hostile, pruned, tmp_path_factory):
     """A report of hostile rows, with a second model."""
     path = tmp_path_factory.mktemp("report") / "report.html"
-    code, out, err = htl("report", "--against", pruned, "--pictures", 40, "-o", path, "-q", stdin=hostile)
+    code, out, err = htl("report", "--against", pruned, "--images", 40, "-o", path, "-q", stdin=hostile)
     assert (code, out, err) == (0, b"", "")
     return path
 
 
 def test_every_part_is_there(page):
-    """The page holds history, metrics with intervals, curves, subgroups, hardness, reliability and pictures."""
+    """The page holds history, metrics with intervals, curves, subgroups, hardness, reliability and images."""
     parts = sections_of(page)
     assert list(parts) == [
         "What was run", "Metrics", "Subgroups", "Training and pruning", "Hardness", "Reliability over seeds", "Gallery",
@@ -122,7 +122,7 @@ def test_gallery_holds_the_extremes(page, scored):
         assert sample["scores"]["pruned_loss"] == round(hardest["hardness"]["pruned_loss"], 4)
         assert np.allclose(sample["boxes"]["annotated"], np.clip(np.divide(hardest["boxes"][0], hardest["size"] * 2), 0, 1), atol=1e-4)
         assert ["split", split] in sample["about"]
-    assert all(sample["picture"].startswith("data:image/webp;base64,") for sample in data["samples"])
+    assert all(sample["image"].startswith("data:image/webp;base64,") for sample in data["samples"])
 
 
 @needs_browser
@@ -139,14 +139,14 @@ def test_page_in_a_browser(page, tmp_path):
     dom = browsed(page, "sort=drift&order=asc&sex=female", tmp_path)
     assert 0 < len(wanted) < len(samples)
     assert shown(dom) == [sample["id"] for sample in wanted]
-    assert f"{len(wanted)} of {len(samples)} pictures" in dom
+    assert f"{len(wanted)} of {len(samples)} images" in dom
 
 
 def test_without_meta_and_history(htl, hostile, tmp_path):
     """With --no-meta no metadata, label or group is on the page, and with --no-history the same call writes the same bytes."""
     pages = []
     for name in "ab":
-        args = "report", "--no-meta", "--no-history", "--pictures", 9, "-q", "-o", tmp_path / name
+        args = "report", "--no-meta", "--no-history", "--images", 9, "-q", "-o", tmp_path / name
         assert htl(*args, stdin=hostile)[0] == 0
         pages.append((tmp_path / name).read_bytes())
     assert pages[0] == pages[1]
@@ -159,9 +159,9 @@ def test_without_meta_and_history(htl, hostile, tmp_path):
 def test_several_models_are_scored_and_compared(htl, phantom, dense, pruned, tmp_path):
     """Models on the command line score the rows, and two of a role tell how reliable each column is: alike ones are."""
     models = "--model", dense, "--model", dense, "--pruned", pruned, "--pruned", pruned
-    code, _, err = htl("report", phantom.rows, *models, "--by", "drift", "--group-by", "sex", "--pictures", 5, "-o", tmp_path / "r.html")
+    code, _, err = htl("report", phantom.rows, *models, "--by", "drift", "--group-by", "sex", "--images", 5, "-o", tmp_path / "r.html")
     assert code == 0, err
-    assert err.splitlines()[-1].startswith(f"htl report: {tmp_path}/r.html: 80 samples, 5 pictures, ")
+    assert err.splitlines()[-1].startswith(f"htl report: {tmp_path}/r.html: 80 samples, 5 images, ")
     assert "<td>drift</td><td>1.000</td>" in sections_of(tmp_path / "r.html")["Reliability over seeds"]
 
 

@@ -147,11 +147,11 @@ def test_contradicting_flags(htl, options, said):
 
 
 def site(name, where, split="train", **more):
-    """An annotated row of a site; pictures of one letter are a group."""
+    """An annotated row of a site; images of one letter are a group."""
     return row(name, split, group=name[0], meta={"site": where}, **more)
 
 
-# 4 pictures of the face in two lesions, 12 of the back in ten
+# 4 images of the face in two lesions, 12 of the back in ten
 SITES = [site(name, "face") for name in ("a1", "a2", "b1", "b2")]
 SITES += [site(name, "back") for name in ("c1", "c2", "d1", "d2", *"efghijkl")]
 
@@ -187,7 +187,7 @@ def test_hard_rows_are_made_rare(htl):
     rows, said = chosen_by(htl, "--where", "site=face", "--mode", "select", "--share", 0.15)
     faces = {name[0] for name in rows if name[0] in "ab"}
     assert len(rows) == 14
-    assert len(faces) == 1  # one lesion with both of its pictures: 2 of 14
+    assert len(faces) == 1  # one lesion with both of its images: 2 of 14
     assert said == "htl resample: 4 of 16 training rows are hard by site=face, 2 of the 14 that stay; 14 rows of 16 go on\n"
     assert not {"a1", "b1"} & chosen_by(htl, "--where", "site=face", "--mode", "select", "--share", 0)[0].keys()
 

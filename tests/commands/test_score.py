@@ -297,12 +297,12 @@ def test_a_model_that_is_none(htl, phantom, dense, tmp_path):
 
 
 def test_a_store_of_another_frame(htl, dense, pruned, tmp_path):
-    """A model is not run on pictures of a frame that it was not trained for."""
+    """A model is not run on images of a frame that it was not trained for."""
     assert htl("prepare", "--phantom", 3, "--size", 48, "-j", 1, "-q", "-o", tmp_path / "s")[0] == 0
     code, _, err = htl("score", tmp_path / "s", "--model", dense, "--pruned", pruned, "-q")
     assert (code, err) == (
         65,
-        f"htl score: the store holds pictures of 48x48x3, {dense} takes 32x32x3; prepare them with the same --size\n",
+        f"htl score: the store holds images of 48x48x3, {dense} takes 32x32x3; prepare them with the same --size\n",
     )
 
 
@@ -464,7 +464,7 @@ def test_models_of_labels_are_scored_without_boxes(htl, phantom, by_map, dense):
     assert "answers by a map: it has no box head for --also grand; leave out --also" in err
 
 
-# boxes of pictures of 200 x 100: a quarter of the picture, its upper half, its left half
+# boxes of images of 200 x 100: a quarter of the image, its upper half, its left half
 PLACES = {"quarter": [0, 0, 100, 50], "upper": [0, 0, 200, 50], "left": [0, 0, 100, 100]}
 FOREIGN = [
     {"id": "sub/a", "split": "train", "size": [200, 100], "boxes": [[0.0, 0.0, 100.0, 50.0]]},
@@ -475,12 +475,12 @@ FOREIGN = [
 
 @pytest.fixture
 def results(tmp_path):
-    """`results("dense", a="quarter")` writes a file of COCO results, a box by picture, each with a worse one before it; gives its path."""
+    """`results("dense", a="quarter")` writes a file of COCO results, a box by image, each with a worse one before it; gives its path."""
 
-    def write(name, **answers):
+    def write(name, **predictions):
         path = tmp_path / f"{name}.json"
-        worse = [{"image_id": image, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.1} for image in answers]
-        best = [{"image_id": image, "category_id": 1, "bbox": PLACES[place], "score": 0.9} for image, place in answers.items()]
+        worse = [{"image_id": image, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.1} for image in predictions]
+        best = [{"image_id": image, "category_id": 1, "bbox": PLACES[place], "score": 0.9} for image, place in predictions.items()]
         path.write_text(json.dumps(worse + best))  # these places begin at 0, 0: width and height are the far edges
         return path
 
@@ -532,8 +532,8 @@ def test_missing_predictions(htl, results):
 def test_predictions_by_number(htl, results, tmp_path):
     """Where image_id numbers the images of a data set, --coco names it, such as the one that view --coco writes."""
     assert htl("view", "-q", "--coco", tmp_path / "set.json", stdin=joined_lines(FOREIGN))[0] == 0
-    answers = {"1": "quarter", "2": "upper", "3": "left"}
-    files = results("dense", **answers), results("pruned", **answers)
+    predictions = {"1": "quarter", "2": "upper", "3": "left"}
+    files = results("dense", **predictions), results("pruned", **predictions)
     code, out, err = htl("score", "--predictions", *files, "--coco", tmp_path / "set.json", stdin=joined_lines(FOREIGN))
     assert (code, err) == (0, "")
     assert [columns["drift"] for columns in hardness_of(out).values()] == [0, 0, 0]

@@ -1,4 +1,4 @@
-"""Several objects of several classes on a picture, from COCO annotations to an ONNX file."""
+"""Several objects of several classes on an image, from COCO annotations to an ONNX file."""
 
 import json
 from types import SimpleNamespace
@@ -17,14 +17,14 @@ CLASSES = "bright", "red"
 
 
 def draw(random):
-    """A picture [64, 96, 3] with none to two objects, and its annotations as (class, [x, y, width, height])."""
-    picture, found = random.integers(0, 60, (64, 96, 3), np.uint8), []
+    """An image [64, 96, 3] with none to two objects, and its annotations as (class, [x, y, width, height])."""
+    image, found = random.integers(0, 60, (64, 96, 3), np.uint8), []
     for side in range(random.integers(0, 3)):
         x, y, width, height = (int(n) for n in random.integers((4, 2, 12, 14), (20, 20, 26, 40)))
         kind = int(random.integers(2))
-        picture[y : y + height, x + 48 * side : x + 48 * side + width, : 1 if kind else 3] += 180
+        image[y : y + height, x + 48 * side : x + 48 * side + width, : 1 if kind else 3] += 180
         found.append((kind, [x + 48 * side, y, min(width, 96 - x - 48 * side), height]))
-    return picture, found
+    return image, found
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +33,11 @@ def chain(tmp_path_factory):
     from tests.conftest import made
 
     folder, random = tmp_path_factory.mktemp("several"), np.random.default_rng(0)
-    (folder / "pictures").mkdir()
+    (folder / "images").mkdir()
     images, annotations = [], []
     for number in range(1, 91):
-        picture, found = draw(random)
-        Image.fromarray(picture).save(folder / "pictures" / f"{number:03d}.png")
+        image, found = draw(random)
+        Image.fromarray(image).save(folder / "images" / f"{number:03d}.png")
         split = "train" if number <= 60 else "val" if number <= 75 else "test"
         meta = {"sex": "male" if number % 2 else "female"}
         images.append({"id": number, "file_name": f"{number:03d}.png", "width": 96, "height": 64, "split": split, "meta": meta})
@@ -47,7 +47,7 @@ def chain(tmp_path_factory):
     (folder / "coco.json").write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
     paths = {name: folder / name for name in ("rows.jsonl", "dense.h5", "pruned.h5", "scored.jsonl", "coco.json", "store")}
     quiet = "-q", "--batch-size", 12
-    rows = made("prepare", folder / "pictures", "--coco", paths["coco.json"], "--size", 64, "-j", 1, "-q", "-o", paths["store"])
+    rows = made("prepare", folder / "images", "--coco", paths["coco.json"], "--size", 64, "-j", 1, "-q", "-o", paths["store"])
     rows = made("train", "-o", paths["dense.h5"], "--model", "compact_fcos", "--epochs", 6, *quiet, stdin=rows)
     rows = made("prune", "-o", paths["pruned.h5"], "--sparsity", 0.5, "--epochs", 1, *quiet, stdin=rows)
     paths["scored.jsonl"].write_bytes(made("score", "-q", stdin=rows))
@@ -56,7 +56,7 @@ def chain(tmp_path_factory):
 
 
 def test_rows_have_a_label_for_each_box(chain):
-    """Each box has the class of its category; a picture without annotations holds nothing."""
+    """Each box has the class of its category; an image without annotations holds nothing."""
     told = json.loads(chain.coco.read_text())
     by_image = {image["id"]: [] for image in told["images"]}
     for annotation in told["annotations"]:
@@ -105,7 +105,7 @@ def metrics(out):
 
 
 def test_evaluate_has_average_precision_with_intervals(htl, chain):
-    """AP stands beside the metrics of overlap, with intervals, by subgroup, and as difference between two models; empty pictures count."""
+    """AP stands beside the metrics of overlap, with intervals, by subgroup, and as difference between two models; empty images count."""
     code, out, err = htl("evaluate", chain.scored, "--against", chain.pruned, "--group-by", "sex")
     assert code == 0, err
     found = metrics(out)
@@ -184,7 +184,7 @@ def test_results_of_another_tool(htl, chain, tmp_path):
 
 
 def test_pages_and_sheets_show_every_box(htl, chain, tmp_path):
-    """The contact sheet and the report take rows with several boxes; the page has every box of a picture."""
+    """The contact sheet and the report take rows with several boxes; the page has every box of an image."""
     assert htl("view", chain.scored, "--sort", "drift", "--sheet", tmp_path / "s.png", "-q")[0] == 0
     code, _, err = htl("report", chain.scored, "-o", tmp_path / "r.html", "--split", "test")
     assert code == 0, err

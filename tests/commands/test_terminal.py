@@ -1,4 +1,4 @@
-"""What `view` shows on a terminal: pictures as that can show them, or none."""
+"""What `view` shows on a terminal: images as that can show them, or none."""
 
 import io
 import re
@@ -19,7 +19,7 @@ class Screen(io.TextIOWrapper):
 
 
 def kind_on(monkeypatch, encoding="utf-8", **environment):
-    """The kind of pictures that is chosen on a terminal with this environment."""
+    """The kind of images that is chosen on a terminal with this environment."""
     for name in ("TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)
         if name in environment:
@@ -38,8 +38,8 @@ def kind_on(monkeypatch, encoding="utf-8", **environment):
         ({"TERM": "tmux-256color", "KITTY_WINDOW_ID": "1", "TMUX": "/tmp/x"}, "blocks"),
     ],
 )  # fmt: skip
-def test_pictures_are_shown_as_the_terminal_can(monkeypatch, environment, kind):
-    """What the environment says of the terminal decides; within tmux, which passes no pictures on, half blocks do."""
+def test_images_are_shown_as_the_terminal_can(monkeypatch, environment, kind):
+    """What the environment says of the terminal decides; within tmux, which passes no images on, half blocks do."""
     assert kind_on(monkeypatch, **environment) == (kind, "")
 
 
@@ -51,8 +51,8 @@ def test_pictures_are_shown_as_the_terminal_can(monkeypatch, environment, kind):
         ({"TERM": "xterm-256color", "encoding": "latin-1"}, "the text of this terminal is latin-1, not UTF-8"),
     ],
 )  # fmt: skip
-def test_no_pictures_where_they_would_be_garbage(monkeypatch, environment, why):
-    """Without colours, or without the characters, there are no pictures, and the reason is known."""
+def test_no_images_where_they_would_be_garbage(monkeypatch, environment, why):
+    """Without colours, or without the characters, there are no images, and the reason is known."""
     assert kind_on(monkeypatch, **environment) == (None, why)
 
 
@@ -61,9 +61,9 @@ def test_a_way_that_is_named_is_taken():
     assert chosen_kind("sixel", {"NO_COLOR": "1"}) == ("sixel", "")
 
 
-def test_the_hardest_as_small_pictures(terminal, scored):
+def test_the_hardest_as_small_images(terminal, scored):
     """Half blocks show the first rows with their boxes, ids and values, three in a line of 80 columns; the table follows."""
-    shown = terminal(f"htl view {scored} --split train --sort drift --limit 4 --pictures auto --columns id,drift", COLORTERM="truecolor")
+    shown = terminal(f"htl view {scored} --split train --sort drift --limit 4 --images auto --columns id,drift", COLORTERM="truecolor")
     plain = re.sub("\x1b\\[[0-9;]*m", "", shown)
     lines = plain.splitlines()
     assert lines[0] == "4 samples, highest drift first  ▄ annotated  ▄ dense  ▄ pruned"
@@ -77,13 +77,13 @@ def test_the_hardest_as_small_pictures(terminal, scored):
 
 def test_256_colours_where_the_terminal_promises_no_more(terminal, scored):
     """Without COLORTERM the colours are those of the palette."""
-    shown = terminal(f"htl view {scored} --limit 1 --pictures auto --columns id")
+    shown = terminal(f"htl view {scored} --limit 1 --images auto --columns id")
     assert "38;5;" in shown and "38;2;" not in shown
 
 
 def test_a_terminal_that_can_gets_the_sheet(terminal, scored):
-    """On kitty the pictures are one real picture."""
-    shown = terminal(f"htl view {scored} --limit 2 --pictures auto --columns id", TERM="xterm-kitty")
+    """On kitty the images are one real image."""
+    shown = terminal(f"htl view {scored} --limit 2 --images auto --columns id", TERM="xterm-kitty")
     assert shown.startswith("\x1b_Ga=T,f=100,q=2,c=78,m=1;")
     assert "▀" not in shown
 
@@ -97,10 +97,10 @@ def test_a_table_has_as_many_columns_as_fit(on_terminal, tmp_path, scored, colum
 
 
 def test_names_do_not_steer_the_terminal(terminal, scored, tmp_path, htl):
-    """An id with escape codes stands below its picture without them."""
+    """An id with escape codes stands below its image without them."""
     rows = [{**row, "id": f"\x1b]0;owned\x07\x1b[2J{i}"} for i, row in enumerate(rows_of(scored)[:2])]
     (tmp_path / "evil.jsonl").write_bytes(joined_lines(rows))
-    shown = terminal("htl view evil.jsonl --sort id --pictures auto; htl view evil.jsonl --summary --group-by id")
+    shown = terminal("htl view evil.jsonl --sort id --images auto; htl view evil.jsonl --summary --group-by id")
     assert "owned" in shown
     assert not re.search("\x1b(?!\\[[0-9;]*m)|\x07", shown)
 
@@ -118,23 +118,23 @@ def rows_of(path):
 
 
 def test_without_a_terminal_there_is_the_table(htl, scored):
-    """In a pipe --pictures gives the table of the first dozen rows, and says why that is all."""
-    code, out, err = htl("view", scored, "--pictures", "auto", "--columns", "id")
+    """In a pipe --images gives the table of the first dozen rows, and says why that is all."""
+    code, out, err = htl("view", scored, "--images", "auto", "--columns", "id")
     assert (code, len(out.splitlines())) == (0, 13)
     assert err == (
-        "htl view: no pictures: stdout is no terminal; --sheet PNG writes them to a file\n"
+        "htl view: no images: stdout is no terminal; --sheet PNG writes them to a file\n"
         "htl view: the first 12 of 80 rows; more with --limit\n"
     )
 
 
 def test_several_boxes_are_all_shown(htl, scored):
-    """A row of several boxes, and the answers of a detector, are drawn; before there was one box per picture."""
+    """A row of several boxes, and the answers of a detector, are drawn; before there was one box per image."""
     row = {key: value for key, value in rows_of(scored)[0].items() if key not in ("boxes", "predicted")}
     width, height = row["size"]
     boxes = [[0, 0, width / 4, height / 4], [width / 2, height / 2, width, height]]
     dense = {"boxes": [[width / 4, height / 2, width / 2, height]], "labels": ["nodule"], "scores": [0.9]}
     row |= {"boxes": boxes, "labels": ["nodule", "cyst"], "detected": {"dense": dense}}
-    code, out, err = htl("view", "--pictures", "blocks", "--columns", "id", stdin=joined_lines([row]))
+    code, out, err = htl("view", "--images", "blocks", "--columns", "id", stdin=joined_lines([row]))
     assert (code, err) == (0, "")
     legend, *lines = out.decode().split("\n")
     assert "dense" in legend and "pruned" not in legend

@@ -313,7 +313,7 @@ def test_byte_stable_output(htl, phantom, tmp_path, monkeypatch):
 
 
 def test_mixed_frames_are_refused(htl, phantom, tmp_path):
-    """Training and validation pictures of different frames do not mix."""
+    """Training and validation images of different frames do not mix."""
     code, _, _ = htl("prepare", "--phantom", 20, "--size", 48, "-j", 1, "-o", tmp_path / "other")
     assert code == 0
     other = [
@@ -323,7 +323,7 @@ def test_mixed_frames_are_refused(htl, phantom, tmp_path):
     code, _, err = htl("train", "-o", tmp_path / "m.h5", *QUICK, stdin=joined_lines(rows))
     assert (code, err) == (
         65,
-        f"htl train: the store holds pictures of 48x48x3, {tmp_path}/m.h5 takes 32x32x3; prepare them with the same --size\n",
+        f"htl train: the store holds images of 48x48x3, {tmp_path}/m.h5 takes 32x32x3; prepare them with the same --size\n",
     )
     assert os.listdir(tmp_path) == ["other"]
 

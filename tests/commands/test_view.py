@@ -100,9 +100,9 @@ def test_sheet(htl, scored, tmp_path):
     assert (code, err) == (0, f"htl view: {tmp_path}/s.png: 7 samples drawn\n")
     drift = [float(line.split("\t")[1]) for line in out.decode().splitlines()[1:]]
     assert drift == sorted(drift, reverse=True)
-    picture = np.asarray(Image.open(tmp_path / "s.png"))
-    assert picture.shape[2] == 3
-    assert all((picture == colour).all(-1).sum() > 50 for colour in COLOURS.values())
+    image = np.asarray(Image.open(tmp_path / "s.png"))
+    assert image.shape[2] == 3
+    assert all((image == colour).all(-1).sum() > 50 for colour in COLOURS.values())
     code, _, err = htl(*args)
     assert (code, err) == (73, f"htl view: {tmp_path}/s.png exists; replace it with --force, or name another output\n")
 
@@ -115,7 +115,7 @@ def test_sheet(htl, scored, tmp_path):
         (["--tsv", "--rows"], "--tsv and --rows exclude each other"),
         (["--csv", "--tsv"], "--tsv and --csv exclude each other"),
         (["--summary", "--csv"], "--csv and --summary exclude each other"),
-        (["--summary", "--pictures", "auto"], "--summary and --pictures exclude each other"),
+        (["--summary", "--images", "auto"], "--summary and --images exclude each other"),
         (["--group-by", "age"], "--group-by makes the subgroups of --summary; give both"),
         (["--split", "val", "--sheet", "{}/s.png"], "no row is left to draw"),
     ],
@@ -146,8 +146,8 @@ def test_csv(htl):
 
 
 @pytest.fixture
-def pictures(tmp_path, htl):
-    """A folder of three pictures, and the rows that prepare makes of it, with a weight and a hardness, one of them without a box."""
+def images(tmp_path, htl):
+    """A folder of three images, and the rows that prepare makes of it, with a weight and a hardness, one of them without a box."""
     (tmp_path / "images").mkdir()
     for name in "abc":
         Image.new("RGB", (40, 30)).save(tmp_path / "images" / f"{name}.png")
@@ -161,9 +161,9 @@ def pictures(tmp_path, htl):
 
 
 @pytest.mark.parametrize("form", ["coco", "csv"])
-def test_what_is_handed_over_comes_back(htl, pictures, form):
+def test_what_is_handed_over_comes_back(htl, images, form):
     """Rows written by --coco or --csv and prepared again have the ids, groups, splits, labels, boxes and meta that they had."""
-    folder, rows = pictures
+    folder, rows = images
     if form == "coco":
         code, out, err = htl("view", "--coco", folder / "rows.json", stdin=joined_lines(rows))
         told = "3 rows, 1 of them not annotated, which other programs may take for empty"
@@ -186,7 +186,7 @@ def test_what_is_handed_over_comes_back(htl, pictures, form):
 
 
 def test_fiftyone(htl, scored, phantom, tmp_path):
-    """--fiftyone writes a folder of the chosen rows and their pictures, whole, and never over what is there without --force."""
+    """--fiftyone writes a folder of the chosen rows and their images, whole, and never over what is there without --force."""
     args = ["view", scored, "--split", "train", "--sort", "drift", "--limit", 7, "--fiftyone", tmp_path / "hard", "--columns", "id,drift"]
     code, out, err = htl(*args)
     assert (code, err) == (0, f"htl view: {tmp_path}/hard: 7 rows\n")

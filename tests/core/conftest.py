@@ -1,36 +1,36 @@
-"""Small nets and pictures in memory."""
+"""Small nets and images in memory."""
 
 import numpy as np
 import pytest
 
 
 class Shelf:
-    """Pictures in memory: a bright rectangle each on a dark, noisy ground."""
+    """Images in memory: a bright rectangle each on a dark, noisy ground."""
 
     def __init__(self, count: int, seed: int = 0, size: int = 32):
         random = np.random.default_rng(seed)
-        self.pictures = random.integers(0, 60, (count, size, size, 3), np.uint8)
+        self.images = random.integers(0, 60, (count, size, size, 3), np.uint8)
         low, extent = random.integers(1, size // 2, (count, 2)), random.integers(6, size // 2, (count, 2))
         corners = np.concatenate([low, np.minimum(low + extent, size - 1)], 1)  # x0, y0, x1, y1
-        for picture, (x0, y0, x1, y1) in zip(self.pictures, corners):
-            picture[y0:y1, x0:x1] += 180
+        for image, (x0, y0, x1, y1) in zip(self.images, corners):
+            image[y0:y1, x0:x1] += 180
         self.boxes = (corners / size).astype(np.float32)
-        self.shape = self.pictures.shape
+        self.shape = self.images.shape
 
     def batch(self, chosen):
-        """The chosen pictures."""
-        return self.pictures[chosen]
+        """The chosen images."""
+        return self.images[chosen]
 
 
 @pytest.fixture(scope="session")
 def shelf():
-    """48 pictures with their boxes."""
+    """48 images with their boxes."""
     return Shelf(48)
 
 
 @pytest.fixture(scope="session")
 def other_shelf():
-    """16 more pictures with their boxes."""
+    """16 more images with their boxes."""
     return Shelf(16, seed=1)
 
 

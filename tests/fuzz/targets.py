@@ -65,29 +65,29 @@ def localizer(data: bytes) -> None:
 
 
 def shard(data: bytes) -> None:
-    """A shard: its rows, and their pictures and masks."""
+    """A shard: its rows, and their images and masks."""
     from htltools.formats.rows.jsonlines import joined_lines
     from htltools.formats.rows.stream import RowReader
     from htltools.formats.store.masked_images import lesion_masks
-    from htltools.formats.store.shard import Pictures, read_digests, read_shard
+    from htltools.formats.store.shard import Images, read_digests, read_shard
 
     path = placed(data, ".h5")
     found = list(RowReader(io.BytesIO(joined_lines(read_shard(path)[0]))))
     read_digests(path)
     if found:
-        Pictures(found).batch(np.arange(len(found)))
+        Images(found).batch(np.arange(len(found)))
         lesion_masks(found)
 
 
-def picture(data: bytes) -> None:
-    """A picture, and the same as a mask."""
+def image(data: bytes) -> None:
+    """An image, and the same as a mask."""
     from htltools.errors import DataError
-    from htltools.formats.images.image import read_mask, read_picture
+    from htltools.formats.images.image import read_image, read_mask
 
     path = placed(data, ".png")
     with suppress(DataError):
         assert read_mask(path).ndim == 2
-    assert read_picture(path, FRAME)[0].shape == (*FRAME, 3)
+    assert read_image(path, FRAME)[0].shape == (*FRAME, 3)
 
 
 def dicom(data: bytes) -> None:
@@ -121,7 +121,7 @@ def coco(data: bytes) -> None:
 
 
 def table(data: bytes) -> None:
-    """A table of pictures."""
+    """A table of images."""
     from htltools.formats.tables.csv_table import read_table
 
     read_table(placed(data, ".csv"))
@@ -132,11 +132,11 @@ def onnx(data: bytes) -> None:
     from htltools.formats.models.onnx import OnnxLocalizer, check_onnx
 
     path = placed(data, ".onnx")
-    OnnxLocalizer(path, "cpu", 1).answer(np.zeros((2, *FRAME, 3), np.uint8))
+    OnnxLocalizer(path, "cpu", 1).predict(np.zeros((2, *FRAME, 3), np.uint8))
     check_onnx(path)
 
 
-TARGETS = {each.__name__: each for each in (rows, checkpoint, localizer, shard, picture, dicom, coco, table, onnx)}
+TARGETS = {each.__name__: each for each in (rows, checkpoint, localizer, shard, image, dicom, coco, table, onnx)}
 
 
 @cache
@@ -207,8 +207,8 @@ def shard_seeds():
     yield (FOLDER / "seed.h5").read_bytes()
 
 
-def picture_seeds():
-    """A picture in every format that is read, and several modes."""
+def image_seeds():
+    """An image in every format that is read, and several modes."""
     from PIL import Image
 
     draw = np.random.default_rng(0)
@@ -288,7 +288,7 @@ def table_seeds():
 
 
 def onnx_seeds():
-    """A localizer that answers with the mean of the picture."""
+    """A localizer that answers with the mean of the image."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -300,9 +300,9 @@ def onnx_seeds():
         helper.make_node("MatMul", ["m", "w"], [OUTPUT]),
     ]
     numbers = [numpy_helper.from_array(np.array([1, 2]), "axes"), numpy_helper.from_array(np.ones((3, 4), np.float32), "w")]
-    pictures = helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", 8, 6, 3])
+    images = helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", 8, 6, 3])
     boxes = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["N", 4])
-    graph = helper.make_graph(nodes, "g", [pictures], [boxes], numbers)
+    graph = helper.make_graph(nodes, "g", [images], [boxes], numbers)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), FOLDER / "seed.onnx")
     describe(FOLDER / "seed.onnx", {"htl.model": "0"})
     yield (FOLDER / "seed.onnx").read_bytes()
@@ -313,7 +313,7 @@ SEEDS = {
     "checkpoint": small_checkpoint_seeds,
     "localizer": checkpoint_seeds,
     "shard": shard_seeds,
-    "picture": picture_seeds,
+    "image": image_seeds,
     "dicom": dicom_seeds,
     "coco": coco_seeds,
     "table": table_seeds,

@@ -23,7 +23,7 @@ CASES = {
     "checkpoint": 500,
     "localizer": 20,
     "shard": 400,
-    "picture": 800,
+    "image": 800,
     "dicom": 250,
     "coco": 500,
     "table": 500,

@@ -11,10 +11,10 @@ from htltools.commands.evaluate.lines import metric_line
 from htltools.commands.shared.inputs import (
     chosen_machine,
     groups_of,
+    image_sizes,
     is_annotated,
     load_localizer,
-    matching_pictures,
-    picture_sizes,
+    matching_images,
     target_boxes,
 )
 from htltools.commands.shared.machine import Machine
@@ -23,7 +23,7 @@ from htltools.core.geometry.matching import set_overlap
 from htltools.core.geometry.objects import above
 from htltools.core.nets.localizer import pixel_boxes
 from htltools.core.nets.mask_localizer import MaskLocalizer
-from htltools.core.runtime.predict import all_answers, batches
+from htltools.core.runtime.predict import batches, predict_all
 from htltools.core.statistics import average_precision
 from htltools.core.statistics.cluster_bootstrap import Estimate, estimates
 from htltools.core.statistics.sample_metrics import Agreement
@@ -35,7 +35,7 @@ from htltools.formats.tables.coco_results import is_json
 from htltools.tasks import masks
 from htltools.tasks.map_metrics import map_metrics
 from htltools.tasks.objects import class_names, detected, target_objects
-from htltools.tasks.predictions import COUNTS, hold_several, opened_objects, told_boxes
+from htltools.tasks.predictions import COUNTS, boxes_of_results, hold_several, opened_objects
 
 
 def metric_lines(
@@ -83,9 +83,9 @@ def agreement(path: Path, rows: list[dict], machine: Machine) -> Agreement:
     if not finds_several(path, rows):
         boxes, dice = predicted(path, rows, machine)
         return Agreement(iou(boxes, target_boxes(rows)), None if dice is None or np.isnan(dice).all() else dice)
-    found, threshold, classes = found_objects(path, rows, machine)
+    found, threshold, classes = detection_matches(path, rows, machine)
     annotated = target_objects(rows, classes)
-    return Agreement(set_overlap(above(found, threshold), annotated), found=average_precision.found_objects(found, annotated, classes))
+    return Agreement(set_overlap(above(found, threshold), annotated), found=average_precision.detection_matches(found, annotated, classes))
 
 
 def finds_several(path: Path, rows: list[dict]) -> bool:
@@ -109,7 +109,7 @@ def all_alike(paths: list[Path], rows: list[dict]) -> bool:
     return all(told)
 
 
-def found_objects(path: Path, rows: list[dict], machine: Machine) -> tuple[np.ndarray, float, list[str]]:
+def detection_matches(path: Path, rows: list[dict], machine: Machine) -> tuple[np.ndarray, float, list[str]]:
     """The objects found on each row, see `core.objects`: float32 [N, D, 6]; the score from which on they count; and their classes."""
     if is_json(path):
         (predictions,) = opened_objects([path], machine.coco, class_names(rows))
@@ -118,29 +118,29 @@ def found_objects(path: Path, rows: list[dict], machine: Machine) -> tuple[np.nd
         return found, COUNTS, predictions.classes
     if is_onnx(path):
         net = OnnxLocalizer(path, machine.device)
-        return onnx_answers(net, path, rows, machine), net.threshold, net.classes
+        return onnx_predictions(net, path, rows, machine), net.threshold, net.classes
     where, dtype = chosen_machine(machine.device, machine.precision)
     localizer, checkpoint = load_localizer(path, where, options.names_trusted(machine.trust))
-    pictures = matching_pictures(rows, checkpoint.preprocessing["size"], path)
-    answers = all_answers([localizer], pictures, machine.batch_size, device=where, dtype=dtype)[0]
-    return answers, float(localizer.threshold), localizer.classes
+    images = matching_images(rows, checkpoint.preprocessing["size"], path)
+    predictions = predict_all([localizer], images, machine.batch_size, device=where, dtype=dtype)[0]
+    return predictions, float(localizer.threshold), localizer.classes
 
 
-def answers_of_rows(path: Path, rows: list[dict], role: str, machine: Machine) -> list[dict]:
+def row_predictions(path: Path, rows: list[dict], role: str, machine: Machine) -> list[dict]:
     """What a model answers for each row, as the field `predicted` or `detected` of a role beside what the row has of it."""
-    sizes = picture_sizes(rows)
+    sizes = image_sizes(rows)
     if finds_several(path, rows):
-        found, threshold, classes = found_objects(path, rows, machine)
+        found, threshold, classes = detection_matches(path, rows, machine)
         told = [detected(own, size, classes) for own, size in zip(above(found, threshold), sizes)]
         return [{"detected": row.get("detected", {}) | {role: own}} for row, own in zip(rows, told)]
     boxes = pixel_boxes(predicted_boxes(path, rows, machine), sizes).tolist()
     return [{"predicted": row.get("predicted", {}) | {role: box}} for row, box in zip(rows, boxes)]
 
 
-def onnx_answers(net: OnnxLocalizer, path: Path, rows: list[dict], machine: Machine) -> np.ndarray:
+def onnx_predictions(net: OnnxLocalizer, path: Path, rows: list[dict], machine: Machine) -> np.ndarray:
     """What an ONNX file answers for each row: float32 [N, 4] or [N, D, 6]."""
-    pictures = matching_pictures(rows, net.size, path)
-    return np.concatenate([net.answer(pictures.batch(chosen)) for chosen in batches(len(rows), machine.batch_size)])
+    images = matching_images(rows, net.size, path)
+    return np.concatenate([net.predict(images.batch(chosen)) for chosen in batches(len(rows), machine.batch_size)])
 
 
 def predicted_boxes(path: Path, rows: list[dict], machine: Machine) -> np.ndarray:
@@ -154,16 +154,16 @@ def predicted_boxes(path: Path, rows: list[dict], machine: Machine) -> np.ndarra
 def predicted(path: Path, rows: list[dict], machine: Machine) -> tuple[np.ndarray, np.ndarray | None]:
     """As `predicted_boxes`, and of a model that answers with masks the Dice of each row's mask, [N], NaN where it has none; else None."""
     if is_json(path):
-        return told_boxes(path, rows, machine.coco), None
+        return boxes_of_results(path, rows, machine.coco), None
     if is_onnx(path):
         net = OnnxLocalizer(path, machine.device)
         if net.masked:
             return masks.onnx_boxes_and_dice(net, rows, masks.matching_masked(rows, net.size, path), machine.batch_size)
-        return onnx_answers(net, path, rows, machine), None
+        return onnx_predictions(net, path, rows, machine), None
     where, dtype = chosen_machine(machine.device, machine.precision)
     localizer, checkpoint = load_localizer(path, where, options.names_trusted(machine.trust))
     how = {"batch_size": machine.batch_size, "device": where, "dtype": dtype}
     if isinstance(localizer, MaskLocalizer):
         return masks.boxes_and_dice(localizer, rows, masks.matching_masked(rows, checkpoint.preprocessing["size"], path), **how)
-    pictures = matching_pictures(rows, checkpoint.preprocessing["size"], path)
-    return all_answers([localizer], pictures, **how)[0], None
+    images = matching_images(rows, checkpoint.preprocessing["size"], path)
+    return predict_all([localizer], images, **how)[0], None

@@ -30,7 +30,7 @@ def show_metrics(lines: list[dict]) -> None:
     if "runs" in overall["iou_mean"]:
         shown = [name for name in overall if "runs" in overall[name]]
         runs = [(name, overall[name]["runs"]) for name in shown if name.endswith(".delta") == compared]
-        console.show_table(["over runs", "95 % interval", "each"], [[name, *runs_told(name, of)] for name, of in runs])
+        console.show_table(["over runs", "95 % interval", "each"], [[name, *runs_text(name, of)] for name, of in runs])
     if titles:
         second = "iou_mean.delta" if compared else next(name for name in ("ap50", "dice", "failure_rate") if name in overall)
         columns = ["iou_mean", second]  # more would not fit in 80 characters
@@ -49,12 +49,12 @@ def show_gaps(lines: list[dict]) -> None:
     for by in dict.fromkeys(by for by, _ in found):
         for name in ("iou_mean", "iou_p10", "failure_rate"):  # the others are in the lines
             worst, gap = found[by, f"{name}.worst"], found[by, f"{name}.gap"]
-            was = [before_told(found[by, f"{name}.gap.delta"]["before"])] if compared else []
+            was = [before_text(found[by, f"{name}.gap.delta"]["before"])] if compared else []
             table.append([titled(worst), name, told(worst)[0], " ".join(told(gap)), f"{gap['p']:.3f}", *was])
     console.show_table(["worst", "metric", "value", "gap to the best", "p", *(["gap before, p"] if compared else [])], table)
 
 
-def before_told(before: dict) -> str:
+def before_text(before: dict) -> str:
     """The gap of the other model in words."""
     return f"{before['value']:.3f}, {before['p']:.3f}"
 
@@ -67,8 +67,8 @@ def show_odds(lines: list[dict]) -> None:
     for title in dict.fromkeys(titled(line) for line in lines):
         first = found[title, columns[0]]
         count = f"{first['n']}{' few' if first['few'] else ''}"
-        table.append([title, count, str(first["hard"]), odds_told(first), odds_told(first["adjusted"])])
-        controls.append([odds_told(found[title, column], interval=False) for column in columns[1:]])
+        table.append([title, count, str(first["hard"]), odds_text(first), odds_text(first["adjusted"])])
+        controls.append([odds_text(found[title, column], interval=False) for column in columns[1:]])
     headings = ["subgroup", "n", "hard", f"odds ratio by {columns[0]}", "adjusted"]
     if not console.is_terminal(sys.stdout):
         console.show_table([*headings, *columns[1:]], [line + own for line, own in zip(table, controls)])
@@ -79,7 +79,7 @@ def show_odds(lines: list[dict]) -> None:
         console.show_table(["the same by", *columns[1:]], [[line[0], *own] for line, own in zip(table, controls)])
 
 
-def odds_told(line: dict, *, interval: bool = True) -> str:
+def odds_text(line: dict, *, interval: bool = True) -> str:
     """An odds ratio in words, with or without its interval."""
     value, low, high = ("-" if line[name] is None else f"{line[name]:.2f}" for name in ("value", "low", "high"))
     star = "*" if line["q"] is not None and line["q"] < 0.05 else ""
@@ -98,7 +98,7 @@ def told(line: dict) -> tuple[str, str]:
     return f"{line['value']:{form}}", interval
 
 
-def runs_told(name: str, runs: dict) -> tuple[str, str]:
+def runs_text(name: str, runs: dict) -> tuple[str, str]:
     """The interval over runs, and each of them, in words."""
     form = "+.3f" if name.endswith(".delta") else ".3f"
     return f"[{runs['low']:{form}}, {runs['high']:{form}}]", " ".join(f"{value:{form}}" for value in runs["values"])

@@ -15,7 +15,7 @@ class Quantize(options.Choice):
     none, float16, int8 = "none", "float16", "int8"
 
 
-HEADINGS = "batch", "engine", "median ms", "p90 ms", "pictures/s", "ratio"
+HEADINGS = "batch", "engine", "median ms", "p90 ms", "images/s", "ratio"
 
 
 @options.command
@@ -41,10 +41,10 @@ def export(
     htl export --onnx --model attended.h5 -o lesion.onnx rows.jsonl
     htl export --onnx --model attended.h5 -o small.onnx rows.jsonl --quantize int8 --bench
 
-    The file takes `images`, uint8 [N, H, W, 3] RGB in batches of any size, each picture squashed to H x W, and answers with
-    `boxes`, float32 [N, 4]: x0, y0, x1, y1 as shares of the picture's width and height; of a model of masks also with
+    The file takes `images`, uint8 [N, H, W, 3] RGB in batches of any size, each image squashed to H x W, and answers with
+    `boxes`, float32 [N, 4]: x0, y0, x1, y1 as shares of the image's width and height; of a model of masks also with
     `masks`, float32 [N, H, W], the probability of lesion. Normalisation is inside the graph. It must agree with torch to 1e-4
-    on noise in batches of 1, 2 and 5, and on the pictures of up to 64 rows where a ROWS file is named; else no file is left.
+    on noise in batches of 1, 2 and 5, and on the images of up to 64 rows where a ROWS file is named; else no file is left.
     With --quantize its mean IoU on the rows of the split val is held against float32 instead; int8 is calibrated on 256 rows
     of the split train. With --model and no ROWS, stdin is not read.
     Nothing is written to stdout but the table of --bench, which is measured on --device; the checks are made on the CPU.
@@ -89,13 +89,13 @@ def export(
     held_out = parity.validation_rows(samples) if quantize != Quantize.none else []
     calibration = iter(())
     if quantize == Quantize.int8:
-        calibration = parity.calibration_pictures(samples, size, model, seed)
+        calibration = parity.calibration_images(samples, size, model, seed)
         if not held_out:
             raise DataError("no row of the split val has a box", "the loss of --quantize int8 is measured on those")
     with replacing(out) as temporary:
         parity.write_as(quantize, temporary, localizer, size, calibration)
         net = OnnxLocalizer(temporary, "cpu")
-        ours, theirs = eager(localizer, cpu), net.answer
+        ours, theirs = eager(localizer, cpu), net.predict
         measured = None
         if held_out:
             precise, found = parity.mean_ious([ours, theirs], held_out, size, model, localizer, checkpoint.architecture)
@@ -105,7 +105,7 @@ def export(
             checks, what = parity.checking_batches(samples, size, model, seed)
             told = parity.agreement(quantize, ours, theirs, checks, what)
             told += parity.agreement_of_masks(quantize, localizer, net, checks)
-        about = {"htl.quantize": parity.quantization(quantize, measured), "htl.history": history} | parity.objects_told(localizer)
+        about = {"htl.quantize": parity.quantization(quantize, measured), "htl.history": history} | parity.objects_metadata(localizer)
         said = {name: text for name, text in ONNX.items() if name != "htl.masks" or net.masked}
         describe(temporary, said | {name: compact_json(value).decode() for name, value in about.items()} | {"htl.model": digest})
     console.say(f"{out}, {out.stat().st_size / 1e6:.2f} MB: {told}")

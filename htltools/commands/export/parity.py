@@ -9,7 +9,7 @@ import torch
 
 from htltools import console
 from htltools.commands.export.latency import latencies
-from htltools.commands.shared.inputs import CountedPictures, annotation, is_annotated, matching_pictures, split_rows
+from htltools.commands.shared.inputs import CountedImages, annotation, is_annotated, matching_images, split_rows
 from htltools.core.geometry.matching import object_difference
 from htltools.core.nets.detector import Detector
 from htltools.core.nets.mask_localizer import MaskLocalizer, MasksOf
@@ -17,21 +17,21 @@ from htltools.core.nets.onnx_wrapper import Deployed, eager
 from htltools.core.runtime.predict import batches
 from htltools.errors import DataError, HtlError, UsageError
 from htltools.formats.models.onnx import MASKS, OBJECTS, OUTPUT, OnnxLocalizer, write_onnx
-from htltools.formats.models.onnx_int8 import METHOD, PICTURES, write_int8
+from htltools.formats.models.onnx_int8 import IMAGES, METHOD, write_int8
 from htltools.formats.rows.jsonlines import compact_json
 
 Answer = Callable[[np.ndarray], np.ndarray]  # uint8 [B, H, W, C] to float32 [B, 4]
 
 BATCHES = 1, 2, 5
 REAL = 64  # rows to check on, when there are rows
-TOLERANCE = 1e-4  # shares of the picture's sides
+TOLERANCE = 1e-4  # shares of the image's sides
 AT_ONCE = 64
 BENCH = 1, 16
 
 
 def write_as(kind: str, path: Path, localizer, size: list[int], calibration: Iterator[np.ndarray]) -> None:
-    """Write a localizer as one ONNX file: kind `none` (float32), `float16`, or `int8`, which uses up the calibration pictures."""
-    about = {name: compact_json(value).decode() for name, value in objects_told(localizer).items()}
+    """Write a localizer as one ONNX file: kind `none` (float32), `float16`, or `int8`, which uses up the calibration images."""
+    about = {name: compact_json(value).decode() for name, value in objects_metadata(localizer).items()}
     outputs = OBJECTS if about else MASKS if isinstance(localizer, MaskLocalizer) else [OUTPUT]
     if kind != "int8":
         write_onnx(path, Deployed(localizer, torch.float16 if kind == "float16" else torch.float32), size, about, outputs)
@@ -44,34 +44,34 @@ def write_as(kind: str, path: Path, localizer, size: list[int], calibration: Ite
         write_int8(path, precise, calibration)
 
 
-def objects_told(localizer) -> dict[str, dict]:
+def objects_metadata(localizer) -> dict[str, dict]:
     """What a file says of the objects that its net finds; nothing where it answers with one box."""
     if not isinstance(localizer, Detector):
         return {}
     return {"htl.objects": {"classes": localizer.classes, "threshold": round(float(localizer.threshold), 6)}}
 
 
-def calibration_pictures(rows: list[dict], size: list[int], model: Path, seed: int) -> Iterator[np.ndarray]:
-    """Pictures of some rows of the split train, drawn at random, in batches uint8 [B, H, W, C].
+def calibration_images(rows: list[dict], size: list[int], model: Path, seed: int) -> Iterator[np.ndarray]:
+    """Images of some rows of the split train, drawn at random, in batches uint8 [B, H, W, C].
 
     Raises: DataError where there are none.
     """
     fitted = split_rows(rows, "train")
     if not fitted:
         raise DataError("no row is of the split train", "--quantize int8 is calibrated on those")
-    drawn = np.random.default_rng(seed).permutation(len(fitted))[:PICTURES]
-    pictures = matching_pictures([fitted[place] for place in drawn], size, model)
-    return (pictures.batch(chosen) for chosen in batches(pictures.shape[0], AT_ONCE))
+    drawn = np.random.default_rng(seed).permutation(len(fitted))[:IMAGES]
+    images = matching_images([fitted[place] for place in drawn], size, model)
+    return (images.batch(chosen) for chosen in batches(images.shape[0], AT_ONCE))
 
 
 def checking_batches(rows: list[dict], size: list[int], model: Path, seed: int) -> tuple[list[np.ndarray], str]:
-    """Noise in several batch sizes, and the pictures of the first rows where there are rows; and what that is, in words."""
+    """Noise in several batch sizes, and the images of the first rows where there are rows; and what that is, in words."""
     noise = np.random.default_rng(seed)
     found = [noise.integers(0, 256, (count, *size), np.uint8) for count in BATCHES]
     if not rows:
         return found, "noise"
-    pictures = matching_pictures(rows[:REAL], size, model)
-    return [*found, pictures.batch(np.arange(pictures.shape[0]))], f"noise and {pictures.shape[0]} pictures"
+    images = matching_images(rows[:REAL], size, model)
+    return [*found, images.batch(np.arange(images.shape[0]))], f"noise and {images.shape[0]} images"
 
 
 def largest_difference(ours: Answer, theirs: Answer, checks: list[np.ndarray]) -> float:
@@ -91,11 +91,11 @@ def agreement(kind: str, ours: Answer, theirs: Answer, checks: list[np.ndarray],
     """
     difference = largest_difference(ours, theirs, checks)
     if kind == "none" and not difference <= TOLERANCE:
-        raise HtlError(f"the ONNX model differs from torch by {difference:.2g} of the picture's sides, more than {TOLERANCE:g}")
+        raise HtlError(f"the ONNX model differs from torch by {difference:.2g} of the image's sides, more than {TOLERANCE:g}")
     if not np.isfinite(difference):
         raise HtlError(f"the {kind} file answers with no number: the weights or activations overflow", "use --quantize none")
     unknown = "" if kind == "none" else "; its loss of IoU is not known, without annotated rows of the split val"
-    return f"largest difference from torch {difference:.1e} of the picture's sides, on {what}{unknown}"
+    return f"largest difference from torch {difference:.1e} of the image's sides, on {what}{unknown}"
 
 
 def agreement_of_masks(kind: str, localizer, net: OnnxLocalizer, checks: list[np.ndarray]) -> str:
@@ -117,13 +117,13 @@ def validation_rows(rows: list[dict]) -> list[dict]:
     return [row for row in split_rows(rows, "val") if is_annotated(row) and not row.get("repeat")]
 
 
-def mean_ious(answers: list[Answer], rows: list[dict], size: list[int], model: Path, localizer, architecture: dict) -> list[float]:
+def mean_ious(predictions: list[Answer], rows: list[dict], size: list[int], model: Path, localizer, architecture: dict) -> list[float]:
     """The mean IoU of each localizer and the annotation, on all the rows; of several objects their overlap."""
     targets = annotation(architecture, rows)
-    with console.progress("measuring", len(rows) * len(answers)) as steps:
-        pictures = CountedPictures(matching_pictures(rows, size, model), steps)
+    with console.progress("measuring", len(rows) * len(predictions)) as steps:
+        images = CountedImages(matching_images(rows, size, model), steps)
         places = batches(len(rows), AT_ONCE)
-        found = [np.concatenate([answer(pictures.batch(i)) for i in places]) for answer in answers]
+        found = [np.concatenate([answer(images.batch(i)) for i in places]) for answer in predictions]
     return [float(localizer.overlap(each, targets).mean()) for each in found]
 
 
@@ -140,7 +140,7 @@ def loss_of_iou(kind: str, theirs: float, ours: float, count: int, most: float) 
 
 def quantization(kind: str, measured: tuple[float, float, int] | None) -> dict:
     """What the file says of its quantization, see schema.ONNX; measured: its mean IoU, that of float32, and on how many rows."""
-    calibration = {"calibration": f"{METHOD} over up to {PICTURES} rows of the split train"} if kind == "int8" else {}
+    calibration = {"calibration": f"{METHOD} over up to {IMAGES} rows of the split train"} if kind == "int8" else {}
     names = "iou_mean", "iou_mean_float32", "n"
     return {"kind": kind} | calibration | (dict(zip(names, measured, strict=True)) if measured else {})
 
@@ -148,11 +148,11 @@ def quantization(kind: str, measured: tuple[float, float, int] | None) -> dict:
 def bench_lines(localizer, path: Path, device: str, place: torch.device, seed: int) -> Iterator[list[str]]:
     """Lines for a table of latencies: torch and onnxruntime by turns, with as many threads, host memory to host memory."""
     net = OnnxLocalizer(path, device, torch.get_num_threads())
-    torch_answer, noise = eager(localizer, place), np.random.default_rng(seed)
+    torch_predict, noise = eager(localizer, place), np.random.default_rng(seed)
     names = f"torch {torch.__version__} eager {place}", f"onnxruntime {net.provider}"
     for count in BENCH:
         batch = noise.integers(0, 256, (count, *net.size), np.uint8)
-        seconds = latencies([lambda: torch_answer(batch), lambda: net.answer(batch)])  # noqa: B023  they are called at once
+        seconds = latencies([lambda: torch_predict(batch), lambda: net.predict(batch)])  # noqa: B023  they are called at once
         medians, slow = np.median(seconds, 1), np.quantile(seconds, 0.9, 1)
         for name, median, late in zip(names, medians, slow):
             yield [f"{count}", name, f"{median * 1e3:.2f}", f"{late * 1e3:.2f}", f"{count / median:.0f}", f"{medians[0] / median:.2f}"]

@@ -1,4 +1,4 @@
-"""`htl prepare`: pictures, masks and tables become rows and a store."""
+"""`htl prepare`: images, masks and tables become rows and a store."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from htltools.errors import UsageError
 
 
 class OneBox(StrEnum):
-    """What becomes of several boxes on a picture."""
+    """What becomes of several boxes on an image."""
 
     largest, union, all = "largest", "union", "all"
 
@@ -25,16 +25,16 @@ class BoxFormat(StrEnum):
 
 
 Sources = Annotated[
-    list[str] | None, Argument(metavar="SOURCE", help="Folders, pictures, DICOM, or - for a list of paths on stdin.", show_default=False)
+    list[str] | None, Argument(metavar="SOURCE", help="Folders, images, DICOM, or - for a list of paths on stdin.", show_default=False)
 ]
 Out = Annotated[Path, Option("-o", "--out", metavar="DIR", help="Folder of the store.", show_default=False)]
-Size = Annotated[str, Option("--size", metavar="N|HxW", help="Pixels of a stored picture.")]
-Table = Annotated[Path | None, Option("--table", metavar="CSV", help="Table of the pictures [SOURCE/metadata.csv].", show_default=False)]
-Coco = Annotated[Path | None, Option("--coco", metavar="JSON", help="COCO annotations of the pictures.", show_default=False)]
+Size = Annotated[str, Option("--size", metavar="N|HxW", help="Pixels of a stored image.")]
+Table = Annotated[Path | None, Option("--table", metavar="CSV", help="Table of the images [SOURCE/metadata.csv].", show_default=False)]
+Coco = Annotated[Path | None, Option("--coco", metavar="JSON", help="COCO annotations of the images.", show_default=False)]
 Masks = Annotated[Path | None, Option("--masks", metavar="DIR", help="Folder of lesion masks [SOURCE/masks].", show_default=False)]
-IdColumn = Annotated[str | None, Option("--id-column", metavar="NAME", help="Column of the picture's name.", show_default=False)]
+IdColumn = Annotated[str | None, Option("--id-column", metavar="NAME", help="Column of the image's name.", show_default=False)]
 GroupColumn = Annotated[str | None, Option("--group-column", metavar="NAME", help="Column of the lesion or patient.", show_default=False)]
-LabelColumn = Annotated[str | None, Option("--label-column", metavar="NAME", help="Column of the picture's class.", show_default=False)]
+LabelColumn = Annotated[str | None, Option("--label-column", metavar="NAME", help="Column of the image's class.", show_default=False)]
 SplitColumn = Annotated[str | None, Option("--split-column", metavar="NAME", help="Column of train, val or test.", show_default=False)]
 BoxColumns = Annotated[
     list[str] | None,
@@ -44,14 +44,14 @@ Format = Annotated[BoxFormat | None, Option("--box-format", help="What the colum
 BoxFrame = Annotated[str | None, Option("--box-frame", metavar="WxH", help="Frame of the table's boxes.", show_default=False)]
 Splits = Annotated[str, Option("--splits", metavar="A,B,C", help="Shares of train, val and test where no table says it.")]
 One = Annotated[OneBox, Option("--one-box", help="What to do with several boxes.")]
-Keep = Annotated[bool, Option("--keep-unlabelled", help="Keep pictures without a usable box.")]
+Keep = Annotated[bool, Option("--keep-unlabelled", help="Keep images without a usable box.")]
 Labelled = Annotated[float, Option("--labelled", metavar="SHARE", min=0, max=1, help="Share of the training groups that keep boxes.")]
 LabelSeed = Annotated[int, Option("--label-seed", metavar="N", min=0, help="Seed of --labelled.")]
 IdKey = Annotated[Path | None, Option("--id-key", metavar="FILE", help="Key of DICOM ids [DIR.id-key].", show_default=False)]
-Window = Annotated[str, Option("--window", metavar="auto|N|C/W|percentile", help="Window of grey DICOM pictures.")]
+Window = Annotated[str, Option("--window", metavar="auto|N|C/W|percentile", help="Window of grey DICOM images.")]
 Strict = Annotated[bool, Option("--strict", help="Fail where a sample is left out.")]
-Phantoms = Annotated[int | None, Option("--phantom", metavar="N", min=1, help="Make N synthetic pictures instead.", show_default=False)]
-Limit = Annotated[int | None, Option("--limit", min=1, help="Use only the first N pictures.", show_default=False)]
+Phantoms = Annotated[int | None, Option("--phantom", metavar="N", min=1, help="Make N synthetic images instead.", show_default=False)]
+Limit = Annotated[int | None, Option("--limit", min=1, help="Use only the first N images.", show_default=False)]
 
 
 @options.command
@@ -84,11 +84,11 @@ def prepare(
     limit: Limit = None,
     force: options.Force = False,
 ):
-    """Make rows and a store from pictures, masks and a table.
+    """Make rows and a store from images, masks and a table.
 
     \b
     htl prepare FOLDER -o store > rows.jsonl        images/ masks/ metadata.csv
-    htl prepare pictures --table boxes.csv -o store | htl train -o dense.h5
+    htl prepare images --table boxes.csv -o store | htl train -o dense.h5
     find . -name '*.png' | htl prepare - --coco boxes.json -o store
     htl prepare --phantom 2000 -o phantom           synthetic lesions
     htl prepare series --window 40/400 -o store     DICOM; segmentations among the files are masks
@@ -114,7 +114,7 @@ def prepare(
     findings = phantoms(phantom, seed) if phantom else find_candidates(sources, listed(sources), Naming(table, coco, masks, columns))
     look_at_dicoms(findings, id_key, out)
     candidates = findings.candidates = findings.candidates[:limit]
-    settle(candidates, shares, seed)
+    ignore_after_exit(candidates, shares, seed)
     tell(findings)
 
     looks = one_box.value, box_frame_size, findings.labelled, keep_unlabelled, seed if phantom else 0
@@ -132,9 +132,9 @@ def prepare(
 def check_sources(sources, phantom, table, coco, masks):
     """Refuse calls with nothing to read, or with two kinds of things."""
     if not sources and not phantom:
-        raise UsageError("nothing to prepare", "name a folder, or make synthetic pictures with --phantom N")
+        raise UsageError("nothing to prepare", "name a folder, or make synthetic images with --phantom N")
     if phantom and (sources or table or coco or masks):
-        raise UsageError("--phantom makes its own pictures", "leave out the sources, or --phantom")
+        raise UsageError("--phantom makes its own images", "leave out the sources, or --phantom")
     if sources and "-" in sources and sys.stdin.isatty():
         raise UsageError("- expects a list of paths on stdin, which is a terminal")
 
@@ -145,7 +145,7 @@ def listed(sources):
 
 
 def phantoms(count, seed):
-    """The candidates of so many synthetic pictures."""
+    """The candidates of so many synthetic images."""
     from htltools.core.synthetic.phantom import lesion_of
     from htltools.formats.sources.candidate import Candidate
     from htltools.formats.sources.folders import Findings
@@ -155,7 +155,7 @@ def phantoms(count, seed):
     return Findings([Candidate(f"phantom_{i:05d}", phantom=i, facts=Facts(group=group)) for i, group in enumerate(groups)], labelled=True)
 
 
-def settle(candidates, shares, seed):
+def ignore_after_exit(candidates, shares, seed):
     """Give each candidate its split.
 
     Raises: DataError where the table puts one group into two.
@@ -170,11 +170,11 @@ def settle(candidates, shares, seed):
 
 
 def tell(findings):
-    """Say what the tables and the pictures do not share."""
+    """Say what the tables and the images do not share."""
     if findings.unused_lines:
-        console.say(f"{findings.unused_lines} names of the table are no picture's")
+        console.say(f"{findings.unused_lines} names of the table are no image's")
     if findings.unlisted:
-        console.say(f"{findings.unlisted} pictures stand in no line of the table")
+        console.say(f"{findings.unlisted} images stand in no line of the table")
     if findings.ignored_boxes:
         console.say("boxes are taken from the masks; those of the table are not used")
 

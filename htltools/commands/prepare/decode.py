@@ -1,4 +1,4 @@
-"""How `prepare` turns one candidate into a picture and a row."""
+"""How `prepare` turns one candidate into an image and a row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,10 +12,10 @@ from htltools.core.sampling.splits import is_labelled
 from htltools.core.synthetic.phantom import phantom
 from htltools.errors import DataError
 from htltools.formats.dicom.file import is_dicom
-from htltools.formats.images.image import read_mask, read_picture, squashed_mask, squashed_picture
+from htltools.formats.images.image import read_image, read_mask, squashed_array, squashed_mask
 from htltools.formats.sources.candidate import Candidate
 
-FRAME_TOLERANCE = 0.02  # of the aspect ratio, between the frame that COCO tells and the picture
+FRAME_TOLERANCE = 0.02  # of the aspect ratio, between the frame that COCO tells and the image
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Work:
     seed: int = 0
     label_share: float = 1.0  # of the training groups that keep their boxes
     label_seed: int = 0
-    window: str = "auto"  # of DICOM pictures
+    window: str = "auto"  # of DICOM images
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Decoded:
     """A finished sample, or the reason why there is none. `row` has an index of None, to be set in its shard."""
 
     row: dict[str, Any] | None = None
-    picture: np.ndarray | None = None  # uint8 [H, W, 3]
+    image: np.ndarray | None = None  # uint8 [H, W, 3]
     lesion_mask: np.ndarray | None = None  # uint8 [H, W], 0 or 255
     reason: str | None = None
 
@@ -57,7 +57,7 @@ def decoded(candidate: Candidate, work: Work) -> Decoded:
 
 
 def real(candidate: Candidate, work: Work) -> Decoded:
-    """The sample of a picture file.
+    """The sample of an image file.
 
     Raises: DataError with the reason why there is none.
     """
@@ -66,7 +66,7 @@ def real(candidate: Candidate, work: Work) -> Decoded:
     unmasked = candidate.mask is None and candidate.segments is None
     if required and (unmasked if candidate.masked else told is None):
         raise DataError("no mask" if candidate.masked else "no box" if candidate.facts.known else "no line in the table")
-    picture, size, rendering = seen(candidate, work)
+    image, size, rendering = seen(candidate, work)
     lesion_mask = None if unmasked else masked(candidate, work.frame, size)
     if lesion_mask:
         boxes, reason = fitted_boxes(lesion_mask[1], lesion_mask[2], size, work.one_box)
@@ -81,16 +81,16 @@ def real(candidate: Candidate, work: Work) -> Decoded:
         boxes = None  # a box that is no use says nothing
     if rendering:
         candidate = replace(candidate, facts=replace(candidate.facts, meta=candidate.facts.meta | {"rendering": rendering}))
-    return Decoded(row_of(candidate, size, boxes, labels_of(candidate, boxes, work)), picture, lesion_mask[0] if lesion_mask else None)
+    return Decoded(row_of(candidate, size, boxes, labels_of(candidate, boxes, work)), image, lesion_mask[0] if lesion_mask else None)
 
 
 def seen(candidate: Candidate, work: Work) -> tuple[np.ndarray, tuple[int, int], str | None]:
-    """The squashed picture of a candidate, its (width, height), and how DICOM was rendered."""
+    """The squashed image of a candidate, its (width, height), and how DICOM was rendered."""
     if not candidate.dicom:
-        return *read_picture(candidate.picture, work.frame), None
+        return *read_image(candidate.image, work.frame), None
     from htltools.formats.dicom.render import read_dicom
 
-    return read_dicom(candidate.picture, work.frame, candidate.frame or 1, work.window)
+    return read_dicom(candidate.image, work.frame, candidate.frame or 1, work.window)
 
 
 def masked(candidate: Candidate, frame: tuple[int, int], size: tuple[int, int]) -> tuple[np.ndarray, list, tuple[int, int]]:
@@ -117,12 +117,12 @@ def lesion_mask_of(candidate: Candidate, size: tuple[int, int]) -> np.ndarray:
 
 
 def frame_of(candidate: Candidate, work: Work, size: tuple[int, int]) -> tuple[float, float]:
-    """The frame (width, height) of a candidate's boxes: as the flag says, as the annotations say, or the picture's own."""
+    """The frame (width, height) of a candidate's boxes: as the flag says, as the annotations say, or the image's own."""
     told = candidate.facts.frame
     if work.box_frame or not told:
         return work.box_frame or size
     if abs(told[0] * size[1] / (told[1] * size[0]) - 1) > FRAME_TOLERANCE:
-        raise DataError(f"annotated as {told[0]:g}x{told[1]:g}, but the picture is {size[0]}x{size[1]}")
+        raise DataError(f"annotated as {told[0]:g}x{told[1]:g}, but the image is {size[0]}x{size[1]}")
     return told
 
 
@@ -132,7 +132,7 @@ def synthetic(candidate: Candidate, work: Work) -> Decoded:
     true_box = {"true_box": plain_box(made.true_box)} if made.meta["planted"] == "wrong" else {}
     candidate = replace(candidate, facts=replace(candidate.facts, label=made.label, meta=made.meta | true_box))
     row = row_of(candidate, made.lesion_mask.shape[::-1], [plain_box(made.box)])
-    return Decoded(row, squashed_picture(made.picture, work.frame), squashed_mask(made.lesion_mask, work.frame))
+    return Decoded(row, squashed_array(made.image, work.frame), squashed_mask(made.lesion_mask, work.frame))
 
 
 def plain_box(box: Sequence[float]) -> list[float]:

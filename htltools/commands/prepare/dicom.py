@@ -27,14 +27,14 @@ def look_at_dicoms(findings: Findings, id_key: Path | None, out: Path) -> None:
     others = [candidate for candidate in findings.candidates if not candidate.dicom]
     described = list(readable_ones(files, key, findings))
     check_decoders(Counter(header.syntax for _, header in described))
-    segmentations, drawn = segmentations_of(findings, [c.picture for c, header in described if header.segmentation], key)
+    segmentations, drawn = segmentations_of(findings, [c.image for c, header in described if header.segmentation], key)
     frames = []
     for candidate, header in described:
         if is_decodable(header.syntax) is None:
             skip(findings, candidate, f"no decoder knows its transfer syntax ({name_of(header.syntax)})")
         elif not header.segmentation:
             frames += frames_of(candidate, header, segmentations, drawn)
-    if any(candidate.segments is not None for candidate in frames):  # then a picture without any has no boxes, like one without a mask
+    if any(candidate.segments is not None for candidate in frames):  # then an image without any has no boxes, like one without a mask
         findings.labelled = True
         frames = [replace(candidate, masked=candidate.masked or candidate.facts.boxes is None) for candidate in frames]
     findings.candidates = []
@@ -58,7 +58,7 @@ def readable_ones(files: list[Candidate], key: bytes, findings: Findings):
     with console.progress("DICOM headers", len(files)) as steps:
         for candidate in files:
             try:
-                yield candidate, describe(candidate.picture, key)
+                yield candidate, describe(candidate.image, key)
             except DataError as error:
                 skip(findings, candidate, str(error))
             steps.advance(1)
@@ -87,7 +87,7 @@ def segmentations_of(findings: Findings, paths: list[str], key: bytes) -> tuple[
         named = Candidate(Path(path).name, path)
         try:
             if path in findings.dicom_masks and not describe(path, key).segmentation:
-                continue  # a picture of a mask, known by its name
+                continue  # an image of a mask, known by its name
             drawn.add(path)
             found.add(path, key)
         except DataError as error:

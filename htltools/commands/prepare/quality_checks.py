@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from htltools import console
-from htltools.core.data_checks import Doubt, odd_ages, odd_boxes, same_pictures, spellings
+from htltools.core.data_checks import Doubt, odd_ages, odd_boxes, same_images, spellings
 from htltools.formats.sources.folders import Candidate
 
 
@@ -21,7 +21,7 @@ class Doubts:
         self.found: list[Doubt] = []
 
     def take(self, rows: Iterable[dict], digests: np.ndarray) -> None:
-        """Look at the rows of one shard, and remember its pictures by their digests: uint64 [N]."""
+        """Look at the rows of one shard, and remember its images by their digests: uint64 [N]."""
         for row in rows:
             self.ids.append(row["id"])
             self.splits.append(row["split"])
@@ -36,7 +36,7 @@ class Doubts:
         said = ({"group": told.group, "label": told.label} | told.meta for told in facts)
         found = self.found + spellings(self.ids, said)
         if self.ids:
-            found += same_pictures(self.ids, self.splits, np.concatenate(self.digests))
+            found += same_images(self.ids, self.splits, np.concatenate(self.digests))
         for kind, count in Counter(doubt.kind for doubt in found).most_common():
             examples = [doubt.id for doubt in found if doubt.kind == kind][:3]
             console.say(f"look at {count}: {kind} ({', '.join(examples)}{', ...' if count > 3 else ''})")

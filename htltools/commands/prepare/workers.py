@@ -16,7 +16,7 @@ from htltools.errors import TryAgain
 from htltools.formats.sources.candidate import Candidate
 
 CHUNK = 8  # candidates per message to a worker
-AHEAD = 512  # candidates at work or done while a shard is written: enough that no worker waits, and no more pictures in memory
+AHEAD = 512  # candidates at work or done while a shard is written: enough that no worker waits, and no more images in memory
 
 
 def decoded_chunk(candidates: Sequence[Candidate], work: Work) -> list[Decoded]:
@@ -62,7 +62,7 @@ def pool(jobs: int) -> Iterator[Executor | None]:
     context.set_forkserver_preload([__name__, "htltools.formats.images.jpeg", "htltools.cli"])
     executor = ProcessPoolExecutor(jobs, context, become_worker)
     try:
-        with deaf():
+        with start_ignoring_sigint():
             executor.submit(os.getpid)  # starts the processes
         yield executor
         executor.shutdown()
@@ -74,10 +74,10 @@ def pool(jobs: int) -> Iterator[Executor | None]:
 
 
 @contextmanager
-def deaf() -> Iterator[None]:
+def start_ignoring_sigint() -> Iterator[None]:
     """Start processes that do not hear Ctrl-C; here it is heard, like SIGTERM, once they all stand."""
-    heard: list[int] = []
-    before = {number: signal.signal(number, lambda number, frame: heard.append(number)) for number in (signal.SIGINT, signal.SIGTERM)}
+    received: list[int] = []
+    before = {number: signal.signal(number, lambda number, frame: received.append(number)) for number in (signal.SIGINT, signal.SIGTERM)}
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # children inherit this, but no handler
     try:
@@ -87,7 +87,7 @@ def deaf() -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         for number, handler in before.items():
             signal.signal(number, handler)
-    for number in heard:
+    for number in received:
         signal.raise_signal(number)
 
 

@@ -46,7 +46,7 @@ def write_store(
     missing = [start for number, start in enumerate(starts) if number not in standing]
     jobs = worthwhile_jobs(jobs, sum(len(candidates[start : start + SHARD_SAMPLES]) for start in missing))
     skips, doubts, several = list(early_skips), Doubts(work.frame), 0
-    with pool(jobs) as executor, RowWriter(run, history) as writer, console.progress("pictures", len(candidates)) as steps:
+    with pool(jobs) as executor, RowWriter(run, history) as writer, console.progress("images", len(candidates)) as steps:
         todo = (candidate for start in missing for candidate in candidates[start : start + SHARD_SAMPLES])
         made = decoded_samples(executor, todo, work)
         shelves = np.empty((SHARD_SAMPLES, *work.frame, 3), np.uint8), np.empty((SHARD_SAMPLES, *work.frame), np.uint8)
@@ -65,7 +65,7 @@ def write_store(
         writer.skipped = len(skips)
         doubtful = doubts.lines(candidates)
         write_skips(run, out, skips + doubtful)
-        judge(skips, writer.rows, strict)
+        validator(skips, writer.rows, strict)
     if several:
         console.say(f"{several} samples have several boxes: train a net that finds several, such as --model compact_fcos, or see --one-box")
     return writer.rows, skips, doubtful
@@ -85,7 +85,7 @@ def fill_shard(
     shelves: tuple[np.ndarray, np.ndarray],  # uint8 [512, H, W, 3] and [512, H, W], used again for each shard
     **about: Any,  # as `write_shard`
 ) -> None:
-    """Write the shard of one batch of candidates from the next samples; each picture goes as soon as it is in its place."""
+    """Write the shard of one batch of candidates from the next samples; each image goes as soon as it is in its place."""
     images, lesion_masks = shelves
     masked = any(candidate.masked or candidate.phantom is not None for candidate in batch)
     rows, skips = [], []
@@ -94,14 +94,14 @@ def fill_shard(
             skips.append({"id": candidate.id, "source": candidate.origin, "reason": sample.reason})
             continue
         index = len(rows)
-        images[index] = sample.picture
+        images[index] = sample.image
         if masked:
             lesion_masks[index] = 0 if sample.lesion_mask is None else sample.lesion_mask
         rows.append(sample.row | {"index": index})
     write_shard(path, images[: len(rows)], lesion_masks[: len(rows)] if masked else None, rows, skips, **about)
 
 
-def judge(skips: list[dict[str, str]], kept: int, strict: bool) -> None:
+def validator(skips: list[dict[str, str]], kept: int, strict: bool) -> None:
     """Tell what was left out, by reason, and refuse where nothing is left, or where nothing should have been left out.
 
     Raises: DataError.
@@ -111,7 +111,7 @@ def judge(skips: list[dict[str, str]], kept: int, strict: bool) -> None:
         examples = [skip["id"] for skip in skips if skip["reason"] == reason][:3]
         console.say(f"left out {count}: {reason} ({', '.join(examples)}{', ...' if count > 3 else ''})")
     if not kept:
-        raise DataError("no sample is left", "skips.jsonl says why; --keep-unlabelled keeps pictures without a box")
+        raise DataError("no sample is left", "skips.jsonl says why; --keep-unlabelled keeps images without a box")
     if strict and skips:
         raise DataError(f"left out: {len(skips)}, and --strict was given")
 

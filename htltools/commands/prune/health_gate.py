@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from htltools import console
-from htltools.commands.shared.inputs import annotation, left_in, load_localizer, matching_pictures, model_fold, target_boxes
+from htltools.commands.shared.inputs import annotation, exclude_fold, load_localizer, matching_images, model_fold, target_boxes
 from htltools.commands.train.fit import labelled, warn_if_constant
 from htltools.core.geometry.boxes import constant_iou
 from htltools.core.nets import detector
@@ -29,8 +29,8 @@ from htltools.errors import DataError, HtlError, UsageError
 from htltools.formats.models.checkpoint import Checkpoint
 from htltools.formats.rows.jsonlines import compact_json
 from htltools.formats.rows.provenance import file_digest
-from htltools.formats.store.masked_images import MaskedPictures
-from htltools.formats.store.shard import Pictures
+from htltools.formats.store.masked_images import MaskedImages
+from htltools.formats.store.shard import Images
 from htltools.tasks import masks
 from htltools.tasks.weak import class_objective, class_rows
 
@@ -71,7 +71,7 @@ class Job:
 
     @cached_property
     def masked(self) -> bool:
-        """Whether the model answers with masks: then its pictures come with theirs."""
+        """Whether the model answers with masks: then its images come with theirs."""
         return bool(self.dense[1].architecture.get("masks"))
 
     @cached_property
@@ -80,22 +80,22 @@ class Job:
         return "objects" in self.dense[1].architecture
 
     @cached_property
-    def training(self) -> tuple[list[dict], Pictures]:
-        """Rows and pictures of the training split, without the fold that the dense model left out."""
+    def training(self) -> tuple[list[dict], Images]:
+        """Rows and images of the training split, without the fold that the dense model left out."""
         rows = class_rows(self.samples) if self.classes else labelled(self.samples, "train", or_empty=self.several)
-        return self.with_pictures(left_in(rows, model_fold(self.dense[1])), "train")
+        return self.with_images(exclude_fold(rows, model_fold(self.dense[1])), "train")
 
     @cached_property
-    def validation(self) -> tuple[Pictures, np.ndarray]:
-        """Pictures and annotation of the validation split, which the health gate needs."""
-        rows, pictures = self.with_pictures(labelled(self.samples, "val", or_empty=self.several), "val")
-        return pictures, annotation(self.dense[1].architecture, rows)
+    def validation(self) -> tuple[Images, np.ndarray]:
+        """Images and annotation of the validation split, which the health gate needs."""
+        rows, images = self.with_images(labelled(self.samples, "val", or_empty=self.several), "val")
+        return images, annotation(self.dense[1].architecture, rows)
 
-    def with_pictures(self, rows: list[dict], split: str) -> tuple[list[dict], Pictures | MaskedPictures]:
+    def with_images(self, rows: list[dict], split: str) -> tuple[list[dict], Images | MaskedImages]:
         rows = masks.rows_with_masks(rows, split) if self.masked else rows
         if not rows:
             raise DataError(f"no annotated row of split {split}", "recovery needs train, the health gate needs val")
-        matching = masks.matching_masked if self.masked else matching_pictures
+        matching = masks.matching_masked if self.masked else matching_images
         return rows, matching(rows, self.dense[1].preprocessing["size"], self.dense_path)
 
     @cached_property
@@ -125,10 +125,10 @@ class Job:
     def recovered(self, model: Localizer) -> Localizer:
         """The cut model after its recovery, zeros held."""
         if self.recover == "bn":
-            pictures = self.training[1].pictures if self.masked else self.training[1]
-            turns = batches(pictures.shape[0], self.batch_size)
-            turns = [turn for turn in turns if len(turn) > 1] or turns  # one picture has no statistics where a net averages over places
-            recalibrate(model, fed(pictures, turns, self.device))
+            images = self.training[1].images if self.masked else self.training[1]
+            turns = batches(images.shape[0], self.batch_size)
+            turns = [turn for turn in turns if len(turn) > 1] or turns  # one image has no statistics where a net averages over places
+            recalibrate(model, fed(images, turns, self.device))
         elif self.recover == "finetune":
             flip = tuple(self.dense[1].training.get("flip", Augmentation.flip))
             recipe = Recipe(self.epochs, self.batch_size, self.rate, seed=self.seed, augmentation=Augmentation(flip=flip))
@@ -145,15 +145,15 @@ class Job:
 
     def objective(self, model: Localizer, recipe: Recipe):
         """What the cut model learns while it recovers: what the dense one did, without row weights."""
-        rows, pictures = self.training
+        rows, images = self.training
         uniform, how = np.ones(len(rows), np.float32), {"device": self.device, "dtype": self.dtype}
         if self.classes:
-            return class_objective(model, self.classes, rows, pictures, uniform, self.validation, recipe, **how)
+            return class_objective(model, self.classes, rows, images, uniform, self.validation, recipe, **how)
         if self.several:
             objects = annotation(self.dense[1].architecture, rows)
-            return Detecting(model, pictures, objects, uniform, self.validation, recipe, **how)
+            return Detecting(model, images, objects, uniform, self.validation, recipe, **how)
         objective = MaskSupervised if self.masked else Supervised
-        return objective(model, pictures, target_boxes(rows), uniform, recipe, **how)
+        return objective(model, images, target_boxes(rows), uniform, recipe, **how)
 
     def at(self, sparsity: float) -> tuple[Localizer, dict]:
         """The model pruned to that sparsity, and how it fares."""

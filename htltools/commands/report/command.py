@@ -26,8 +26,8 @@ def report(
     group_by: Annotated[
         str | None, Option("--group-by", metavar="FIELD[:WIDTH],...", help="Subgroups: sex,age:20,site.", show_default=False)
     ] = None,
-    pictures: Annotated[int, Option("--pictures", metavar="N", min=1, max=2000, help="Pictures in the gallery.")] = 200,
-    meta: Annotated[bool, Option("--meta/--no-meta", help="Show meta, label and group of each picture.")] = True,
+    images: Annotated[int, Option("--images", metavar="N", min=1, max=2000, help="Images in the gallery.")] = 200,
+    meta: Annotated[bool, Option("--meta/--no-meta", help="Show meta, label and group of each image.")] = True,
     batch_size: options.BatchSize = 256,
     seed: options.Seed = 0,
     device: options.DeviceName = "auto",
@@ -44,10 +44,10 @@ def report(
     htl report rows.jsonl --model d0.h5 --model d1.h5 --pruned p0.h5 --pruned p1.h5 -o report.html
 
     The page needs no network and nothing beside it. Metrics come with intervals, overall and by subgroup; there are the
-    training curves and the sweep of the health gate of the models that the rows name, how hardness is spread, and pictures with
+    training curves and the sweep of the health gate of the models that the rows name, how hardness is spread, and images with
     annotated, dense and pruned box to sort and filter: the hardest, the suspects, and with --against what attention gained
     and lost. Rows without scores, or with --model or --pruned, are scored first; several models tell how reliable hardness is.
-    --no-meta leaves out meta, label and group of each picture; ids and pictures stay.
+    --no-meta leaves out meta, label and group of each image; ids and images stay.
     """
     from htltools.core.statistics.subgroups import parsed_fields
     from htltools.formats.files.atomic import refuse_existing
@@ -69,8 +69,8 @@ def report(
     judged = samples.judged(everything, reader, model or [], pruned or [], against, machine)
     hardness = judged.column(by)
     history = run.chain(reader.history, {str(path): file_digest(path) for path in judged.paths})
-    fields = gallery.told_fields(judged.rows, fields, meta)
+    fields = gallery.shown_fields(judged.rows, fields, meta)
     sections = sections.sections(judged, by, hardness, split, fields, seed, history)
-    data = gallery.gallery_data(judged, by, hardness, split, fields, pictures, meta)
+    data = gallery.gallery_data(judged, by, hardness, split, fields, images, meta)
     size = write_page(out, "htl report", sections, data)
-    console.say(f"{out}: {len(judged.rows)} samples, {len(data['samples'])} pictures, {size / 1e6:.1f} MB")
+    console.say(f"{out}: {len(judged.rows)} samples, {len(data['samples'])} images, {size / 1e6:.1f} MB")

@@ -1,19 +1,19 @@
-"""The gallery of `report`: which pictures, and what the page may know of each."""
+"""The gallery of `report`: which images, and what the page may know of each."""
 
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from htltools.commands.report.samples import Judged
+from htltools.commands.report.samples import ReportSamples
 from htltools.core.figures.gallery_selection import chosen, sections
 from htltools.core.statistics.subgroups import Crossing, level, rank, usual_fields, value_of
 from htltools.formats.images.webp import fitting_uris
 from htltools.formats.rows.fields import cell
-from htltools.formats.store.shard import Pictures
+from htltools.formats.store.shard import Images
 from htltools.tasks.objects import drawn
 
-ROOM = 24_000_000  # bytes for pictures: what they leave of 30 MB is ample for all else
+ROOM = 24_000_000  # bytes for images: what they leave of 30 MB is ample for all else
 LONGEST = 120  # letters of a value
 TITLES = {
     "hardest": "the hardest",
@@ -24,13 +24,13 @@ TITLES = {
 MAIN = "gain", "IoU dense", "IoU pruned", "IoU attended", "drift", "suspect", "loss"
 
 
-def told_fields(rows: list[dict], asked: list[Crossing] | None, meta: bool) -> list[Crossing]:
+def shown_fields(rows: list[dict], asked: list[Crossing] | None, meta: bool) -> list[Crossing]:
     """The fields to group and to filter by: those asked for, else the usual ones unless patient-level fields are left out."""
     return asked if asked is not None else [(field,) for field in usual_fields(rows)] if meta else []
 
 
 def gallery_data(
-    judged: Judged, by: str, hardness: np.ndarray, split: str, fields: list[Crossing], count: int, meta: bool
+    judged: ReportSamples, by: str, hardness: np.ndarray, split: str, fields: list[Crossing], count: int, meta: bool
 ) -> dict[str, Any]:
     """What the script of the page needs."""
     iou, splits, boxes = judged.iou, judged.splits, {role: drawn(own) for role, own in judged.objects.items()}
@@ -46,7 +46,7 @@ def gallery_data(
         {
             "id": row["id"],
             "size": row["size"],
-            "picture": uri,
+            "image": uri,
             "about": told(row) if meta else [["split", row.get("split", "none")]],
             "levels": {"split": row.get("split", "none")}
             | {field.name: level(value_of(row, field.name), field.width) for field in filters},
@@ -69,8 +69,8 @@ def gallery_data(
 
 
 def thumbnails(rows: list[dict]) -> list[str]:
-    """The stored picture of each row as a data URI, all of them within the room that there is."""
-    stored = Pictures(rows)
+    """The stored image of each row as a data URI, all of them within the room that there is."""
+    stored = Images(rows)
     return fitting_uris(lambda i: stored.batch(np.array([i]))[0], np.array([row["size"] for row in rows]), ROOM)
 
 

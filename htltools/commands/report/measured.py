@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from htltools.commands.report.samples import Judged
+from htltools.commands.report.samples import ReportSamples
 from htltools.core.figures import svg_plots
 from htltools.core.statistics.cluster_bootstrap import Estimate, estimates
 from htltools.core.statistics.subgroups import Crossing, subgroups
@@ -15,7 +15,7 @@ FEW = 30  # groups below which an interval is too narrow
 class Measured:
     """The IoU of each model on the annotated rows of a split."""
 
-    def __init__(self, judged: Judged, split: str, seed: int):
+    def __init__(self, judged: ReportSamples, split: str, seed: int):
         iou = judged.iou
         there = np.isfinite(list(iou.values())).all(0) if iou else np.zeros(len(judged.rows), bool)
         self.places = np.flatnonzero((judged.splits == split) & there)

@@ -18,7 +18,7 @@ from htltools.tasks.objects import objects_by_role
 
 
 @dataclass(frozen=True)
-class Judged:
+class ReportSamples:
     """Samples with all that is known of them.
 
     objects: by role (annotated, dense, pruned, attended), as `core.objects` has them [N, M, 5]; iou: [N] with the annotated ones, by
@@ -63,7 +63,9 @@ class Judged:
         return values if np.isfinite(values).any() else inputs.hardness_column(self.rows, name, self.seed)
 
 
-def judged(rows: list[dict], reader: RowReader, dense: list[Path], pruned: list[Path], against: Path | None, machine: Machine) -> Judged:
+def judged(
+    rows: list[dict], reader: RowReader, dense: list[Path], pruned: list[Path], against: Path | None, machine: Machine
+) -> ReportSamples:
     """The samples of some rows. They are scored first where they are not, or where models were named."""
     rows = [row for row in rows if not row.get("repeat")]
     paths = {"dense": dense, "pruned": pruned}
@@ -76,11 +78,11 @@ def judged(rows: list[dict], reader: RowReader, dense: list[Path], pruned: list[
     if against:
         from htltools.commands.evaluate import measure
 
-        rows = [row | answer for row, answer in zip(rows, measure.answers_of_rows(against, rows, "attended", machine))]
+        rows = [row | answer for row, answer in zip(rows, measure.row_predictions(against, rows, "attended", machine))]
         paths["attended"] = [against]
     objects = objects_by_role(rows, [*ROLES, "attended"])
     by_path = {path: role for role, own in paths.items() for path in own}
-    return Judged(rows, objects, by_path, {role: checkpoints(own) for role, own in paths.items()}, stability, machine.seed)
+    return ReportSamples(rows, objects, by_path, {role: checkpoints(own) for role, own in paths.items()}, stability, machine.seed)
 
 
 def scored(rows: list[dict], paths: dict[str, list[Path]], machine: Machine) -> tuple[list[dict], dict]:

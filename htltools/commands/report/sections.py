@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from htltools.commands.report.measured import Measured
-from htltools.commands.report.samples import Judged
+from htltools.commands.report.samples import ReportSamples
 from htltools.core.figures import svg_plots
 from htltools.core.hardness.baselines import smallness
 from htltools.core.hardness.rank_stability import correlation_interval, rank_correlation
@@ -15,7 +15,9 @@ from htltools.formats.rows.fields import cell
 from htltools.formats.rows.schema import HARDNESS
 
 
-def sections(judged: Judged, by: str, hardness: np.ndarray, split: str, fields: list[Crossing], seed: int, history: list[dict]) -> dict:
+def sections(
+    judged: ReportSamples, by: str, hardness: np.ndarray, split: str, fields: list[Crossing], seed: int, history: list[dict]
+) -> dict:
     """Parts of HTML by heading, in the order of the page."""
     measured = Measured(judged, split, seed)
     return {
@@ -36,7 +38,7 @@ def sections(judged: Judged, by: str, hardness: np.ndarray, split: str, fields: 
     }
 
 
-def run_parts(judged: Judged, history: list[dict]) -> list[str]:
+def run_parts(judged: ReportSamples, history: list[dict]) -> list[str]:
     """Rows, models and the chain of commands."""
     models = [[role, path.name] for path, role in judged.paths.items()]
     parts = [
@@ -55,7 +57,7 @@ def run_parts(judged: Judged, history: list[dict]) -> list[str]:
     return parts
 
 
-def training_parts(judged: Judged) -> list[str]:
+def training_parts(judged: ReportSamples) -> list[str]:
     """Training curves, and the sweep of the health gate."""
     logs = {
         role: [(f"{role} {number}" if len(own) > 1 else role, checkpoint.log) for number, checkpoint in enumerate(own, 1) if checkpoint.log]
@@ -84,7 +86,7 @@ def training_parts(judged: Judged) -> list[str]:
     return [*words, html.figures(*drawn)] if drawn or words else [html.paragraph("The models that the rows name were not at hand.")]
 
 
-def hardness_parts(judged: Judged, by: str, hardness: np.ndarray, split: str) -> list[str]:
+def hardness_parts(judged: ReportSamples, by: str, hardness: np.ndarray, split: str) -> list[str]:
     """How hardness is spread, and what else it goes with: lesion area and loss."""
     drawn = []
     for name in dict.fromkeys([by, "drift", "suspect"]):
@@ -93,7 +95,7 @@ def hardness_parts(judged: Judged, by: str, hardness: np.ndarray, split: str) ->
         if by_split:
             drawn.append(html.figure(svg_plots.distribution(by_split, name), f"{name} by split."))
     covered = 1 - smallness(judged.objects["annotated"][..., :4])
-    for name, other in (("share of the picture that is annotated", covered), ("loss", judged.known("loss"))):
+    for name, other in (("share of the image that is annotated", covered), ("loss", judged.known("loss"))):
         both = np.isfinite(hardness) & np.isfinite(other)
         if both.sum() > 2 and by != name:
             found = correlation(hardness, other, judged.groups)
@@ -105,7 +107,7 @@ def hardness_parts(judged: Judged, by: str, hardness: np.ndarray, split: str) ->
     return [
         html.paragraph(
             "Higher is harder in every column. drift, 1 - IoU of the dense and the pruned box, also measures smallness: the same shift "
-            "costs a small box more. shift, in units of the picture's sides, does so less. Neither needs an annotation."
+            "costs a small box more. shift, in units of the image's sides, does so less. Neither needs an annotation."
         ),
         html.figures(*drawn),
         html.heading(f"Rank correlation with smallness and with loss, split {split}, with 95 % intervals"),
@@ -113,7 +115,7 @@ def hardness_parts(judged: Judged, by: str, hardness: np.ndarray, split: str) ->
     ]
 
 
-def with_others(values: np.ndarray, judged: Judged, places: np.ndarray) -> list[str]:
+def with_others(values: np.ndarray, judged: ReportSamples, places: np.ndarray) -> list[str]:
     """Rank correlation of a column with smallness and with loss, in words."""
     return [correlation(values, judged.known(other)[places], judged.groups[places]) for other in ("area", "loss")]
 
@@ -128,7 +130,7 @@ def correlation(a: np.ndarray, b: np.ndarray, groups: np.ndarray) -> str:
     return f"{found:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
-def stability_parts(judged: Judged) -> list[str]:
+def stability_parts(judged: ReportSamples) -> list[str]:
     """How alike several models rank the samples."""
     if not judged.stability:
         return [

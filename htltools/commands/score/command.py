@@ -64,7 +64,7 @@ def score(
     Of models that answer with lesion masks the masks are compared, and shift is that of their boxes.
     With several models every column is the mean over them; with models of htl train --fold, a training row is scored only by
     those that have not seen its group. --stability tells how alike the models rank the rows, by column.
-    --predictions takes what another tool answers: COCO results, by image_id. Then no picture is read, and no store needed.
+    --predictions takes what another tool answers: COCO results, by image_id. Then no image is read, and no store needed.
     Rows go out batch by batch while others come in, so any number of them fits in memory.
     """
     options.rows_expected(rows)

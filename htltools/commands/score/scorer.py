@@ -1,4 +1,4 @@
-"""What `score` does with a batch of rows: their pictures through all models, and the answers into columns."""
+"""What `score` does with a batch of rows: their images through all models, and the answers into columns."""
 
 import functools
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from htltools.commands.shared.streaming import FLAGS
 from htltools.core.geometry.mask_comparison import boxes_of_masks, mask_losses
 from htltools.core.geometry.objects import alike, first_known
 from htltools.core.hardness.baselines import chance
-from htltools.core.hardness.cross_fitting import Fold, answering, fold_of, one_deal, pairs
+from htltools.core.hardness.cross_fitting import Fold, fold_of, models_eligible, pairs, same_partition
 from htltools.core.hardness.grand import gradient_norms
 from htltools.core.hardness.mc_dropout import dropout, has_box_head
 from htltools.core.hardness.rank_stability import Stability
@@ -22,10 +22,10 @@ from htltools.core.hardness.scores import MASKS, OBJECTS, by_model, present_mean
 from htltools.core.nets.detector import object_losses
 from htltools.core.nets.localizer import pixel_boxes
 from htltools.core.runtime import distributed
-from htltools.core.runtime.predict import all_answers
+from htltools.core.runtime.predict import predict_all
 from htltools.errors import DataError
 from htltools.formats.rows.schema import SPLITS
-from htltools.formats.store.shard import Pictures, placement
+from htltools.formats.store.shard import Images, placement
 from htltools.tasks import masks, objects
 
 
@@ -90,19 +90,19 @@ class Scorer:
         """
         first, dense = self.folds[0], self.folds[: len(self.dense)]
         for path, fold in zip(self.paths, self.folds):
-            if not one_deal([first, fold]):
+            if not same_partition([first, fold]):
                 found = " and ".join(f"{p} {told(f)}" for p, f in [(self.paths[0], first), (path, fold)])
                 raise DataError(f"models that do not go together: {found}", "name models of the same K and seed, or none with a fold")
             if fold not in dense:
                 raise DataError(f"{path} {told(fold)}, and no dense model does", "name the one it was pruned from with --model")
 
-    def have_a_say(self, rows: list[dict]) -> np.ndarray:
+    def eligible_models(self, rows: list[dict]) -> np.ndarray:
         """Which of the models answer for which of the rows: bool [M, N]. A training row has those that left its fold out, any other all.
 
         Raises: DataError where a row of split train has no model of a role.
         """
         groups = inputs.groups_of(rows)
-        allowed = answering(self.folds, groups, [row.get("split") == "train" for row in rows])
+        allowed = models_eligible(self.folds, groups, [row.get("split") == "train" for row in rows])
         for role, side in zip(FLAGS, np.split(allowed, [len(self.dense)])):
             missing = np.flatnonzero(~side.any(0))
             if len(missing):
@@ -113,18 +113,18 @@ class Scorer:
         return allowed
 
     def scored(self, rows: list[dict]) -> list[dict]:
-        """The rows with their hardness and predicted boxes. Every picture is read and moved once for all models."""
-        pictures = Pictures(rows, self.place)
+        """The rows with their hardness and predicted boxes. Every image is read and moved once for all models."""
+        images = Images(rows, self.place)
         for path, checkpoint in zip(self.paths, self.checkpoints):
-            inputs.check_frame(pictures, checkpoint.preprocessing["size"], path)
-        sizes, targets = inputs.picture_sizes(rows), inputs.annotation(self.checkpoints[0].architecture, rows)
-        allowed = self.have_a_say(rows)
+            inputs.check_frame(images, checkpoint.preprocessing["size"], path)
+        sizes, targets = inputs.image_sizes(rows), inputs.annotation(self.checkpoints[0].architecture, rows)
+        allowed = self.eligible_models(rows)
         if self.classes:
-            return self.of_objects(rows, pictures, targets, allowed, sizes)
-        ask = masks.all_masks if self.masked else all_answers
-        answers = ask(self.models, pictures, self.batch_size, device=self.device, dtype=self.dtype)
-        answers[~allowed] = np.nan
-        dense, pruned = np.split(answers, [len(self.dense)])
+            return self.of_objects(rows, images, targets, allowed, sizes)
+        ask = masks.all_masks if self.masked else predict_all
+        predictions = ask(self.models, images, self.batch_size, device=self.device, dtype=self.dtype)
+        predictions[~allowed] = np.nan
+        dense, pruned = np.split(predictions, [len(self.dense)])
         annotated, how = targets, {}
         if self.masked:
             annotated = masks.target_masks(rows, self.place)
@@ -133,23 +133,23 @@ class Scorer:
         if self.stability:
             self.stability.add(by_model(dense, pruned, annotated, self.pairs, **how), [row.get("split") or "none" for row in rows])
         if "grand" in self.also:
-            columns["grand"] = self.of_dense(gradient_norms, pictures, targets, allowed)
+            columns["grand"] = self.of_dense(gradient_norms, images, targets, allowed)
         if "dropout" in self.also:
-            columns["dropout"] = self.of_dense(lambda model, batch, _: dropout(model, batch, self.seed), pictures, targets, allowed)
+            columns["dropout"] = self.of_dense(lambda model, batch, _: dropout(model, batch, self.seed), images, targets, allowed)
         boxes = {role: boxes_of_masks(side) if self.masked else side for role, side in {"dense": dense, "pruned": pruned}.items()}
         predicted = {role: pixel_boxes(present_mean(side), sizes) for role, side in boxes.items()}
         return list(inputs.with_scores(rows, columns, predicted))
 
-    def of_objects(self, rows: list[dict], pictures: Pictures, targets: np.ndarray, allowed: np.ndarray, sizes: np.ndarray) -> list[dict]:
+    def of_objects(self, rows: list[dict], images: Images, targets: np.ndarray, allowed: np.ndarray, sizes: np.ndarray) -> list[dict]:
         """The rows with their hardness and the objects found, where the models find several; targets [N, M, 5], allowed [M, N]."""
         how = {"device": self.device, "dtype": self.dtype}
-        answers = [model.counted(all_answers([model], pictures, self.batch_size, **how)[0]) for model in self.models]
-        losses = np.array([object_losses(model, pictures, targets, self.batch_size, self.seed, **how) for model in self.models])
-        for own, has_say in zip(answers, allowed):
+        predictions = [model.counted(predict_all([model], images, self.batch_size, **how)[0]) for model in self.models]
+        losses = np.array([object_losses(model, images, targets, self.batch_size, self.seed, **how) for model in self.models])
+        for own, has_say in zip(predictions, allowed):
             own[~has_say] = np.nan
         losses[~allowed] = np.nan
         count = len(self.dense)
-        (dense, pruned), of_both = (alike(side) for side in (answers[:count], answers[count:])), tuple(np.split(losses, [count]))
+        (dense, pruned), of_both = (alike(side) for side in (predictions[:count], predictions[count:])), tuple(np.split(losses, [count]))
         columns = scores(dense, pruned, targets, self.pairs, OBJECTS, of_both)
         columns["random"] = chance([row["id"] for row in rows], self.seed)
         if self.stability:
@@ -158,14 +158,14 @@ class Scorer:
         found = {role: first_known(side) for role, side in {"dense": dense, "pruned": pruned}.items()}
         return list(objects.with_objects(rows, columns, found, sizes, self.classes))
 
-    def of_dense(self, score: Callable, pictures: Pictures, targets: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    def of_dense(self, score: Callable, images: Images, targets: np.ndarray, allowed: np.ndarray) -> np.ndarray:
         """A column of the dense models, the mean over those allowed to answer, of which every process computes its share: [N].
 
-        `score` gives [B] for a model, its pictures uint8 [B, H, W, C] and their boxes [B, 4].
+        `score` gives [B] for a model, its images uint8 [B, H, W, C] and their boxes [B, 4].
         """
         own = distributed.share(np.arange(len(targets)))
         values = torch.zeros(len(self.dense), len(targets), device=self.device)
-        batch = torch.from_numpy(pictures.batch(own)).to(self.device)
+        batch = torch.from_numpy(images.batch(own)).to(self.device)
         for model, value, has_say in zip(self.models, values, allowed):
             found = np.where(has_say[own], score(model, batch, np.where(has_say[own, None], targets[own], np.nan)), np.nan)
             value[own] = torch.as_tensor(found, dtype=torch.float32, device=self.device)

@@ -11,7 +11,7 @@ from htltools.errors import DataError, MissingInput
 from htltools.formats.models.checkpoint import Checkpoint
 from htltools.formats.rows.provenance import file_digest
 from htltools.formats.rows.stream import RowReader
-from htltools.formats.store.shard import Pictures
+from htltools.formats.store.shard import Images
 
 
 def chosen_machine(device: str, precision: str) -> tuple:
@@ -63,24 +63,24 @@ def load_localizer(path: Path, device, trusted: Collection[str] = ()):
         raise DataError(f"{path}: {error}") from None
 
 
-def matching_pictures(rows: list[dict], frame: list[int], path: Path) -> Pictures:
-    """The pictures of the rows.
+def matching_images(rows: list[dict], frame: list[int], path: Path) -> Images:
+    """The images of the rows.
 
     Raises: DataError where their frame [H, W, C] is not the one that the model at `path` takes.
     """
-    pictures = Pictures(rows)
-    check_frame(pictures, frame, path)
-    return pictures
+    images = Images(rows)
+    check_frame(images, frame, path)
+    return images
 
 
-def check_frame(pictures: Pictures, frame: list[int], path: Path) -> None:
-    """Refuse pictures of another frame than the model at `path` takes.
+def check_frame(images: Images, frame: list[int], path: Path) -> None:
+    """Refuse images of another frame than the model at `path` takes.
 
     Raises: DataError naming both.
     """
-    if list(pictures.shape[1:]) != list(frame):
-        stored, wanted = ("x".join(map(str, shape)) for shape in (pictures.shape[1:], frame))
-        raise DataError(f"the store holds pictures of {stored}, {path} takes {wanted}", "prepare them with the same --size")
+    if list(images.shape[1:]) != list(frame):
+        stored, wanted = ("x".join(map(str, shape)) for shape in (images.shape[1:], frame))
+        raise DataError(f"the store holds images of {stored}, {path} takes {wanted}", "prepare them with the same --size")
 
 
 def is_annotated(row: dict, or_empty: bool = False) -> bool:
@@ -89,7 +89,7 @@ def is_annotated(row: dict, or_empty: bool = False) -> bool:
 
 
 def target_boxes(rows: list[dict]) -> np.ndarray:
-    """The annotated box of each row as shares of its picture's sides, clipped to it: float32 [N, 4]; NaN where there is none.
+    """The annotated box of each row as shares of its image's sides, clipped to it: float32 [N, 4]; NaN where there is none.
 
     Raises: DataError where a row has several: these localizers answer with one box.
     """
@@ -117,7 +117,7 @@ def annotation(architecture: dict, rows: list[dict]) -> np.ndarray:
 
 
 def row_boxes(rows: list[dict]) -> np.ndarray:
-    """All annotated boxes of each row as shares of its picture's sides: float32 [N, M, 4]; zeros where there are fewer, NaN where nobody
+    """All annotated boxes of each row as shares of its image's sides: float32 [N, M, 4]; zeros where there are fewer, NaN where nobody
     annotated anything, or there is nothing."""
     from htltools.core.geometry.objects import packed
 
@@ -125,14 +125,14 @@ def row_boxes(rows: list[dict]) -> np.ndarray:
     return packed([None if own is None else np.pad(own, ((0, 0), (0, 1))) for own in objects], 5)[..., :4]
 
 
-def picture_sizes(rows: list[dict]) -> np.ndarray:
-    """Width and height of the original picture of each row, in pixels: float [N, 2].
+def image_sizes(rows: list[dict]) -> np.ndarray:
+    """Width and height of the original image of each row, in pixels: float [N, 2].
 
     Raises: DataError where a row does not say.
     """
     missing = next((row["id"] for row in rows if not row.get("size")), None)
     if missing is not None:
-        raise DataError(f"the row {missing!r} has no size", "rows need size [width, height] of the original picture")
+        raise DataError(f"the row {missing!r} has no size", "rows need size [width, height] of the original image")
     return np.array([row["size"] for row in rows], float)
 
 
@@ -151,7 +151,7 @@ def model_fold(checkpoint: Checkpoint) -> Fold | None:
     return Fold(**checkpoint.fold) if checkpoint.fold else None
 
 
-def left_in(training: list[dict], fold: Fold | None) -> list[dict]:
+def exclude_fold(training: list[dict], fold: Fold | None) -> list[dict]:
     """The training rows without those of a fold, which are counted aloud.
 
     Raises: DataError where that leaves none.
@@ -165,16 +165,16 @@ def left_in(training: list[dict], fold: Fold | None) -> list[dict]:
     return kept
 
 
-class CountedPictures:
-    """Pictures that tell a progress bar what was read of them."""
+class CountedImages:
+    """Images that tell a progress bar what was read of them."""
 
-    def __init__(self, pictures: Pictures, steps):
-        self.pictures, self.steps, self.shape = pictures, steps, pictures.shape
+    def __init__(self, images: Images, steps):
+        self.images, self.steps, self.shape = images, steps, images.shape
 
     def batch(self, chosen: np.ndarray) -> np.ndarray:
-        """As `Pictures.batch`."""
+        """As `Images.batch`."""
         self.steps.advance(len(chosen))
-        return self.pictures.batch(chosen)
+        return self.images.batch(chosen)
 
 
 def with_scores(rows: list[dict], columns: dict[str, np.ndarray], predicted: dict[str, np.ndarray]) -> Iterator[dict]:
@@ -182,8 +182,8 @@ def with_scores(rows: list[dict], columns: dict[str, np.ndarray], predicted: dic
     for i, row in enumerate(rows):
         new = rounded_scores(columns, i)
         there = {role: boxes[i] for role, boxes in predicted.items() if np.isfinite(boxes[i]).all()}
-        answers = {role: [round(float(edge), 2) for edge in box] for role, box in there.items()}
-        yield row | {"hardness": row.get("hardness", {}) | new, "predicted": row.get("predicted", {}) | answers}
+        predictions = {role: [round(float(edge), 2) for edge in box] for role, box in there.items()}
+        yield row | {"hardness": row.get("hardness", {}) | new, "predicted": row.get("predicted", {}) | predictions}
 
 
 def rounded_scores(columns: dict[str, np.ndarray], i: int) -> dict[str, float]:

@@ -27,7 +27,7 @@ def after_score(scored: list[dict]) -> None:
     if rows is None or by is None:
         return
     split = " --split train" if row.get("split") == "train" else ""
-    steps = [(f"htl view {rows}{split} --sort {by} --pictures auto", "look at the hardest")]
+    steps = [(f"htl view {rows}{split} --sort {by} --images auto", "look at the hardest")]
     if row.get("meta") and row.get("boxes"):
         steps.append((f"htl evaluate {rows}{split or ' --split ' + str(row.get('split'))} --hard {by}", "who are they?"))
     else:
@@ -55,11 +55,11 @@ def after_odds(rows: str, samples: list[dict], odds: list[dict]) -> list[tuple[s
     sure = [line for line in odds if line["column"] == by and below(line["q"]) and line["hard"] > line["top"] * line["n"]]
     for line in sorted(sure, key=lambda line: (line["q"], -line["hard"] / line["n"])):
         if chosen := narrowed(line["subgroup"], samples, line["n"]):
-            look = f"htl view {rows} --split {split} {chosen} --sort {by} --pictures auto"
+            look = f"htl view {rows} --split {split} {chosen} --sort {by} --images auto"
             first = look, f"{line['hard']} of these {line['n']} are hard"
             break
     else:
-        first = f"htl view {rows} --split {split} --sort {by} --pictures auto", "no subgroup stands out: look at the hardest"
+        first = f"htl view {rows} --split {split} --sort {by} --images auto", "no subgroup stands out: look at the hardest"
     return [first, (f"htl resample {rows} --by {by} | htl train -o attended.h5", "attend to them")]
 
 
@@ -76,7 +76,7 @@ def after_metrics(
     for gap in sorted(gaps, key=lambda line: line["p"]):
         level = worst[gap["by"]]
         if chosen := narrowed(level["subgroup"], samples, level["n"]):
-            look = f"htl view {rows} --split {split} {chosen} --pictures auto"
+            look = f"htl view {rows} --split {split} {chosen} --images auto"
             steps.append((look, f"the worst: a mean IoU lower by {gap['value']:.3f} than of the best"))
             break
     if against and len(models) == 1:

@@ -8,7 +8,15 @@ import numpy as np
 import torch
 
 from htltools import console, options
-from htltools.commands.shared.inputs import annotation, is_annotated, left_in, load_localizer, matching_pictures, rounded_scores, split_rows
+from htltools.commands.shared.inputs import (
+    annotation,
+    exclude_fold,
+    is_annotated,
+    load_localizer,
+    matching_images,
+    rounded_scores,
+    split_rows,
+)
 from htltools.commands.train.resume import Plan, hint_of, load_state, save_state, training_identity
 from htltools.core.geometry.boxes import constant_iou
 from htltools.core.hardness.training_dynamics import dynamics
@@ -26,7 +34,7 @@ from htltools.core.training.mean_teacher import MeanTeacher
 from htltools.errors import DataError
 from htltools.formats.models.checkpoint import Checkpoint
 from htltools.formats.rows.jsonlines import joined_lines
-from htltools.formats.store.shard import Pictures
+from htltools.formats.store.shard import Images
 from htltools.tasks import masks, objects, weak
 
 KINDS = "classes", "objects"  # of an architecture: what it answers with, where that is no single box
@@ -39,21 +47,21 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, compiled:
     """
     several, masked = plan.model in DETECTORS, masks.is_masked(plan)
     known = weak.class_rows(samples) if plan.weak else labelled(samples, "train", bool(plan.unlabelled), several)
-    training, validation = left_in(known, plan.fold), labelled(samples, "val", or_empty=several)
+    training, validation = exclude_fold(known, plan.fold), labelled(samples, "val", or_empty=several)
     if not training:
         raise DataError("no annotated row of split train", "rows need split and boxes; see htl-stream(5)")
     if not validation:
         console.say("no annotated row of split val: the last epoch is kept, not the best")
     if masked:
         training, validation = masks.rows_with_masks(training, "train"), masks.rows_with_masks(validation, "val")
-    pictures = Pictures(training)
-    model, shape = fresh_localizer(plan, list(pictures.shape[1:]), objects.told(training) if several else weak.told(training, plan.weak))
+    images = Images(training)
+    model, shape = fresh_localizer(plan, list(images.shape[1:]), objects.told(training) if several else weak.told(training, plan.weak))
     weights = sample_weights(training)
     targets = None if plan.weak else annotation(shape, training)  # weak supervision sees none of them
     others = unlabelled(samples, plan) if plan.unlabelled else []
-    held_out = (matching_pictures(validation, shape["size"], plan.out), annotation(shape, validation)) if validation else None
+    held_out = (matching_images(validation, shape["size"], plan.out), annotation(shape, validation)) if validation else None
     if masked:
-        pictures = masks.matching_masked(training, shape["size"], plan.out)
+        images = masks.matching_masked(training, shape["size"], plan.out)
         held_out = (masks.matching_masked(validation, shape["size"], plan.out), held_out[1]) if held_out else None
     identity = training_identity(plan, shape, training + others, weights)
     state = load_state(plan, identity) if resume else None
@@ -63,17 +71,17 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, compiled:
     recipe = Recipe(plan.epochs, plan.batch_size, plan.rate, schedule=plan.schedule, seed=plan.seed, augmentation=mirrored)
     how = {"device": device, "dtype": dtype, "compiled": compiled}
     if plan.weak:
-        objective = weak.class_objective(model, shape["classes"], training, pictures, weights, held_out, recipe, **how)
+        objective = weak.class_objective(model, shape["classes"], training, images, weights, held_out, recipe, **how)
     elif masked:
-        objective = MaskSupervised(model, pictures, targets, weights, recipe, **how)
+        objective = MaskSupervised(model, images, targets, weights, recipe, **how)
     elif several:
-        objective = Detecting(model, pictures, targets, weights, held_out, recipe, **how)
+        objective = Detecting(model, images, targets, weights, held_out, recipe, **how)
     elif plan.unlabelled:
-        more = matching_pictures(others, shape["size"], plan.out)
-        objective = MeanTeacher(model, (pictures, targets, weights), more, recipe, plan.unlabelled, **how)
+        more = matching_images(others, shape["size"], plan.out)
+        objective = MeanTeacher(model, (images, targets, weights), more, recipe, plan.unlabelled, **how)
     else:
-        objective = Supervised(model, pictures, targets, weights, recipe, attending=plan.attending or Attending(), **how)
-    with console.progress(f"training on {told_rows(training, others)}", plan.epochs) as steps, hint_of(plan):
+        objective = Supervised(model, images, targets, weights, recipe, attending=plan.attending or Attending(), **how)
+    with console.progress(f"training on {counts_text(training, others)}", plan.epochs) as steps, hint_of(plan):
         steps.advance(state.epoch if state else 0)
         for reached in trained(objective, held_out, recipe, resume=state):
             state = reached
@@ -90,7 +98,7 @@ def train_localizer(samples: list[dict], plan: Plan, device, dtype, *, compiled:
     metrics = dict(best)
     if held_out and not several:
         known = held_out[1] if plan.weak else targets
-        constant = constant_mask_iou(pictures, held_out[0]) if masked else constant_iou(known, held_out[1])
+        constant = constant_mask_iou(images, held_out[0]) if masked else constant_iou(known, held_out[1])
         metrics["constant_val_iou"] = round(constant, 6)
         warn_if_constant(metrics["val_iou"], metrics["constant_val_iou"], "mask" if masked else "box")
     checkpoint = Checkpoint(weights_of(model), shape, {"size": shape["size"], **NORMALISATION}, metrics, None, state.log, history)
@@ -120,13 +128,13 @@ def unlabelled(samples: list[dict], plan: Plan) -> list[dict]:
 
     Raises: DataError where every one is annotated.
     """
-    rows = left_in([row for row in split_rows(samples, "train") if row.get("boxes") is None], plan.fold)
+    rows = exclude_fold([row for row in split_rows(samples, "train") if row.get("boxes") is None], plan.fold)
     if not rows:
         raise DataError("no row of split train lacks boxes", "--supervision semi needs some; prepare --labelled or --keep-unlabelled")
     return rows
 
 
-def told_rows(training: list[dict], others: list[dict]) -> str:
+def counts_text(training: list[dict], others: list[dict]) -> str:
     """What a training is on, in words."""
     return f"{len(training)} and {len(others)} without boxes" if others else str(len(training))
 

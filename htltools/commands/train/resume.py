@@ -89,7 +89,7 @@ def save_state(plan: Plan, identity: dict, state: State) -> None:
     moments = state.optimizer["state"]
     arrays = {f"weights/{name}": tensor.numpy() for name, tensor in state.weights.items()}
     arrays |= {f"best/{name}": tensor.numpy() for name, tensor in state.best.items()}
-    arrays |= {f"memory/{name}": tensor.numpy() for name, tensor in state.memory.items()}
+    arrays |= {f"memory/{name}": tensor.numpy() for name, tensor in state.state_dict.items()}
     arrays |= {f"optimizer/{i}/{name}": tensor.cpu().numpy() for i, moment in moments.items() for name, tensor in moment.items()}
     groups = state.optimizer["param_groups"]
     with replacing(plan.log_path) as temporary:  # first: a training that is killed in between writes it again

@@ -12,11 +12,11 @@ from htltools import console, options
 from htltools.errors import UsageError
 
 USUAL = "id", "split", "label", "weight"
-SOME = 12  # pictures on a terminal, unless --limit says otherwise
+SOME = 12  # images on a terminal, unless --limit says otherwise
 
 
-class Pictures(options.Choice):
-    """How `--pictures` shows them: as the terminal can, or in a way that is named."""
+class Images(options.Choice):
+    """How `--images` shows them: as the terminal can, or in a way that is named."""
 
     auto, blocks, kitty, iterm, sixel = "auto", "blocks", "kitty", "iterm", "sixel"
 
@@ -51,8 +51,8 @@ def view(
     group_by: Annotated[
         str | None, Option("--group-by", metavar="FIELD[:WIDTH],...", help="Subgroups of --summary: sex,age:20.", show_default=False)
     ] = None,
-    pictures: Annotated[
-        Pictures | None, Option("--pictures", help="Show the rows as pictures too, on a terminal that can.", show_default=False)
+    images: Annotated[
+        Images | None, Option("--images", help="Show the rows as images too, on a terminal that can.", show_default=False)
     ] = None,
     sheet: Annotated[
         Path | None, Option("--sheet", metavar="PNG", help="Also draw the chosen rows with their boxes.", show_default=False)
@@ -63,7 +63,7 @@ def view(
     ] = None,
     fiftyone: Annotated[
         Path | None,
-        Option("--fiftyone", metavar="DIR", help="Also write the chosen rows and their pictures for FiftyOne.", show_default=False),
+        Option("--fiftyone", metavar="DIR", help="Also write the chosen rows and their images for FiftyOne.", show_default=False),
     ] = None,
     partial: options.Partial = False,
     force: options.Force = False,
@@ -73,7 +73,7 @@ def view(
     \b
     htl view scored.jsonl --split test --where 'age>=60' --limit 10
     htl view scored.jsonl --sort drift --limit 24 --sheet hardest.png --tsv > hardest.tsv
-    htl view scored.jsonl --sort pruned_loss --pictures auto      the hardest as small pictures, here
+    htl view scored.jsonl --sort pruned_loss --images auto      the hardest as small images, here
     htl view scored.jsonl --summary --group-by sex,age:20 --columns pruned_loss,drift
     htl view scored.jsonl --coco scored.json --csv > scored.csv
     htl view store > rows.jsonl     the rows of a finished store, from where it lies now
@@ -94,9 +94,9 @@ def view(
 
     if split is not None and split not in SPLITS:
         raise UsageError(f"--split takes {', '.join(SPLITS)}, not {split!r}")
-    forms = {"--tsv": tsv, "--csv": csv, "--rows": rows_out, "--summary": summary, "--pictures": pictures}
+    forms = {"--tsv": tsv, "--csv": csv, "--rows": rows_out, "--summary": summary, "--images": images}
     for one, other in combinations([flag for flag, given in forms.items() if given], 2):
-        if not (tsv and other in ("--summary", "--pictures")):  # both are tables
+        if not (tsv and other in ("--summary", "--images")):  # both are tables
             raise UsageError(f"{one} and {other} exclude each other")
     if group_by is not None and not summary:
         raise UsageError("--group-by makes the subgroups of --summary", "give both")
@@ -117,7 +117,7 @@ def view(
     if sort:
         chosen.sort(key=lambda row: sort_key(field(row, sort)), reverse=True)
     found = len(chosen)
-    chosen = chosen[: limit or (SOME if pictures else None)]
+    chosen = chosen[: limit or (SOME if images else None)]
     if sheet:
         draw(chosen, sheet, sort)
     if coco:
@@ -132,11 +132,11 @@ def view(
     if summary:
         show_summary(chosen, group_by, shown)
         return
-    if pictures:
-        show_pictures(chosen, sort, pictures)
+    if images:
+        show_images(chosen, sort, images)
         if len(chosen) < found and not limit:
             console.say(f"the first {len(chosen)} of {found} rows; more with --limit")
-    if tsv or columns or pictures or (console.is_terminal(sys.stdout) and not rows_out):
+    if tsv or columns or images or (console.is_terminal(sys.stdout) and not rows_out):
         show(chosen, shown, sort)
         return
     writer = RowWriter(run, run.chain(reader.history), skipped=reader.skipped)
@@ -211,17 +211,17 @@ def show_summary(rows: list[dict], group_by: str | None, columns: list[str] | No
     show_fitting(*summary(rows, parsed_fields(group_by) if group_by is not None else None, columns))
 
 
-def show_pictures(rows: list[dict], sort: str | None, asked: Pictures) -> None:
-    """Show rows as small pictures where the terminal can; else say why not."""
+def show_images(rows: list[dict], sort: str | None, asked: Images) -> None:
+    """Show rows as small images where the terminal can; else say why not."""
     from htltools.commands.view import terminal
 
     kind, why = terminal.chosen_kind(asked)
     if kind is None:
-        console.say(f"no pictures: {why}; --sheet PNG writes them to a file")
+        console.say(f"no images: {why}; --sheet PNG writes them to a file")
         return
     from htltools.commands.view.draw import drawing
 
-    terminal.show_pictures(drawing(rows, sort), kind)
+    terminal.show_images(drawing(rows, sort), kind)
 
 
 def print_csv(rows: list[dict], columns: list[str] | None) -> None:

@@ -1,4 +1,4 @@
-"""`view --pictures`: rows as small pictures on a terminal, in the way that this one can show them."""
+"""`view --images`: rows as small images on a terminal, in the way that this one can show them."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from htltools.formats.images import terminal_graphics
 from htltools.formats.rows.stream import writing
 
 PROTOCOLS = {"kitty": terminal_graphics.kitty, "iterm": terminal_graphics.iterm, "sixel": terminal_graphics.sixel}
-SIDE = 24  # columns of text that a picture takes; in half blocks also its pixels
+SIDE = 24  # columns of text that an image takes; in half blocks also its pixels
 BY_NAME = {"xterm-kitty": "kitty", "xterm-ghostty": "kitty", "foot": "sixel", "foot-extra": "sixel", "mlterm": "sixel"}  # TERM
 BY_PROGRAM = {
     "ghostty": "kitty",
@@ -29,7 +29,7 @@ BY_PROGRAM = {
 
 
 def chosen_kind(asked: str, environment: Mapping[str, str] = os.environ) -> tuple[str | None, str]:
-    """How to show pictures on stdout, by what the environment says of the terminal; None, and why, where it should have none.
+    """How to show images on stdout, by what the environment says of the terminal; None, and why, where it should have none.
 
     Nothing is asked of the terminal: one that does not answer would keep htl waiting, one that answers late would type into the shell.
     """
@@ -39,7 +39,7 @@ def chosen_kind(asked: str, environment: Mapping[str, str] = os.environ) -> tupl
         return None, "stdout is no terminal" if not sys.stdout.isatty() else "TERM is dumb"
     if environment.get("NO_COLOR"):
         return None, "NO_COLOR is set"
-    if not {"TMUX", "STY"} & environment.keys():  # these do not pass pictures on
+    if not {"TMUX", "STY"} & environment.keys():  # these do not pass images on
         known = [BY_NAME.get(environment.get("TERM", "")), "kitty" if environment.get("KITTY_WINDOW_ID") else None]
         known += [BY_PROGRAM.get(environment.get(name, "")) for name in ("TERM_PROGRAM", "LC_TERMINAL")]
         if any(known):
@@ -52,8 +52,8 @@ def chosen_kind(asked: str, environment: Mapping[str, str] = os.environ) -> tupl
     return "blocks", ""
 
 
-def show_pictures(drawing: Drawing, kind: str) -> None:
-    """Show rows as pictures on stdout, as many in a line as the width holds."""
+def show_images(drawing: Drawing, kind: str) -> None:
+    """Show rows as images on stdout, as many in a line as the width holds."""
     width = shutil.get_terminal_size().columns
     columns = max((width + 2) // (SIDE + 2), 1)
     with writing():
@@ -67,32 +67,32 @@ def show_pictures(drawing: Drawing, kind: str) -> None:
 
 
 def show_blocks(drawing: Drawing, width: int, columns: int) -> None:
-    """Show the pictures in half blocks: each character is two pixels, one above the other."""
+    """Show the images in half blocks: each character is two pixels, one above the other."""
     screen = Console(file=sys.stdout, force_terminal=True, no_color=False, width=width, color_system=colours(), highlight=False)
     legend = Text(console.printable(drawing.title))
     for role in [role for role in COLOURS if role in drawing.boxes]:
         legend.append("  \N{LOWER HALF BLOCK}", styled(COLOURS[role])).append(f" {role}")
     grid = Table.grid(padding=(0, 2, 0, 0))
-    for first in range(0, len(drawing.pictures), columns):
-        grid.add_row(*[shown(drawing, i) for i in range(first, min(first + columns, len(drawing.pictures)))])
+    for first in range(0, len(drawing.images), columns):
+        grid.add_row(*[shown(drawing, i) for i in range(first, min(first + columns, len(drawing.images)))])
     screen.print(legend)
     screen.print(grid)
 
 
 def shown(drawing: Drawing, i: int) -> Text:
-    """The i-th picture in half blocks, its id and its value below it."""
+    """The i-th image in half blocks, its id and its value below it."""
     boxes = {role: own[i] for role, own in drawing.boxes.items()}
-    text = half_blocks(np.asarray(tile(drawing.pictures[i], drawing.sizes[i], boxes, SIDE, 1)))
+    text = half_blocks(np.asarray(tile(drawing.images[i], drawing.sizes[i], boxes, SIDE, 1)))
     for line in drawing.ids[i], drawing.values[i], "":
         text.append(f"\n{console.printable(line)[:SIDE]}")
     return text
 
 
-def half_blocks(picture: np.ndarray) -> Text:
-    """A picture uint8 [H, W, 3] as text of W columns and H / 2 lines, a last odd line of pixels on the terminal's own ground."""
+def half_blocks(image: np.ndarray) -> Text:
+    """An image uint8 [H, W, 3] as text of W columns and H / 2 lines, a last odd line of pixels on the terminal's own ground."""
     lines = []
-    for top in range(0, len(picture), 2):
-        pair = [*picture[top : top + 2].tolist()]
+    for top in range(0, len(image), 2):
+        pair = [*image[top : top + 2].tolist()]
         below = pair[1] if len(pair) > 1 else [None] * len(pair[0])
         lines.append(Text.assemble(*(("\N{UPPER HALF BLOCK}", styled(*pixels)) for pixels in zip(pair[0], below))))
     return Text("\n").join(lines)

@@ -1,4 +1,4 @@
-"""A contact sheet: small pictures with their boxes, in a grid, for a person to look at."""
+"""A contact sheet: small images with their boxes, in a grid, for a person to look at."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,38 +11,38 @@ TILE, CAPTION, GAP, HEADER = 208, 18, 8, 28  # pixels
 
 
 def contact_sheet(
-    pictures: np.ndarray,
+    images: np.ndarray,
     sizes: np.ndarray,
     boxes: Mapping[str, Sequence[np.ndarray]],
     captions: list[str],
     title: str,
     columns: int = 6,
 ) -> np.ndarray:
-    """Pictures uint8 [N, H, W, 3], their original (width, height) [N, 2], by role the boxes of each (as `tile`, NaN = none), and
-    a caption each: one picture uint8 [rows, columns, 3], at most `columns` of them in a line. Each keeps the proportions of its original.
+    """Images uint8 [N, H, W, 3], their original (width, height) [N, 2], by role the boxes of each (as `tile`, NaN = none), and
+    a caption each: one image uint8 [rows, columns, 3], at most `columns` of them in a line. Each keeps the proportions of its original.
     """
-    columns = min(columns, max(len(pictures), 3))
-    lines = max(math.ceil(len(pictures) / columns), 1)
-    height = max((fitted(size)[1] for size in sizes), default=TILE)  # of the highest picture
+    columns = min(columns, max(len(images), 3))
+    lines = max(math.ceil(len(images) / columns), 1)
+    height = max((fitted(size)[1] for size in sizes), default=TILE)  # of the highest image
     sheet = Image.new("RGB", (GAP + columns * (TILE + GAP), HEADER + lines * (height + CAPTION + GAP) + GAP), (250, 250, 248))
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(12)
     draw_legend(pen, font, title, [role for role in COLOURS if role in boxes])
-    for i, picture in enumerate(pictures):
+    for i, image in enumerate(images):
         x, y = GAP + i % columns * (TILE + GAP), HEADER + i // columns * (height + CAPTION + GAP)
-        drawn = tile(picture, sizes[i], {role: own[i] for role, own in boxes.items()})
+        drawn = tile(image, sizes[i], {role: own[i] for role, own in boxes.items()})
         sheet.paste(drawn, (x + (TILE - drawn.width) // 2, y + (height - drawn.height) // 2))
         pen.text((x, y + height + 1), captions[i][:34], fill=(40, 40, 40), font=font)
     return np.asarray(sheet)
 
 
-def tile(picture: np.ndarray, size: np.ndarray, boxes: Mapping[str, np.ndarray], side: int = TILE, line: int = 2) -> Image.Image:
-    """A picture uint8 [H, W, 3] in the proportions of its original (width, height), its longer side `side` pixels long, with the
+def tile(image: np.ndarray, size: np.ndarray, boxes: Mapping[str, np.ndarray], side: int = TILE, line: int = 2) -> Image.Image:
+    """An image uint8 [H, W, 3] in the proportions of its original (width, height), its longer side `side` pixels long, with the
     outlines of its boxes, `line` pixels wide: by role [B, 4] or [4], shares of the sides; what is NaN is left out. The outline of
     a box that it would fill lies around it.
     """
     width, height = fitted(size, side)
-    drawn = Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC)
+    drawn = Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(drawn)
     for role, colour in COLOURS.items():
         for box in np.reshape(boxes.get(role, []), (-1, 4)):

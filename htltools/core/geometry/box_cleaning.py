@@ -12,10 +12,10 @@ DECIMALS = 3  # of a pixel
 def fitted_boxes(
     boxes: Sequence[Sequence[float]], frame: tuple[float, float], size: tuple[int, int], one_box: str = "all"
 ) -> tuple[list[list[float]], str | None]:
-    """Boxes B x 4 of a frame (width, height) as boxes of a picture of that size, cut at its border.
+    """Boxes B x 4 of a frame (width, height) as boxes of an image of that size, cut at its border.
 
     `one_box` makes one of several: `largest`, `union`, or `all` to leave them. The second value is the reason why a box is
-    no use (it is empty, or wholly outside the picture), else None.
+    no use (it is empty, or wholly outside the image), else None.
 
     >>> fitted_boxes([[300, 225, 660, 450]], (600, 450), (200, 150))
     ([[100.0, 75.0, 200.0, 150.0]], None)
@@ -31,7 +31,7 @@ def fitted_boxes(
     inside = np.round(clipped(fitted, size), DECIMALS)
     lost = area(inside) == 0
     if lost.any():
-        return [], f"the box {plain(np.round(fitted[lost][0], DECIMALS))} lies outside its picture of {size[0]}x{size[1]}"
+        return [], f"the box {plain(np.round(fitted[lost][0], DECIMALS))} lies outside its image of {size[0]}x{size[1]}"
     if one_box != "all":
         inside = single_box(inside, one_box)[None]
     return plain(inside), None

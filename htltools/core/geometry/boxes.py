@@ -48,7 +48,7 @@ def scaled(boxes: np.ndarray, from_size: tuple[float, float], to_size: tuple[flo
 
 
 def clipped(boxes: np.ndarray, size: tuple[float, float]) -> np.ndarray:
-    """Boxes [..., 4] cut at the border of their picture (width, height)."""
+    """Boxes [..., 4] cut at the border of their image (width, height)."""
     return np.clip(boxes, 0, np.tile(size, 2))
 
 

@@ -1,4 +1,4 @@
-"""Where a picture tells its class: from class scores at each place to a map, and from the map to a box. Tensor operations only."""
+"""Where an image tells its class: from class scores at each place to a map, and from the map to a box. Tensor operations only."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ FLAT = 1e-6  # what a map must differ by to say anything
 def evidence(scores: Tensor) -> Tensor:
     """How much each place says of the class: [B, K, h, w] scores of K classes give [B, h, w], 0 or more; 0 = all classes alike.
 
-    The spread of the scores, their standard deviation over the classes. It needs no predicted class, so that a picture that is
+    The spread of the scores, their standard deviation over the classes. It needs no predicted class, so that an image that is
     taken for another class still shows where the lesion is: on HAM10000 the map of the predicted class, which is that of
     class activation mapping, led to a validation IoU of .51 where the spread led to .65.
 

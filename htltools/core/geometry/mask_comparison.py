@@ -21,12 +21,12 @@ def mask_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def mask_shift(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Mean distance of the four edges of the boxes around the masks: [N] in [0, 1], in units of the picture's sides."""
+    """Mean distance of the four edges of the boxes around the masks: [N] in [0, 1], in units of the image's sides."""
     return np.abs(boxes_of_masks(a).astype(float) - boxes_of_masks(b)).mean(-1)
 
 
 def mask_smallness(masks: np.ndarray) -> np.ndarray:
-    """1 - the share of the picture that is lesion: [N] in [0, 1]."""
+    """1 - the share of the image that is lesion: [N] in [0, 1]."""
     return np.where(is_none(masks), np.nan, 1 - (masks >= LIMIT).mean((1, 2)))
 
 

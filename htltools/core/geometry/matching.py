@@ -1,4 +1,4 @@
-"""Two sets of objects on the same picture, matched one to one so that they overlap as much as they can.
+"""Two sets of objects on the same image, matched one to one so that they overlap as much as they can.
 
 Objects as in `core.objects`. Only those of one class are matched. What has no counterpart counts as full disagreement.
 """
@@ -45,7 +45,7 @@ def set_shift(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def compared(one: np.ndarray, other: np.ndarray, likeness, both_empty: float) -> np.ndarray:
-    """The summed likeness of matched boxes over the larger number of objects, for each of the pictures [...]; NaN where unknown."""
+    """The summed likeness of matched boxes over the larger number of objects, for each of the images [...]; NaN where unknown."""
     shape = np.broadcast_shapes(one.shape[:-2], other.shape[:-2])
     one, other = (np.broadcast_to(side, shape + side.shape[-2:]).reshape(-1, *side.shape[-2:]) for side in (one, other))
     there, where = present(one), present(other)
@@ -63,7 +63,7 @@ def compared(one: np.ndarray, other: np.ndarray, likeness, both_empty: float) ->
 
 
 def object_difference(one: np.ndarray, other: np.ndarray) -> float:
-    """The largest difference of any edge or score between two answers to the same pictures, [B, D, 6] each, in [0, 1]; NaN for a NaN.
+    """The largest difference of any edge or score between two answers to the same images, [B, D, 6] each, in [0, 1]; NaN for a NaN.
 
     Each object is held against the most similar one of its class on the other side; an object without any differs by its score.
     Those that score hardly more than the last place are passed over: which of equals comes last is no difference.

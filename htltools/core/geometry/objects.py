@@ -1,8 +1,8 @@
-"""Several objects a picture, as arrays of one shape: places for M objects, of which some stay empty.
+"""Several objects an image, as arrays of one shape: places for M objects, of which some stay empty.
 
 Annotated objects are float32 [N, M, 5]: x0, y0, x1, y1 as shares of the sides, and the number of the class, from 0. Found ones
 are [N, D, 6], the highest score first: the same, and the score in (0, 1]. An empty place has the class -1 and zeros. Where
-nothing is known of a picture, because it is not annotated or its model has no say on it, all is NaN.
+nothing is known of an image, because it is not annotated or its model has no say on it, all is NaN.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ EMPTY = -1  # the class of a place without an object
 
 
 def packed(objects: Sequence[np.ndarray | None], columns: int) -> np.ndarray:
-    """Objects of N pictures, [n, columns] each or None where nothing is known, as one array float32 [N, M, columns], M >= 1.
+    """Objects of N images, [n, columns] each or None where nothing is known, as one array float32 [N, M, columns], M >= 1.
 
     >>> packed([np.array([[0, 0, 0.5, 1, 2]]), np.zeros((0, 5)), None], 5).tolist()
     [[[0.0, 0.0, 0.5, 1.0, 2.0]], [[0.0, 0.0, 0.0, 0.0, -1.0]], [[nan, nan, nan, nan, nan]]]
@@ -42,7 +42,7 @@ def alike(several: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def first_known(several: np.ndarray) -> np.ndarray:
-    """For each picture the first of K answers [K, N, D, 6] that is known: [N, D, 6]."""
+    """For each image the first of K answers [K, N, D, 6] that is known: [N, D, 6]."""
     return several[is_known(several).argmax(0), np.arange(several.shape[1])]
 
 
@@ -52,7 +52,7 @@ def present(objects: np.ndarray) -> np.ndarray:
 
 
 def is_known(objects: np.ndarray) -> np.ndarray:
-    """Of which pictures anything is known, be it that they hold nothing: [..., M, 5 or 6] to bool [...]."""
+    """Of which images anything is known, be it that they hold nothing: [..., M, 5 or 6] to bool [...]."""
     return ~np.isnan(objects[..., 0, 4])
 
 

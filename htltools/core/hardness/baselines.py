@@ -8,7 +8,7 @@ from htltools.core.geometry.boxes import area
 
 
 def smallness(boxes: np.ndarray) -> np.ndarray:
-    """1 - the share of the picture that a box [N, 4], or several [N, M, 4] together, cover: [N] in [0, 1]; NaN where there is none."""
+    """1 - the share of the image that a box [N, 4], or several [N, M, 4] together, cover: [N] in [0, 1]; NaN where there is none."""
     covered = area(boxes)
     covered = np.where(np.isnan(boxes).any(-1), np.nan, covered)
     return 1 - (covered if covered.ndim == 1 else covered.sum(-1).clip(0, 1))

@@ -40,7 +40,7 @@ def left_out(groups: Sequence[str], fold: Fold | None) -> np.ndarray:
     return np.array([fold is not None and fold_of(group, fold.K, fold.seed) == fold.k for group in groups], bool)
 
 
-def one_deal(folds: Sequence[Fold | None]) -> bool:
+def same_partition(folds: Sequence[Fold | None]) -> bool:
     """Whether models belong together: none has a fold, or all have one, dealt alike.
 
     >>> one_deal([Fold(1, 5, 0), Fold(2, 5, 0)]), one_deal([Fold(1, 5, 0), None]), one_deal([Fold(1, 5, 0), Fold(2, 5, 1)])
@@ -49,7 +49,7 @@ def one_deal(folds: Sequence[Fold | None]) -> bool:
     return len({fold and (fold.K, fold.seed) for fold in folds}) == 1
 
 
-def answering(folds: Sequence[Fold | None], groups: Sequence[str], trained_on: Sequence[bool]) -> np.ndarray:
+def models_eligible(folds: Sequence[Fold | None], groups: Sequence[str], trained_on: Sequence[bool]) -> np.ndarray:
     """Which of M models of one deal answer for which of N rows: bool [M, N].
 
     For a row that models were trained on only those answer that left its group out; for any other row all do.

@@ -11,25 +11,25 @@ from htltools.core.nets.localizer import Localizer, boxes_of
 CHUNK_BYTES = 256 * 2**20  # what the gradients of the samples of one chunk may take together
 
 
-def gradient_norms(model: Localizer, pictures: Tensor, annotated: np.ndarray) -> np.ndarray:
+def gradient_norms(model: Localizer, images: Tensor, annotated: np.ndarray) -> np.ndarray:
     """L2 norm of the gradient of each sample's box loss with respect to all weights, which is GraNd: float [N], 0 or more.
 
-    `pictures`: uint8 [N, H, W, C], where the model is; `annotated`: float32 [N, 4], shares of the picture's sides; NaN where there
+    `images`: uint8 [N, H, W, C], where the model is; `annotated`: float32 [N, 4], shares of the image's sides; NaN where there
     is no box, and there the norm is NaN. Higher = harder: the sample would change the model more. The arithmetic is float32,
     whatever the precision of the answers. The model stays as it is.
 
     Reference: Paul et al., "Deep Learning on a Data Diet", NeurIPS 2021, definition 1 (arXiv 2107.07075). Deviations: theirs is
     the mean over initialisations, early in training; this is one trained model, in evaluation mode, with its batch-norm
-    statistics fixed. The loss is that of the box before it is clipped to the picture, as in training.
+    statistics fixed. The loss is that of the box before it is clipped to the image, as in training.
     """
-    norms = np.full(len(pictures), np.nan)
+    norms = np.full(len(images), np.nan)
     known = np.flatnonzero(~np.isnan(annotated).any(-1))
     training, size = model.training, samples_per_chunk(model)
     model.eval()
     try:
         for start in range(0, len(known), size):
             chosen = known[start : start + size]
-            x = model.normalised(pictures[torch.from_numpy(chosen)])  # [B, C, H, W]
+            x = model.normalised(images[torch.from_numpy(chosen)])  # [B, C, H, W]
             norms[chosen] = chunk_norms(model.net, x, torch.from_numpy(annotated[chosen]).to(x.device), at_once=x.is_cuda).cpu().numpy()
     finally:
         model.train(training)
@@ -42,7 +42,7 @@ def samples_per_chunk(model: nn.Module) -> int:
 
 
 def chunk_norms(net: nn.Module, x: Tensor, annotated: Tensor, *, at_once: bool) -> Tensor:
-    """The norms of normalised pictures [B, C, H, W] and boxes [B, 4]: [B].
+    """The norms of normalised images [B, C, H, W] and boxes [B, 4]: [B].
 
     By the chain rule in two parts, because vmap does not reach through torchvision's loss: first how the loss of each sample
     changes with what the net answers, and then, for each sample, how the answer so weighed changes with the weights: `at_once`
@@ -53,14 +53,14 @@ def chunk_norms(net: nn.Module, x: Tensor, annotated: Tensor, *, at_once: bool) 
     raw.requires_grad_()
     (slopes,) = torch.autograd.grad(box_loss(boxes_of(raw), annotated).sum(), raw)  # [B, 4]
 
-    def weighed(weights: dict[str, Tensor], picture: Tensor, slope: Tensor) -> Tensor:
-        return (functional_call(net, weights, (picture[None],))[0] * slope).sum()
+    def weighed(weights: dict[str, Tensor], image: Tensor, slope: Tensor) -> Tensor:
+        return (functional_call(net, weights, (image[None],))[0] * slope).sum()
 
     weights = {name: tensor.detach() for name, tensor in net.named_parameters()}
     one = grad(weighed)
     if at_once:
-        return vmap(lambda picture, slope: norm(one(weights, picture, slope)))(x, slopes)
-    return torch.stack([norm(one(weights, picture, slope)) for picture, slope in zip(x, slopes)])
+        return vmap(lambda image, slope: norm(one(weights, image, slope)))(x, slopes)
+    return torch.stack([norm(one(weights, image, slope)) for image, slope in zip(x, slopes)])
 
 
 def norm(gradient: dict[str, Tensor]) -> Tensor:

@@ -12,12 +12,12 @@ PASSES = 8
 RATE = 0.2  # share of features that a pass drops
 
 
-def dropout(model: Localizer, pictures: Tensor, seed: int) -> np.ndarray:
+def dropout(model: Localizer, images: Tensor, seed: int) -> np.ndarray:
     """Mean of 1 - IoU of the model's box and its boxes under dropout: float [N], in [0, 1]. Needs no annotation. Also measures smallness.
 
-    `pictures`: uint8 [N, H, W, C], where the model is. Higher = harder: the answer hangs on features that may be missing. Each of
+    `images`: uint8 [N, H, W, C], where the model is. Higher = harder: the answer hangs on features that may be missing. Each of
     eight passes drops a fifth of the features that go into the last layer, drawn from the seed and the same for all
-    pictures, so that a score depends on no other picture. The net before them runs once. The model stays as it is.
+    images, so that a score depends on no other image. The net before them runs once. The model stays as it is.
 
     Reference: Gal and Ghahramani, "Dropout as a Bayesian Approximation", ICML 2016 (arXiv 1506.02142). Deviations: the nets were not
     trained with dropout; only the last layer has it; disagreement of boxes takes the place of a variance.
@@ -29,7 +29,7 @@ def dropout(model: Localizer, pictures: Tensor, seed: int) -> np.ndarray:
     model.eval()
     try:
         with torch.inference_mode():
-            whole = model(pictures)  # [N, 4]
+            whole = model(images)  # [N, 4]
             passes = [boxes_of(head(features[0] * kept)).clamp(0, 1) for kept in masks(head.in_features, seed).to(whole.device)]
     finally:
         hook.remove()

@@ -10,7 +10,7 @@ NEED_ANNOTATION = "pruned_loss", "iou_drop", "loss_gap", "pie", "loss", "el2n"
 def or_miss(predicted: np.ndarray, annotated: np.ndarray) -> np.ndarray:
     """Predicted boxes [..., N, 4] in which a missing one (NaN) is a miss where there is an annotated box [N, 4]; shares of the sides.
 
-    A miss is a box without area in the corner of the picture that is farthest from the annotated one: its IoU is 0, and hardly any
+    A miss is a box without area in the corner of the image that is farthest from the annotated one: its IoU is 0, and hardly any
     answer has a higher loss.
 
     >>> or_miss(np.full((1, 4), np.nan), np.array([[0.1, 0.7, 0.3, 0.9]]))

@@ -1,6 +1,6 @@
 """Hardness: how much a sample depends on the weights that were cut, and the controls that do not prune.
 
-Answers are boxes [N, 4], shares of the picture's sides, unless a `Comparison` says how others compare. Every score is higher for
+Answers are boxes [N, 4], shares of the image's sides, unless a `Comparison` says how others compare. Every score is higher for
 harder samples. A box of NaN is none: the annotation of an unlabelled sample, or the answer of a model that has no say on it.
 What needs an answer that is not there is NaN.
 
@@ -32,14 +32,14 @@ def drift(dense: np.ndarray, pruned: np.ndarray) -> np.ndarray:
 
 
 def shift(dense: np.ndarray, pruned: np.ndarray) -> np.ndarray:
-    """Mean distance of the four edges of dense and pruned boxes [N, 4]: [N] in [0, 1], in units of the picture's sides."""
+    """Mean distance of the four edges of dense and pruned boxes [N, 4]: [N] in [0, 1], in units of the image's sides."""
     return np.abs(np.asarray(dense, float) - pruned).mean(-1)
 
 
 @dataclass(frozen=True)
 class Comparison:
     """How two answers of one kind compare, answers [N, ...] twice: their `overlap` [N] in [0, 1], 1 = the same, NaN where either is
-    none, and how far they are `apart` [N], 0 = the same; and `smallness` [N] of the annotation, 1 - the share of the picture that it
+    none, and how far they are `apart` [N], 0 = the same; and `smallness` [N] of the annotation, 1 - the share of the image that it
     covers, in [0, 1]."""
 
     overlap: Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -58,7 +58,7 @@ def losses(predicted: np.ndarray, annotated: np.ndarray) -> np.ndarray:
 
 
 def el2n(predicted: np.ndarray, annotated: np.ndarray) -> np.ndarray:
-    """L2 norm of the error of predicted boxes [N, 4]: [N] in [0, 2], in units of the picture's sides.
+    """L2 norm of the error of predicted boxes [N, 4]: [N] in [0, 2], in units of the image's sides.
 
     Reference: Paul et al., "Deep Learning on a Data Diet", NeurIPS 2021 (arXiv 2107.07075), EL2N. Deviations: theirs is the
     error of class probabilities, early in training; this is that of the four edges of the box, after training.
@@ -149,7 +149,7 @@ def scores(
         raise ValueError(f"expected [D, N, 4], [M, N, 4], [N, 4], got {dense.shape}, {pruned.shape}, {annotated.shape}")
     found = by_model(dense, pruned, annotated, pairs, how, loss)
     mean = {name: present_mean(values) for name, values in found.items()}
-    dense_iou, pruned_iou = (np.array([how.overlap(answers, annotated) for answers in side]) for side in (dense, pruned))
+    dense_iou, pruned_iou = (np.array([how.overlap(predictions, annotated) for predictions in side]) for side in (dense, pruned))
     return {
         **{name: mean[name] for name in ("drift", "shift", "pruned_loss")},
         "iou_drop": present_mean(dense_iou) - present_mean(pruned_iou),

@@ -2,7 +2,7 @@
 
 All of them read IoU or margin of E epochs and N samples, float [E, N], NaN where a sample was not seen; they skip such epochs,
 and are NaN for a sample that was never seen. Higher = harder. They need annotations, and nothing is pruned: they are controls.
-The answers are those of training itself: of augmented pictures, with the weights of that moment.
+The answers are those of training itself: of augmented images, with the weights of that moment.
 """
 
 import numpy as np

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 class BoxHead(nn.Linear):
     """Features [B, F] to four raw numbers [B, 4], in float32 also under autocast.
 
-    In bf16 they would have 8 bits, which rounds an edge to about a thousandth of the picture's side, in training as well.
+    In bf16 they would have 8 bits, which rounds an edge to about a thousandth of the image's side, in training as well.
     """
 
     def __init__(self, features: int):

@@ -36,7 +36,7 @@ class Extracted(nn.Module):
 
 
 class ClassMaps(nn.Module):
-    """Pictures [B, C, H, W] to class scores at each place, [B, K, h, w] for each size of map that the trunk has, the finest first.
+    """Images [B, C, H, W] to class scores at each place, [B, K, h, w] for each size of map that the trunk has, the finest first.
 
     Every size has a linear head of its own, and each of them is trained. The finest map is the one that shows where: its places
     see little of their surroundings, so that what they say of the class is said of what lies there. The coarser ones classify
@@ -61,14 +61,14 @@ class ClassMaps(nn.Module):
 
 
 def on_paper(net: nn.Module, size: list[int]) -> Any:
-    """What a net answers to one picture of `size` [H, W, C], as shapes alone: nothing is computed, and no memory taken for it."""
+    """What a net answers to one image of `size` [H, W, C], as shapes alone: nothing is computed, and no memory taken for it."""
     height, width, channels = size
     with torch.no_grad():
         return copy.deepcopy(net).to("meta").eval()(torch.zeros(1, channels, height, width, device="meta"))
 
 
 def compact_maps(size: list[int], classes: int) -> ClassMaps:
-    """The trunk of the compact net with class maps, for pictures of `size` [H, W, C]."""
+    """The trunk of the compact net with class maps, for images of `size` [H, W, C]."""
     return ClassMaps(Stages(*trunk(*size)[0]), size, classes)
 
 

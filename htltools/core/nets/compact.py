@@ -27,9 +27,9 @@ WIDTHS = 24, 48, 96, 128
 
 
 def trunk(height: int, width: int, channels: int, widths: tuple[int, ...] = WIDTHS) -> tuple[list[nn.Module], int]:
-    """The stem and the stages of the net, pictures [B, C, H, W] to ever smaller maps, and the stride of the stem.
+    """The stem and the stages of the net, images [B, C, H, W] to ever smaller maps, and the stride of the stem.
 
-    The stem halves small pictures and quarters those from 96 pixels on, which costs less and loses nothing measurable.
+    The stem halves small images and quarters those from 96 pixels on, which costs less and loses nothing measurable.
     """
     small = min(height, width) < 96
     kernel, stride = (3, 2) if small else (7, 4)
@@ -39,7 +39,7 @@ def trunk(height: int, width: int, channels: int, widths: tuple[int, ...] = WIDT
 
 
 def compact(height: int, width: int, channels: int, widths: tuple[int, ...] = WIDTHS) -> nn.Sequential:
-    """Pictures [B, C, H, W] to raw box numbers [B, 4].
+    """Images [B, C, H, W] to raw box numbers [B, 4].
 
     The last map of the trunk is flattened rather than averaged: where something is matters here.
     """

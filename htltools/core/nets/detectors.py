@@ -1,8 +1,8 @@
 """Nets that find several objects: torchvision's detectors, and a compact one, answering with arrays of one shape.
 
-torchvision's own forward answers each picture with a list of its own length, in a loop that no exporter can follow for batches of
-any size. Here their parts are joined so that every picture has as many places: pictures of one frame [B, C, H, W], normalised,
-to objects [B, D, 6] as in `core.objects`, the highest score first. Losses are torchvision's, picture by picture.
+torchvision's own forward answers each image with a list of its own length, in a loop that no exporter can follow for batches of
+any size. Here their parts are joined so that every image has as many places: images of one frame [B, C, H, W], normalised,
+to objects [B, D, 6] as in `core.objects`, the highest score first. Losses are torchvision's, image by image.
 """
 
 import math
@@ -20,7 +20,7 @@ from htltools.core.nets.compact_fcos import compact_fcos
 from htltools.core.nets.names import DETECTORS
 from htltools.core.nets.nms import best, distinct, foremost
 
-CANDIDATES = 200  # boxes of a picture that are looked at closely
+CANDIDATES = 200  # boxes of an image that are looked at closely
 PROPOSALS = 100  # of the first stage that go on to the second
 FULL = 512  # pixels of the shorter side that torchvision's anchors are meant for
 
@@ -35,27 +35,27 @@ class OneStage(nn.Module):
         self.register_buffer("anchors", anchors, persistent=False)
 
     def forward(self, x: Tensor, objects: Tensor | None = None) -> Tensor:
-        """Objects [B, D, 6] of pictures [B, C, H, W]; with annotated objects [B, M, 5] the loss of each picture, [B]."""
-        answers = self.model.head(list(self.model.backbone(x).values()))
-        answers = {name: tensor.float() for name, tensor in answers.items()}
+        """Objects [B, D, 6] of images [B, C, H, W]; with annotated objects [B, M, 5] the loss of each image, [B]."""
+        predictions = self.model.head(list(self.model.backbone(x).values()))
+        predictions = {name: tensor.float() for name, tensor in predictions.items()}
         if objects is not None:
-            parts = [{name: tensor[i : i + 1] for name, tensor in answers.items()} for i in range(len(objects))]
+            parts = [{name: tensor[i : i + 1] for name, tensor in predictions.items()} for i in range(len(objects))]
             return torch.stack([self.loss(part, own) for part, own in zip(parts, objects)])
-        scores = answers["cls_logits"].sigmoid()  # [B, A, K]
-        if "bbox_ctrness" in answers:
-            scores = (scores * answers["bbox_ctrness"].sigmoid()).sqrt()
+        scores = predictions["cls_logits"].sigmoid()  # [B, A, K]
+        if "bbox_ctrness" in predictions:
+            scores = (scores * predictions["bbox_ctrness"].sigmoid()).sqrt()
         classes = scores.shape[2]
         scores, place = best(scores.flatten(1), CANDIDATES)  # [B, C]
         anchor = place // classes
-        moves = answers["bbox_regression"].gather(1, anchor.unsqueeze(2).expand(-1, -1, 4))
+        moves = predictions["bbox_regression"].gather(1, anchor.unsqueeze(2).expand(-1, -1, 4))
         boxes = decoded(self.model.box_coder, moves, self.anchors.float()[anchor])
         return foremost(shares(boxes, self.frame), scores, place % classes, self.most)
 
-    def loss(self, answers: dict[str, Tensor], objects: Tensor) -> Tensor:
-        """The loss of one picture, whose annotated objects are [M, 5]."""
+    def loss(self, predictions: dict[str, Tensor], objects: Tensor) -> Tensor:
+        """The loss of one image, whose annotated objects are [M, 5]."""
         target, anchors = [target_of(objects, self.frame)], [self.anchors.float()]
-        more = [self.levels] if "bbox_ctrness" in answers else []
-        return sum(self.model.compute_loss(target, answers, anchors, *more).values())
+        more = [self.levels] if "bbox_ctrness" in predictions else []
+        return sum(self.model.compute_loss(target, predictions, anchors, *more).values())
 
 
 class TwoStage(nn.Module):
@@ -91,10 +91,10 @@ class TwoStage(nn.Module):
 
     def proposals(self, features: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The boxes that the first stage proposes, in pixels [B, P, 4], and how likely each holds something, [B, P]; 0: none."""
-        answers, moves = self.model.rpn.head(list(features.values()))
-        answers, moves = concat_box_prediction_layers(answers, moves)
+        predictions, moves = self.model.rpn.head(list(features.values()))
+        predictions, moves = concat_box_prediction_layers(predictions, moves)
         batch = next(iter(features.values())).shape[0]
-        scores, moves = answers.float().sigmoid().view(batch, -1), moves.float().view(batch, -1, 4)
+        scores, moves = predictions.float().sigmoid().view(batch, -1), moves.float().view(batch, -1, 4)
         scores, place = best(scores, CANDIDATES)
         boxes = decoded(self.model.rpn.box_coder, moves.gather(1, place.unsqueeze(2).expand(-1, -1, 4)), self.anchors.float()[place])
         boxes = shares(boxes, self.frame)
@@ -118,9 +118,9 @@ class TwoStage(nn.Module):
         return out.to(used[0].dtype)
 
     def loss(self, x: Tensor, features: dict[str, Tensor], i: int, objects: Tensor, seed: int) -> Tensor:
-        """The loss of the i-th picture, x [1, C, H, W], whose annotated objects are [M, 5].
+        """The loss of the i-th image, x [1, C, H, W], whose annotated objects are [M, 5].
 
-        Which proposals count is drawn from the seed, whatever the other pictures of the batch.
+        Which proposals count is drawn from the seed, whatever the other images of the batch.
         """
         torch.manual_seed(seed)
         own = OrderedDict((name, tensor[i : i + 1].float()) for name, tensor in features.items())
@@ -139,19 +139,19 @@ class TwoStage(nn.Module):
 
 
 def bare(model: nn.Module) -> nn.Module:
-    """A torchvision detector without its own resizing and normalisation, which pictures of a store have behind them."""
+    """A torchvision detector without its own resizing and normalisation, which images of a store have behind them."""
     model.transform = nn.Identity()
     return model
 
 
 def anchors_of(backbone: nn.Module, generator: AnchorGenerator, size: tuple[int, int, int]) -> tuple[Tensor, list[int]]:
-    """The anchors of pictures of a frame (H, W, C), which are always the same, in pixels [A, 4], and how many cells each level has."""
+    """The anchors of images of a frame (H, W, C), which are always the same, in pixels [A, 4], and how many cells each level has."""
     height, width, channels = size
-    mode, picture = backbone.training, torch.zeros(1, channels, height, width)
+    mode, image = backbone.training, torch.zeros(1, channels, height, width)
     with torch.no_grad():
-        features = list(backbone.eval()(picture).values())
+        features = list(backbone.eval()(image).values())
     backbone.train(mode)
-    return generator(ImageList(picture, [(height, width)]), features)[0], [each.shape[2] * each.shape[3] for each in features]
+    return generator(ImageList(image, [(height, width)]), features)[0], [each.shape[2] * each.shape[3] for each in features]
 
 
 def target_of(objects: Tensor, frame: tuple[int, int]) -> dict[str, Tensor]:
@@ -176,7 +176,7 @@ def decoded(coder, moves: Tensor, start: Tensor) -> Tensor:
     return decode(moves.reshape(-1, 4), start.reshape(-1, 4)).view(moves.shape)
 
 
-FEWER = {  # than torchvision's, which are meant for dozens of objects in large pictures
+FEWER = {  # than torchvision's, which are meant for dozens of objects in large images
     "rpn_pre_nms_top_n_train": CANDIDATES,
     "rpn_post_nms_top_n_train": PROPOSALS,
     "rpn_batch_size_per_image": 64,
@@ -185,7 +185,7 @@ FEWER = {  # than torchvision's, which are meant for dozens of objects in large 
 
 
 def detection_net(name: str, size: tuple[int, int, int], classes: int, most: int, imagenet: bool) -> OneStage | TwoStage:
-    """A net of DETECTORS with fresh weights, or ImageNet's in its backbone, for so many classes and at most `most` objects a picture."""
+    """A net of DETECTORS with fresh weights, or ImageNet's in its backbone, for so many classes and at most `most` objects an image."""
     kind = DETECTORS[name]
     if kind is None:
         return OneStage(compact_fcos(size, classes), size, most)
@@ -206,6 +206,6 @@ def detection_net(name: str, size: tuple[int, int, int], classes: int, most: int
 
 
 def rescale(generator: AnchorGenerator, scale: float) -> None:
-    """Make anchors, in place, smaller as pictures are smaller than those that they are meant for."""
+    """Make anchors, in place, smaller as images are smaller than those that they are meant for."""
     generator.sizes = tuple(tuple(each * scale for each in sizes) for sizes in generator.sizes)
     generator.cell_anchors = [generator.generate_anchors(sizes, ratios) for sizes, ratios in zip(generator.sizes, generator.aspect_ratios)]

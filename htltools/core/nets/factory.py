@@ -22,9 +22,9 @@ COMPACT_UNET = "compact_unet"  # the name of the encoder-decoder
 
 
 def architecture(name: str, size: tuple[int, int, int], **more: Any) -> dict[str, Any]:
-    """What `build` needs to make a localizer for pictures of `size` (H, W, C); with `classes`, names of them, one that answers by a map;
+    """What `build` needs to make a localizer for images of `size` (H, W, C); with `classes`, names of them, one that answers by a map;
     with `objects`, names of classes, and `most`, one that finds up to so many objects. `masks` is true of the nets of lesion masks."""
-    return {"name": name, "size": list(size), **({"masks": True} if answers_with_masks(name) else {}), **more}
+    return {"name": name, "size": list(size), **({"masks": True} if predicts_masks(name) else {}), **more}
 
 
 def build(architecture: dict[str, Any], *, imagenet: bool = False, trusted: Collection[str] = ()) -> Localizer:
@@ -54,7 +54,7 @@ def build(architecture: dict[str, Any], *, imagenet: bool = False, trusted: Coll
     return Localizer(compact(*size) if name == "compact" else backbone(name, imagenet), **NORMALISATION)
 
 
-def answers_with_masks(name: str) -> bool:
+def predicts_masks(name: str) -> bool:
     """Whether a name means a net that answers with a lesion mask: `compact_unet`, or a segmentation net of torchvision."""
     from torchvision import models
 

@@ -1,4 +1,4 @@
-"""Localizers: a picture in, one box out."""
+"""Localizers: an image in, one box out."""
 
 import numpy as np
 import torch
@@ -11,23 +11,23 @@ from htltools.core.geometry.class_maps_to_boxes import evidence, map_boxes, stre
 # ImageNet's colours: what pretrained backbones expect, and as good as any for the others.
 NORMALISATION = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
-THRESHOLD = 0.225  # of a map, where no annotated picture tells a better one
-MIRRORS = [], [3], [2], [2, 3]  # axes along which pictures are mirrored
+THRESHOLD = 0.225  # of a map, where no annotated image tells a better one
+MIRRORS = [], [3], [2], [2, 3]  # axes along which images are mirrored
 
 
 class Localizer(nn.Module):
-    """Pictures as stored, uint8 [B, H, W, C], to boxes float32 [B, 4]: [x0, y0, x1, y1] as shares of width and height.
+    """Images as stored, uint8 [B, H, W, C], to boxes float32 [B, 4]: [x0, y0, x1, y1] as shares of width and height.
 
-    Boxes lie in [0, 1] with x0 <= x1 and y0 <= y1. Other kinds of localizers derive from this one: `answer` is the shape of what
-    one picture is answered with, and `overlap` holds answers against the annotation, or against each other.
+    Boxes lie in [0, 1] with x0 <= x1 and y0 <= y1. Other kinds of localizers derive from this one: `prediction_shape` is that of what
+    one image is answered with, and `overlap` holds answers against the annotation, or against each other.
     """
 
-    answer: tuple[int, ...] = (4,)
+    prediction_shape: tuple[int, ...] = (4,)
 
     @property
-    def told(self) -> tuple[int, ...]:
-        """The shape of what the net tells of one picture."""
-        return self.answer
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of what the net tells of one image."""
+        return self.prediction_shape
 
     def __init__(self, net: nn.Module, mean: list[float], std: list[float]):
         super().__init__()
@@ -36,29 +36,29 @@ class Localizer(nn.Module):
         self.register_buffer("gain", gain, persistent=False)
         self.register_buffer("bias", -255 * torch.tensor(mean).view(1, -1, 1, 1) * gain, persistent=False)
 
-    def normalised(self, pictures: Tensor) -> Tensor:
+    def normalised(self, images: Tensor) -> Tensor:
         """uint8 [B, H, W, C] to float32 [B, C, H, W] in channels-last memory, which costs no copy."""
-        return torch.addcmul(self.bias, pictures.permute(0, 3, 1, 2).float(), self.gain)
+        return torch.addcmul(self.bias, images.permute(0, 3, 1, 2).float(), self.gain)
 
     def boxes(self, x: Tensor) -> Tensor:
-        """The boxes [B, 4] of normalised pictures [B, C, H, W]."""
+        """The boxes [B, 4] of normalised images [B, C, H, W]."""
         return boxes_of(self.net(x)).clamp(0, 1)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        return self.boxes(self.normalised(pictures))
+    def forward(self, images: Tensor) -> Tensor:
+        return self.boxes(self.normalised(images))
 
-    def shipped(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """What an ONNX file gives for normalised pictures [B, C, H, W], see formats.schema.ONNX."""
+    def onnx_outputs(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """What an ONNX file gives for normalised images [B, C, H, W], see formats.schema.ONNX."""
         return self.boxes(x)
 
     @property
-    def judge(self) -> nn.Module:
-        """What validation runs, with an `answer` and an `overlap` of its own: the localizer itself, unless it answers with more."""
+    def validator(self) -> nn.Module:
+        """What validation runs, with a `prediction_shape` and an `overlap` of its own: the localizer itself, unless it answers with more."""
         return self
 
-    def overlap(self, answers: np.ndarray, annotated: np.ndarray) -> np.ndarray:
-        """IoU of answers [N, *answer] and annotation [N, ...]: [N] in [0, 1], 1 = the same."""
-        return iou(answers, annotated)
+    def overlap(self, predictions: np.ndarray, annotated: np.ndarray) -> np.ndarray:
+        """IoU of answers [N, *prediction_shape] and annotation [N, ...]: [N] in [0, 1], 1 = the same."""
+        return iou(predictions, annotated)
 
 
 class MapLocalizer(Localizer):
@@ -72,7 +72,7 @@ class MapLocalizer(Localizer):
         self.register_buffer("threshold", torch.tensor(THRESHOLD))
 
     def map(self, x: Tensor) -> Tensor:
-        """The class evidence at each place of normalised pictures [B, C, H, W] and their mirror images, in [0, 1]: [B, h, w].
+        """The class evidence at each place of normalised images [B, C, H, W] and their mirror images, in [0, 1]: [B, h, w].
 
         Twice as fine as the net's map, by cubic interpolation, which gained .007 of validation IoU on HAM10000 in each of two nets;
         linear interpolation gained nothing.
@@ -97,10 +97,10 @@ def boxes_of(raw: Tensor) -> Tensor:
 
 
 def fraction_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Boxes [N, 4] in pixels of pictures of (width, height) [N, 2], as shares of width and height."""
+    """Boxes [N, 4] in pixels of images of (width, height) [N, 2], as shares of width and height."""
     return (boxes / np.tile(sizes, 2)).astype(np.float32)
 
 
 def pixel_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Boxes [N, 4] as shares of width and height, in pixels of pictures of (width, height) [N, 2]."""
+    """Boxes [N, 4] as shares of width and height, in pixels of images of (width, height) [N, 2]."""
     return boxes * np.tile(sizes, 2)

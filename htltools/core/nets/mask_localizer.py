@@ -9,9 +9,9 @@ from htltools.core.nets.localizer import Localizer
 
 
 class MaskLocalizer(Localizer):
-    """Pictures as stored, uint8 [B, H, W, C], to the box float32 [B, 4] around the lesion mask that its net answers with.
+    """Images as stored, uint8 [B, H, W, C], to the box float32 [B, 4] around the lesion mask that its net answers with.
 
-    `net`: normalised pictures [B, C, H, W] to logits [B, H, W]; `frame`: (H, W).
+    `net`: normalised images [B, C, H, W] to logits [B, H, W]; `frame`: (H, W).
     """
 
     def __init__(self, net: nn.Module, frame: tuple[int, int], mean: list[float], std: list[float]):
@@ -19,23 +19,23 @@ class MaskLocalizer(Localizer):
         self.frame = tuple(frame)
 
     @property
-    def told(self) -> tuple[int, ...]:
+    def output_shape(self) -> tuple[int, ...]:
         return self.frame
 
     def masks(self, x: Tensor) -> Tensor:
-        """The probability of lesion at each pixel of normalised pictures [B, C, H, W]: float32 [B, H, W]."""
+        """The probability of lesion at each pixel of normalised images [B, C, H, W]: float32 [B, H, W]."""
         return torch.sigmoid(self.net(x).float())
 
     def boxes(self, x: Tensor) -> Tensor:
         return mask_boxes(self.masks(x))
 
-    def shipped(self, x: Tensor) -> tuple[Tensor, ...]:
+    def onnx_outputs(self, x: Tensor) -> tuple[Tensor, ...]:
         masks = self.masks(x)
         return mask_boxes(masks), masks
 
     @property
-    def judge(self) -> "MaskJudge":
-        return MaskJudge(self)
+    def validator(self) -> "MaskValidator":
+        return MaskValidator(self)
 
 
 class MasksOf(nn.Module):
@@ -43,29 +43,29 @@ class MasksOf(nn.Module):
 
     def __init__(self, model: MaskLocalizer):
         super().__init__()
-        self.model, self.answer = model, model.frame
+        self.model, self.prediction_shape = model, model.frame
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        return self.model.masks(self.model.normalised(pictures))
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model.masks(self.model.normalised(images))
 
 
-class MaskJudge(nn.Module):
+class MaskValidator(nn.Module):
     """A localizer held against lesion masks where it runs, so that no mask need be kept.
 
-    Pictures with their lesion mask as one channel more, uint8 [B, H, W, C + 1], to float32 [B, 6]: the box, IoU and Dice of the masks.
+    Images with their lesion mask as one channel more, uint8 [B, H, W, C + 1], to float32 [B, 6]: the box, IoU and Dice of the masks.
     """
 
-    answer = (6,)
+    prediction_shape = (6,)
 
     def __init__(self, model: MaskLocalizer):
         super().__init__()
         self.model = model
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        masks = self.model.masks(self.model.normalised(pictures[..., :-1]))
-        agreement = overlaps(masks >= LIMIT, pictures[..., -1] > 0)
+    def forward(self, images: Tensor) -> Tensor:
+        masks = self.model.masks(self.model.normalised(images[..., :-1]))
+        agreement = overlaps(masks >= LIMIT, images[..., -1] > 0)
         return torch.cat([mask_boxes(masks), torch.stack(agreement, 1)], 1)
 
-    def overlap(self, answers: np.ndarray, annotated: np.ndarray) -> np.ndarray:
+    def overlap(self, predictions: np.ndarray, annotated: np.ndarray) -> np.ndarray:
         """IoU of predicted and annotated masks: [N] in [0, 1]. The annotation lies in the answers; the boxes `annotated` do not count."""
-        return answers[:, 4]
+        return predictions[:, 4]

@@ -1,4 +1,4 @@
-"""Of many boxes the distinct ones, for batches of pictures at once and in arrays of one shape."""
+"""Of many boxes the distinct ones, for batches of images at once and in arrays of one shape."""
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ def distinct(boxes: Tensor, scores: Tensor, labels: Tensor, alike: float) -> Ten
     """Which boxes stay where each suppresses those of its class below it that are alike, unless it is suppressed itself: bool [B, C].
 
     Boxes [B, C, 4], scores [B, C] in falling order, labels [B, C]; `alike` is an IoU. This is non-maximum suppression, which
-    `torchvision.ops.nms` does for one picture with an answer of no fixed length. Here the rule is applied to all boxes at once,
+    `torchvision.ops.nms` does for one image with an answer of no fixed length. Here the rule is applied to all boxes at once,
     again and again, until chains of suppression as long as ROUNDS have settled.
     """
     earlier = torch.ones(boxes.shape[1], boxes.shape[1], device=boxes.device).tril(-1)  # [i, j]: j scores more than i
@@ -39,7 +39,7 @@ def distinct(boxes: Tensor, scores: Tensor, labels: Tensor, alike: float) -> Ten
 
 
 def overlaps(boxes: Tensor) -> Tensor:
-    """IoU of each box of a picture with each other one: [B, C, 4] give [B, C, C]; 0 where both have no area."""
+    """IoU of each box of an image with each other one: [B, C, 4] give [B, C, C]; 0 where both have no area."""
     x0, y0, x1, y1 = boxes.unbind(2)
 
     def common(low: Tensor, high: Tensor) -> Tensor:

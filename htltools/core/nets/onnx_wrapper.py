@@ -13,11 +13,11 @@ EPSILON = 1e-12  # of variances of thousands: nothing; torch before 2.15 does no
 
 
 class Deployed(nn.Module):
-    """A localizer, copied, with its net in `dtype`; pictures are as before, uint8 [B, H, W, C], and answers
+    """A localizer, copied, with its net in `dtype`; images are as before, uint8 [B, H, W, C], and answers
     what `Localizer.shipped` gives, float32.
 
     Normalisation is a batch normalisation, in float32. As a product and a sum it takes two thirds of the time of an 8-bit
-    net: onnxruntime computes those on pictures whose innermost axis is the three colours.
+    net: onnxruntime computes those on images whose innermost axis is the three colours.
     """
 
     def __init__(self, localizer: Localizer, dtype: torch.dtype = torch.float32):
@@ -28,9 +28,9 @@ class Deployed(nn.Module):
         self.register_buffer("mean", -bias / gain)  # [C], of numbers up to 255
         self.register_buffer("variance", gain**-2)
 
-    def forward(self, pictures: Tensor) -> Tensor | tuple[Tensor, ...]:
-        x = nn.functional.batch_norm(pictures.permute(0, 3, 1, 2).float(), self.mean, self.variance, eps=EPSILON)
-        return self.localizer.shipped(x.to(self.dtype))
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        x = nn.functional.batch_norm(images.permute(0, 3, 1, 2).float(), self.mean, self.variance, eps=EPSILON)
+        return self.localizer.onnx_outputs(x.to(self.dtype))
 
 
 def eager(localizer: nn.Module, device: torch.device) -> Callable[[np.ndarray], np.ndarray]:

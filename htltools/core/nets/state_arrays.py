@@ -59,8 +59,8 @@ def check_plan(architecture: dict[str, Any], weights: dict[str, np.ndarray]) -> 
         fit_shapes(plan, weights)
         height, width, channels = architecture["size"]
         answer = plan.net(torch.zeros(1, channels, height, width))
-        if not isinstance(answer, list) and answer.shape[1:] != plan.told:
-            raise ValueError(f"it answers with {list(answer.shape[1:])}, not {list(plan.told)}")
+        if not isinstance(answer, list) and answer.shape[1:] != plan.output_shape:
+            raise ValueError(f"it answers with {list(answer.shape[1:])}, not {list(plan.output_shape)}")
 
 
 def fit_shapes(model: nn.Module, weights: dict[str, np.ndarray]) -> None:

@@ -1,4 +1,4 @@
-"""The compact net for masks: the trunk of the compact localizer, and a way back up to the size of the picture."""
+"""The compact net for masks: the trunk of the compact localizer, and a way back up to the size of the image."""
 
 import torch
 from torch import Tensor, nn
@@ -11,21 +11,21 @@ SMALLEST = 8  # pixels of a side
 
 
 class EncoderDecoder(nn.Module):
-    """Normalised pictures [B, C, H, W] to logits of a lesion mask [B, H, W]; 0.86 million weights.
+    """Normalised images [B, C, H, W] to logits of a lesion mask [B, H, W]; 0.86 million weights.
 
     On the way back each map is enlarged and joined with the one of that size from the way down. The last step, from the map of the
-    first stage to the pixels, is a convolution with one output for each pixel of a place: as fine as the picture, and cheap.
+    first stage to the pixels, is a convolution with one output for each pixel of a place: as fine as the image, and cheap.
 
     Reference: Ronneberger et al., "U-Net", MICCAI 2015 (arXiv 1505.04597); Shi et al., "Real-Time Single Image and Video
     Super-Resolution Using an Efficient Sub-Pixel Convolutional Neural Network", CVPR 2016 (arXiv 1609.05158), for the last step.
 
-    Raises: UsageError for pictures of fewer than 8 pixels a side.
+    Raises: UsageError for images of fewer than 8 pixels a side.
     """
 
     def __init__(self, height: int, width: int, channels: int, widths: tuple[int, ...] = WIDTHS):
         super().__init__()
         if min(height, width) < SMALLEST:
-            raise UsageError(f"masks of {width}x{height} pictures cannot be learned", f"prepare with --size {SMALLEST} or more")
+            raise UsageError(f"masks of {width}x{height} images cannot be learned", f"prepare with --size {SMALLEST} or more")
         (self.stem, *stages), self.stride = trunk(height, width, channels, widths)
         self.stages = nn.ModuleList(stages)
         pairs = list(zip(widths, widths[1:]))[::-1]
@@ -49,7 +49,7 @@ class EncoderDecoder(nn.Module):
 
 
 class Segmentation(nn.Module):
-    """A segmentation net of torchvision with one class: normalised pictures [B, 3, H, W] to logits [B, H, W]."""
+    """A segmentation net of torchvision with one class: normalised images [B, 3, H, W] to logits [B, H, W]."""
 
     def __init__(self, net: nn.Module):
         super().__init__()

@@ -1,6 +1,6 @@
 """A net of the user's own, `package.module:function`: code that is found by its name, and never run without leave.
 
-The protocol: `function(height, width, channels)` gives a `torch.nn.Module` that takes normalised pictures, float32
+The protocol: `function(height, width, channels)` gives a `torch.nn.Module` that takes normalised images, float32
 [B, C, H, W], and answers with four raw numbers each, [B, 4]; `core.localizer.boxes_of` makes boxes of them.
 """
 
@@ -29,7 +29,7 @@ def is_own(name: str) -> bool:
 
 
 def own_net(name: str, size: tuple[int, int, int], trusted: Collection[str]) -> nn.Module:
-    """The net that a name means, for pictures of `size` (H, W, C), if the name is one of the trusted.
+    """The net that a name means, for images of `size` (H, W, C), if the name is one of the trusted.
 
     Raises: DataError where it is not, before anything is imported; UsageError where there is no such function, or it gives
     something else than the protocol says.
@@ -48,7 +48,7 @@ def own_net(name: str, size: tuple[int, int, int], trusted: Collection[str]) -> 
         raw = net.eval()(torch.zeros(2, channels, height, width))
     if not isinstance(raw, torch.Tensor) or raw.shape != (2, 4):
         shape = list(raw.shape) if isinstance(raw, torch.Tensor) else type(raw).__name__
-        raise UsageError(f"{name} answers two pictures with {shape}", "it should be four raw numbers for each, [2, 4]")
+        raise UsageError(f"{name} answers two images with {shape}", "it should be four raw numbers for each, [2, 4]")
     return net.train()
 
 

@@ -57,13 +57,13 @@ def without_channels(model: Localizer, ratio: float, size: list[int]) -> Localiz
             torch.zeros(1, channels, height, width),
             importance=torch_pruning.importance.GroupMagnitudeImportance(p=1),
             pruning_ratio=ratio,
-            ignored_layers=answering(model),
+            ignored_layers=prediction_layers(model),
         )
         pruner.step()
     return model
 
 
-def answering(model: Localizer) -> list[nn.Module]:
+def prediction_layers(model: Localizer) -> list[nn.Module]:
     """The layers whose outputs are the answer: the last linear one, or the heads of maps and masks."""
     if isinstance(model, (MapLocalizer, MaskLocalizer)):
         return list(model.net.heads)

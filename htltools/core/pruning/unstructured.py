@@ -133,6 +133,6 @@ def prunable_count(model: nn.Module) -> int:
 
 
 def recalibrate(model: Localizer, batches: Iterable[torch.Tensor]) -> None:
-    """Renew the batch-norm statistics of the model, in place, from pictures uint8 [B, H, W, C] on its device; weights stay."""
+    """Renew the batch-norm statistics of the model, in place, from images uint8 [B, H, W, C] on its device; weights stay."""
     update_bn(batches, model)
     model.eval()

@@ -1,4 +1,4 @@
-"""How pictures reach the device: from a map on a CPU, from its own memory or by a reader that runs ahead on a GPU."""
+"""How images reach the device: from a map on a CPU, from its own memory or by a reader that runs ahead on a GPU."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-ROOM = 0.5  # of a GPU's free memory that pictures may take
+ROOM = 0.5  # of a GPU's free memory that images may take
 AHEAD = 2  # batches that are read before they are asked for
 PIECE = 256 * 2**20  # bytes moved at once
 
 
-class PictureSource(Protocol):
-    """Stored pictures: `shape` (N, H, W, C), and `batch` of them by index (int64 [B]), uint8 [B, H, W, C]."""
+class ImageSource(Protocol):
+    """Stored images: `shape` (N, H, W, C), and `batch` of them by index (int64 [B]), uint8 [B, H, W, C]."""
 
     shape: tuple[int, ...]
 
@@ -23,46 +23,46 @@ class PictureSource(Protocol):
 
 
 class OnDevice:
-    """All pictures of a source in the memory of a device."""
+    """All images of a source in the memory of a device."""
 
-    def __init__(self, pictures: PictureSource, device: torch.device):
-        self.shape = pictures.shape
+    def __init__(self, images: ImageSource, device: torch.device):
+        self.shape = images.shape
         self.images = torch.empty(self.shape, dtype=torch.uint8, device=device)
         step = max(PIECE // max(self.images[:1].numel(), 1), 1)
         for start in range(0, len(self.images), step):
             chosen = np.arange(start, min(start + step, len(self.images)))
-            self.images[start : start + step] = torch.from_numpy(pictures.batch(chosen))
+            self.images[start : start + step] = torch.from_numpy(images.batch(chosen))
 
     def taken(self, chosen: Tensor) -> Tensor:
-        """Pictures by index (int64 [B], on the device): uint8 [B, H, W, C]."""
+        """Images by index (int64 [B], on the device): uint8 [B, H, W, C]."""
         return self.images[chosen]
 
 
-def nearest(pictures: PictureSource, device: torch.device) -> PictureSource | OnDevice:
-    """The pictures, moved into the memory of a GPU where they fit into half of what is free there; otherwise as they are."""
+def nearest(images: ImageSource, device: torch.device) -> ImageSource | OnDevice:
+    """The images, moved into the memory of a GPU where they fit into half of what is free there; otherwise as they are."""
     if device.type != "cuda":
-        return pictures
+        return images
     free, _ = torch.cuda.mem_get_info(device)
-    return OnDevice(pictures, device) if np.prod(pictures.shape, dtype=np.int64) <= ROOM * free else pictures
+    return OnDevice(images, device) if np.prod(images.shape, dtype=np.int64) <= ROOM * free else images
 
 
-def fed(pictures: PictureSource | OnDevice, turns: Sequence[np.ndarray] | Tensor, device: torch.device) -> Iterator[Tensor]:
-    """The pictures of each turn on the device: uint8 [B, H, W, C]. `turns`: int64 [B] each, in a sequence or one tensor [S, B]."""
-    if isinstance(pictures, OnDevice):
+def fed(images: ImageSource | OnDevice, turns: Sequence[np.ndarray] | Tensor, device: torch.device) -> Iterator[Tensor]:
+    """The images of each turn on the device: uint8 [B, H, W, C]. `turns`: int64 [B] each, in a sequence or one tensor [S, B]."""
+    if isinstance(images, OnDevice):
         turns = turns.to(device) if isinstance(turns, Tensor) else turns
-        return (pictures.taken(torch.as_tensor(chosen, device=device)) for chosen in turns)
+        return (images.taken(torch.as_tensor(chosen, device=device)) for chosen in turns)
     if device.type == "cpu":
-        return (torch.from_numpy(pictures.batch(np.asarray(chosen))) for chosen in turns)
-    return moved_ahead(pictures, (np.asarray(chosen) for chosen in turns), device)
+        return (torch.from_numpy(images.batch(np.asarray(chosen))) for chosen in turns)
+    return moved_ahead(images, (np.asarray(chosen) for chosen in turns), device)
 
 
-def moved_ahead(pictures: PictureSource, turns: Iterable[np.ndarray], device: torch.device) -> Iterator[Tensor]:
+def moved_ahead(images: ImageSource, turns: Iterable[np.ndarray], device: torch.device) -> Iterator[Tensor]:
     """Batches read, pinned and copied to a GPU in a thread and a stream of their own, while the GPU is at work on earlier ones."""
     copies = torch.cuda.Stream(device)
 
     def moved(chosen: np.ndarray) -> Tensor:
         with torch.cuda.stream(copies):
-            batch = torch.from_numpy(pictures.batch(chosen)).pin_memory().to(device, non_blocking=True)
+            batch = torch.from_numpy(images.batch(chosen)).pin_memory().to(device, non_blocking=True)
         copies.synchronize()
         return batch
 

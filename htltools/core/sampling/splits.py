@@ -9,7 +9,7 @@ SIDES = "train", "val", "test"
 def split_of(group: str, shares: Sequence[float], seed: int = 0) -> str:
     """The split of a group: a function of its name, the shares (train, val, test; any positive total) and the seed alone.
 
-    So a group stays where it is when others are added, and two pictures of a group never part.
+    So a group stays where it is when others are added, and two images of a group never part.
 
     >>> [split_of(group, (0.7, 0.15, 0.15)) for group in ("P1", "P2", "P5")]
     ['val', 'train', 'train']

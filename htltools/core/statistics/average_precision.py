@@ -1,4 +1,4 @@
-"""Average precision of several objects a picture, as COCO has it: the matches are pycocotools', drawn again and again here."""
+"""Average precision of several objects an image, as COCO has it: the matches are pycocotools', drawn again and again here."""
 
 import contextlib
 import io
@@ -15,27 +15,27 @@ AT_ONCE = 4_000_000  # numbers in memory
 
 
 @dataclass(frozen=True)
-class Of:
-    """One class: for each of D finds, the highest score first, its picture, int [D], and whether it is right at each of T
-    thresholds, bool [T, D]; and how many annotated objects each of N pictures has, int [N]."""
+class ClassMatches:
+    """One class: for each of D finds, the highest score first, its image, int [D], and whether it is right at each of T
+    thresholds, bool [T, D]; and how many annotated objects each of N images has, int [N]."""
 
-    picture: np.ndarray
+    image: np.ndarray
     right: np.ndarray
     objects: np.ndarray
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a model found on N pictures, held against the annotation, by class."""
+class DetectionMatches:
+    """What a model found on N images, held against the annotation, by class."""
 
-    classes: tuple[Of, ...]
+    classes: tuple[ClassMatches, ...]
 
-    def at(self, places: np.ndarray) -> "Found":
-        """That of some of the pictures: int [n], each at most once."""
-        return Found(tuple(part(each, places) for each in self.classes))
+    def at(self, places: np.ndarray) -> "DetectionMatches":
+        """That of some of the images: int [n], each at most once."""
+        return DetectionMatches(tuple(part(each, places) for each in self.classes))
 
     def values(self, times: np.ndarray) -> dict[str, np.ndarray]:
-        """`ap` (mean over IoU .5 to .95), `ap50` and `ap75`, [R] each, where picture n is taken times[r, n] times.
+        """`ap` (mean over IoU .5 to .95), `ap50` and `ap75`, [R] each, where image n is taken times[r, n] times.
 
         The mean over the classes that a draw holds; NaN where it holds no object at all.
         """
@@ -46,26 +46,26 @@ class Found:
         return {"ap": mean.mean(1), "ap50": mean[:, 0], "ap75": mean[:, 5]}
 
 
-def part(own: Of, places: np.ndarray) -> Of:
-    """A class on some of the pictures."""
+def part(own: ClassMatches, places: np.ndarray) -> ClassMatches:
+    """A class on some of the images."""
     number = np.full(len(own.objects), -1)
     number[places] = np.arange(len(places))
-    there = number[own.picture] >= 0
-    return Of(number[own.picture[there]], own.right[:, there], own.objects[places])
+    there = number[own.image] >= 0
+    return ClassMatches(number[own.image[there]], own.right[:, there], own.objects[places])
 
 
-def average_precision(own: Of, times: np.ndarray) -> np.ndarray:
+def average_precision(own: ClassMatches, times: np.ndarray) -> np.ndarray:
     """Area under the precision envelope at 101 recalls, for each of R draws and T thresholds: [R, T], in [0, 1]; NaN without an object.
 
-    Reference: COCO detection evaluation, as pycocotools' `accumulate`; with every picture taken once the numbers are the same.
+    Reference: COCO detection evaluation, as pycocotools' `accumulate`; with every image taken once the numbers are the same.
     """
-    count, found = len(own.right), len(own.picture)
+    count, found = len(own.right), len(own.image)
     out = np.full((len(times), count), np.nan)
     objects = times @ own.objects
     step = max(AT_ONCE // max(count * found, 1), 1)
     for start in range(0, len(times), step):
         chunk = slice(start, start + step)
-        taken = times[chunk][:, own.picture]  # [r, D]
+        taken = times[chunk][:, own.image]  # [r, D]
         hits = (taken[:, None] * own.right).cumsum(2)  # [r, T, D]
         finds = taken.cumsum(1)[:, None]
         precision = np.divide(hits, finds, out=np.zeros(hits.shape), where=finds > 0)
@@ -79,42 +79,42 @@ def average_precision(own: Of, times: np.ndarray) -> np.ndarray:
     return out
 
 
-def found_objects(found: np.ndarray, annotated: np.ndarray, classes: Sequence[str]) -> Found:
-    """What there is to say of objects found [N, D, 6] where annotated are [N, M, 5], see `core.objects`; the pictures are all annotated.
+def detection_matches(found: np.ndarray, annotated: np.ndarray, classes: Sequence[str]) -> DetectionMatches:
+    """What there is to say of objects found [N, D, 6] where annotated are [N, M, 5], see `core.objects`; the images are all annotated.
 
     Raises: ValueError where something is unknown.
     """
     if not is_known(found).all() or not is_known(annotated).all():
-        raise ValueError("average precision needs an annotation and an answer for every picture")
+        raise ValueError("average precision needs an annotation and an answer for every image")
     evaluation = coco_evaluation(found, annotated, len(classes))
     by_class = []
     count = len(annotated)
     for number in range(len(classes)):
         parts = [each for each in evaluation.evalImgs[number * count : (number + 1) * count] if each]
-        picture = np.concatenate([np.full(len(each["dtScores"]), each["image_id"]) for each in parts] or [np.zeros(0)]).astype(int)
+        image = np.concatenate([np.full(len(each["dtScores"]), each["image_id"]) for each in parts] or [np.zeros(0)]).astype(int)
         scores = np.concatenate([each["dtScores"] for each in parts] or [np.zeros(0)])
         right = np.concatenate([each["dtMatches"] > 0 for each in parts] or [np.zeros((len(THRESHOLDS), 0), bool)], 1)
         order = np.argsort(-scores, kind="stable")
         objects = (present(annotated) & (annotated[..., 4] == number)).sum(1)
-        by_class.append(Of(picture[order], right[:, order], objects))
-    return Found(tuple(by_class))
+        by_class.append(ClassMatches(image[order], right[:, order], objects))
+    return DetectionMatches(tuple(by_class))
 
 
 def coco_evaluation(found: np.ndarray, annotated: np.ndarray, classes: int):
-    """A pycocotools `COCOeval`, evaluated picture by picture, of objects of any size."""
+    """A pycocotools `COCOeval`, evaluated image by image, of objects of any size."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
     with contextlib.redirect_stdout(io.StringIO()):
-        truth, answers = COCO(), COCO()
-        for data, objects in ((truth, annotated), (answers, found)):
+        truth, predictions = COCO(), COCO()
+        for data, objects in ((truth, annotated), (predictions, found)):
             data.dataset = {
                 "images": [{"id": i} for i in range(len(objects))],
                 "categories": [{"id": i} for i in range(classes)],
                 "annotations": [annotation(i, own, number) for number, (i, own) in enumerate(every(objects), 1)],
             }
             data.createIndex()
-        evaluation = COCOeval(truth, answers, "bbox")
+        evaluation = COCOeval(truth, predictions, "bbox")
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
         evaluation.params.maxDets = [found.shape[1]]
         evaluation.evaluate()
@@ -122,12 +122,12 @@ def coco_evaluation(found: np.ndarray, annotated: np.ndarray, classes: int):
 
 
 def every(objects: np.ndarray):
-    """Picture and object of every object there is, in order."""
+    """Image and object of every object there is, in order."""
     return ((i, own) for i, place in zip(*np.nonzero(present(objects))) for own in [objects[i, place].astype(float)])
 
 
-def annotation(picture: int, own: np.ndarray, number: int) -> dict:
+def annotation(image: int, own: np.ndarray, number: int) -> dict:
     """An object as COCO writes it; ids begin at 1, because 0 means no match there."""
     x0, y0, x1, y1 = own[:4].tolist()
     box = {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": (x1 - x0) * (y1 - y0), "iscrowd": 0, "ignore": 0}
-    return {"id": number, "image_id": int(picture), "category_id": int(own[4]), **box} | ({"score": float(own[5])} if len(own) > 5 else {})
+    return {"id": number, "image_id": int(image), "category_id": int(own[4]), **box} | ({"score": float(own[5])} if len(own) > 5 else {})

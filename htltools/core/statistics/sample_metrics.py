@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from htltools.core.statistics.average_precision import Found
+from htltools.core.statistics.average_precision import DetectionMatches
 from htltools.core.statistics.iou_metrics import metric_values
 
 
@@ -18,7 +18,7 @@ class Agreement:
 
     iou: np.ndarray
     dice: np.ndarray | None = None
-    found: Found | None = None
+    found: DetectionMatches | None = None
 
     def at(self, places: np.ndarray) -> "Agreement":
         """That of some of the samples: int [n]."""

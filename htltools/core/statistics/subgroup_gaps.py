@@ -43,7 +43,7 @@ def fairness(
     not in them, so a gap is never found to be 0: go by p.
 
     p: the share of permutations whose largest distance between any two levels is no smaller, (1 + count) / (1 + permutations).
-    What is dealt anew is the level of whole units, the samples of one group and one level, so that pictures of one patient stay together.
+    What is dealt anew is the level of whole units, the samples of one group and one level, so that images of one patient stay together.
 
     Reference: Phipson and Smyth, Permutation p-values should never be zero, SAGMB 9, 2010.
     """

@@ -1,13 +1,13 @@
-"""Phantoms: synthetic dermoscopy-like pictures whose difficulties are known, because they were planted.
+"""Phantoms: synthetic dermoscopy-like images whose difficulties are known, because they were planted.
 
-A picture is a function of (seed, index) alone. The difficulties, each in 3 to 4 % of the samples:
+An image is a function of (seed, index) alone. The difficulties, each in 3 to 4 % of the samples:
 
 small    a lesion a third as wide as an ordinary one
 faint    a lesion hardly darker than the skin around it
 hairy    thick dark hair across the lesion
-border   a lesion cut by the border of the picture
+border   a lesion cut by the border of the image
 rare     a subgroup of its own: a pale bluish lesion on dark skin, on the sole
-wrong    an ordinary picture whose annotated box is wrong (IoU with the truth below 0.6); in the training split only
+wrong    an ordinary image whose annotated box is wrong (IoU with the truth below 0.6); in the training split only
 
 All but `small` have lesions as large as the ordinary ones, so that a score which measures size alone finds `small` alone.
 """
@@ -32,9 +32,9 @@ WRONG_IOU = 0.1, 0.6
 
 @dataclass(frozen=True)
 class Phantom:
-    """One synthetic sample. Boxes are (x0, y0, x1, y1) in pixels of the picture, x1 and y1 exclusive."""
+    """One synthetic sample. Boxes are (x0, y0, x1, y1) in pixels of the image, x1 and y1 exclusive."""
 
-    picture: np.ndarray  # uint8 [H, W, 3]
+    image: np.ndarray  # uint8 [H, W, 3]
     lesion_mask: np.ndarray  # bool [H, W], true even where the box is wrong
     box: tuple[float, ...]  # as annotated
     true_box: tuple[int, ...]
@@ -43,7 +43,7 @@ class Phantom:
 
 
 def lesion_of(seed: int, index: int) -> int:
-    """The number of the lesion that a picture shows: its own index, or that of its even neighbour."""
+    """The number of the lesion that an image shows: its own index, or that of its even neighbour."""
     even = index - index % 2
     return even if np.random.default_rng([seed, even, 0]).random() < PAIRED else index
 
@@ -57,11 +57,11 @@ def phantom(seed: int, index: int, split: str | None = None) -> Phantom:
     outline = outline_of(patient, view, planted)
     lesion_mask = outline.depth > 0
     true_box = box_of_mask(lesion_mask)
-    picture = painted(patient, view, outline, planted)
+    image = painted(patient, view, outline, planted)
     box = true_box
     if planted is None and split == "train" and patient.random() < WRONG_SHARE / (1 - sum(SHARES.values())):
         planted, box = "wrong", wrong_box(view, true_box)
-    return Phantom(picture, lesion_mask, box, true_box, facts.pop("label"), {**facts, "planted": planted})
+    return Phantom(image, lesion_mask, box, true_box, facts.pop("label"), {**facts, "planted": planted})
 
 
 def planted_kind(place: float) -> str | None:
@@ -105,7 +105,7 @@ def outline_of(patient: np.random.Generator, view: np.random.Generator, planted:
 
 
 def painted(patient: np.random.Generator, view: np.random.Generator, outline: Outline, planted: str | None) -> np.ndarray:
-    """The picture, uint8 [H, W, 3]: skin, lesion, hair, light."""
+    """The image, uint8 [H, W, 3]: skin, lesion, hair, light."""
     tone = patient.uniform(0.95, 1.1) if planted == "rare" else patient.uniform(0, 0.65)
     field = skin(view, WIDTH, HEIGHT, tone)
     first, second = tones(patient, planted)
@@ -151,7 +151,7 @@ def light(view: np.random.Generator) -> np.ndarray:
 
 
 def wrong_box(rng: np.random.Generator, true_box: tuple[int, ...]) -> tuple[float, ...]:
-    """A box shifted and resized until its IoU with the true one lies in WRONG_IOU; inside the picture."""
+    """A box shifted and resized until its IoU with the true one lies in WRONG_IOU; inside the image."""
     x0, y0, x1, y1 = true_box
     centre, sides = np.array([x0 + x1, y0 + y1]) / 2, np.array([x1 - x0, y1 - y0])
     while True:

@@ -9,12 +9,12 @@ from htltools.core.hardness.baselines import chance
 from htltools.core.hardness.scores import drift, losses, shift
 from htltools.core.nets.localizer import Localizer
 from htltools.core.pruning.unstructured import baked, masked, recalibrate
-from htltools.core.runtime.predict import all_answers, batches
-from htltools.core.runtime.prefetch import OnDevice, PictureSource, fed
+from htltools.core.runtime.predict import batches, predict_all
+from htltools.core.runtime.prefetch import ImageSource, OnDevice, fed
 
 WAYS = ("none", "adaptive", "replay", "damaged")
 COLUMNS = ("pruned_loss", "drift", "shift", "loss", "random")
-CALIBRATING = 1024  # pictures that renew the batch-norm statistics of a pruned copy
+CALIBRATING = 1024  # images that renew the batch-norm statistics of a pruned copy
 SECOND_PHASE = 0.5  # of the epochs, after which `replay` begins
 AT_ONCE = 256
 DAMAGE = 0.4  # sparsity of the branch of `damaged`: at 0.8 it answered too badly to help (validation, three seeds)
@@ -48,7 +48,7 @@ class Attending:
 
 def hardness_now(
     model: Localizer,
-    pictures: PictureSource | OnDevice,
+    images: ImageSource | OnDevice,
     boxes: np.ndarray,  # float32 [N, 4]
     how: Attending,
     seed: int,
@@ -66,23 +66,23 @@ def hardness_now(
         return chance([str(i) for i in range(count)], seed)
     models = [model]
     if how.by != "loss":
-        models.append(damaged_copy(model, pictures, how.sparsity, seed, device))
-    answers = all_answers(models, pictures, AT_ONCE, device=device, dtype=dtype)
+        models.append(damaged_copy(model, images, how.sparsity, seed, device))
+    predictions = predict_all(models, images, AT_ONCE, device=device, dtype=dtype)
     match how.by:
         case "loss":
-            return losses(answers[0], boxes)
+            return losses(predictions[0], boxes)
         case "pruned_loss":
-            return losses(answers[1], boxes)
+            return losses(predictions[1], boxes)
         case "drift":
-            return drift(answers[0], answers[1])
+            return drift(predictions[0], predictions[1])
         case "shift":
-            return shift(answers[0], answers[1])
+            return shift(predictions[0], predictions[1])
     raise ValueError(f"no column {how.by!r}")
 
 
-def damaged_copy(model: Localizer, pictures: PictureSource | OnDevice, sparsity: float, seed: int, device: torch.device) -> Localizer:
-    """A copy of the model cut by global magnitude, with batch-norm statistics renewed on some of the pictures."""
+def damaged_copy(model: Localizer, images: ImageSource | OnDevice, sparsity: float, seed: int, device: torch.device) -> Localizer:
+    """A copy of the model cut by global magnitude, with batch-norm statistics renewed on some of the images."""
     cut = baked(masked(model, "l1", sparsity))
-    chosen = np.sort(np.random.default_rng(seed).permutation(pictures.shape[0])[:CALIBRATING])
-    recalibrate(cut, fed(pictures, [chosen[places] for places in batches(len(chosen), AT_ONCE)], device))
+    chosen = np.sort(np.random.default_rng(seed).permutation(images.shape[0])[:CALIBRATING])
+    recalibrate(cut, fed(images, [chosen[places] for places in batches(len(chosen), AT_ONCE)], device))
     return cut

@@ -9,18 +9,18 @@ from torch import Tensor
 from htltools.core.geometry.box_loss import box_loss
 from htltools.core.nets.localizer import Localizer, boxes_of
 from htltools.core.runtime import distributed
-from htltools.core.runtime.prefetch import PictureSource, fed, nearest
+from htltools.core.runtime.prefetch import ImageSource, fed, nearest
 from htltools.core.sampling.sample_weights import hardest, top_weights
 from htltools.core.training.adaptive_weighting import Attending, hardness_now
 from htltools.core.training.augmentation import augmented, changes
 from htltools.core.training.dynamics_record import Record
 from htltools.core.training.loop import Recipe, epoch_seed
-from htltools.core.training.pruned_branch import Branch
+from htltools.core.training.pruned_branch import PrunedBranch
 from htltools.errors import UsageError
 
 
 class Supervised:
-    """The objective of N annotated samples: the box loss of augmented pictures, each times its weight.
+    """The objective of N annotated samples: the box loss of augmented images, each times its weight.
 
     The last incomplete batch of an epoch is left out, unless it is the only one.
 
@@ -30,7 +30,7 @@ class Supervised:
     def __init__(
         self,
         model: Localizer,
-        pictures: PictureSource,
+        images: ImageSource,
         boxes: np.ndarray,  # float32 [N, 4]
         weights: np.ndarray,  # float32 [N], mean 1
         recipe: Recipe,
@@ -47,11 +47,11 @@ class Supervised:
         if attending.way == "damaged" and distributed.together():
             raise UsageError("--attend damaged trains in one process", "leave out --nproc")
         self.recipe, self.attending, self.device, self.dtype = recipe, attending, device, dtype
-        self.model = self.answering = model.to(device, memory_format=torch.channels_last)
-        self.branch = Branch(model.net, 0.0 if attending.by == "loss" else attending.sparsity) if attending.way == "damaged" else None
+        self.model = self.evaluated = model.to(device, memory_format=torch.channels_last)
+        self.branch = PrunedBranch(model.net, 0.0 if attending.by == "loss" else attending.sparsity) if attending.way == "damaged" else None
         net = distributed.trained_together(model.net, device)
         self.net = torch.compile(net) if compiled else net
-        self.pictures, self.boxes, self.weights = nearest(pictures, device), boxes, weights
+        self.images, self.boxes, self.weights = nearest(images, device), boxes, weights
         self.hardness = np.full(len(boxes), np.nan)  # as it was last told
         self.record = Record(len(boxes))
 
@@ -62,23 +62,23 @@ class Supervised:
         random = torch.Generator().manual_seed(epoch_seed(self.recipe.seed, epoch))
         turns = self.turns(random)  # [B, steps]
         views = 2 if self.branch else 1
-        change = changes(turns.numel() * views, self.pictures.shape[3], self.recipe.augmentation, random)
+        change = changes(turns.numel() * views, self.images.shape[3], self.recipe.augmentation, random)
         everyone, turns = turns.T, distributed.share(turns).T.contiguous()  # [steps, B], [steps, own part]
         change = distributed.share(change.view(views, self.batch_size, self.steps, -1).transpose(0, 1))  # [own part, views, steps, 5 + C]
         change = change.permute(1, 2, 0, 3).to(self.device)
-        answers = torch.zeros(*everyone.shape, 2, 4, device=self.device)  # of the whole epoch, each beside its annotated box
-        for i, (batch, chosen) in enumerate(zip(fed(self.pictures, turns, self.device), turns.to(self.device))):  # uint8 [B, H, W, C]
-            predicted, annotated = self.answered(self.net, batch, targets[chosen], change[0, i])
-            distributed.share(answers[i])[:] = torch.stack([predicted.detach(), annotated], 1)
+        predictions = torch.zeros(*everyone.shape, 2, 4, device=self.device)  # of the whole epoch, each beside its annotated box
+        for i, (batch, chosen) in enumerate(zip(fed(self.images, turns, self.device), turns.to(self.device))):  # uint8 [B, H, W, C]
+            predicted, annotated = self.predicted_and_target(self.net, batch, targets[chosen], change[0, i])
+            distributed.share(predictions[i])[:] = torch.stack([predicted.detach(), annotated], 1)
             loss = box_loss(predicted, annotated)
             if self.branch:
                 share = self.attending.boost / (1 + self.attending.boost)
-                loss = (1 - share) * loss + share * box_loss(*self.answered(self.branch, batch, targets[chosen], change[1, i]))
+                loss = (1 - share) * loss + share * box_loss(*self.predicted_and_target(self.branch, batch, targets[chosen], change[1, i]))
             yield (loss * importance[chosen]).sum() / self.batch_size
-        self.record.add(everyone.to(self.device), *distributed.summed(answers).unbind(2))
+        self.record.add(everyone.to(self.device), *distributed.summed(predictions).unbind(2))
 
-    def answered(self, net, batch: Tensor, boxes: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
-        """Predicted and annotated box, [B, 4] each, of pictures uint8 [B, H, W, C] with boxes [B, 4], changed by [B, 5 + C]."""
+    def predicted_and_target(self, net, batch: Tensor, boxes: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
+        """Predicted and annotated box, [B, 4] each, of images uint8 [B, H, W, C] with boxes [B, 4], changed by [B, 5 + C]."""
         x, y = augmented(batch, boxes, change, self.model.gain, self.model.bias)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             raw = net(x.contiguous(memory_format=torch.channels_last))  # [B, 4]
@@ -88,7 +88,7 @@ class Supervised:
         """Tell anew, before an epoch, who is hard and which weights are cut, where it is time for that."""
         how, seed = self.attending, epoch_seed(self.recipe.seed, epoch)
         if how.is_due(epoch, self.recipe.epochs):
-            self.hardness = hardness_now(self.model, self.pictures, self.boxes, how, seed, device=self.device, dtype=self.dtype)
+            self.hardness = hardness_now(self.model, self.images, self.boxes, how, seed, device=self.device, dtype=self.dtype)
         if self.branch and epoch % how.renew == 0:
             self.branch.renew(seed if how.by == "random" else None)
 
@@ -119,13 +119,13 @@ class Supervised:
         turns[:places] = torch.cat(rounds)[: places * self.steps].view(places, self.steps)
         return turns
 
-    def memory(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """What it takes to go on after an epoch."""
-        return {"hardness": torch.from_numpy(self.hardness)} | self.record.memory() | (self.branch.memory() if self.branch else {})
+        return {"hardness": torch.from_numpy(self.hardness)} | self.record.state_dict() | (self.branch.state_dict() if self.branch else {})
 
-    def remember(self, memory: dict[str, Tensor]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
         """Go on from what `memory` said."""
-        self.hardness = memory["hardness"].numpy()
-        self.record.remember(memory)
+        self.hardness = state_dict["hardness"].numpy()
+        self.record.load_state_dict(state_dict)
         if self.branch:
-            self.branch.remember(memory)
+            self.branch.load_state_dict(state_dict)

@@ -9,8 +9,8 @@ from htltools.core.geometry.boxes import iou
 from htltools.core.geometry.class_maps_to_boxes import map_boxes
 from htltools.core.nets.localizer import MapLocalizer
 from htltools.core.runtime import distributed
-from htltools.core.runtime.predict import answers, batches
-from htltools.core.runtime.prefetch import OnDevice, PictureSource, fed
+from htltools.core.runtime.predict import batches, predictions
+from htltools.core.runtime.prefetch import ImageSource, OnDevice, fed
 from htltools.core.training.augmentation import augmented
 from htltools.core.training.loop import Recipe
 from htltools.core.training.threshold_objective import Calibrated
@@ -31,14 +31,14 @@ class WeaklySupervised(Calibrated):
     def __init__(
         self,
         model: MapLocalizer,
-        pictures: PictureSource,
+        images: ImageSource,
         classes: np.ndarray,  # int64 [N]
         weights: np.ndarray,  # float32 [N], mean 1
-        validation: tuple[PictureSource, np.ndarray] | None,
+        validation: tuple[ImageSource, np.ndarray] | None,
         recipe: Recipe,
         **how,
     ):
-        super().__init__(model, pictures, weights * class_balance(classes), validation, recipe, **how)
+        super().__init__(model, images, weights * class_balance(classes), validation, recipe, **how)
         self.classes = torch.from_numpy(classes).to(self.device)
 
     def loss(self, batch: Tensor, chosen: Tensor, change: Tensor, seed: int) -> Tensor:
@@ -49,8 +49,8 @@ class WeaklySupervised(Calibrated):
         each = [cross_entropy(scores.float().mean((2, 3)), self.classes[chosen], reduction="none") for scores in maps]
         return torch.stack(each).mean(0)
 
-    def calibrate(self, pictures: PictureSource | OnDevice, annotated: np.ndarray) -> None:
-        calibrate(self.model, pictures, annotated, device=self.device, dtype=self.dtype)
+    def calibrate(self, images: ImageSource | OnDevice, annotated: np.ndarray) -> None:
+        calibrate(self.model, images, annotated, device=self.device, dtype=self.dtype)
 
 
 def class_balance(classes: np.ndarray) -> np.ndarray:
@@ -73,17 +73,15 @@ class MapOf(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        return self.model.map(self.model.normalised(pictures))
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model.map(self.model.normalised(images))
 
 
-def calibrate(
-    model: MapLocalizer, pictures: PictureSource | OnDevice, boxes: np.ndarray, *, device: torch.device, dtype: torch.dtype
-) -> None:
+def calibrate(model: MapLocalizer, images: ImageSource | OnDevice, boxes: np.ndarray, *, device: torch.device, dtype: torch.dtype) -> None:
     """Set the threshold of a map localizer, in place, to the one of THRESHOLDS with the highest mean IoU with the boxes [N, 4]."""
-    turns = distributed.share(batches(pictures.shape[0], AT_ONCE))
+    turns = distributed.share(batches(images.shape[0], AT_ONCE))
     sums = torch.zeros(len(THRESHOLDS), dtype=torch.float64)
-    for chosen, maps in zip(turns, answers([MapOf(model)], fed(pictures, turns, device), device=device, dtype=dtype)):
+    for chosen, maps in zip(turns, predictions([MapOf(model)], fed(images, turns, device), device=device, dtype=dtype)):
         sums += torch.tensor([iou(map_boxes(maps[0], threshold).cpu().numpy(), boxes[chosen]).sum() for threshold in THRESHOLDS])
     best = int(distributed.summed(sums.to(device, torch.float32)).argmax())
     model.threshold.fill_(float(THRESHOLDS[best]))

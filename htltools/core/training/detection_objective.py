@@ -6,16 +6,16 @@ from torch import Tensor
 
 from htltools.core.geometry.objects import EMPTY
 from htltools.core.nets.detector import Detector, calibrate
-from htltools.core.runtime.prefetch import OnDevice, PictureSource
+from htltools.core.runtime.prefetch import ImageSource, OnDevice
 from htltools.core.training.augmentation import augmented
 from htltools.core.training.loop import Recipe
 from htltools.core.training.threshold_objective import Calibrated
 
-LEAST = 0.25  # share of an object that must be left where the picture's new border cuts it
+LEAST = 0.25  # share of an object that must be left where the image's new border cuts it
 
 
 class Detecting(Calibrated):
-    """The objective of N samples with objects [N, M, 5] each: torchvision's loss of augmented pictures, each times its weight.
+    """The objective of N samples with objects [N, M, 5] each: torchvision's loss of augmented images, each times its weight.
 
     After each epoch the score from which on an object counts is set anew on the validation samples. The last incomplete batch of an
     epoch is left out, unless it is the only one.
@@ -26,14 +26,14 @@ class Detecting(Calibrated):
     def __init__(
         self,
         model: Detector,
-        pictures: PictureSource,
+        images: ImageSource,
         objects: np.ndarray,  # float32 [N, M, 5]
         weights: np.ndarray,  # float32 [N], mean 1
-        validation: tuple[PictureSource, np.ndarray] | None,
+        validation: tuple[ImageSource, np.ndarray] | None,
         recipe: Recipe,
         **how,
     ):
-        super().__init__(model, pictures, weights, validation, recipe, **how)
+        super().__init__(model, images, weights, validation, recipe, **how)
         self.objects = torch.from_numpy(objects).to(self.device)
 
     def loss(self, batch: Tensor, chosen: Tensor, change: Tensor, seed: int) -> Tensor:
@@ -46,8 +46,8 @@ class Detecting(Calibrated):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
                 return self.net(x.contiguous(memory_format=torch.channels_last), targets)
 
-    def calibrate(self, pictures: PictureSource | OnDevice, annotated: np.ndarray) -> None:
-        calibrate(self.model, pictures, annotated, self.recipe.batch_size, device=self.device, dtype=self.dtype)
+    def calibrate(self, images: ImageSource | OnDevice, annotated: np.ndarray) -> None:
+        calibrate(self.model, images, annotated, self.recipe.batch_size, device=self.device, dtype=self.dtype)
 
 
 def still_there(objects: Tensor, moved: Tensor, factor: Tensor) -> Tensor:

@@ -27,13 +27,13 @@ class Record:
         self.iou = torch.cat([self.iou, mean_of(turns, iou, self.iou.shape[1])])
         self.margin = torch.cat([self.margin, mean_of(turns, margin, self.iou.shape[1])])
 
-    def memory(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """What it takes to go on."""
         return {"iou": self.iou, "margin": self.margin}
 
-    def remember(self, memory: dict[str, Tensor]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
         """Go on from what `memory` said."""
-        self.iou, self.margin = memory["iou"], memory["margin"]
+        self.iou, self.margin = state_dict["iou"], state_dict["margin"]
 
 
 def margins(turns: Tensor, predicted: Tensor, annotated: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from htltools.core.nets.localizer import Localizer
 from htltools.core.runtime import distributed
-from htltools.core.runtime.predict import all_answers
-from htltools.core.runtime.prefetch import OnDevice, PictureSource, nearest
+from htltools.core.runtime.predict import predict_all
+from htltools.core.runtime.prefetch import ImageSource, OnDevice, nearest
 from htltools.core.training.augmentation import Augmentation
 from htltools.errors import HtlError
 
@@ -41,7 +41,7 @@ class State:
     optimizer: dict[str, Any]
     best: dict[str, Tensor]  # weights of the best epoch so far
     log: list[dict[str, Any]]
-    memory: dict[str, Tensor] = field(default_factory=dict)  # of the objective
+    state_dict: dict[str, Tensor] = field(default_factory=dict)  # of the objective
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
@@ -52,12 +52,12 @@ def epoch_seed(seed: int, epoch: int) -> int:
 class Objective(Protocol):
     """What a training learns from: batches become losses here, and the loop does the rest.
 
-    `model` has the weights that the optimizer moves; `answering` is the localizer whose validation counts and whose weights
+    `model` has the weights that the optimizer moves; `evaluated` is the localizer whose validation counts and whose weights
     are kept, which may be the same. `memory` is what an objective must know again to go on after an epoch.
     """
 
     model: Localizer
-    answering: Localizer
+    evaluated: Localizer
     steps: int  # gradient steps in an epoch
     device: torch.device
     dtype: torch.dtype
@@ -65,13 +65,13 @@ class Objective(Protocol):
     def losses(self, epoch: int) -> Iterator[Tensor]:
         """The loss of each step of an epoch (from 0), []; the loop takes the step before it asks for the next one."""
 
-    def memory(self) -> dict[str, Tensor]: ...
+    def state_dict(self) -> dict[str, Tensor]: ...
 
-    def remember(self, memory: dict[str, Tensor]) -> None: ...
+    def load_state_dict(self, state_dict: dict[str, Tensor]) -> None: ...
 
 
 def trained(
-    objective: Objective, validation: tuple[PictureSource, np.ndarray] | None, recipe: Recipe, *, resume: State | None = None
+    objective: Objective, validation: tuple[ImageSource, np.ndarray] | None, recipe: Recipe, *, resume: State | None = None
 ) -> Iterator[State]:
     """Train the objective's model in place and yield the state after each epoch.
 
@@ -87,7 +87,7 @@ def trained(
         state = resume
         model.load_state_dict(state.weights)
         optimizer.load_state_dict(state.optimizer)
-        objective.remember(state.memory)
+        objective.load_state_dict(state.state_dict)
         for parameter, moments in optimizer.state.items():  # the fused step walks memory: moments must lie as their weights do
             moments |= {name: torch.empty_like(parameter).copy_(m) for name, m in moments.items() if m.shape == parameter.shape}
     validation = (nearest(validation[0], device), validation[1]) if validation else None
@@ -105,14 +105,14 @@ def trained(
         record = {"epoch": epoch + 1, "loss": round(distributed.summed(total).item() / objective.steps, 6)}
         if not math.isfinite(record["loss"]):
             raise HtlError(f"the training diverged in epoch {epoch + 1}: the loss is {record['loss']}", "try a lower --lr")
-        answering = objective.answering
+        evaluated = objective.evaluated
         if validation:
-            record["val_iou"] = round(mean_iou(answering, *validation, recipe.batch_size, device=device, dtype=objective.dtype), 6)
+            record["val_iou"] = round(mean_iou(evaluated, *validation, recipe.batch_size, device=device, dtype=objective.dtype), 6)
         better = not validation or not state.log or record["val_iou"] > max(entry["val_iou"] for entry in state.log)
-        now, memory = copied(model.state_dict()), copied(objective.memory())
-        kept = now if answering is model else copied(answering.state_dict())
+        now, state_dict = copied(model.state_dict()), copied(objective.state_dict())
+        kept = now if evaluated is model else copied(evaluated.state_dict())
         best = kept if better else state.best
-        state = State(epoch + 1, now, copy.deepcopy(optimizer.state_dict()), best, [*state.log, record], memory)
+        state = State(epoch + 1, now, copy.deepcopy(optimizer.state_dict()), best, [*state.log, record], state_dict)
         yield state
 
 
@@ -146,7 +146,7 @@ def rates(recipe: Recipe, steps: int) -> list[float]:
 
 def mean_iou(
     model: Localizer,
-    pictures: PictureSource | OnDevice,
+    images: ImageSource | OnDevice,
     annotated: np.ndarray,
     batch_size: int,
     *,
@@ -154,9 +154,9 @@ def mean_iou(
     dtype: torch.dtype,
 ) -> float:
     """Mean overlap of the model's answers and the annotation, boxes [N, 4] or what else such a model answers with, in [0, 1]."""
-    judge = model.judge
-    answers = all_answers([judge], pictures, max(batch_size, 64), device=device, dtype=dtype)[0]
-    return float(judge.overlap(answers, annotated).mean())
+    validator = model.validator
+    predictions = predict_all([validator], images, max(batch_size, 64), device=device, dtype=dtype)[0]
+    return float(validator.overlap(predictions, annotated).mean())
 
 
 def copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:

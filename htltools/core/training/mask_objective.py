@@ -9,7 +9,7 @@ from torch import Tensor
 from htltools.core.geometry.masks import mask_loss, overlaps
 from htltools.core.runtime import distributed
 from htltools.core.runtime.predict import batches
-from htltools.core.runtime.prefetch import PictureSource, fed
+from htltools.core.runtime.prefetch import ImageSource, fed
 from htltools.core.training.augmentation import augmented_masks, changes
 from htltools.core.training.box_objective import Supervised
 from htltools.core.training.loop import epoch_seed
@@ -19,12 +19,12 @@ AT_ONCE = 256
 
 
 class MaskSupervised(Supervised):
-    """The objective of N samples whose pictures carry their lesion mask as a channel more, uint8 [B, H, W, C + 1].
+    """The objective of N samples whose images carry their lesion mask as a channel more, uint8 [B, H, W, C + 1].
 
-    The mask loss of augmented pictures, each times its weight; a mask goes where its picture goes. All else is as in `Supervised`,
+    The mask loss of augmented images, each times its weight; a mask goes where its image goes. All else is as in `Supervised`,
     but for attention, which there is none of; the margins of the record are IoU of masks, within the part of a batch that a process has.
 
-    Raises: UsageError as `Supervised`, and for a batch that leaves a process fewer than two pictures.
+    Raises: UsageError as `Supervised`, and for a batch that leaves a process fewer than two images.
     """
 
     def __init__(self, *args, **how):
@@ -38,12 +38,12 @@ class MaskSupervised(Supervised):
         """The loss of each step of an epoch."""
         random = torch.Generator().manual_seed(epoch_seed(self.recipe.seed, epoch))
         turns = self.turns(random)  # [B, steps]
-        change = changes(turns.numel(), self.pictures.shape[3] - 1, self.recipe.augmentation, random).view(*turns.shape, -1)
+        change = changes(turns.numel(), self.images.shape[3] - 1, self.recipe.augmentation, random).view(*turns.shape, -1)
         everyone, turns = turns.T, distributed.share(turns).T.contiguous()  # [steps, B], [steps, own part]
         change = distributed.share(change).transpose(0, 1).to(self.device)  # [steps, own part, 5 + C]
         importance = torch.from_numpy(self.weights).to(self.device)
         fared = torch.zeros(*everyone.shape, 2, device=self.device)  # IoU and margin, of the whole epoch
-        for i, (batch, chosen) in enumerate(zip(fed(self.pictures, turns, self.device), turns.to(self.device))):
+        for i, (batch, chosen) in enumerate(zip(fed(self.images, turns, self.device), turns.to(self.device))):
             x, annotated = augmented_masks(batch, change[i], self.model.gain, self.model.bias)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
                 logits = self.net(x.contiguous(memory_format=torch.channels_last))  # [B, H, W]
@@ -62,10 +62,10 @@ def mask_margins(turn: Tensor, predicted: Tensor, annotated: Tensor) -> tuple[Te
     return own, own - others
 
 
-def constant_mask_iou(training: PictureSource, held_out: PictureSource) -> float:
+def constant_mask_iou(training: ImageSource, held_out: ImageSource) -> float:
     """Mean IoU of held-out masks and one constant mask, the pixels that are lesion in half of the training masks or more, in [0, 1].
 
-    What no model may fall short of. Pictures with their mask as the last channel, (N, H, W, C + 1).
+    What no model may fall short of. Images with their mask as the last channel, (N, H, W, C + 1).
     """
     often = sum((training.batch(chosen)[..., -1] > 0).sum(0) for chosen in batches(training.shape[0], AT_ONCE))  # [H, W]
     constant = torch.from_numpy(2 * np.asarray(often) >= training.shape[0])

@@ -12,12 +12,12 @@ from torch.optim.swa_utils import AveragedModel
 from htltools.core.geometry.box_loss import box_loss
 from htltools.core.nets.localizer import Localizer, boxes_of
 from htltools.core.runtime import distributed
-from htltools.core.runtime.prefetch import PictureSource, fed, nearest
+from htltools.core.runtime.prefetch import ImageSource, fed, nearest
 from htltools.core.sampling.sample_weights import top_weights
 from htltools.core.training.augmentation import Augmentation, augmented, changes
 from htltools.core.training.dynamics_record import overlaps
 from htltools.core.training.loop import Recipe, epoch_seed
-from htltools.core.training.pruned_branch import Branch
+from htltools.core.training.pruned_branch import PrunedBranch
 from htltools.errors import UsageError
 
 USES = ("teacher", "attend", "suppress", "consistency", "none")
@@ -47,7 +47,7 @@ class MeanTeacher:
     """The objective of L labelled and U unlabelled samples; each step takes a batch of both.
 
     The teacher is the moving average of the student, and what is kept. It answers for a mirror image at most (weak augmentation);
-    the student sees the same picture much changed (strong), and learns the box, changed likewise. A pruned branch of the student
+    the student sees the same image much changed (strong), and learns the box, changed likewise. A pruned branch of the student
     answers for the strong view as well: where it is far from the teacher (`drift`), the answer hangs on weights that hold little.
     An epoch has as many steps as the larger of the two sets has batches, whatever the use, so that uses compare.
 
@@ -61,8 +61,8 @@ class MeanTeacher:
     def __init__(
         self,
         model: Localizer,
-        labelled: tuple[PictureSource, np.ndarray, np.ndarray],  # pictures, boxes float32 [L, 4], weights float32 [L]
-        unlabelled: PictureSource,  # U pictures
+        labelled: tuple[ImageSource, np.ndarray, np.ndarray],  # images, boxes float32 [L, 4], weights float32 [L]
+        unlabelled: ImageSource,  # U images
         recipe: Recipe,
         how: Unlabelled,
         *,
@@ -73,22 +73,22 @@ class MeanTeacher:
         if distributed.together():
             raise UsageError("--supervision semi trains in one process", "leave out --nproc")
         self.model = model.to(device, memory_format=torch.channels_last)
-        self.teacher = AveragedModel(model, multi_avg_fn=moving_average, use_buffers=True).requires_grad_(False)
-        self.answering = self.teacher.module
+        self.teacher = AveragedModel(model, multi_avg_fn=ema_update, use_buffers=True).requires_grad_(False)
+        self.evaluated = self.teacher.module
         self.net = torch.compile(model.net) if compiled else model.net
         prunes = how.use == "consistency" or (how.use in ("attend", "suppress") and how.by in ("drift", "shift", "pruned_loss"))
-        self.branch = Branch(model.net, how.sparsity) if prunes else None
+        self.branch = PrunedBranch(model.net, how.sparsity) if prunes else None
         self.recipe, self.how, self.device, self.dtype = recipe, how, device, dtype
-        self.pictures, boxes, weights = labelled
+        self.images, boxes, weights = labelled
         self.boxes, self.weights = torch.from_numpy(boxes).to(device), torch.from_numpy(weights).to(device)
-        self.pictures, self.unlabelled = nearest(self.pictures, device), nearest(unlabelled, device)
+        self.images, self.unlabelled = nearest(self.images, device), nearest(unlabelled, device)
         self.batch_size = min(recipe.batch_size, max(len(boxes), unlabelled.shape[0]))
         self.steps = max(len(boxes), unlabelled.shape[0]) // self.batch_size
 
     def losses(self, epoch: int) -> Iterator[Tensor]:
         """The loss of each step of an epoch."""
         random = torch.Generator().manual_seed(epoch_seed(self.recipe.seed, epoch))
-        shape, channels = (self.steps, self.batch_size), self.pictures.shape[3]
+        shape, channels = (self.steps, self.batch_size), self.images.shape[3]
         turns, more = (repeated_turns(n, shape, random) for n in (len(self.boxes), self.unlabelled.shape[0]))
         change, strong = (
             changes(turns.numel(), channels, how, random).view(*shape, -1).to(self.device) for how in (self.recipe.augmentation, STRONG)
@@ -97,20 +97,20 @@ class MeanTeacher:
         lot = torch.rand(shape, generator=random).to(self.device)  # for `random`
         if self.branch and epoch % self.how.renew == 0:
             self.branch.renew()
-        batches = zip(fed(self.pictures, turns, self.device), fed(self.unlabelled, more, self.device), turns.to(self.device))
+        batches = zip(fed(self.images, turns, self.device), fed(self.unlabelled, more, self.device), turns.to(self.device))
         for i, (batch, others, chosen) in enumerate(batches):
             ramp = self.how.weight * ramped((epoch * self.steps + i) / max(self.recipe.epochs * self.steps, 1))
             yield self.loss(batch, chosen, change[i], mirrored(others, mirrors[i]), strong[i], lot[i], ramp)
             self.teacher.update_parameters(self.model)
 
     def loss(self, batch: Tensor, chosen: Tensor, change: Tensor, weak: Tensor, strong: Tensor, lot: Tensor, ramp: float) -> Tensor:
-        """The loss of one step: labelled pictures by index, unlabelled ones in their weak view, and how both are changed."""
+        """The loss of one step: labelled images by index, unlabelled ones in their weak view, and how both are changed."""
         x, y = augmented(batch, self.boxes[chosen], change, self.model.gain, self.model.bias)
         if self.how.use == "none":
             return (self.box_loss(self.net, x, y) * self.weights[chosen]).mean()
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            self.answering.eval()
-            pseudo = self.answering(weak).float()  # [B, 4]
+            self.evaluated.eval()
+            pseudo = self.evaluated(weak).float()  # [B, 4]
         seen, pseudo = augmented(weak, pseudo, strong, self.model.gain, self.model.bias)
         if self.how.use == "consistency":
             labelled = (self.box_loss(self.net, x, y) * self.weights[chosen]).mean()
@@ -145,25 +145,25 @@ class MeanTeacher:
         return 1 - overlaps(answer, pseudo)
 
     def box_loss(self, net, x: Tensor, y: Tensor) -> Tensor:
-        """The box loss of normalised pictures [B, C, H, W] and boxes [B, 4]: [B]."""
+        """The box loss of normalised images [B, C, H, W] and boxes [B, 4]: [B]."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             raw = net(x.contiguous(memory_format=torch.channels_last))
         return box_loss(boxes_of(raw), y)
 
-    def memory(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """What it takes to go on after an epoch."""
         return {f"teacher/{name}": tensor for name, tensor in self.teacher.state_dict().items()} | (
-            self.branch.memory() if self.branch else {}
+            self.branch.state_dict() if self.branch else {}
         )
 
-    def remember(self, memory: dict[str, Tensor]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
         """Go on from what `memory` said."""
-        self.teacher.load_state_dict({name.removeprefix("teacher/"): t for name, t in memory.items() if name.startswith("teacher/")})
+        self.teacher.load_state_dict({name.removeprefix("teacher/"): t for name, t in state_dict.items() if name.startswith("teacher/")})
         if self.branch:
-            self.branch.remember(memory)
+            self.branch.load_state_dict(state_dict)
 
 
-def moving_average(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+def ema_update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
     """Move the teacher towards the student, in place: fast at first, later by a share of 1 - DECAY; what counts is copied."""
     share = max(1 - DECAY, 9 / (10 + int(count)))
     if torch.is_floating_point(averaged[0]):
@@ -189,7 +189,7 @@ def ramped(progress: float) -> float:
     return math.exp(-5 * (1 - min(progress / RAMP, 1)) ** 2)
 
 
-def mirrored(pictures: Tensor, mirrors: Tensor) -> Tensor:
-    """Pictures uint8 [B, H, W, C], mirrored along x and y where bool [B, 2] says so."""
-    pictures = torch.where(mirrors[:, :1, None, None], pictures.flip(2), pictures)
-    return torch.where(mirrors[:, 1:, None, None], pictures.flip(1), pictures)
+def mirrored(images: Tensor, mirrors: Tensor) -> Tensor:
+    """Images uint8 [B, H, W, C], mirrored along x and y where bool [B, 2] says so."""
+    images = torch.where(mirrors[:, :1, None, None], images.flip(2), images)
+    return torch.where(mirrors[:, 1:, None, None], images.flip(1), images)

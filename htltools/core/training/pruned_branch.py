@@ -8,7 +8,7 @@ from torch.func import functional_call
 from htltools.core.pruning.unstructured import largest
 
 
-class Branch:
+class PrunedBranch:
     """The same weights as the dense net, through a mask: what trains one trains the other. A call is a forward pass in the mode of the net.
 
     Because the mask cuts the smallest weights, the branch forgets first what the net holds with the least of them; a loss of the
@@ -37,17 +37,17 @@ class Branch:
         self.kept = {name: torch.from_numpy(stays).to(tensor.device) for (name, tensor), stays in zip(weights.items(), kept)}
 
     def __call__(self, x: Tensor) -> Tensor:
-        """What the net answers [B, ...] for normalised pictures [B, C, H, W] without the weights that were cut."""
+        """What the net answers [B, ...] for normalised images [B, C, H, W] without the weights that were cut."""
         weights = {name: tensor * self.kept[name] if name in self.kept else tensor for name, tensor in self.net.named_parameters()}
         return functional_call(self.net, weights | self.statistics, (x,))
 
-    def memory(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """What it takes to go on."""
         return {f"kept/{name}": kept for name, kept in self.kept.items()} | {f"statistics/{n}": s for n, s in self.statistics.items()}
 
-    def remember(self, memory: dict[str, Tensor]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
         """Go on from what `memory` said."""
         for what in self.kept, self.statistics:
             prefix = "kept/" if what is self.kept else "statistics/"
             for name in what:
-                what[name] = memory[prefix + name].to(what[name].device)
+                what[name] = state_dict[prefix + name].to(what[name].device)

@@ -1,4 +1,4 @@
-"""What rows say of a DICOM picture: an allow-list of tags, and keyed hashes in place of everything that names a patient."""
+"""What rows say of a DICOM image: an allow-list of tags, and keyed hashes in place of everything that names a patient."""
 
 import hashlib
 import hmac
@@ -46,7 +46,7 @@ class Described:
 def describe(path: str, key: bytes) -> Described:
     """The header of a file, without a name or a number that is the patient's.
 
-    Raises: DataError with a short reason where it is no DICOM picture.
+    Raises: DataError with a short reason where it is no DICOM image.
     """
     with reading("its header cannot be read"):
         header = header_of(path, TAGS)

@@ -125,10 +125,10 @@ def frames_of(header: Any) -> int:
 def check_declared(path: str | Path, header: Any) -> None:
     """Hold what a header declares against the file, before anything is allocated.
 
-    Raises: DataError where there is no picture, an unheard-of one, a huge one, or one that the file is too small for.
+    Raises: DataError where there is no image, an unheard-of one, a huge one, or one that the file is too small for.
     """
     if not header.get("Rows") or not header.get("Columns") or not header.get("BitsAllocated"):
-        raise DataError(f"it holds no picture ({name_of(header.get('SOPClassUID'))})")
+        raise DataError(f"it holds no image ({name_of(header.get('SOPClassUID'))})")
     declared = header.Rows, header.Columns, header.get("SamplesPerPixel") or 1, header.BitsAllocated
     if not all(isinstance(number, int) for number in declared):
         raise DataError("its header is damaged")

@@ -1,4 +1,4 @@
-"""DICOM pictures: a frame as uint8, in the order of the standard: decode, modality LUT, VOI LUT or window, MONOCHROME1 inversion.
+"""DICOM images: a frame as uint8, in the order of the standard: decode, modality LUT, VOI LUT or window, MONOCHROME1 inversion.
 
 Overlays and supplemental palettes are not drawn.
 """
@@ -14,7 +14,7 @@ from PIL import Image
 from htltools.errors import DataError
 from htltools.formats.dicom.file import BIG_ENDIAN, frame_values, header_of, reading
 from htltools.formats.dicom.windowing import windowed
-from htltools.formats.images.image import squashed_picture
+from htltools.formats.images.image import squashed_array
 
 COUNTED = 2**16  # different values that are rendered once each, however many pixels hold them
 RETIRED = "YBR_PARTIAL_420", "YBR_PARTIAL_422", "HSV", "ARGB", "CMYK"
@@ -35,14 +35,14 @@ def read_dicom(path: str | Path, frame: tuple[int, int], number: int = 1, window
     with reading("its values cannot be rendered"):
         header = frame_header(header, number)
         if values.ndim == 3 or header.PhotometricInterpretation == "PALETTE COLOR":
-            return squashed_picture(colours_of(values, header), frame), values.shape[1::-1], "colour"
+            return squashed_array(colours_of(values, header), frame), values.shape[1::-1], "colour"
         grey, rendering = grey_of(values, header, window)
     small = Image.fromarray(grey).resize(frame[::-1], Image.Resampling.BILINEAR, reducing_gap=2)
     return np.asarray(small.convert("RGB")), values.shape[::-1], rendering
 
 
 def read_dicom_mask(path: str | Path) -> np.ndarray:
-    """A lesion mask in a DICOM picture: bool [h, w], what is brighter than half of its maximum.
+    """A lesion mask in a DICOM image: bool [h, w], what is brighter than half of its maximum.
 
     Raises: DataError with a short reason where it cannot be decoded.
     """

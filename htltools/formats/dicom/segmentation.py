@@ -1,4 +1,4 @@
-"""DICOM segmentations: which pictures they speak of, and their frames as lesion masks. Every segment counts as lesion."""
+"""DICOM segmentations: which images they speak of, and their frames as lesion masks. Every segment counts as lesion."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ Frame = tuple[str, int]  # path of a segmentation, number of one of its frames
 class Segmentations:
     """The frames of segmentations by what they speak of, all names as keyed hashes (see `dicom_tags.keyed`)."""
 
-    series: set[str] = field(default_factory=set)  # of which every picture was looked at
+    series: set[str] = field(default_factory=set)  # of which every image was looked at
     of_instance: dict[tuple[str, int | None], list[Frame]] = field(default_factory=lambda: defaultdict(list))  # None: of one frame
     of_position: dict[tuple[str, tuple[float, ...]], list[Frame]] = field(default_factory=lambda: defaultdict(list))  # by series
 
@@ -44,7 +44,7 @@ class Segmentations:
     def segments(
         self, instance: str, series: str | None, position: tuple[float, ...] | None, frame: int | None
     ) -> tuple[Frame, ...] | None:
-        """The frames that speak of a picture; none where its series was looked at and it is not mentioned; None where it was not."""
+        """The frames that speak of an image; none where its series was looked at and it is not mentioned; None where it was not."""
         found = [*self.of_instance.get((instance, frame), ()), *(self.of_instance.get((instance, None), ()) if frame else ())]
         if series and position and not frame:
             found += self.of_position.get((series, position), ())
@@ -52,7 +52,7 @@ class Segmentations:
 
 
 def sources_of(groups: Any) -> Iterator[tuple[str, int | None]]:
-    """(UID, frame) of the pictures that a frame of a segmentation was drawn on."""
+    """(UID, frame) of the images that a frame of a segmentation was drawn on."""
     for derivation in groups.get("DerivationImageSequence") or []:
         for source in derivation.get("SourceImageSequence") or []:
             frames = source.get("ReferencedFrameNumber")

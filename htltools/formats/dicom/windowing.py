@@ -1,4 +1,4 @@
-"""The window of a grey DICOM picture: from values after the modality LUT to light in [0, 1]."""
+"""The window of a grey DICOM image: from values after the modality LUT to light in [0, 1]."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""What compressed pictures say of themselves before they are decoded: the size of a JPEG, JPEG-LS or JPEG 2000, and its scans."""
+"""What compressed images say of themselves before they are decoded: the size of a JPEG, JPEG-LS or JPEG 2000, and its scans."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Pictures and masks: JPEG, JPEG 2000, PNG, TIFF, BMP, WebP, GIF and PNM, of any depth, as uint8 in a fixed frame.
+"""Images and masks: JPEG, JPEG 2000, PNG, TIFF, BMP, WebP, GIF and PNM, of any depth, as uint8 in a fixed frame.
 
 Of several pages or frames the first counts. EXIF orientation is applied. Transparent parts are black.
 """
@@ -33,10 +33,10 @@ DEEP = ("I", "F")  # modes of more than 8 bits per channel, and I;16 with its va
 DEPTHS = 8, 10, 12, 14, 16
 
 
-def read_picture(path: str | Path, frame: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
-    """A picture squashed to a frame (H, W): uint8 [H, W, 3], RGB, and its original (width, height).
+def read_image(path: str | Path, frame: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
+    """An image squashed to a frame (H, W): uint8 [H, W, 3], RGB, and its original (width, height).
 
-    A grey picture of more than 8 bits is scaled by its depth, the smallest of 8, 10, 12, 14 and 16 bits that holds its
+    A grey image of more than 8 bits is scaled by its depth, the smallest of 8, 10, 12, 14 and 16 bits that holds its
     maximum; floats in [0, 1] are scaled by 1. The filter is bilinear; a JPEG in colour is decoded no larger than needed, which
     shifts a value by one grey level or less on average.
 
@@ -48,20 +48,20 @@ def read_picture(path: str | Path, frame: tuple[int, int]) -> tuple[np.ndarray, 
         turn = turn_of(image)
         size = image.size[::-1] if turn >= 5 else image.size
         target = frame if turn >= 5 else frame[::-1]  # (width, height) before the turn
-        picture = squashed_jpeg(image, target)
-        if picture is None:
-            picture = np.asarray(squashed_image(image, target))
-    return np.asarray(Image.fromarray(picture).transpose(TURNS[turn])) if turn in TURNS else picture, size
+        pixels = squashed_jpeg(image, target)
+        if pixels is None:
+            pixels = np.asarray(squashed_image(image, target))
+    return np.asarray(Image.fromarray(pixels).transpose(TURNS[turn])) if turn in TURNS else pixels, size
 
 
 def turn_of(image: Image.Image) -> int:
-    """The EXIF orientation of an opened picture; 1, upright, where it is none of the eight."""
+    """The EXIF orientation of an opened image; 1, upright, where it is none of the eight."""
     turn = image.getexif().get(ORIENTATION)
     return turn if isinstance(turn, int) and turn in TURNS else 1
 
 
 def squashed_image(image: Image.Image, frame: tuple[int, int]) -> Image.Image:
-    """An opened picture of any mode, squashed to a frame (width, height), in RGB."""
+    """An opened image of any mode, squashed to a frame (width, height), in RGB."""
     image.draft(None, (2 * frame[0], 2 * frame[1]))  # JPEG: decode no larger than needed
     if is_deep(image):
         limit = depth_limit(image)
@@ -93,9 +93,9 @@ def squashed_mask(lesion_mask: np.ndarray, frame: tuple[int, int]) -> np.ndarray
     return (np.asarray(image) >= 128) * np.uint8(255)
 
 
-def squashed_picture(picture: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
-    """A picture uint8 [h, w, 3] in another frame (H, W): uint8 [H, W, 3]."""
-    return np.asarray(Image.fromarray(picture).resize(frame[::-1], Image.Resampling.BILINEAR, reducing_gap=2))
+def squashed_array(pixels: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
+    """An image uint8 [h, w, 3] in another frame (H, W): uint8 [H, W, 3]."""
+    return np.asarray(Image.fromarray(pixels).resize(frame[::-1], Image.Resampling.BILINEAR, reducing_gap=2))
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -104,7 +104,7 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def depth_limit(image: Image.Image) -> float:
-    """The value that means white in a deep picture."""
+    """The value that means white in a deep image."""
     values = np.asarray(image)
     if not np.isfinite(values).all():
         raise DataError("it holds values that are not finite")
@@ -115,7 +115,7 @@ def depth_limit(image: Image.Image) -> float:
 
 
 def coloured(image: Image.Image) -> Image.Image:
-    """The picture in RGB, over black where it is transparent."""
+    """The image in RGB, over black where it is transparent."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image).convert("RGB")
@@ -124,7 +124,7 @@ def coloured(image: Image.Image) -> Image.Image:
 
 @contextmanager
 def decoding(path: str | Path) -> Iterator[Image.Image]:
-    """An opened picture, and a short reason, without the path, for whatever Pillow makes of a bad one."""
+    """An opened image, and a short reason, without the path, for whatever Pillow makes of a bad one."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what matters is raised; metadata may be odd
@@ -140,7 +140,7 @@ def decoding(path: str | Path) -> Iterator[Image.Image]:
     except (DataError, MemoryError):
         raise
     except UnidentifiedImageError:
-        raise DataError("no picture in a known format") from None
+        raise DataError("no image in a known format") from None
     except Image.DecompressionBombError:
         raise DataError(f"more than {2 * Image.MAX_IMAGE_PIXELS // 10**6} million pixels") from None
     except Exception as error:  # decoders raise nearly anything on damaged files
@@ -148,7 +148,7 @@ def decoding(path: str | Path) -> Iterator[Image.Image]:
 
 
 def reason_of(error: Exception) -> str:
-    """Why a picture could not be decoded, in a few words."""
+    """Why an image could not be decoded, in a few words."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     if "truncated" in str(error).lower():

@@ -1,4 +1,4 @@
-"""JPEG pictures, decoded no larger than the frame they are squashed to needs."""
+"""JPEG images, decoded no larger than the frame they are squashed to needs."""
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ NEAR = 0.8, 1.25  # pixels per pixel of the frame: between them, two neighbours 
 
 
 def reduction(size: tuple[int, int], frame: tuple[int, int]) -> int:
-    """By which factor (1, 2, 4 or 8) a picture (width, height) can be decoded smaller and still fill a frame (width, height).
+    """By which factor (1, 2, 4 or 8) an image (width, height) can be decoded smaller and still fill a frame (width, height).
 
     >>> reduction((600, 450), (256, 256)), reduction((4000, 3000), (256, 256)), reduction((300, 200), (256, 256))
     (2, 8, 1)
@@ -22,7 +22,7 @@ def reduction(size: tuple[int, int], frame: tuple[int, int]) -> int:
 def squashed_jpeg(image: Image.Image, frame: tuple[int, int]) -> np.ndarray | None:
     """An opened JPEG in colour, squashed to a frame (width, height): uint8 [H, W, 3]. None: it is left to Pillow.
 
-    Grey and CMYK pictures are left to it, and all in which libjpeg finds fault: Pillow knows which of them can be read, and why not.
+    Grey and CMYK images are left to it, and all in which libjpeg finds fault: Pillow knows which of them can be read, and why not.
     """
     if image.format not in ("JPEG", "MPO") or image.mode != "RGB":
         return None
@@ -30,17 +30,17 @@ def squashed_jpeg(image: Image.Image, frame: tuple[int, int]) -> np.ndarray | No
     width, height = (-(-side // factor) for side in image.size)
     image.fp.seek(0)
     try:
-        picture = simplejpeg.decode_jpeg(image.fp.read(), min_width=width, min_height=height)
+        pixels = simplejpeg.decode_jpeg(image.fp.read(), min_width=width, min_height=height)
     except ValueError:
         return None
-    return resampled(picture, frame) if picture.shape == (height, width, 3) else None
+    return resampled(pixels, frame) if pixels.shape == (height, width, 3) else None
 
 
-def resampled(picture: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
-    """A picture uint8 [h, w, 3] in a frame (width, height): uint8 [H, W, 3], by a bilinear filter."""
-    if all(NEAR[0] <= have / want <= NEAR[1] for have, want in zip(picture.shape[1::-1], frame)):
-        return cv2.resize(picture, frame, interpolation=cv2.INTER_LINEAR)  # a third of Pillow's time, where nothing can alias
-    return np.asarray(Image.fromarray(picture).resize(frame, Image.Resampling.BILINEAR, reducing_gap=2))
+def resampled(pixels: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
+    """An image uint8 [h, w, 3] in a frame (width, height): uint8 [H, W, 3], by a bilinear filter."""
+    if all(NEAR[0] <= have / want <= NEAR[1] for have, want in zip(pixels.shape[1::-1], frame)):
+        return cv2.resize(pixels, frame, interpolation=cv2.INTER_LINEAR)  # a third of Pillow's time, where nothing can alias
+    return np.asarray(Image.fromarray(pixels).resize(frame, Image.Resampling.BILINEAR, reducing_gap=2))
 
 
 def use_one_thread() -> None:

@@ -8,7 +8,7 @@ from PIL import Image
 from htltools.formats.files.atomic import replacing
 
 
-def write_png(path: Path, picture: np.ndarray) -> None:
-    """Write a picture uint8 [H, W, 3] as a PNG, whole or not at all."""
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write an image uint8 [H, W, 3] as a PNG, whole or not at all."""
     with replacing(path) as temporary:
-        Image.fromarray(picture).save(temporary, format="PNG")
+        Image.fromarray(image).save(temporary, format="PNG")

@@ -1,4 +1,4 @@
-"""Pictures amid text, as terminals take them: the protocols of kitty and iTerm2, and sixel. None of them asks the terminal anything."""
+"""Images amid text, as terminals take them: the protocols of kitty and iTerm2, and sixel. None of them asks the terminal anything."""
 
 import re
 from base64 import standard_b64encode
@@ -10,37 +10,37 @@ from PIL import Image
 
 CHUNK = 4096  # base64 characters in one escape sequence of kitty
 SIXEL_COLOURS = 256
-SIXEL_COLUMN = 8  # pixels, assumed of a terminal's column: few have narrower ones
+SIXEL_COLUMN = 8  # indices, assumed of a terminal's column: few have narrower ones
 
 
-def kitty(picture: np.ndarray, columns: int) -> str:
-    """A picture uint8 [H, W, 3] by the graphics protocol of kitty, scaled to a width in columns of text."""
-    data = standard_b64encode(png(picture)).decode()
+def kitty(rgb: np.ndarray, columns: int) -> str:
+    """An image uint8 [H, W, 3] by the graphics protocol of kitty, scaled to a width in columns of text."""
+    data = standard_b64encode(png(rgb)).decode()
     parts = [data[i : i + CHUNK] for i in range(0, len(data), CHUNK)]
     first = f"a=T,f=100,q=2,c={columns},"  # transmit and show a PNG, answer nothing
     return "".join(f"\x1b_G{'' if i else first}m={int(i + 1 < len(parts))};{part}\x1b\\" for i, part in enumerate(parts)) + "\n"
 
 
-def iterm(picture: np.ndarray, columns: int) -> str:
-    """A picture uint8 [H, W, 3] as an inline image of iTerm2, scaled to a width in columns of text."""
-    data = png(picture)
+def iterm(rgb: np.ndarray, columns: int) -> str:
+    """An image uint8 [H, W, 3] as an inline image of iTerm2, scaled to a width in columns of text."""
+    data = png(rgb)
     return f"\x1b]1337;File=inline=1;size={len(data)};width={columns}:{standard_b64encode(data).decode()}\x07\n"
 
 
-def sixel(picture: np.ndarray, columns: int) -> str:
-    """A picture uint8 [H, W, 3] as sixels in at most 256 colours, no wider than its own pixels or 8 for each column of text.
+def sixel(rgb: np.ndarray, columns: int) -> str:
+    """An image uint8 [H, W, 3] as sixels in at most 256 colours, no wider than its own indices or 8 for each column of text.
 
-    Six lines of pixels are a band; in a band each colour has a character for each pixel column, whose six bits are the lines.
+    Six lines of indices are a band; in a band each colour has a character for each pixel column, whose six bits are the lines.
     """
-    image = Image.fromarray(picture)
+    image = Image.fromarray(rgb)
     width = min(image.width, SIXEL_COLUMN * columns)
     image = image.resize((width, max(round(image.height * width / image.width), 1)), Image.Resampling.LANCZOS)
     image = image.quantize(SIXEL_COLOURS, dither=Image.Dither.NONE)
-    pixels, palette = np.asarray(image), np.reshape(image.getpalette(), (-1, 3))
+    indices, palette = np.asarray(image), np.reshape(image.getpalette(), (-1, 3))
     written = [f'\x1bPq"1;1;{image.width};{image.height}']
     written += [f"#{i};2;{r};{g};{b}" for i, (r, g, b) in enumerate((palette * 100 / 255).round().astype(int))]
-    for top in range(0, len(pixels), 6):
-        band = pixels[top : top + 6]
+    for top in range(0, len(indices), 6):
+        band = indices[top : top + 6]
         bits = 1 << np.arange(len(band))[:, None]
         lines = [f"#{colour}{shortened(((band == colour) * bits).sum(0))}" for colour in np.unique(band)]
         written.append("$".join(lines) + "-")
@@ -55,8 +55,8 @@ def shortened(bits: np.ndarray) -> str:
     return "".join(f"!{count}{character}" if count > 3 else character * count for count, character in runs)
 
 
-def png(picture: np.ndarray) -> bytes:
-    """A picture uint8 [H, W, 3] as the bytes of a PNG."""
+def png(rgb: np.ndarray) -> bytes:
+    """An image uint8 [H, W, 3] as the bytes of a PNG."""
     file = BytesIO()
-    Image.fromarray(picture).save(file, format="PNG")
+    Image.fromarray(rgb).save(file, format="PNG")
     return file.getvalue()

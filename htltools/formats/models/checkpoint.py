@@ -54,7 +54,7 @@ class Checkpoint:
         about = {"fold": None, "training": {}} | about  # there were checkpoints before there were these
         check_schema(About, about, f"{path} is damaged")
         if about["architecture"]["size"] != about["preprocessing"]["size"]:
-            raise DataError(f"{path} is damaged: its net and its pictures differ in size")
+            raise DataError(f"{path} is damaged: its net and its images differ in size")
         weights = {name.removeprefix("weights/"): array for name, array in arrays.items()}
         broken = next((name for name, array in weights.items() if array.dtype.kind == "f" and not np.isfinite(array).all()), None)
         if broken:

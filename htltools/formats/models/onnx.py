@@ -148,7 +148,7 @@ class OnnxLocalizer:
     """A localizer in an ONNX file, run by onnxruntime.
 
     threads: of one run; 0 = OMP_NUM_THREADS where that is set, as torch has it, else onnxruntime's own choice.
-    size: [H, W, C] of its pictures. about: its metadata by key, see schema.ONNX. provider: what really runs it. several: whether it
+    size: [H, W, C] of its images. about: its metadata by key, see schema.ONNX. provider: what really runs it. several: whether it
     finds several objects; then `classes` are their names, and `threshold` the score from which on they count. masked: whether it
     answers with lesion masks as well.
 
@@ -193,28 +193,28 @@ class OnnxLocalizer:
         except (ValueError, KeyError, TypeError):
             raise DataError(f"{path} does not say which classes it finds (htl.objects)", "export it with htl") from None
 
-    def answer(self, batch: np.ndarray) -> np.ndarray:
-        """Boxes float32 [B, 4], shares of the sides, of pictures uint8 [B, H, W, C]; of a net that finds several objects [B, D, 6], as
+    def predict(self, batch: np.ndarray) -> np.ndarray:
+        """Boxes float32 [B, 4], shares of the sides, of images uint8 [B, H, W, C]; of a net that finds several objects [B, D, 6], as
         core.objects has them.
 
         Raises: DataError where the file comes to something else; TryAgain where it takes too much memory.
         """
         if not self.several:
-            return self.answered([OUTPUT], batch, (4,))[0]
-        boxes, scores, labels = self.answered(OBJECTS, batch, (None, 4), (None,), (None,))
+            return self.predicted_and_target([OUTPUT], batch, (4,))[0]
+        boxes, scores, labels = self.predicted_and_target(OBJECTS, batch, (None, 4), (None,), (None,))
         return np.concatenate([boxes, labels[..., None].astype(np.float32), scores[..., None]], 2)
 
     def masks(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Boxes float32 [B, 4] and masks [B, H, W] of pictures uint8 [B, H, W, C], of a net that answers with masks.
+        """Boxes float32 [B, 4] and masks [B, H, W] of images uint8 [B, H, W, C], of a net that answers with masks.
 
-        Raises: as `answer`.
+        Raises: as `predict`.
         """
-        return tuple(self.answered(MASKS, batch, (4,), tuple(self.size[:2])))
+        return tuple(self.predicted_and_target(MASKS, batch, (4,), tuple(self.size[:2])))
 
-    def answered(self, names: list[str], batch: np.ndarray, *shapes: tuple[int | None, ...]) -> list[np.ndarray]:
-        """What the file answers to pictures, numbers of these shapes behind the batch; None = any length, the same in all.
+    def predicted_and_target(self, names: list[str], batch: np.ndarray, *shapes: tuple[int | None, ...]) -> list[np.ndarray]:
+        """What the file answers to images, numbers of these shapes behind the batch; None = any length, the same in all.
 
-        Raises: as `answer`.
+        Raises: as `predict`.
         """
         try:
             found = self.session.run(names, {INPUT: batch})
@@ -225,7 +225,7 @@ class OnnxLocalizer:
         for value, shape in zip(found, shapes):
             expected = (len(batch), *(most if side is None else side for side in shape))
             if getattr(value, "shape", None) != expected or value.dtype.kind not in "fi":
-                raise DataError(f"{self.path} does not answer with a box for each picture")
+                raise DataError(f"{self.path} does not answer with a box for each image")
         return found
 
 

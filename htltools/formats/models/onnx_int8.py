@@ -1,4 +1,4 @@
-"""ONNX files with 8-bit weights and activations, calibrated on real pictures."""
+"""ONNX files with 8-bit weights and activations, calibrated on real images."""
 
 import tempfile
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ import numpy as np
 from htltools.errors import HtlError
 from htltools.formats.models.onnx import INPUT, hushed
 
-PICTURES = 256  # from 64 on, more change the mean IoU by less than 0.0005
+IMAGES = 256  # from 64 on, more change the mean IoU by less than 0.0005
 METHOD = "MinMax"  # Entropy and Percentile answer no better, and take twice as long
 WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
@@ -17,7 +17,7 @@ WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 def write_int8(path: Path, source: Path, batches: Iterable[np.ndarray]) -> None:
     """Write the float32 localizer of the ONNX file `source` once more, its net with 8-bit weights and activations.
 
-    batches: pictures uint8 [B, H, W, C] to calibrate on. Weights are int8 by channel, in 7 bits so that processors without
+    batches: images uint8 [B, H, W, C] to calibrate on. Weights are int8 by channel, in 7 bits so that processors without
     VNNI do not overflow; activations are uint8. Normalisation, the last layer and what makes boxes of its answer stay float32.
 
     Raises: HtlError where onnxruntime cannot quantize the net.
@@ -48,7 +48,7 @@ def write_int8(path: Path, source: Path, batches: Iterable[np.ndarray]) -> None:
 
 
 class Calibration:
-    """Batches of pictures as onnxruntime's quantizer asks for them (its CalibrationDataReader)."""
+    """Batches of images as onnxruntime's quantizer asks for them (its CalibrationDataReader)."""
 
     def __init__(self, batches: Iterable[np.ndarray]):
         self.batches = iter(batches)

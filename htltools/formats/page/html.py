@@ -87,7 +87,7 @@ def folded(title: str, text: str) -> str:
 
 
 def gallery() -> str:
-    """Where the script puts its pictures."""
+    """Where the script puts its images."""
     return (
         '<noscript><p>The gallery needs JavaScript, of this page alone.</p></noscript>\n<form id="choose" autocomplete="off"></form>\n'
         '<p class="note" id="count" aria-live="polite"></p>\n<div id="cards"></div>\n'

@@ -1,6 +1,6 @@
 """Every field, dtype, shape and unit that htl reads or writes, named once.
 
-Letters: N samples, B boxes, H x W x C a stored picture (rows, columns, channels).
+Letters: N samples, B boxes, H x W x C a stored image (rows, columns, channels).
 """
 
 from typing import Annotated, Any, Literal
@@ -12,7 +12,7 @@ SPLITS = ("train", "val", "test")
 ROLES = ("dense", "pruned")
 OBJECT = "object"  # class of boxes that nobody gave one
 
-SIDE = 2**31  # pixels of a picture's side, and more than any number of a box
+SIDE = 2**31  # pixels of an image's side, and more than any number of a box
 NonNegativeInt = Annotated[int, Field(ge=0, le=2**53)]
 PositiveInt = Annotated[int, Field(ge=1, le=2**53)]
 Side = Annotated[int, Field(ge=1, le=SIDE)]
@@ -21,7 +21,7 @@ Box = Annotated[list[Edge], Field(min_length=4, max_length=4)]
 
 
 class Detected(BaseModel):
-    """The objects that a model finds on a picture, those that score enough to count, the highest score first: three lists of one length."""
+    """The objects that a model finds on an image, those that score enough to count, the highest score first: three lists of one length."""
 
     model_config = ConfigDict(strict=True)
 
@@ -38,20 +38,20 @@ class Sample(BaseModel):
     id: str = Field(description="name of the sample, unique in the stream (together with `repeat`)")
     group: str | None = Field(None, description="what must never be split: a lesion or a patient; absent: the id")
     split: Literal["train", "val", "test"] | None = Field(None, description="train, val or test")
-    store: str | None = Field(None, description="path of the HDF5 shard that holds the picture")
-    index: NonNegativeInt | None = Field(None, description="place of the picture in its shard")
+    store: str | None = Field(None, description="path of the HDF5 shard that holds the image")
+    index: NonNegativeInt | None = Field(None, description="place of the image in its shard")
     frame: PositiveInt | None = Field(None, description="number of the frame in its DICOM file, from 1; absent: the only one")
     size: Annotated[list[Side], Field(min_length=2, max_length=2)] | None = Field(
-        None, description="[width, height] of the original picture, in pixels: the frame of every box"
+        None, description="[width, height] of the original image, in pixels: the frame of every box"
     )
     boxes: list[Box] | None = Field(
         None,
-        description="B x 4, [x0, y0, x1, y1] in pixels of the original picture, x1 and y1 exclusive; "
+        description="B x 4, [x0, y0, x1, y1] in pixels of the original image, x1 and y1 exclusive; "
         "[] = known to hold none, absent = not annotated",
     )
     labels: list[str] | None = Field(None, description="class of each of `boxes`, in their order; absent: all are of one class, object")
     pseudo: bool | None = Field(None, description="whether `boxes` is a model's answer instead of an annotation; absent: it is not")
-    label: str | None = Field(None, description="class of the whole picture")
+    label: str | None = Field(None, description="class of the whole image")
     meta: dict[str, Any] | None = Field(None, description="whatever the user's table says, by column")
     hardness: dict[str, FiniteFloat | None] | None = Field(None, description="scores by column, see HARDNESS; higher = harder")
     predicted: dict[str, Box] | None = Field(None, description="the answer of each role (dense, pruned), a box like those of `boxes`")
@@ -95,7 +95,7 @@ NOTES = {"begin": Begin, "end": End, "model": ModelNote}
 # Columns of `hardness`: higher = harder in every one of them. Of models that answer with masks, IoU, loss and area are those of masks.
 HARDNESS = {
     "drift": "1 - IoU of the dense and the pruned box, in [0, 1]; needs no annotation; also measures smallness",
-    "shift": "mean distance of the four edges of the dense and the pruned box, in units of the picture's sides; needs no annotation",
+    "shift": "mean distance of the four edges of the dense and the pruned box, in units of the image's sides; needs no annotation",
     "pruned_loss": "box loss of the pruned model, 0 or more",
     "iou_drop": "IoU(dense, annotated) - IoU(pruned, annotated), in [-1, 1]",
     "loss_gap": "box loss of the pruned model minus that of the dense one",
@@ -104,10 +104,10 @@ HARDNESS = {
     "suspect": "how much the annotation looks wrong rather than the sample hard: 1 - IoU with the annotation, where dense and pruned "
     "model agree, in [0.03, 5.95]",
     "loss": "box loss of the dense model, 0 or more: the control that does not prune",
-    "el2n": "L2 norm of the error of the dense box, in units of the picture's sides, in [0, 2]: a control that does not prune",
+    "el2n": "L2 norm of the error of the dense box, in units of the image's sides, in [0, 2]: a control that does not prune",
     "disagreement": "mean of 1 - IoU over the pairs of dense models, in [0, 1]; only where two or more of them answer for the row; needs "
     "no annotation; also measures smallness: a control that does not prune",
-    "area": "1 - share of the picture that the annotated box covers, in [0, 1]: the control for lesion size",
+    "area": "1 - share of the image that the annotated box covers, in [0, 1]: the control for lesion size",
     "grand": "norm of the gradient of the sample's box loss with respect to all weights of the dense model, 0 or more; only on request",
     "dropout": "mean of 1 - IoU of the dense box and those under dropout of the last features, in [0, 1]; needs no annotation; also "
     "measures smallness: a control that does not prune; only on request",
@@ -122,10 +122,10 @@ HARDNESS = {
 
 # Datasets and attributes of a shard of the store.
 STORE = {
-    "images": "uint8 [N, H, W, C], contiguous, RGB: the pictures, squashed to the store's frame",
+    "images": "uint8 [N, H, W, C], contiguous, RGB: the images, squashed to the store's frame",
     "masks": "uint8 [N, H, W], contiguous, 0 or 255 = lesion: lesion masks in the same frame; absent where none were given",
     "rows": "uint8 [bytes], JSON Lines: the rows of the shard without `store`",
-    "digests": "uint64 [N]: the first 8 bytes of the sha256 of each picture",
+    "digests": "uint64 [N]: the first 8 bytes of the sha256 of each image",
     "skips": "uint8 [bytes], JSON Lines: {id, source, reason} of the samples left out",
     "@kind": "'htl-store'",
     "@schema": "version of this format",
@@ -134,8 +134,8 @@ STORE = {
     "@shards": "number of shards of the whole store",
 }
 
-MOST = 100  # objects that a net can tell on a picture
-FRAME = 8192  # pixels of the longest side of a stored picture
+MOST = 100  # objects that a net can tell on an image
+FRAME = 8192  # pixels of the longest side of a stored image
 
 
 class Architecture(BaseModel):
@@ -248,8 +248,8 @@ CHECKPOINT = {
 
 # What an ONNX file says of itself, in its metadata.
 ONNX = {
-    "htl.input": "images: uint8 [N, H, W, 3], RGB, the whole picture squashed to H x W",
-    "htl.output": "boxes: float32 [N, 4], [x0, y0, x1, y1] as shares of the picture's width and height, in [0, 1]; of a net that finds "
+    "htl.input": "images: uint8 [N, H, W, 3], RGB, the whole image squashed to H x W",
+    "htl.output": "boxes: float32 [N, 4], [x0, y0, x1, y1] as shares of the image's width and height, in [0, 1]; of a net that finds "
     "several objects boxes [N, D, 4], scores float32 [N, D] in falling order, 0 in empty places, and labels int64 [N, D], -1 there",
     "htl.objects": "JSON, of a net that finds several objects: classes, their names, and threshold, the score from which on one counts",
     "htl.masks": "masks: float32 [N, H, W], probability of lesion at each pixel, in [0, 1], lesion from 0.5 on; only of a model that "

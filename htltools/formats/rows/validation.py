@@ -1,4 +1,4 @@
-"""What a row or note must be to enter a command: valid by the schema, with boxes that lie in their picture."""
+"""What a row or note must be to enter a command: valid by the schema, with boxes that lie in their image."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ IS_SAMPLE = TypeAdapter(Sample).validator.isinstance_python  # quicker than to m
 
 
 def check_row(row: dict[str, Any], where: str) -> None:
-    """Refuse a row that breaks the schema, or with a box that is empty or lies outside its picture.
+    """Refuse a row that breaks the schema, or with a box that is empty or lies outside its image.
 
     Raises: DataError that begins with `where` (the source and the line).
     """
@@ -20,7 +20,7 @@ def check_row(row: dict[str, Any], where: str) -> None:
     if "boxes" not in row:
         return
     if "size" not in row:
-        raise DataError(f"{where} ({row['id']}): boxes without size", "boxes are in pixels of a picture of size [width, height]")
+        raise DataError(f"{where} ({row['id']}): boxes without size", "boxes are in pixels of an image of size [width, height]")
     width, height = row["size"]
     for x0, y0, x1, y1 in row["boxes"]:
         if not (x0 < x1 and y0 < y1):
@@ -28,7 +28,7 @@ def check_row(row: dict[str, Any], where: str) -> None:
                 f"{where} ({row['id']}): the box {[x0, y0, x1, y1]} is empty", "boxes are [x0, y0, x1, y1], x1 and y1 exclusive"
             )
         if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
-            raise DataError(f"{where} ({row['id']}): the box {[x0, y0, x1, y1]} lies outside its picture of {width}x{height}")
+            raise DataError(f"{where} ({row['id']}): the box {[x0, y0, x1, y1]} lies outside its image of {width}x{height}")
 
 
 def check_schema(kind: type[BaseModel], value: dict[str, Any], where: str) -> None:

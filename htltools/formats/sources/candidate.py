@@ -1,4 +1,4 @@
-"""A sample to be, before its picture is decoded."""
+"""A sample to be, before its image is decoded."""
 
 import os
 from dataclasses import dataclass, field
@@ -10,27 +10,27 @@ UNKNOWN = Facts(known=False)
 
 @dataclass(slots=True)
 class Candidate:
-    """A sample to be: what is known of it before its picture is decoded. Small: there may be a million of them."""
+    """A sample to be: what is known of it before its image is decoded. Small: there may be a million of them."""
 
     id: str
-    picture: str | None = None
+    image: str | None = None
     mask: str | None = None
-    facts: Facts = field(default_factory=lambda: UNKNOWN)  # what tables and annotations say of it; pictures of one name share it
+    facts: Facts = field(default_factory=lambda: UNKNOWN)  # what tables and annotations say of it; images of one name share it
     masked: bool = False  # whether its source has masks: then boxes come from them alone
-    phantom: int | None = None  # index of a synthetic picture
+    phantom: int | None = None  # index of a synthetic image
     split: str | None = None  # where it stands once this is settled
     dicom: bool = False
     frame: int | None = None  # number of the frame in a DICOM file of several, from 1
-    segments: tuple[tuple[str, int], ...] | None = None  # (path, frame) of DICOM segmentations; None: none speaks of the picture
+    segments: tuple[tuple[str, int], ...] | None = None  # (path, frame) of DICOM segmentations; None: none speaks of the image
 
     @property
     def origin(self) -> str:
         """What the candidate was made from, to be shown to people."""
-        return "phantom" if self.picture is None else readable(self.picture)
+        return "phantom" if self.image is None else readable(self.image)
 
     def stamp(self) -> list:
         """What must be the same for an old result to stand: facts, and name, size and time of the files."""
-        files = [file_stamp(path) for path in (self.picture, self.mask, *dict(self.segments or ()))]
+        files = [file_stamp(path) for path in (self.image, self.mask, *dict(self.segments or ()))]
         told = self.facts
         facts = [told.group, told.label, told.boxes, told.labels, told.frame, told.meta, told.known]
         return [self.id, files, facts, self.split, self.masked, self.phantom, self.frame, self.segments and len(self.segments)]

@@ -1,4 +1,4 @@
-"""Sources of samples: folders, files and lists of pictures, joined with tables, masks and COCO annotations by name."""
+"""Sources of samples: folders, files and lists of images, joined with tables, masks and COCO annotations by name."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -22,16 +22,16 @@ class Findings:
     candidates: list[Candidate] = field(default_factory=list)
     skips: list[dict[str, str]] = field(default_factory=list)  # {id, source, reason}
     labelled: bool = False  # whether any source of boxes was given, be it masks, a table or annotations
-    unused_lines: int = 0  # ids of tables and annotations without a picture
-    unlisted: int = 0  # pictures without a line, where a table or annotations were given
+    unused_lines: int = 0  # ids of tables and annotations without an image
+    unlisted: int = 0  # images without a line, where a table or annotations were given
     ignored_boxes: bool = False  # whether boxes of a table gave way to masks
     files: dict[str, Path] = field(default_factory=dict)  # tables and annotations read
-    dicom_masks: set[str] = field(default_factory=set)  # DICOM files in folders of masks: segmentations, or pictures of them
+    dicom_masks: set[str] = field(default_factory=set)  # DICOM files in folders of masks: segmentations, or images of them
 
 
 @dataclass(frozen=True)
 class Naming:
-    """Where facts lie beside the pictures, if not in the usual places: `metadata.csv` and `masks/` of a folder."""
+    """Where facts lie beside the images, if not in the usual places: `metadata.csv` and `masks/` of a folder."""
 
     table: Path | None = None
     coco: Path | None = None
@@ -42,7 +42,7 @@ class Naming:
 def find_candidates(sources: Iterable[str], listed: Iterable[str], naming: Naming) -> Findings:
     """The candidates of all sources, in the order of their ids; `-` stands for the paths listed. The first of equal ids stays.
 
-    Raises: MissingInput where a source is not there, or none of them holds a picture; DataError for a bad table.
+    Raises: MissingInput where a source is not there, or none of them holds an image; DataError for a bad table.
     """
     findings = Findings()
     found: list[Candidate] = []
@@ -69,7 +69,7 @@ def find_candidates(sources: Iterable[str], listed: Iterable[str], naming: Namin
             found.append(Candidate(readable(name), path, mask, told, masks is not None, dicom=dicom))
     findings.unused_lines = len({key for table in tables.values() for key in table} - used)
     if not found:
-        raise MissingInput(f"no pictures in {', '.join(sources)}", f"looked for {' '.join(sorted(SUFFIXES))} and DICOM")
+        raise MissingInput(f"no images in {', '.join(sources)}", f"looked for {' '.join(sorted(SUFFIXES))} and DICOM")
     found.sort(key=lambda candidate: candidate.id)
     keep_first(found, findings)
     return findings
@@ -87,7 +87,7 @@ def keep_first(found: list[Candidate], findings: Findings) -> None:
 
 
 def entries_of(source: str, listed: Iterable[str]) -> tuple[Iterable[tuple[str, str]], Path | None]:
-    """(id, path) of the pictures of one source, and the folder where facts may lie beside them."""
+    """(id, path) of the images of one source, and the folder where facts may lie beside them."""
     if source == "-":
         paths = (Path(line.strip("\r\n")) for line in listed if line.strip())
         return ((stem_of(path.name), str(path)) for path in paths), None
@@ -101,7 +101,7 @@ def entries_of(source: str, listed: Iterable[str]) -> tuple[Iterable[tuple[str, 
 
 
 def named_files(folder: Path) -> Iterator[tuple[str, str]]:
-    """(relative name without suffix, path) of the pictures, DICOM among them, below a folder, in the order of their paths; no masks/."""
+    """(relative name without suffix, path) of the images, DICOM among them, below a folder, in the order of their paths; no masks/."""
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "masks")
         here, below = (str(place) for place in (Path(root), Path(root).relative_to(folder)))
@@ -112,7 +112,7 @@ def named_files(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def has_suffix(name: str) -> bool:
-    """Whether a file is a picture by its name."""
+    """Whether a file is an image by its name."""
     return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
@@ -127,7 +127,7 @@ def stem_of(name: str) -> str:
 
 
 def facts_beside(folder: Path | None, naming: Naming, findings: Findings, tables: dict[str, dict[str, Facts]]) -> dict[str, Facts]:
-    """Facts by picture key from the table and the annotations of a source; COCO's boxes count where both have some."""
+    """Facts by image key from the table and the annotations of a source; COCO's boxes count where both have some."""
     usual = folder / "metadata.csv" if folder else None
     path = naming.table or (usual if usual and usual.is_file() else None)
     facts: dict[str, Facts] = {}
@@ -156,7 +156,7 @@ def merged(table: Facts | None, coco: Facts) -> Facts:
 
 
 def masks_beside(folder: Path | None, naming: Naming) -> dict[str, str] | None:
-    """Mask files by the name of their picture; None where there is no folder of masks.
+    """Mask files by the name of their image; None where there is no folder of masks.
 
     Raises: MissingInput where the folder named holds none.
     """
@@ -176,7 +176,7 @@ def masks_beside(folder: Path | None, naming: Naming) -> dict[str, str] | None:
 
 
 def matching(known: dict | None, name: str, path: str) -> str | None:
-    """The key under which a picture is known: its id, its path, or its bare name; None: it is not."""
+    """The key under which an image is known: its id, its path, or its bare name; None: it is not."""
     if not known or name in known:
         return name if known else None
     keys = stem_of(path).replace(os.sep, "/"), name.rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""Lesion masks of a store, in the frame of its pictures."""
+"""Lesion masks of a store, in the frame of its images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from htltools.formats.store.shard import Pictures, Place, mapped, opened
+from htltools.formats.store.shard import Images, Place, mapped, opened
 
 PIECE = 64  # masks looked at together
 
@@ -23,24 +23,24 @@ def lesion_masks(rows: Sequence[dict[str, Any]]) -> np.ndarray | None:
 
 
 def holds_masks(path: str) -> bool:
-    """Whether a shard of a store holds lesion masks; those of pictures that came without one are empty."""
+    """Whether a shard of a store holds lesion masks; those of images that came without one are empty."""
     with opened(Path(path)) as file:
         return "masks" in file
 
 
-class MaskedPictures:
-    """The pictures of some rows with their lesion masks as one channel more, 0 or 255 = lesion: shape (N, H, W, C + 1).
+class MaskedImages:
+    """The images of some rows with their lesion masks as one channel more, 0 or 255 = lesion: shape (N, H, W, C + 1).
 
-    A mask is empty where the store holds none. `there`: bool [N], which rows have one that is not empty. Raises as `Pictures`.
+    A mask is empty where the store holds none. `there`: bool [N], which rows have one that is not empty. Raises as `Images`.
     """
 
     def __init__(self, rows: Sequence[dict[str, Any]], place: Place | None = None):
-        self.pictures = Pictures(rows, place)
+        self.images = Images(rows, place)
         stored = {path: holds_masks(path) for path in {row["store"] for row in rows}}
         holds = np.array([stored[row["store"]] for row in rows], bool)
-        self.masks = Pictures([row for row, held in zip(rows, holds) if held], place, "masks") if holds.any() else None
+        self.masks = Images([row for row, held in zip(rows, holds) if held], place, "masks") if holds.any() else None
         self.number = np.where(holds, holds.cumsum() - 1, -1)  # [N], the place of each row among those whose store holds masks
-        self.shape = (*self.pictures.shape[:3], self.pictures.shape[3] + 1)
+        self.shape = (*self.images.shape[:3], self.images.shape[3] + 1)
         pieces = np.split(np.arange(len(rows)), range(PIECE, len(rows), PIECE))
         self.there = np.concatenate([self.lesion(piece).any((1, 2)) for piece in pieces])
 
@@ -52,5 +52,5 @@ class MaskedPictures:
         return found
 
     def batch(self, chosen: np.ndarray) -> np.ndarray:
-        """Pictures and masks of the chosen rows (int64 [B]), in that order: uint8 [B, H, W, C + 1]."""
-        return np.concatenate([self.pictures.batch(chosen), self.lesion(chosen)[..., None]], 3)
+        """Images and masks of the chosen rows (int64 [B]), in that order: uint8 [B, H, W, C + 1]."""
+        return np.concatenate([self.images.batch(chosen), self.lesion(chosen)[..., None]], 3)

@@ -1,4 +1,4 @@
-"""The store: HDF5 shards of pictures, contiguous, so that readers map the bytes."""
+"""The store: HDF5 shards of images, contiguous, so that readers map the bytes."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -39,14 +39,14 @@ def write_shard(
 ) -> None:
     """Write a shard whole, under its final name only once it is synced.
 
-    The pictures do not go through HDF5, which would hold the interpreter, and with it the queue that feeds the decoding processes.
+    The images do not go through HDF5, which would hold the interpreter, and with it the queue that feeds the decoding processes.
     """
     arrays = {"images": images} | ({"masks": masks} if masks is not None else {})
     with sealing(path) as (file, pieces):
         file.attrs.update(safe_hdf5.texts(kind=KIND, plan=plan), schema=SCHEMA, shards=shards)
         for name, values in {"rows": rows, "skips": skips}.items():
             file.create_dataset(name, data=np.frombuffer(joined_lines(values), np.uint8))
-        file.create_dataset("digests", data=picture_digests(images))
+        file.create_dataset("digests", data=image_digests(images))
         # attributes in an HDF5 object header end at 64 KiB; a dataset does not
         file.create_dataset("history", data=np.frombuffer(compact_json(history), np.uint8))
         for name, array in arrays.items():  # at the end, where the room for them need not be held in memory
@@ -55,20 +55,20 @@ def write_shard(
                 pieces.append((offset, array.astype(np.uint8, copy=False)))
 
 
-def picture_digests(images: np.ndarray) -> np.ndarray:
-    """What tells N pictures apart, 64 bits of the sha256 of each: uint64 [N]."""
+def image_digests(images: np.ndarray) -> np.ndarray:
+    """What tells N images apart, 64 bits of the sha256 of each: uint64 [N]."""
     return np.frombuffer(b"".join(hashlib.sha256(image).digest()[:8] for image in images), "<u8")
 
 
 def read_digests(path: Path) -> np.ndarray:
-    """The digests of the pictures of a shard: uint64 [N].
+    """The digests of the images of a shard: uint64 [N].
 
     Raises: DataError where it is no shard of a store.
     """
     with opened(path) as file:
         if "digests" in file:
             return safe_hdf5.array(safe_hdf5.own(file, "digests"))
-        return picture_digests(safe_hdf5.array(safe_hdf5.own(file, "images")))  # there were shards before digests
+        return image_digests(safe_hdf5.array(safe_hdf5.own(file, "images")))  # there were shards before digests
 
 
 def reserved(file: h5py.File, name: str, shape: tuple[int, ...]) -> int | None:
@@ -76,7 +76,7 @@ def reserved(file: h5py.File, name: str, shape: tuple[int, ...]) -> int | None:
     how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     how.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    how.set_obj_track_times(False)  # no clock in the file: the same pictures are the same bytes
+    how.set_obj_track_times(False)  # no clock in the file: the same images are the same bytes
     return h5py.h5d.create(file.id, name.encode(), h5py.h5t.STD_U8LE, h5py.h5s.create_simple(shape), how).get_offset()
 
 
@@ -118,8 +118,8 @@ def with_store(row: dict[str, Any], store: str) -> dict[str, Any]:
     return named
 
 
-class Pictures:
-    """The pictures of some rows, read from memory-mapped shards.
+class Images:
+    """The images of some rows, read from memory-mapped shards.
 
     shape: (N, H, W, C). `place`: `placement`, or a cached one where the same shards are asked for again and again. `name`: the dataset.
     Raises DataError where a shard is missing, damaged or of another shape than the first.
@@ -128,7 +128,7 @@ class Pictures:
     def __init__(self, rows: Sequence[dict[str, Any]], place: Place | None = None, name: str = "images"):
         missing = next((row["id"] for row in rows if "store" not in row or "index" not in row), None)
         if missing is not None:
-            raise DataError(f"the row {missing!r} names no stored picture (store and index)", "make rows with htl prepare")
+            raise DataError(f"the row {missing!r} names no stored image (store and index)", "make rows with htl prepare")
         paths = sorted({row["store"] for row in rows})
         self.maps = [mapped(Path(path), name, place) for path in paths]
         number = {path: i for i, path in enumerate(paths)}
@@ -139,26 +139,26 @@ class Pictures:
             raise DataError(f"the rows mix stores of different frames {sorted(frames)}", "prepare them with one --size")
         beyond = np.flatnonzero(index >= np.array([len(array) for array in self.maps])[shard])
         if len(beyond):
-            raise DataError(f"a row asks for a picture that {paths[shard[beyond[0]]]} does not hold", "prepare the store again")
+            raise DataError(f"a row asks for an image that {paths[shard[beyond[0]]]} does not hold", "prepare the store again")
         self.shape = (len(rows), *self.maps[0].shape[1:])
         self.everywhere, starts = one_field(self.maps)
         self.start = starts[shard] + index * self.everywhere.itemsize  # [N]
 
     def batch(self, chosen: np.ndarray) -> np.ndarray:
-        """Pictures of the chosen rows (int64 [B]), in that order: uint8 [B, H, W, C]. Near the speed of a plain memory copy."""
+        """Images of the chosen rows (int64 [B]), in that order: uint8 [B, H, W, C]. Near the speed of a plain memory copy."""
         return self.everywhere[self.start[chosen]].view(np.uint8).reshape(len(chosen), *self.shape[1:])
 
 
 def one_field(maps: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Maps [N_i, H, W, C] of one frame as a single array with a picture at every byte, and the byte where each map starts: int64 [maps].
+    """Maps [N_i, H, W, C] of one frame as a single array with an image at every byte, and the byte where each map starts: int64 [maps].
 
     One fancy index then gathers from all maps at once. What lies between the maps must never be read; the array is valid as
     long as the maps are.
     """
     addresses = np.array([array.ctypes.data for array in maps], np.int64)
     lowest = int(addresses.argmin())
-    picture = np.dtype(f"V{int(np.prod(maps[0].shape[1:]))}")
-    first = np.asarray(maps[lowest]).reshape(-1)[: picture.itemsize].view(picture)
+    image = np.dtype(f"V{int(np.prod(maps[0].shape[1:]))}")
+    first = np.asarray(maps[lowest]).reshape(-1)[: image.itemsize].view(image)
     starts = addresses - addresses[lowest]
     span = int(max(start + array.nbytes for start, array in zip(starts, maps)))
     return np.lib.stride_tricks.as_strided(first, (span,), (1,), writeable=False), starts

@@ -1,4 +1,4 @@
-"""COCO JSON: boxes by picture."""
+"""COCO JSON: boxes by image."""
 
 from pathlib import Path
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from htltools.errors import DataError, MissingInput
 from htltools.formats.rows.jsonlines import parsed_json
 from htltools.formats.rows.schema import OBJECT, SIDE
-from htltools.formats.tables.csv_table import SPLIT_WORDS, Facts, picture_key
+from htltools.formats.tables.csv_table import SPLIT_WORDS, Facts, image_key
 
 
 def read_coco(path: Path) -> dict[str, Facts]:
-    """Facts by picture key from COCO annotations. Pictures without annotations hold no object: their boxes are [].
+    """Facts by image key from COCO annotations. Images without annotations hold no object: their boxes are [].
 
-    The category is the label where a picture has a single one, and the class of each box where the file uses several. Boxes are in
-    the frame that the file says the picture has. Crowd annotations are passed over. Of images that `htl view --coco` wrote, group,
+    The category is the label where an image has a single one, and the class of each box where the file uses several. Boxes are in
+    the frame that the file says the image has. Crowd annotations are passed over. Of images that `htl view --coco` wrote, group,
     split, label and meta come back, and so does `annotated`: where it is false, nobody has looked, and there are no boxes rather
     than none to find.
 
@@ -29,7 +29,7 @@ def read_coco(path: Path) -> dict[str, Facts]:
 
 
 def facts_of(content: dict) -> dict[str, Facts]:
-    """Facts by picture key."""
+    """Facts by image key."""
     categories = {category["id"]: str(category["name"]) for category in content.get("categories", [])}
     facts = {image["id"]: facts_of_image(image) for image in content["images"]}
     kinds: dict[int, list[str | None]] = {number: [] for number in facts}
@@ -45,7 +45,7 @@ def facts_of(content: dict) -> dict[str, Facts]:
         own = set(names) - {None}
         facts[number].label = facts[number].label or (own.pop() if len(own) == 1 else None)
         facts[number].labels = [name or OBJECT for name in names] if several and facts[number].boxes is not None else None
-    return {picture_key(str(image["file_name"])): facts[image["id"]] for image in content["images"]}
+    return {image_key(str(image["file_name"])): facts[image["id"]] for image in content["images"]}
 
 
 def facts_of_image(image: dict[str, Any]) -> Facts:

@@ -50,7 +50,7 @@ def coco_dataset(rows: Iterable[dict[str, Any]]) -> dict[str, list]:
 
 
 def category_names(row: dict[str, Any]) -> list[str]:
-    """The category of each annotated box: what `labels` says, else the label of the picture."""
+    """The category of each annotated box: what `labels` says, else the label of the image."""
     return row.get("labels") or [row.get("label") or OBJECT] * len(annotated_boxes(row) or ())
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from htltools.errors import DataError, MissingInput
 from htltools.formats.rows.jsonlines import parsed_json
-from htltools.formats.tables.csv_table import picture_key
+from htltools.formats.tables.csv_table import image_key
 
 
 def is_json(path: Path) -> bool:
@@ -19,10 +19,10 @@ def is_json(path: Path) -> bool:
 
 
 def read_results(path: Path, images: dict[str, str] | None = None) -> dict[str, list[float]]:
-    """The box of highest score by picture key, [x0, y0, x1, y1] in pixels of the original picture; the first of equal scores.
+    """The box of highest score by image key, [x0, y0, x1, y1] in pixels of the original image; the first of equal scores.
 
-    `images`: the key of each picture by its image_id, as `read_images` gives them; without them the image_id itself is the name of
-    the picture.
+    `images`: the key of each image by its image_id, as `read_images` gives them; without them the image_id itself is the name of
+    the image.
 
     Raises: MissingInput; DataError where the file is no list of results, or speaks of an image that is not among `images`.
     """
@@ -36,7 +36,7 @@ def read_results(path: Path, images: dict[str, str] | None = None) -> dict[str, 
 def read_objects(
     path: Path, images: dict[str, str] | None, categories: dict[str, str] | None, only: str
 ) -> dict[str, list[tuple[list[float], str, float]]]:
-    """All boxes by picture key, each with the name of its category and its score.
+    """All boxes by image key, each with the name of its category and its score.
 
     `categories`: names by category_id; without them everything is of the `only` category there is.
 
@@ -56,7 +56,7 @@ def read_objects(
 
 
 def results_of(path: Path, images: dict[str, str] | None) -> list[tuple[str, list[float], Any, float]]:
-    """Picture key, box [x0, y0, x1, y1], category_id and score of each result."""
+    """Image key, box [x0, y0, x1, y1], category_id and score of each result."""
     try:
         return checked_results(parsed_json(path.read_bytes()), images)
     except FileNotFoundError:
@@ -83,26 +83,26 @@ def checked_results(results: Any, images: dict[str, str] | None) -> list[tuple[s
 
 
 def key_of(image_id: str | int, images: dict[str, str] | None) -> str:
-    """The picture key of an image_id.
+    """The image key of an image_id.
 
     Raises: DataError where the data set does not know it.
     """
     if not isinstance(image_id, (str, int)):
         raise TypeError(f"image_id is {image_id!r}, neither a text nor a whole number")
     if images is None:
-        return picture_key(str(image_id))
+        return image_key(str(image_id))
     if str(image_id) not in images:
         raise DataError(f"the image {image_id!r} is none of the data set", "name the one that it was predicted on with --coco")
     return images[str(image_id)]
 
 
 def read_images(path: Path) -> dict[str, str]:
-    """The picture key of each image of a COCO data set, by its id.
+    """The image key of each image of a COCO data set, by its id.
 
     Raises: MissingInput; DataError where it is none.
     """
     try:
-        return {str(image["id"]): picture_key(str(image["file_name"])) for image in parsed_json(path.read_bytes())["images"]}
+        return {str(image["id"]): image_key(str(image["file_name"])) for image in parsed_json(path.read_bytes())["images"]}
     except FileNotFoundError:
         raise MissingInput(f"the data set {path} is not there") from None
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
@@ -128,7 +128,7 @@ def result_of(results: dict[str, list], name: str) -> list | None:
     >>> result_of({"12": [0, 0, 1, 1]}, "val/000012")
     [0, 0, 1, 1]
     """
-    key = picture_key(name)
+    key = image_key(name)
     bare = key.rpartition("/")[2]
     number = str(int(bare)) if bare.isascii() and bare.isdecimal() else bare
     return next((results[known] for known in (key, bare, number) if known in results), None)

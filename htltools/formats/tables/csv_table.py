@@ -1,4 +1,4 @@
-"""The table beside the pictures: a CSV of ids, groups, splits, labels and boxes, and whatever else it says."""
+"""The table beside the images: a CSV of ids, groups, splits, labels and boxes, and whatever else it says."""
 
 import csv
 import math
@@ -62,7 +62,7 @@ class Columns:
 
 @dataclass(slots=True)
 class Facts:
-    """What a table or an annotation file says of one picture."""
+    """What a table or an annotation file says of one image."""
 
     group: str | None = None
     split: str | None = None
@@ -71,11 +71,11 @@ class Facts:
     labels: list[str] | None = None  # class of each box, where they have one of their own
     frame: tuple[float, float] | None = None  # (width, height) of the boxes' frame where it is told
     meta: dict[str, Any] = field(default_factory=dict)
-    known: bool = True  # False: nothing speaks of the picture
+    known: bool = True  # False: nothing speaks of the image
 
 
 def read_table(path: Path, asked: Columns = Columns()) -> tuple[dict[str, Facts], Columns]:
-    """Facts by picture key (see `picture_key`), and the columns they came from. Several lines of one id are several boxes.
+    """Facts by image key (see `image_key`), and the columns they came from. Several lines of one id are several boxes.
 
     Raises: MissingInput; DataError where the table is no table, lacks a column asked for, or holds a bad box or split.
     """
@@ -86,14 +86,14 @@ def read_table(path: Path, asked: Columns = Columns()) -> tuple[dict[str, Facts]
     others = [name for name in header if name and name not in columns.taken]
     numeric = numeric_columns(lines, header, others, path)
     kinds = {name: name in numeric for name in others}
-    words: dict[str, str] = {}  # each word once in memory, however many pictures it is said of
+    words: dict[str, str] = {}  # each word once in memory, however many images it is said of
     found: dict[str, Facts] = {}
     for number, cells in islice(table_lines(data, path), 1, None):
         line = dict(zip(header, present(cells, len(header)), strict=True))
         if not line[columns.id]:
             raise DataError(f"{path}, line {number}: no {columns.id}")
         facts = facts_of(line, columns, kinds, words, f"{path}, line {number}")
-        known = found.setdefault(picture_key(line[columns.id]), facts)
+        known = found.setdefault(image_key(line[columns.id]), facts)
         if known is facts:
             continue
         if (known.group, known.split) != (facts.group, facts.split):
@@ -104,7 +104,7 @@ def read_table(path: Path, asked: Columns = Columns()) -> tuple[dict[str, Facts]
 
 
 def joined_labels(known: Facts, more: Facts) -> list[str] | None:
-    """The class of each box of two lines of one picture: that of its column, or else what the line has as label; None where all
+    """The class of each box of two lines of one image: that of its column, or else what the line has as label; None where all
     lines have the same one."""
     if known.labels is None and more.labels is None and known.label == more.label:
         return None
@@ -183,7 +183,7 @@ def recognised(header: list[str], asked: Columns, path: Path) -> Columns:
         return getattr(asked, role) or next((lower[name] for name in NAMES[role] if name in lower), None)
 
     if column("id") is None:
-        raise DataError(f"{path} has no column of picture names", "name it with --id-column")
+        raise DataError(f"{path} has no column of image names", "name it with --id-column")
     boxes, box_format = asked.boxes, asked.box_format or "xyxy"
     if boxes is None:
         groups = [(names, kind) for kind, sets in (("xyxy", XYXY), ("xywh", XYWH)) for names in sets if set(names) <= set(lower)]
@@ -243,10 +243,10 @@ def number(cell: str) -> int | float:
     return int(value) if value.is_integer() and abs(value) < 1e15 else value
 
 
-def picture_key(name: str) -> str:
-    """What a table or a file calls a picture, comparable: a relative path with / and without a picture's suffix.
+def image_key(name: str) -> str:
+    """What a table or a file calls an image, comparable: a relative path with / and without an image's suffix.
 
-    >>> picture_key("./a\\\\ISIC_1.JPG"), picture_key("000001-12"), picture_key("v1.2")
+    >>> image_key("./a\\\\ISIC_1.JPG"), image_key("000001-12"), image_key("v1.2")
     ('a/ISIC_1', '000001-12', 'v1.2')
     """
     name = name.replace("\\", "/")

@@ -18,7 +18,7 @@ from htltools.errors import CannotCreate, DataError, StorageError
 from htltools.formats.files.atomic import refuse_existing, sync_folder
 from htltools.formats.rows.fields import NESTED
 from htltools.formats.rows.jsonlines import compact_json
-from htltools.formats.store.shard import Pictures
+from htltools.formats.store.shard import Images
 from htltools.formats.tables.coco_export import OBJECT, annotated_boxes
 from htltools.formats.tables.csv_export import plain
 
@@ -57,18 +57,18 @@ def written_here(folder: Path) -> bool:
 
 
 def write_fiftyone(folder: Path, rows: Iterable[dict[str, Any]], history: Sequence[dict], *, force: bool = False) -> int:
-    """Write rows and their pictures as a folder for FiftyOne, whole or not at all, and give the number of samples without an annotation.
+    """Write rows and their images as a folder for FiftyOne, whole or not at all, and give the number of samples without an annotation.
 
-    Raises: CannotCreate as `refuse_folder`, or where it cannot be written; StorageError; DataError as `Pictures` and `samples_of`.
+    Raises: CannotCreate as `refuse_folder`, or where it cannot be written; StorageError; DataError as `Images` and `samples_of`.
     """
     once = [row for row in rows if not row.get("repeat")]
-    samples, pictures = samples_of(once), Pictures(once)
+    samples, images = samples_of(once), Images(once)
     folder = Path(os.path.abspath(folder))
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
         (temporary / "data").mkdir(parents=True)
         for number, sample in enumerate(samples):
-            Image.fromarray(pictures.batch(np.array([number]))[0]).save(temporary / sample["filepath"])
+            Image.fromarray(images.batch(np.array([number]))[0]).save(temporary / sample["filepath"])
         # dataset.info takes no keys with a dot, hence the history as a text
         about = {"info": {"by": BY, "history": compact_json(list(history)).decode()}}
         (temporary / "metadata.json").write_bytes(compact_json(about))
@@ -135,12 +135,12 @@ def detected_fields(row: dict[str, Any]) -> Iterator[tuple[str, dict]]:
 
 
 def detections(row: dict[str, Any], boxes: Sequence, labels: Sequence | None = None, scores: Sequence | None = None) -> dict[str, Any]:
-    """Boxes in pixels as Detections, in shares of the picture: [left, top, width, height].
+    """Boxes in pixels as Detections, in shares of the image: [left, top, width, height].
 
     Raises: DataError where the row has no size.
     """
     if boxes and not row.get("size"):
-        raise DataError(f"the row {row['id']!r} has no size", "rows need size [width, height] of the original picture")
+        raise DataError(f"the row {row['id']!r} has no size", "rows need size [width, height] of the original image")
     labels, scores = (values if values and len(values) == len(boxes) else None for values in (labels, scores))
     found = []
     for number, (x0, y0, x1, y1) in enumerate(boxes):

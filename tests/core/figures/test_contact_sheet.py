@@ -7,13 +7,13 @@ from htltools.core.figures.contact_sheet import CAPTION, COLOURS, GAP, HEADER, T
 
 
 def sheet(count, **boxes):
-    """A sheet of black pictures of 200 x 100."""
+    """A sheet of black images of 200 x 100."""
     black = np.zeros((count, 32, 32, 3), np.uint8)
     return contact_sheet(black, np.tile([200.0, 100.0], (count, 1)), boxes, [f"s{i}" for i in range(count)], "title")
 
 
 def test_boxes_stand_where_they_belong():
-    """A box of the middle half is drawn there, in the colour of its role, on a picture in the proportions of its original."""
+    """A box of the middle half is drawn there, in the colour of its role, on an image in the proportions of its original."""
     drawn = sheet(1, annotated=[np.array([[0.25, 0.25, 0.75, 0.75]])])
     rows, columns = np.nonzero((drawn[HEADER:] == COLOURS["annotated"]).all(-1))
     left, top = GAP, 0
@@ -40,24 +40,24 @@ def test_roles_without_a_box_are_not_drawn():
 
 @pytest.mark.parametrize("count, columns, lines", [(1, 3, 1), (6, 6, 1), (7, 6, 2), (60, 6, 10)])
 def test_the_grid_grows_with_the_samples(count, columns, lines):
-    """At most six pictures stand in a line, as many lines as it takes, each no higher than its pictures."""
+    """At most six images stand in a line, as many lines as it takes, each no higher than its images."""
     height, width, channels = sheet(count).shape
     assert (width, height, channels) == (GAP + columns * (TILE + GAP), HEADER + lines * (TILE // 2 + CAPTION + GAP) + GAP, 3)
 
 
-def test_boxes_beyond_the_picture_and_without_area_are_drawn_at_all():
-    """Answers that leave the picture or have collapsed do not stop the sheet."""
+def test_boxes_beyond_the_image_and_without_area_are_drawn_at_all():
+    """Answers that leave the image or have collapsed do not stop the sheet."""
     assert sheet(2, pruned=[np.array([[-1.0, -1, 2, 2]]), np.array([[0.5, 0.5, 0.5, 0.5]])]).dtype == np.uint8
 
 
-def test_pictures_keep_their_proportions():
-    """Wide and tall pictures fill a tile by their longer side."""
+def test_images_keep_their_proportions():
+    """Wide and tall images fill a tile by their longer side."""
     assert fitted(np.array([200, 100])) == (TILE, TILE // 2)
     assert fitted(np.array([1, 5000])) == (1, TILE)
 
 
-def test_every_box_of_a_picture_is_drawn():
-    """A picture with several annotated boxes shows each of them, and one with none shows none."""
+def test_every_box_of_a_image_is_drawn():
+    """An image with several annotated boxes shows each of them, and one with none shows none."""
     black = np.zeros((2, 32, 32, 3), np.uint8)
     boxes = {"annotated": [np.array([[0, 0, 0.25, 0.5], [0.75, 0.5, 1, 1]]), np.empty((0, 4))]}
     drawn = contact_sheet(black, np.tile([200.0, 100.0], (2, 1)), boxes, ["a", "b"], "t")[HEADER:]

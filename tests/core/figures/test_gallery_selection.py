@@ -15,7 +15,7 @@ def test_standing_is_within_a_part():
 
 @given(st.lists(st.tuples(*[st.one_of(st.none(), st.floats(-1, 1))] * 3), min_size=1, max_size=40), st.integers(1, 50))
 def test_never_more_than_asked_for(rows, count):
-    """There are never more pictures than asked for, none twice in a section, and each gain is one."""
+    """There are never more images than asked for, none twice in a section, and each gain is one."""
     hardness, suspect, gain = np.array(rows, float).T
     found = sections(hardness, suspect, gain, ["test"] * len(rows), count)
     assert len(chosen(found)) <= count

@@ -42,8 +42,8 @@ def test_iou_agrees_with_torchvision(pairs):
 
 
 @given(box)
-def test_clipped_box_stays_in_its_picture(a):
-    """A clipped box never leaves its picture and never grows."""
+def test_clipped_box_stays_in_its_image(a):
+    """A clipped box never leaves its image and never grows."""
     inside = clipped(a, (200, 100))
     assert (inside >= 0).all() and (inside <= [200, 100, 200, 100]).all()
     assert area(inside) <= area(a)
@@ -73,11 +73,11 @@ def test_one_of_several():
     assert fitted_boxes(boxes, (10, 10), (10, 10), "union") == ([[0, 0, 9, 9]], None)
 
 
-def test_boxes_fitted_to_a_picture():
+def test_boxes_fitted_to_a_image():
     """A box partly outside is cut, one wholly outside or empty is refused with a reason."""
     assert fitted_boxes([[-5, 2, 4, 30]], (10, 10), (10, 10)) == ([[0, 2, 4, 10]], None)
     assert fitted_boxes([], (10, 10), (10, 10)) == ([], None)
-    assert fitted_boxes([[10, 2, 14, 8]], (10, 10), (10, 10)) == ([], "the box [10.0, 2.0, 14.0, 8.0] lies outside its picture of 10x10")
+    assert fitted_boxes([[10, 2, 14, 8]], (10, 10), (10, 10)) == ([], "the box [10.0, 2.0, 14.0, 8.0] lies outside its image of 10x10")
     assert fitted_boxes([[4, 2, 4, 8]], (10, 10), (10, 10)) == ([], "the box [4.0, 2.0, 4.0, 8.0] is empty")
 
 

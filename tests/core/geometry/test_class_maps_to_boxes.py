@@ -45,7 +45,7 @@ def test_edges_lie_between_places():
 @settings(deadline=None)
 @given(MAPS, st.floats(0.05, 0.95))
 def test_boxes_are_boxes(maps, threshold):
-    """Any map leads to a box in the picture with its corners in order, which holds the centre of the peak; a flat one to all of it."""
+    """Any map leads to a box in the image with its corners in order, which holds the centre of the peak; a flat one to all of it."""
     stretch = stretched(torch.from_numpy(maps))
     boxes = map_boxes(stretch, threshold).numpy()
     assert np.isfinite(boxes).all() and (boxes >= 0).all() and (boxes <= 1).all()

@@ -51,7 +51,7 @@ def test_loss_worked_by_hand():
 
 @pytest.mark.parametrize("size", [(32, 32), (40, 100), (96, 96), (7, 9)])
 def test_box_is_tight(size):
-    """The edges of the box lie within half a pixel of those of the region, at any size of picture."""
+    """The edges of the box lie within half a pixel of those of the region, at any size of image."""
     x0, y0, x1, y1 = size[1] // 4, size[0] // 3, size[1] // 4 * 3, size[0] // 3 * 2
     found = mask_boxes(blob(size, (x0, y0, x1, y1)))[0] * torch.tensor([size[1], size[0], size[1], size[0]])
     np.testing.assert_allclose(found, [x0, y0, x1, y1], atol=0.5)

@@ -20,7 +20,7 @@ def sets(draw, most=4):
 
 
 def overlap_of(one, other):
-    """Of one picture."""
+    """Of one image."""
     return set_overlap(packed([one], 5), packed([other], 5))[0]
 
 
@@ -70,7 +70,7 @@ def test_unmatched_count_as_full_disagreement():
 
 
 def test_unknown_is_nan_and_models_broadcast():
-    """A picture that is not annotated has no overlap; several models compare with one annotation at once."""
+    """An image that is not annotated has no overlap; several models compare with one annotation at once."""
     annotated = packed([np.array([[0, 0, 1, 1, 0]]), None], 5)
     found = np.stack([packed([np.array([[0, 0, 1, 0.5, 0, 0.9]])] * 2, 6), packed([np.array([[0, 0, 1, 1, 0, 0.9]])] * 2, 6)])
     values = set_overlap(found, annotated)

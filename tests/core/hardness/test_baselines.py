@@ -6,8 +6,8 @@ from scipy.stats import kstest
 from htltools.core.hardness.baselines import chance, smallness
 
 
-def test_smallness_is_one_minus_the_share_of_the_picture():
-    """The box of a whole picture scores 0, a quarter of it 0.75, and a sample without a box nothing."""
+def test_smallness_is_one_minus_the_share_of_the_image():
+    """The box of a whole image scores 0, a quarter of it 0.75, and a sample without a box nothing."""
     boxes = np.array([[0, 0, 1, 1], [0.5, 0.5, 1, 1], [np.nan] * 4])
     assert smallness(boxes)[:2].tolist() == [0, 0.75]
     assert np.isnan(smallness(boxes)[2])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htltools.core.hardness.cross_fitting import Fold, answering, fold_of, left_out, pairs
+from htltools.core.hardness.cross_fitting import Fold, fold_of, left_out, models_eligible, pairs
 from htltools.core.sampling.splits import split_of
 
 GROUPS = [f"patient {i}" for i in range(4000)]
@@ -45,12 +45,12 @@ def test_only_models_that_left_a_group_out_answer_for_it(groups, count):
     """For rows that models were trained on one fold of a deal answers, which left them out; for others all, and without folds all."""
     folds = deal(count)
     trained_on = np.arange(len(groups)) % 2 == 0
-    allowed = answering(folds, groups, trained_on)
+    allowed = models_eligible(folds, groups, trained_on)
     assert allowed.shape == (count, len(groups))
     assert allowed[:, ~trained_on].all()
     assert (allowed[:, trained_on].sum(0) == 1).all()
     assert all(allowed[fold_of(group, count) - 1, row] for row, group in enumerate(groups))
-    assert answering([None, None], groups, trained_on).all()
+    assert models_eligible([None, None], groups, trained_on).all()
 
 
 def test_pairs_keep_to_their_fold():

@@ -9,33 +9,33 @@ from htltools.core.hardness.scores import drift
 
 
 @pytest.fixture
-def pictures(shelf):
-    """The pictures of a shelf as a tensor."""
-    return torch.from_numpy(shelf.pictures)
+def images(shelf):
+    """The images of a shelf as a tensor."""
+    return torch.from_numpy(shelf.images)
 
 
-def test_a_score_depends_on_no_other_picture(localizer, pictures):
+def test_a_score_depends_on_no_other_image(localizer, images):
     """Order and batch do not matter, and the same seed gives the same scores; another seed gives others, alike in rank."""
-    scores = dropout(localizer, pictures, 0)
+    scores = dropout(localizer, images, 0)
     assert scores.shape == (48,)
     assert ((scores >= 0) & (scores <= 1)).all()
-    assert dropout(localizer, pictures.flip(0), 0)[::-1] == pytest.approx(scores, abs=1e-5)
-    assert dropout(localizer, pictures[7:9], 0) == pytest.approx(scores[7:9], abs=1e-5)
-    assert (dropout(localizer, pictures, 0) == scores).all()
-    assert (dropout(localizer, pictures, 1) != scores).all()
+    assert dropout(localizer, images.flip(0), 0)[::-1] == pytest.approx(scores, abs=1e-5)
+    assert dropout(localizer, images[7:9], 0) == pytest.approx(scores[7:9], abs=1e-5)
+    assert (dropout(localizer, images, 0) == scores).all()
+    assert (dropout(localizer, images, 1) != scores).all()
 
 
-def test_by_hand(localizer, pictures):
+def test_by_hand(localizer, images):
     """It is the mean distance of the box from those of nets whose last layer lacks the features."""
-    whole = localizer.eval()(pictures).detach().numpy()
+    whole = localizer.eval()(images).detach().numpy()
     head = localizer.net[-1][-1]
     weight = head.weight.data.clone()
     found = []
     for kept in masks(head.in_features, 3):
         head.weight.data = weight * kept
-        found.append(drift(whole, localizer(pictures).detach().numpy()))
+        found.append(drift(whole, localizer(images).detach().numpy()))
     head.weight.data = weight
-    assert dropout(localizer, pictures, 3) == pytest.approx(np.mean(found, 0), abs=1e-5)
+    assert dropout(localizer, images, 3) == pytest.approx(np.mean(found, 0), abs=1e-5)
 
 
 def test_masks_drop_their_share():
@@ -47,11 +47,11 @@ def test_masks_drop_their_share():
     assert not torch.equal(drawn[0], drawn[1])
 
 
-def test_the_model_stays_as_it_is(localizer, pictures):
+def test_the_model_stays_as_it_is(localizer, images):
     """Mode, weights and answers are what they were, and no hook is left."""
     localizer.train()
     before = {name: tensor.clone() for name, tensor in localizer.state_dict().items()}
-    dropout(localizer, pictures[:4], 0)
+    dropout(localizer, images[:4], 0)
     assert localizer.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in localizer.state_dict().items())
     assert not any(module._forward_pre_hooks for module in localizer.modules())

@@ -14,7 +14,7 @@ COUNT = 5
 
 @st.composite
 def boxes(draw, *shape):
-    """Boxes inside the picture, float32 [..., 4], perhaps without area."""
+    """Boxes inside the image, float32 [..., 4], perhaps without area."""
     corners = draw(arrays(np.float32, (*shape, 2, 2), elements=st.floats(0, 1, width=32)))
     return np.concatenate([corners.min(-2), corners.max(-2)], -1)
 
@@ -129,7 +129,7 @@ def test_pie_worked_by_hand():
 
 
 def test_el2n_worked_by_hand():
-    """The error of a box is a vector of four edges: 0.3 and 0.4 make 0.5; no answer is worse than the whole picture off on each."""
+    """The error of a box is a vector of four edges: 0.3 and 0.4 make 0.5; no answer is worse than the whole image off on each."""
     assert el2n(one(0.3, 0.4, 1, 1), one(0, 0, 1, 1)) == pytest.approx(0.5)
     assert el2n(one(0, 0, 0, 0), one(1, 1, 1, 1)) == 2
 

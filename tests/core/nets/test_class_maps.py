@@ -13,7 +13,7 @@ from htltools.errors import UsageError
 CLASSES = ["bkl", "mel", "nv"]
 
 
-def pictures(count, size=(32, 32), seed=0):
+def images(count, size=(32, 32), seed=0):
     """Noise, uint8 [N, H, W, 3]."""
     return torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (count, *size, 3), np.uint8))
 
@@ -29,8 +29,8 @@ def test_compact_has_maps_of_several_sizes(size, finest):
     """The compact net scores the classes on maps of falling size, the finest first, whatever the frame; they come to a box."""
     model = map_localizer(size=(*size, 3))
     with torch.no_grad():
-        maps = model.net(model.normalised(pictures(2, size)))
-        boxes = model(pictures(2, size))
+        maps = model.net(model.normalised(images(2, size)))
+        boxes = model(images(2, size))
     assert [m.shape[:2] for m in maps] == [(2, 3)] * len(maps) and len(maps) >= 3
     assert maps[0].shape[2:] == finest
     assert all(a.shape[2] > b.shape[2] for a, b in zip(maps, maps[1:]))
@@ -45,13 +45,13 @@ def test_weights_are_enough_to_build_it_again(name):
     again = from_weights(architecture(name, (64, 64, 3), classes=CLASSES), weights_of(model))
     with torch.no_grad():
         assert again.threshold.item() == pytest.approx(0.4)
-        assert torch.equal(model(pictures(2, (64, 64))), again(pictures(2, (64, 64))))
+        assert torch.equal(model(images(2, (64, 64))), again(images(2, (64, 64))))
 
 
-def test_a_mirrored_picture_has_the_mirrored_box():
+def test_a_mirrored_image_has_the_mirrored_box():
     """The map is the mean over mirror images, so that none of them is treated otherwise."""
     model = map_localizer()
-    batch = pictures(4)
+    batch = images(4)
     with torch.no_grad():
         boxes, mirrored = model(batch), model(batch.flip(2))
     torch.testing.assert_close(
@@ -71,11 +71,11 @@ def test_channels_go_and_scores_stay():
     small = narrowed(model, 0.5, [32, 32, 3])
     assert sum(p.numel() for p in small.parameters()) < 0.6 * sum(p.numel() for p in model.parameters())
     with torch.no_grad():
-        assert [m.shape[1] for m in small.net(small.normalised(pictures(2)))] == [3] * len(model.net.heads)
+        assert [m.shape[1] for m in small.net(small.normalised(images(2)))] == [3] * len(model.net.heads)
 
 
 def test_shipped_answers_are_the_same():
     """The form that is exported answers as the original, but for rounding."""
     model = map_localizer()
     with torch.inference_mode():
-        assert (Deployed(model)(pictures(3)) - model(pictures(3))).abs().max() < 1e-4
+        assert (Deployed(model)(images(3)) - model(images(3))).abs().max() < 1e-4

@@ -30,13 +30,13 @@ def fresh(kind, size=SIZE, classes=2, most=10):
     return net
 
 
-def pictures(count, seed=0, size=SIZE):
-    """Noise, as normalised pictures [B, C, H, W]."""
+def images(count, seed=0, size=SIZE):
+    """Noise, as normalised images [B, C, H, W]."""
     return torch.randn(count, size[2], *size[:2], generator=torch.Generator().manual_seed(seed))
 
 
 def by_torchvision(net, x, most=10):
-    """What torchvision's own forward answers, on the same pictures: lists of boxes in pixels, labels and scores."""
+    """What torchvision's own forward answers, on the same images: lists of boxes in pixels, labels and scores."""
     model = net.model
     model.transform = GeneralizedRCNNTransform(SIZE[0], SIZE[0], [0.0] * 3, [1.0] * 3)
     own = model.roi_heads if hasattr(model, "roi_heads") else model
@@ -52,7 +52,7 @@ def by_torchvision(net, x, most=10):
 def test_answers_are_those_of_torchvision(name, monkeypatch):
     """Boxes, labels and scores equal those of the library's own forward where as many candidates are looked at."""
     monkeypatch.setattr(detectors, "CANDIDATES", 5000)
-    net, x = fresh(name), pictures(3)
+    net, x = fresh(name), images(3)
     with torch.no_grad():
         found = net(x)
     two = name.startswith("faster")
@@ -64,9 +64,9 @@ def test_answers_are_those_of_torchvision(name, monkeypatch):
         assert object_difference(own[None], expected) < 1e-4
 
 
-def test_a_picture_is_answered_alone_as_among_others():
-    """No answer depends on the other pictures of its batch; empty places are zeros of class -1, and scores fall."""
-    net, x = fresh("compact_fcos"), pictures(5)
+def test_a_image_is_answered_alone_as_among_others():
+    """No answer depends on the other images of its batch; empty places are zeros of class -1, and scores fall."""
+    net, x = fresh("compact_fcos"), images(5)
     with torch.no_grad():
         together, alone = net(x), torch.cat([net(x[i : i + 1]) for i in range(5)])
     assert torch.allclose(together, alone, atol=1e-5)
@@ -78,9 +78,9 @@ def test_a_picture_is_answered_alone_as_among_others():
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_loss_is_that_of_each_picture(name):
-    """The loss of a picture is its own, also where it holds nothing; a step along its gradient lowers it."""
-    net, x = fresh(name), pictures(3)
+def test_loss_is_that_of_each_image(name):
+    """The loss of an image is its own, also where it holds nothing; a step along its gradient lowers it."""
+    net, x = fresh(name), images(3)
     objects = torch.tensor(
         [[[0.1, 0.1, 0.5, 0.6, 0], [0.5, 0.3, 0.9, 0.9, 1]], [[0.2, 0.2, 0.7, 0.8, 1], [0, 0, 0, 0, -1]], [[0, 0, 0, 0, -1.0]] * 2]
     )
@@ -128,7 +128,7 @@ def test_every_net_answers_and_learns(name):
     """Each of the names builds for a frame of its own, answers with arrays, and has a gradient."""
     size = 64, 96, 3
     net = fresh(name, size)
-    x = pictures(2, size=size)
+    x = images(2, size=size)
     with torch.no_grad():
         assert net(x).shape == (2, 10, 6)
     loss = net(x, torch.tensor([[[0.1, 0.1, 0.5, 0.6, 0]], [[0.2, 0.2, 0.7, 0.8, 1]]]))

@@ -10,18 +10,18 @@ from htltools.core.nets.state_arrays import from_weights, weights_of
 from htltools.errors import DataError, UsageError
 
 
-def pictures(count=4, size=(32, 32), seed=0):
+def images(count=4, size=(32, 32), seed=0):
     """Noise, uint8 [N, H, W, 3]."""
     return torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (count, *size, 3), np.uint8))
 
 
 @pytest.mark.parametrize("size", [(32, 32), (48, 40), (33, 47), (96, 128)])
 def test_compact_takes_any_frame(size):
-    """The compact net answers pictures of any frame with boxes in [0, 1], corners in order."""
+    """The compact net answers images of any frame with boxes in [0, 1], corners in order."""
     net = build(architecture("compact", (*size, 3))).eval()
     with torch.no_grad():
         net.net[-1][-1].weight *= 100  # far out, where the sigmoid saturates
-        boxes = net(pictures(8, size))
+        boxes = net(images(8, size))
     assert boxes.shape == (8, 4)
     assert ((boxes >= 0) & (boxes <= 1)).all()
     assert (boxes[:, :2] <= boxes[:, 2:]).all()
@@ -36,7 +36,7 @@ def test_weights_are_enough_to_build_it_again(name):
     after = from_weights(shape, weights_of(before))
     assert not after.training
     with torch.no_grad():
-        assert torch.equal(before(pictures(2, (64, 64))), after(pictures(2, (64, 64))))
+        assert torch.equal(before(images(2, (64, 64))), after(images(2, (64, 64))))
 
 
 def test_normalisation_is_not_part_of_the_weights(localizer):
@@ -72,7 +72,7 @@ def test_weights_that_do_not_fit_are_refused(localizer, change):
 
 
 def test_boxes_between_pixels_and_shares():
-    """The middle of a picture of 200 x 100 is [50, 25, 150, 75] in pixels, and back."""
+    """The middle of an image of 200 x 100 is [50, 25, 150, 75] in pixels, and back."""
     sizes = np.array([[200.0, 100.0]])
     shares = fraction_boxes(np.array([[50.0, 25, 150, 75]]), sizes)
     assert shares.tolist() == [[0.25, 0.25, 0.75, 0.75]]

@@ -18,35 +18,35 @@ def localizer():
 
 
 @pytest.fixture(scope="module")
-def pictures():
-    """Five pictures: noise, one all black, one all white."""
+def images():
+    """Five images: noise, one all black, one all white."""
     batch = np.random.default_rng(0).integers(0, 256, (5, *SIZE), np.uint8)
     batch[3], batch[4] = 0, 255
     return batch
 
 
 @pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 1e-5), (torch.float16, 5e-3)])
-def test_answers_like_the_original(localizer, pictures, dtype, most):
+def test_answers_like_the_original(localizer, images, dtype, most):
     """Only rounding tells them apart; the original stays as it is."""
     before = {name: tensor.clone() for name, tensor in localizer.state_dict().items()}
     with torch.inference_mode():
-        shipped, original = (model(torch.from_numpy(pictures)) for model in (Deployed(localizer, dtype), localizer))
-    assert shipped.dtype == torch.float32
-    assert (shipped - original).abs().max() <= most
+        onnx_outputs, original = (model(torch.from_numpy(images)) for model in (Deployed(localizer, dtype), localizer))
+    assert onnx_outputs.dtype == torch.float32
+    assert (onnx_outputs - original).abs().max() <= most
     assert all(torch.equal(tensor, before[name]) for name, tensor in localizer.state_dict().items())
 
 
 def test_half_keeps_colours_whole():
     """The normalisation of a float16 net is in float32: its numbers go up to 255, and their squares further than float16 does."""
     torch.manual_seed(0)
-    shipped = Deployed(build(architecture("compact", SIZE)), torch.float16)
-    assert {tensor.dtype for tensor in shipped.localizer.net.parameters()} == {torch.float16}
-    assert {tensor.dtype for tensor in shipped.buffers(recurse=False)} == {torch.float32}
+    onnx_outputs = Deployed(build(architecture("compact", SIZE)), torch.float16)
+    assert {tensor.dtype for tensor in onnx_outputs.localizer.net.parameters()} == {torch.float16}
+    assert {tensor.dtype for tensor in onnx_outputs.buffers(recurse=False)} == {torch.float32}
 
 
-def test_eager_is_a_function_of_arrays(localizer, pictures):
-    """Pictures and boxes are arrays on the CPU, wherever the net is."""
-    boxes = eager(localizer, torch.device("cpu"))(pictures)
+def test_eager_is_a_function_of_arrays(localizer, images):
+    """Images and boxes are arrays on the CPU, wherever the net is."""
+    boxes = eager(localizer, torch.device("cpu"))(images)
     assert (boxes.shape, boxes.dtype) == ((5, 4), np.float32)
     with torch.inference_mode():
-        np.testing.assert_allclose(boxes, localizer(torch.from_numpy(pictures)).numpy(), atol=1e-5)
+        np.testing.assert_allclose(boxes, localizer(torch.from_numpy(images)).numpy(), atol=1e-5)

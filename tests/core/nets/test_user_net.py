@@ -48,7 +48,7 @@ def code(tmp_path, monkeypatch):
 
 
 def test_a_trusted_name_is_built(code):
-    """The function is given height, width and channels; its net answers normalised pictures with raw numbers, and becomes a localizer."""
+    """The function is given height, width and channels; its net answers normalised images with raw numbers, and becomes a localizer."""
     name = f"{code[0]}:small"
     assert own_net(name, SIZE, [name])(torch.zeros(5, 3, 8, 6)).shape == (5, 4)
     shape = architecture(name, SIZE)
@@ -75,9 +75,9 @@ def test_a_strangers_name_runs_nothing(code, trusted):
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        ("maps", r"answers two pictures with \[2, 4, 6, 4\]; it should be four raw numbers for each"),
+        ("maps", r"answers two images with \[2, 4, 6, 4\]; it should be four raw numbers for each"),
         ("nothing", "gives dict, no torch.nn.Module"),
-        ("several", "answers two pictures with list"),
+        ("several", "answers two images with list"),
         ("absent", "has no absent"),
     ],
 )

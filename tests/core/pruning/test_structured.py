@@ -9,7 +9,7 @@ from htltools.core.nets.state_arrays import from_weights, weights_of
 from htltools.core.pruning.structured import narrowed, without_channels
 from htltools.core.pruning.unstructured import prunable_count, sparsity_of
 
-PICTURES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8))
+IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8))
 
 
 def parameter_count(model):
@@ -25,7 +25,7 @@ def test_the_net_becomes_smaller_by_the_share_asked_for(localizer, sparsity):
     small = narrowed(localizer, sparsity, [32, 32, 3])
     assert parameter_count(small) == pytest.approx((1 - sparsity) * dense_count, rel=0.1)
     assert sparsity_of(small, prunable_count(localizer)) == pytest.approx(sparsity, abs=0.05)
-    assert small.eval()(PICTURES).shape == (2, 4)
+    assert small.eval()(IMAGES).shape == (2, 4)
     after = weights_of(localizer)
     assert all((before[name] == after[name]).all() for name in before)
 
@@ -45,4 +45,4 @@ def test_a_narrowed_net_is_rebuilt_from_its_weights(name):
     again = from_weights(shape, weights_of(small))
     assert parameter_count(again) == parameter_count(small)
     with torch.no_grad():
-        assert torch.equal(small(PICTURES), again(PICTURES))
+        assert torch.equal(small(IMAGES), again(IMAGES))

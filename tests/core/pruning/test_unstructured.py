@@ -49,7 +49,7 @@ def test_the_dense_model_is_untouched(localizer, method):
 
 
 def test_nothing_cut_changes_nothing(localizer):
-    """At sparsity 0 the pruned copy has the weights of the dense one, and a picture the same answer."""
+    """At sparsity 0 the pruned copy has the weights of the dense one, and an image the same answer."""
     pruned = baked(masked(localizer, "l1", 0.0))
     assert state_bytes(pruned) == state_bytes(localizer)
 
@@ -133,16 +133,16 @@ def test_zeros_are_held_through_finetuning(localizer, shelf):
 
 
 def test_recalibration_renews_statistics_and_no_weight(localizer, shelf):
-    """Batch-norm recovery changes running means and variances, and nothing that was learned; the same pictures give the same ones."""
+    """Batch-norm recovery changes running means and variances, and nothing that was learned; the same images give the same ones."""
     pruned = baked(masked(localizer, "l1", 0.5))
     parameters = [p.detach().clone() for p in pruned.parameters()]
     before = pruned.net[0][1].running_mean.clone()
-    recalibrate(pruned, (torch.from_numpy(shelf.pictures[i : i + 16]) for i in range(0, 48, 16)))
+    recalibrate(pruned, (torch.from_numpy(shelf.images[i : i + 16]) for i in range(0, 48, 16)))
     first = state_bytes(pruned)
     assert not pruned.training
     assert all(torch.equal(a, b) for a, b in zip(parameters, pruned.parameters()))
     assert not torch.equal(before, pruned.net[0][1].running_mean)
-    recalibrate(pruned, (torch.from_numpy(shelf.pictures[i : i + 16]) for i in range(0, 48, 16)))
+    recalibrate(pruned, (torch.from_numpy(shelf.images[i : i + 16]) for i in range(0, 48, 16)))
     assert state_bytes(pruned) == first
 
 

@@ -10,7 +10,7 @@ from torch import multiprocessing, nn
 
 from htltools.core.nets.factory import architecture, build
 from htltools.core.runtime import distributed
-from htltools.core.runtime.predict import all_answers
+from htltools.core.runtime.predict import predict_all
 from htltools.core.training.box_objective import Supervised
 from htltools.core.training.loop import Recipe, trained
 
@@ -19,16 +19,16 @@ COUNT = 42  # samples: no multiple of anything
 
 
 class Shelf:
-    """Random pictures."""
+    """Random images."""
 
     def __init__(self):
         random = np.random.default_rng(0)
-        self.pictures = random.integers(0, 256, (COUNT, 32, 32, 3), np.uint8)
-        self.shape = self.pictures.shape
+        self.images = random.integers(0, 256, (COUNT, 32, 32, 3), np.uint8)
+        self.shape = self.images.shape
         self.boxes = np.sort(random.random((COUNT, 2, 2)), 1).reshape(COUNT, 4).astype(np.float32)
 
     def batch(self, chosen):
-        return self.pictures[chosen]
+        return self.images[chosen]
 
 
 def one_step(batch_size: int = 21):
@@ -39,7 +39,7 @@ def one_step(batch_size: int = 21):
     weights = np.linspace(0.5, 1.5, COUNT, dtype=np.float32)
     recipe = Recipe(1, batch_size, rate=1e-6, decay=0)
     (state,) = trained(Supervised(model, shelf, shelf.boxes, weights, recipe, **CPU), (shelf, shelf.boxes), recipe)
-    return state, all_answers([model], shelf, 5, **CPU)
+    return state, predict_all([model], shelf, 5, **CPU)
 
 
 def one_rank(rank: int, count: int, port: int, folder: str, batch_size: int) -> None:
@@ -47,8 +47,8 @@ def one_rank(rank: int, count: int, port: int, folder: str, batch_size: int) -> 
     torch.set_num_threads(1)
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     assert distributed.join(torch.device("cpu")) == torch.device("cpu")
-    state, answers = one_step(batch_size)
-    torch.save([*vars(state).values(), answers], f"{folder}/{rank}.pt")
+    state, predictions = one_step(batch_size)
+    torch.save([*vars(state).values(), predictions], f"{folder}/{rank}.pt")
 
 
 def together(folder, count: int = 2, batch_size: int = 21):
@@ -68,9 +68,9 @@ def alone():
 
 def test_several_train_as_one(alone, tmp_path):
     """Two processes that share uneven batches end with gradients, statistics, loss, answers and record of one, up to rounding."""
-    state, answers = alone
+    state, predictions = alone
     first, second = together(tmp_path)
-    epoch, weights, optimizer, best, log, memory, shared_answers = first
+    epoch, weights, optimizer, best, log, state_dict, shared_answers = first
     for name, tensor in state.weights.items():
         assert torch.allclose(weights[name].double(), tensor.double(), rtol=1e-4, atol=1e-5), name
     for place, moments in state.optimizer["state"].items():
@@ -78,9 +78,9 @@ def test_several_train_as_one(alone, tmp_path):
         assert (found - expected).norm() <= 2e-3 * expected.norm() + 1e-9, place
     assert log[0]["loss"] == pytest.approx(state.log[0]["loss"], abs=2e-6)
     assert log[0]["val_iou"] == pytest.approx(state.log[0]["val_iou"], abs=1e-5)
-    assert np.allclose(shared_answers, answers, atol=1e-5)
-    assert all(torch.allclose(memory[name], state.memory[name], atol=1e-4, equal_nan=True) for name in ("iou", "margin"))
-    assert all(torch.equal(memory[name], second[5][name]) for name in ("iou", "margin"))
+    assert np.allclose(shared_answers, predictions, atol=1e-5)
+    assert all(torch.allclose(state_dict[name], state.state_dict[name], atol=1e-4, equal_nan=True) for name in ("iou", "margin"))
+    assert all(torch.equal(state_dict[name], second[5][name]) for name in ("iou", "margin"))
     assert all(torch.equal(tensor, second[1][name]) for name, tensor in weights.items())
 
 

@@ -1,4 +1,4 @@
-"""How pictures reach the device."""
+"""How images reach the device."""
 
 import threading
 import time
@@ -14,11 +14,11 @@ TURNS = torch.tensor([[3, 1, 2], [47, 0, 3]])
 
 
 def test_every_way_gives_the_same(shelf):
-    """A map, a device's own memory and turns in one tensor or in a list of arrays give the same pictures in the same order."""
-    expected = [torch.from_numpy(shelf.pictures[turn.numpy()]) for turn in TURNS]
-    for pictures in shelf, OnDevice(shelf, CPU):
+    """A map, a device's own memory and turns in one tensor or in a list of arrays give the same images in the same order."""
+    expected = [torch.from_numpy(shelf.images[turn.numpy()]) for turn in TURNS]
+    for images in shelf, OnDevice(shelf, CPU):
         for turns in TURNS, [turn.numpy() for turn in TURNS]:
-            found = list(fed(pictures, turns, CPU))
+            found = list(fed(images, turns, CPU))
             assert all(torch.equal(ours, theirs) for ours, theirs in zip(found, expected, strict=True))
 
 
@@ -30,7 +30,7 @@ def test_a_map_stays_where_it_is_on_a_cpu(shelf):
 def test_moving_in_pieces(shelf, monkeypatch):
     """A store moves to the device piece by piece, the last one what is left."""
     monkeypatch.setattr("htltools.core.runtime.prefetch.PIECE", 7 * 32 * 32 * 3)
-    assert np.array_equal(OnDevice(shelf, CPU).images.numpy(), shelf.pictures)
+    assert np.array_equal(OnDevice(shelf, CPU).images.numpy(), shelf.images)
 
 
 def test_ahead_keeps_the_order_and_runs_ahead():
@@ -60,11 +60,11 @@ def test_ahead_tells_what_went_wrong():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("room", [0.5, 0.0])
 def test_on_a_gpu(shelf, monkeypatch, room):
-    """A GPU holds the store where it fits, and is fed by a reader that runs ahead where it does not: the same pictures."""
+    """A GPU holds the store where it fits, and is fed by a reader that runs ahead where it does not: the same images."""
     monkeypatch.setattr("htltools.core.runtime.prefetch.ROOM", room)
     device = torch.device("cuda", 0)
-    pictures = nearest(shelf, device)
-    assert isinstance(pictures, OnDevice) == (room > 0)
-    for turn, batch in zip(TURNS, fed(pictures, TURNS, device), strict=True):
+    images = nearest(shelf, device)
+    assert isinstance(images, OnDevice) == (room > 0)
+    for turn, batch in zip(TURNS, fed(images, TURNS, device), strict=True):
         assert batch.device == device
-        assert np.array_equal(batch.cpu().numpy(), shelf.pictures[turn.numpy()])
+        assert np.array_equal(batch.cpu().numpy(), shelf.images[turn.numpy()])

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from htltools.core.geometry.objects import packed
-from htltools.core.statistics.average_precision import coco_evaluation, found_objects
+from htltools.core.statistics.average_precision import coco_evaluation, detection_matches
 
 
 def scene(seed, count=40, classes=2):
-    """Annotated objects of random pictures and finds that are near them, beside false ones."""
+    """Annotated objects of random images and finds that are near them, beside false ones."""
     random = np.random.default_rng(seed)
     annotated, found = [], []
     for _ in range(count):
@@ -27,7 +27,7 @@ def scene(seed, count=40, classes=2):
     return packed(found, 6), packed(annotated, 5)
 
 
-def test_with_each_picture_once_it_is_what_pycocotools_says():
+def test_with_each_image_once_it_is_what_pycocotools_says():
     """AP, AP50 and AP75 equal the library's summary, ties between scores included."""
     for seed in range(5):
         found, annotated = scene(seed)
@@ -35,30 +35,30 @@ def test_with_each_picture_once_it_is_what_pycocotools_says():
         with contextlib.redirect_stdout(io.StringIO()):
             evaluation.accumulate()
         precision = evaluation.eval["precision"][:, :, :, 0, 0]  # [T, recalls, classes]
-        values = found_objects(found, annotated, ["a", "b"]).values(np.ones((1, len(found)), int))
+        values = detection_matches(found, annotated, ["a", "b"]).values(np.ones((1, len(found)), int))
         assert values["ap"][0] == pytest.approx(precision.mean(), abs=1e-12)
         assert values["ap50"][0] == pytest.approx(precision[0].mean(), abs=1e-12)
         assert values["ap75"][0] == pytest.approx(precision[5].mean(), abs=1e-12)
 
 
-def test_a_draw_is_the_pictures_written_out():
-    """Taking pictures several times, or not at all, gives what the library says of that many copies."""
+def test_a_draw_is_the_images_written_out():
+    """Taking images several times, or not at all, gives what the library says of that many copies."""
     found, annotated = scene(7)
     times = np.random.default_rng(0).integers(0, 3, (1, len(found)))
-    drawn = found_objects(found, annotated, ["a", "b"]).values(times)
+    drawn = detection_matches(found, annotated, ["a", "b"]).values(times)
     again = np.repeat(np.arange(len(found)), times[0])
-    written_out = found_objects(found[again], annotated[again], ["a", "b"]).values(np.ones((1, len(again)), int))
+    written_out = detection_matches(found[again], annotated[again], ["a", "b"]).values(np.ones((1, len(again)), int))
     for name, value in drawn.items():
         assert value == pytest.approx(written_out[name], abs=1e-12)
 
 
 def test_a_part_is_the_part_alone():
-    """Some of the pictures, taken out afterwards, are what they are alone."""
+    """Some of the images, taken out afterwards, are what they are alone."""
     found, annotated = scene(3)
     places = np.array([1, 5, 6, 20, 33])
     once = np.ones((1, len(places)), int)
-    alone = found_objects(found[places], annotated[places], ["a", "b"]).values(once)
-    taken = found_objects(found, annotated, ["a", "b"]).at(places).values(once)
+    alone = detection_matches(found[places], annotated[places], ["a", "b"]).values(once)
+    taken = detection_matches(found, annotated, ["a", "b"]).at(places).values(once)
     assert {name: value.tolist() for name, value in alone.items()} == {name: value.tolist() for name, value in taken.items()}
 
 
@@ -67,14 +67,14 @@ def test_perfect_and_empty():
     _, annotated = scene(1)
     perfect = np.concatenate([annotated, (annotated[..., 4:] >= 0).astype(np.float32)], 2)
     once = np.ones((1, len(annotated)), int)
-    assert found_objects(perfect, annotated, ["a", "b"]).values(once)["ap"] == [1.0]
-    assert found_objects(perfect, annotated, ["a", "b", "never"]).values(once)["ap"] == [1.0]
+    assert detection_matches(perfect, annotated, ["a", "b"]).values(once)["ap"] == [1.0]
+    assert detection_matches(perfect, annotated, ["a", "b", "never"]).values(once)["ap"] == [1.0]
     nothing = packed([np.zeros((0, 6))] * len(annotated), 6)
-    assert found_objects(nothing, annotated, ["a", "b"]).values(once)["ap50"] == [0.0]
-    assert np.isnan(found_objects(nothing, nothing[..., :5], ["a", "b"]).values(once)["ap50"]).all()
+    assert detection_matches(nothing, annotated, ["a", "b"]).values(once)["ap50"] == [0.0]
+    assert np.isnan(detection_matches(nothing, nothing[..., :5], ["a", "b"]).values(once)["ap50"]).all()
 
 
 def test_what_is_unknown_is_refused():
-    """A picture without an annotation has no precision."""
-    with pytest.raises(ValueError, match="every picture"):
-        found_objects(packed([np.zeros((0, 6))], 6), packed([None], 5), ["a"])
+    """An image without an annotation has no precision."""
+    with pytest.raises(ValueError, match="every image"):
+        detection_matches(packed([np.zeros((0, 6))], 6), packed([None], 5), ["a"])

@@ -39,7 +39,7 @@ def test_covers_the_truth_about_95_times_in_100():
 
 
 def test_copies_within_a_group_do_not_narrow_the_interval():
-    """Five pictures of one lesion are not five lesions: repeating every picture in its group leaves the interval as it is."""
+    """Five images of one lesion are not five lesions: repeating every image in its group leaves the interval as it is."""
     iou = np.random.default_rng(3).random(50)
     groups = [f"g{i}" for i in range(50)]
     once, five = estimates(iou, groups, seed=0), estimates(iou.repeat(5), np.repeat(groups, 5), seed=0)

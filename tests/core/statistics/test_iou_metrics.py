@@ -28,8 +28,8 @@ BY_HAND = {
 def test_hand_worked_table():
     """Ten boxes give the numbers that one finds with pencil and paper; a box exactly on a threshold counts as found."""
     widths = np.array([10, 9, 7.5, 5, 3, 0, 0, 7, 0.5, 7])
-    answers = np.column_stack([np.zeros(10), np.zeros(10), widths, np.full(10, 10.0)])
-    values = metric_values(iou(answers, np.tile([0, 0, 10, 10.0], (10, 1))))
+    predictions = np.column_stack([np.zeros(10), np.zeros(10), widths, np.full(10, 10.0)])
+    values = metric_values(iou(predictions, np.tile([0, 0, 10, 10.0], (10, 1))))
     assert {name: value.tolist() for name, value in values.items()} == {name: pytest.approx([value]) for name, value in BY_HAND.items()}
 
 

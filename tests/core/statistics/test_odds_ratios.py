@@ -48,7 +48,7 @@ def test_interval_is_near_that_of_theory():
 
 
 def test_copies_within_a_group_do_not_narrow_the_intervals():
-    """Four pictures of each lesion say no more of lesions than one: neither interval is narrower, though a naive p is smaller."""
+    """Four images of each lesion say no more of lesions than one: neither interval is narrower, though a naive p is smaller."""
     is_hard, inside = of_table(40, 160, 20, 180)
     groups = alone(400)
     once, four = (
@@ -73,7 +73,7 @@ def test_what_has_no_finite_answer_is_none():
 
 
 def test_a_level_of_one_group_has_no_interval():
-    """Two pictures of one patient do not say how sure the odds of such patients are."""
+    """Two images of one patient do not say how sure the odds of such patients are."""
     is_hard, inside = of_table(1, 1, 10, 20)
     found = odds(is_hard, inside[:, None], ["p", "p", *alone(30)], seed=0)[0]
     assert (found.value, found.low, found.high) == (2, None, None)

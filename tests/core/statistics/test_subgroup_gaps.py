@@ -36,8 +36,8 @@ def test_p_is_that_of_scipy():
     assert 0.01 < gap.p < 0.6
 
 
-def test_pictures_of_a_patient_stay_together():
-    """Ten pictures of each of eight patients are eight findings: p is that of all 70 ways to deal the patients, not that of 80 samples."""
+def test_images_of_a_patient_stay_together():
+    """Ten images of each of eight patients are eight findings: p is that of all 70 ways to deal the patients, not that of 80 samples."""
     of_patient = np.array([0.3, 0.5, 0.4, 0.6, 0.7, 0.55, 0.8, 0.5])
     level = np.repeat([0, 1], 40)
     gap = fairness(of_patient.repeat(10)[None], level, np.repeat(alone(8), 10), seed=0, resamples=50)["iou_mean"][0]

@@ -1,4 +1,4 @@
-"""Phantoms: the same picture for the same number, with the planted difficulties they claim."""
+"""Phantoms: the same image for the same number, with the planted difficulties they claim."""
 
 from collections import Counter
 
@@ -18,17 +18,17 @@ def many():
 
 
 def test_a_phantom_is_its_number():
-    """Seed and index alone decide a phantom, to the last bit; another index or seed is another picture."""
+    """Seed and index alone decide a phantom, to the last bit; another index or seed is another image."""
     once, again = phantom(3, 41, "train"), phantom(3, 41, "train")
-    assert (once.picture == again.picture).all() and once.box == again.box and once.meta == again.meta
-    assert (phantom(3, 42).picture != once.picture).any()
-    assert (phantom(4, 41).picture != once.picture).any()
+    assert (once.image == again.image).all() and once.box == again.box and once.meta == again.meta
+    assert (phantom(3, 42).image != once.image).any()
+    assert (phantom(4, 41).image != once.image).any()
 
 
 def test_what_a_phantom_is(many):
-    """A phantom is a uint8 RGB picture with a lesion mask whose tight box is the true one, and facts of a patient."""
+    """A phantom is a uint8 RGB image with a lesion mask whose tight box is the true one, and facts of a patient."""
     for sample in many[:50]:
-        assert sample.picture.shape == (HEIGHT, WIDTH, 3) and sample.picture.dtype == np.uint8
+        assert sample.image.shape == (HEIGHT, WIDTH, 3) and sample.image.dtype == np.uint8
         assert box_of_mask(sample.lesion_mask) == sample.true_box
         assert sample.label in LABELS and sample.meta["site"] in (*SITES, RARE_SITE) and 5 <= sample.meta["age"] <= 90
         assert sample.meta["planted"] in (None, *KINDS)
@@ -61,12 +61,12 @@ def test_the_difficulties_are_what_they_say(many):
 def contrast_of(sample):
     """Mean difference of grey between a lesion and what lies around it in its box."""
     x0, y0, x1, y1 = sample.true_box
-    grey, lesion = sample.picture[y0:y1, x0:x1].mean(-1), sample.lesion_mask[y0:y1, x0:x1]
+    grey, lesion = sample.image[y0:y1, x0:x1].mean(-1), sample.lesion_mask[y0:y1, x0:x1]
     return abs(grey[lesion].mean() - grey[~lesion].mean())
 
 
 def test_wrong_boxes_are_wrong_and_only_trained_on(many):
-    """A wrong box has IoU < 0.6 with the truth and lies in the picture; no other split holds one, and the picture is the same there."""
+    """A wrong box has IoU < 0.6 with the truth and lies in the image; no other split holds one, and the image is the same there."""
     for index, sample in enumerate(many):
         overlap = iou(np.array(sample.box), np.array(sample.true_box))
         assert (overlap < 0.6) == (sample.meta["planted"] == "wrong")
@@ -74,14 +74,14 @@ def test_wrong_boxes_are_wrong_and_only_trained_on(many):
         if sample.meta["planted"] == "wrong":
             honest = phantom(0, index, "test")
             assert honest.meta["planted"] is None and honest.box == sample.true_box
-            assert (honest.picture == sample.picture).all()
+            assert (honest.image == sample.image).all()
 
 
-def test_some_lesions_have_two_pictures(many):
-    """Some neighbours show one lesion of one patient, in two different pictures."""
+def test_some_lesions_have_two_images(many):
+    """Some neighbours show one lesion of one patient, in two different images."""
     pairs = [i for i in range(0, 300, 2) if lesion_of(0, i + 1) == i]
     assert 0.05 < len(pairs) / 150 < 0.3
     for i in pairs[:10]:
         one, two = many[i], many[i + 1]
         assert (one.meta["age"], one.meta["sex"], one.label) == (two.meta["age"], two.meta["sex"], two.label)
-        assert (one.picture != two.picture).any()
+        assert (one.image != two.image).any()

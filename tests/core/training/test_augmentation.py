@@ -1,4 +1,4 @@
-"""Augmentation: the box follows the picture."""
+"""Augmentation: the box follows the image."""
 
 import numpy as np
 import pytest
@@ -19,43 +19,43 @@ SIDE = 96
 
 
 def rectangles(count, low=0.35, high=0.6):
-    """Pictures float32 [N, 3, H, W] of one bright rectangle each, away from the border, and their boxes [N, 4]."""
+    """Images float32 [N, 3, H, W] of one bright rectangle each, away from the border, and their boxes [N, 4]."""
     random = np.random.default_rng(0)
     x, boxes = torch.zeros(count, 3, SIDE, SIDE), []
-    for picture in x:
+    for image in x:
         x0, y0 = random.integers(int(low * SIDE), SIDE // 2, 2)
         x1, y1 = random.integers(SIDE // 2 + 4, int(high * SIDE) + 4, 2)
-        picture[:, y0:y1, x0:x1] = 1
+        image[:, y0:y1, x0:x1] = 1
         boxes.append([x0 / SIDE, y0 / SIDE, x1 / SIDE, y1 / SIDE])
     return x, torch.tensor(boxes, dtype=torch.float32)
 
 
 def changed(x, boxes, how, seed=0):
-    """Pictures float32 [N, 3, H, W] of 0 and 1, and boxes, changed at random."""
+    """Images float32 [N, 3, H, W] of 0 and 1, and boxes, changed at random."""
     change = changes(len(x), 3, how, torch.Generator().manual_seed(seed))
     stored = (x * 255).to(torch.uint8).permute(0, 2, 3, 1)
     return augmented(stored, boxes, change, torch.full((1, 3, 1, 1), 1 / 255), torch.zeros(1, 3, 1, 1))
 
 
-def seen(picture) -> torch.Tensor:
-    """The box around what is bright in a picture [C, H, W]."""
-    bright = picture.mean(0) > 0.5
+def seen(image) -> torch.Tensor:
+    """The box around what is bright in an image [C, H, W]."""
+    bright = image.mean(0) > 0.5
     columns, rows = bright.any(0).nonzero().flatten(), bright.any(1).nonzero().flatten()
     return torch.stack([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) / SIDE
 
 
 @pytest.mark.parametrize("move", MOVES)
-def test_the_box_follows_the_picture(move):
-    """A bright rectangle is found again where the returned box says, to a pixel, whatever was done to the picture."""
+def test_the_box_follows_the_image(move):
+    """A bright rectangle is found again where the returned box says, to a pixel, whatever was done to the image."""
     x, boxes = rectangles(24)
     moved, follow = changed(x, boxes, MOVES[move], 1)
     assert not torch.equal(moved, x)
-    for picture, box in zip(moved, follow):
-        assert (seen(picture) - box).abs().max() <= 1.01 / SIDE
+    for image, box in zip(moved, follow):
+        assert (seen(image) - box).abs().max() <= 1.01 / SIDE
 
 
-def test_a_box_that_leaves_the_picture_is_cut_at_its_border():
-    """Boxes stay inside the picture and in order, however far it moves."""
+def test_a_box_that_leaves_the_image_is_cut_at_its_border():
+    """Boxes stay inside the image and in order, however far it moves."""
     x, _ = rectangles(64)
     boxes = torch.tensor([0, 0.05, 0.2, 0.9]).repeat(64, 1)
     _, follow = changed(x, boxes, Augmentation(shift=0.3, scale=0.3))
@@ -65,7 +65,7 @@ def test_a_box_that_leaves_the_picture_is_cut_at_its_border():
 
 
 def test_nothing_asked_nothing_changed():
-    """An augmentation of zeros gives the picture and the boxes back."""
+    """An augmentation of zeros gives the image and the boxes back."""
     x, boxes = rectangles(4)
     still, same = changed(x, boxes, Augmentation(0, 0, 0, 0, 0, 0))
     assert torch.allclose(still, x, atol=1e-5)
@@ -73,7 +73,7 @@ def test_nothing_asked_nothing_changed():
 
 
 def test_light_leaves_the_box_alone():
-    """Light and colour change the picture and not the box, and each channel in its own way."""
+    """Light and colour change the image and not the box, and each channel in its own way."""
     x, boxes = rectangles(4)
     lit, same = changed(x, boxes, Augmentation(flip=0, shift=0, scale=0, stretch=0))
     assert torch.allclose(same, boxes, atol=1e-6)
@@ -93,7 +93,7 @@ def test_the_same_generator_draws_the_same():
 
 
 def test_normalisation_is_within():
-    """What comes out is what augmenting the normalised picture would give: gain and bias are those of the model."""
+    """What comes out is what augmenting the normalised image would give: gain and bias are those of the model."""
     x, boxes = rectangles(3)
     gain, bias = torch.tensor([2.0, 3.0, 4.0]).view(1, 3, 1, 1), torch.tensor([-1.0, 0.5, 2.0]).view(1, 3, 1, 1)
     change = changes(3, 3, Augmentation(), torch.Generator().manual_seed(0))
@@ -104,7 +104,7 @@ def test_normalisation_is_within():
 
 
 def test_beyond_the_border_it_is_mirrored():
-    """Where the new picture reaches beyond the old one, torch's own reflection shows the same."""
+    """Where the new image reaches beyond the old one, torch's own reflection shows the same."""
     x = torch.rand(8, 3, 24, 20, generator=torch.Generator().manual_seed(0))
     factor, offset = torch.full((8, 2), 1.7), torch.linspace(-0.9, 0.9, 16).view(8, 2)
     theta = torch.zeros(8, 2, 3)

@@ -6,7 +6,7 @@ import torch
 
 from htltools.core.geometry.boxes import iou
 from htltools.core.nets.factory import architecture, build
-from htltools.core.runtime.predict import all_answers
+from htltools.core.runtime.predict import predict_all
 from htltools.core.training.class_map_objective import THRESHOLDS, WeaklySupervised, calibrate, class_balance
 from htltools.core.training.loop import Recipe, trained
 
@@ -15,18 +15,18 @@ RECIPE = Recipe(epochs=3, batch_size=16)
 
 
 class Coloured:
-    """Pictures of a shelf whose rectangles are red or green: that is their class."""
+    """Images of a shelf whose rectangles are red or green: that is their class."""
 
     def __init__(self, shelf):
-        self.pictures, self.shape, self.boxes = shelf.pictures.copy(), shelf.shape, shelf.boxes
-        self.classes = np.arange(len(self.pictures)) % 2
-        for picture, number in zip(self.pictures, self.classes):
-            picture[..., 2] = 30
-            picture[..., 1 - number] = np.where(picture[..., 1 - number] > 100, 60, picture[..., 1 - number])
+        self.images, self.shape, self.boxes = shelf.images.copy(), shelf.shape, shelf.boxes
+        self.classes = np.arange(len(self.images)) % 2
+        for image, number in zip(self.images, self.classes):
+            image[..., 2] = 30
+            image[..., 1 - number] = np.where(image[..., 1 - number] > 100, 60, image[..., 1 - number])
 
     def batch(self, chosen):
-        """The chosen pictures."""
-        return self.pictures[chosen]
+        """The chosen images."""
+        return self.images[chosen]
 
 
 def fresh():
@@ -86,7 +86,7 @@ def test_the_threshold_is_the_best_one(shelf):
     reached = []
     for threshold in THRESHOLDS:
         model.threshold.fill_(threshold)
-        reached.append(iou(all_answers([model], shelf, 64, **CPU)[0], shelf.boxes).mean())
+        reached.append(iou(predict_all([model], shelf, 64, **CPU)[0], shelf.boxes).mean())
     calibrate(model, shelf, shelf.boxes, **CPU)
     assert model.threshold.item() == pytest.approx(THRESHOLDS[int(np.argmax(reached))])
 

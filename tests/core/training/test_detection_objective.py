@@ -16,26 +16,26 @@ SHAPE = architecture("compact_fcos", (64, 64, 3), objects=["bright", "red"], mos
 
 
 class Scenes:
-    """Pictures in memory with none to two objects: bright or red rectangles on a dark, noisy ground."""
+    """Images in memory with none to two objects: bright or red rectangles on a dark, noisy ground."""
 
     def __init__(self, count, seed=0):
         random = np.random.default_rng(seed)
-        self.pictures = random.integers(0, 60, (count, 64, 64, 3), np.uint8)
-        self.shape, objects = self.pictures.shape, []
-        for picture in self.pictures:
+        self.images = random.integers(0, 60, (count, 64, 64, 3), np.uint8)
+        self.shape, objects = self.images.shape, []
+        for image in self.images:
             own = []
             for side in range(random.integers(0, 3)):
                 x0, y0 = random.integers(2, 10) + 32 * side, random.integers(2, 30)
                 x1, y1 = x0 + random.integers(10, 20), y0 + random.integers(12, 30)
                 kind = int(random.integers(2))
-                picture[y0:y1, x0:x1, : 1 if kind else 3] += 180
+                image[y0:y1, x0:x1, : 1 if kind else 3] += 180
                 own.append([x0 / 64, y0 / 64, x1 / 64, y1 / 64, kind])
             objects.append(np.array(own, float).reshape(-1, 5))
         self.objects = packed(objects, 5)
 
     def batch(self, chosen):
-        """The chosen pictures."""
-        return self.pictures[chosen]
+        """The chosen images."""
+        return self.images[chosen]
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +71,12 @@ def test_learns_and_is_the_same_after_a_stop(scenes):
 def test_the_threshold_is_the_best_there_is(scenes):
     """No other of the thresholds tried has a higher mean overlap."""
     torch.manual_seed(1)
-    model, (pictures, objects) = build(SHAPE).eval(), (scenes[1], scenes[1].objects)
-    calibrate(model, pictures, objects, 16, **CPU)
-    reached = mean_iou(model, pictures, objects, 16, **CPU)
+    model, (images, objects) = build(SHAPE).eval(), (scenes[1], scenes[1].objects)
+    calibrate(model, images, objects, 16, **CPU)
+    reached = mean_iou(model, images, objects, 16, **CPU)
     for threshold in THRESHOLDS:
         model.threshold.fill_(threshold)
-        assert mean_iou(model, pictures, objects, 16, **CPU) <= reached + 1e-6
+        assert mean_iou(model, images, objects, 16, **CPU) <= reached + 1e-6
 
 
 def test_weights_count(scenes):
@@ -92,8 +92,8 @@ def test_weights_count(scenes):
     assert loss(3) != pytest.approx(loss(5), rel=1e-3)
 
 
-def test_loss_of_pictures_as_they_are(scenes):
-    """Each picture has its loss, whatever the batches; one that is not annotated has none; the mode of the model does not matter."""
+def test_loss_of_images_as_they_are(scenes):
+    """Each image has its loss, whatever the batches; one that is not annotated has none; the mode of the model does not matter."""
     torch.manual_seed(0)
     model, objects = build(SHAPE), scenes[1].objects.copy()
     objects[4] = np.nan

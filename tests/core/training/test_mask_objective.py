@@ -19,18 +19,18 @@ SIZE = 32, 32, 3
 
 
 class Masked:
-    """The pictures of a shelf with the mask of their rectangle as a fourth channel."""
+    """The images of a shelf with the mask of their rectangle as a fourth channel."""
 
     def __init__(self, shelf):
         masks = np.zeros((*shelf.shape[:3], 1), np.uint8)
         for mask, box in zip(masks, (shelf.boxes * SIZE[0]).round().astype(int)):
             mask[box[1] : box[3], box[0] : box[2]] = 255
-        self.pictures = np.concatenate([shelf.pictures, masks], 3)
-        self.shape = self.pictures.shape
+        self.images = np.concatenate([shelf.images, masks], 3)
+        self.shape = self.images.shape
 
     def batch(self, chosen):
-        """The chosen pictures with their masks."""
-        return self.pictures[chosen]
+        """The chosen images with their masks."""
+        return self.images[chosen]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def undisturbed(learning, shelf, other_shelf):
 
 
 def test_masks_are_learned(undisturbed, other_shelf):
-    """A few epochs find rectangles in pictures that were not seen; validation is the IoU of masks, and better than one constant mask."""
+    """A few epochs find rectangles in images that were not seen; validation is the IoU of masks, and better than one constant mask."""
     objective, states = undisturbed
     reached = states[-1].log[-1]["val_iou"]
     assert reached == pytest.approx(mean_iou(objective.model, Masked(other_shelf), other_shelf.boxes, 16, **CPU), abs=1e-6)
@@ -78,13 +78,13 @@ def test_weights_count(learning):
     for wrong in (False, True):
         objective = learning(weights=np.repeat(np.float32([0, 2]), 24), recipe=Recipe(1, 48, augmentation=Augmentation()))
         if wrong:
-            objective.pictures.pictures[:24, ..., 3] = 255
+            objective.images.images[:24, ..., 3] = 255
         found.append([loss.item() for loss in objective.losses(0)])
     assert found[0] == found[1]
 
 
-def test_masks_go_where_their_pictures_go():
-    """A picture that shows its own mask still shows it after any change, also where it is mirrored beyond the border."""
+def test_masks_go_where_their_images_go():
+    """An image that shows its own mask still shows it after any change, also where it is mirrored beyond the border."""
     mask = torch.zeros(8, 32, 32, 1, dtype=torch.uint8)
     mask[:, 3:20, :14] = 255
     change = changes(8, 3, Augmentation(light=0, colour=0), torch.Generator().manual_seed(1))
@@ -104,34 +104,34 @@ def test_margins():
 
 
 def test_batches_of_one_are_refused(learning):
-    """Some of these nets have no statistics of a single picture."""
+    """Some of these nets have no statistics of a single image."""
     with pytest.raises(UsageError, match="batches of 1"):
         learning(recipe=Recipe(1, batch_size=1))
 
 
 @pytest.mark.parametrize("name", ["compact_unet", "lraspp_mobilenet_v3_large"])
 def test_nets(name):
-    """A net answers with a mask in the frame of the picture, and with the box around it; its weights are enough to build it anew."""
+    """A net answers with a mask in the frame of the image, and with the box around it; its weights are enough to build it anew."""
     shape = architecture(name, (40, 56, 3))
     assert shape["masks"]
     model = build(shape).eval()
-    pictures = torch.randint(0, 256, (2, 40, 56, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = torch.randint(0, 256, (2, 40, 56, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        masks = model.masks(model.normalised(pictures))
+        masks = model.masks(model.normalised(images))
         assert masks.shape == (2, 40, 56)
         assert ((masks >= 0) & (masks <= 1)).all()
-        assert torch.equal(model(pictures), mask_boxes(masks))
-        assert torch.equal(from_weights(shape, weights_of(model))(pictures), model(pictures))
+        assert torch.equal(model(images), mask_boxes(masks))
+        assert torch.equal(from_weights(shape, weights_of(model))(images), model(images))
     narrow = narrowed(model, 0.5, [40, 56, 3])
     with torch.inference_mode():
-        assert narrow.masks(narrow.normalised(pictures)).shape == (2, 40, 56)
-        assert torch.equal(from_weights(shape, weights_of(narrow))(pictures), narrow(pictures))
+        assert narrow.masks(narrow.normalised(images)).shape == (2, 40, 56)
+        assert torch.equal(from_weights(shape, weights_of(narrow))(images), narrow(images))
     assert sum(p.numel() for p in narrow.parameters()) < 0.6 * sum(p.numel() for p in model.parameters())
 
 
 def test_what_cannot_be_built():
-    """Tiny pictures, and ImageNet weights of the compact net, are refused in words."""
-    with pytest.raises(UsageError, match="masks of 4x12 pictures cannot be learned"):
+    """Tiny images, and ImageNet weights of the compact net, are refused in words."""
+    with pytest.raises(UsageError, match="masks of 4x12 images cannot be learned"):
         build(architecture("compact_unet", (12, 4, 3)))
     with pytest.raises(UsageError, match="no ImageNet weights for compact_unet"):
         build(architecture("compact_unet", SIZE), imagenet=True)

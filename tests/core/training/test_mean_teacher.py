@@ -6,7 +6,7 @@ import torch
 
 from htltools.core.nets.factory import architecture, build
 from htltools.core.training.loop import Recipe, trained
-from htltools.core.training.mean_teacher import USES, MeanTeacher, Unlabelled, mirrored, moving_average, repeated_turns
+from htltools.core.training.mean_teacher import USES, MeanTeacher, Unlabelled, ema_update, mirrored, repeated_turns
 
 CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
 RECIPE = Recipe(epochs=3, batch_size=8)
@@ -16,7 +16,7 @@ USED = [Unlabelled(use, renew=2) for use in USES] + [
 
 
 def objective(shelf, other_shelf, how, recipe=RECIPE):
-    """A training of a fresh net on 16 labelled and 48 unlabelled pictures."""
+    """A training of a fresh net on 16 labelled and 48 unlabelled images."""
     torch.manual_seed(0)
     labelled = other_shelf, other_shelf.boxes, np.ones(16, np.float32)
     return MeanTeacher(build(architecture("compact", (32, 32, 3))), labelled, shelf, recipe, how, **CPU)
@@ -57,9 +57,9 @@ def test_the_teacher_is_kept(shelf, other_shelf):
 
 
 def test_none_learns_from_labels_alone(shelf, other_shelf):
-    """Without a use the unlabelled pictures change nothing."""
+    """Without a use the unlabelled images change nothing."""
     others = type(shelf)(48, seed=9)
-    found = [states(pictures, other_shelf, Unlabelled("none"))[-1].weights for pictures in (shelf, others)]
+    found = [states(images, other_shelf, Unlabelled("none"))[-1].weights for images in (shelf, others)]
     assert same(*found)
 
 
@@ -79,13 +79,13 @@ def test_trust(shelf, other_shelf):
 def test_moving_average():
     """The teacher starts as the student, follows fast at first and slowly later; what counts is copied."""
     teacher, student = [torch.zeros(2)], [torch.ones(2)]
-    moving_average(teacher, student, 0)
+    ema_update(teacher, student, 0)
     assert float(teacher[0][0]) == pytest.approx(0.9)
     teacher = [torch.zeros(2)]
-    moving_average(teacher, student, 10_000)
+    ema_update(teacher, student, 10_000)
     assert float(teacher[0][0]) == pytest.approx(0.01)
     counted = [torch.tensor(3)]
-    moving_average(counted, [torch.tensor(7)], 5)
+    ema_update(counted, [torch.tensor(7)], 5)
     assert counted == [torch.tensor(7)]
 
 
@@ -98,7 +98,7 @@ def test_repeated_turns():
 
 
 def test_mirrored():
-    """Pictures are mirrored along x and y, each as asked."""
-    picture = torch.arange(6, dtype=torch.uint8).view(1, 2, 3, 1).expand(3, -1, -1, -1)
-    found = mirrored(picture, torch.tensor([[True, False], [False, True], [False, False]]))[..., 0]
+    """Images are mirrored along x and y, each as asked."""
+    image = torch.arange(6, dtype=torch.uint8).view(1, 2, 3, 1).expand(3, -1, -1, -1)
+    found = mirrored(image, torch.tensor([[True, False], [False, True], [False, False]]))[..., 0]
     assert found.tolist() == [[[2, 1, 0], [5, 4, 3]], [[3, 4, 5], [0, 1, 2]], [[0, 1, 2], [3, 4, 5]]]

@@ -5,31 +5,31 @@ import pytest
 import torch
 
 from htltools.core.pruning.unstructured import baked, masked
-from htltools.core.training.pruned_branch import Branch
+from htltools.core.training.pruned_branch import PrunedBranch
 
 
 @pytest.fixture
 def x():
-    """Eight normalised pictures of noise."""
+    """Eight normalised images of noise."""
     return torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
 def test_without_a_cut_it_is_the_net(localizer, x):
     """A branch of sparsity 0 answers as the net does."""
     localizer.eval()
-    assert torch.equal(Branch(localizer.net, 0.0)(x), localizer.net(x))
+    assert torch.equal(PrunedBranch(localizer.net, 0.0)(x), localizer.net(x))
 
 
 def test_it_is_the_net_pruned(localizer, x):
     """A branch answers as a copy of the net does that was pruned to that sparsity by global magnitude."""
     localizer.eval()
     pruned = baked(masked(localizer, "l1", 0.7)).eval()
-    torch.testing.assert_close(Branch(localizer.net, 0.7)(x), pruned.net(x))
+    torch.testing.assert_close(PrunedBranch(localizer.net, 0.7)(x), pruned.net(x))
 
 
 def test_statistics_of_its_own(localizer, x):
     """A training pass through the branch moves its batch-norm statistics and leaves those of the net; one through the net the reverse."""
-    branch = Branch(localizer.net.train(), 0.5)
+    branch = PrunedBranch(localizer.net.train(), 0.5)
     before = {name: buffer.clone() for name, buffer in localizer.net.named_buffers()}
     branch(x)
     assert all(torch.equal(before[name], buffer) for name, buffer in localizer.net.named_buffers())
@@ -41,7 +41,7 @@ def test_statistics_of_its_own(localizer, x):
 
 def test_only_what_is_kept_learns(localizer, x):
     """The gradient of the branch reaches the weights that are kept, and is zero at those that are cut."""
-    branch = Branch(localizer.net.train(), 0.6)
+    branch = PrunedBranch(localizer.net.train(), 0.6)
     branch(x).square().sum().backward()
     weights = dict(localizer.net.named_parameters())
     assert all(not weights[name].grad[~kept].any() for name, kept in branch.kept.items())
@@ -50,7 +50,7 @@ def test_only_what_is_kept_learns(localizer, x):
 
 def test_the_cut_follows_the_weights(localizer):
     """Renewed, the mask cuts what is smallest now; with a seed it cuts as much at random, the same for the same seed."""
-    branch = Branch(localizer.net, 0.5)
+    branch = PrunedBranch(localizer.net, 0.5)
     before = branch.kept["0.0.weight"].clone()
     with torch.no_grad():
         localizer.net[0][0].weight[before] *= 1e-6
@@ -67,10 +67,10 @@ def test_the_cut_follows_the_weights(localizer):
 def test_memory_brings_it_back(localizer, x):
     """A branch that remembers what another one knew answers as that one, bit for bit."""
     localizer.net.train()
-    first = Branch(localizer.net, 0.5)
+    first = PrunedBranch(localizer.net, 0.5)
     first.renew(3)
     first(x)
-    second = Branch(localizer.net, 0.5)
-    second.remember({name: tensor.clone() for name, tensor in first.memory().items()})
+    second = PrunedBranch(localizer.net, 0.5)
+    second.load_state_dict({name: tensor.clone() for name, tensor in first.state_dict().items()})
     localizer.net.eval()
     assert torch.equal(first(x), second(x))

@@ -1,4 +1,4 @@
-"""DICOM pictures: the values of every kind of file, and the order in which they become light."""
+"""DICOM images: the values of every kind of file, and the order in which they become light."""
 
 import numpy as np
 import pydicom
@@ -66,11 +66,11 @@ def test_decoders_agree(samples, plugin):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_pictures_of_all_samples(samples):
+def test_images_of_all_samples(samples):
     """In its own size each sample is the standard's chain, step by step on whole arrays, but for rounding."""
     for name, path in samples.items():
         dataset = pydicom.dcmread(path, force=True)
-        picture, size, rendering = read_dicom(path, (dataset.Rows, dataset.Columns))
+        image, size, rendering = read_dicom(path, (dataset.Rows, dataset.Columns))
         assert size == (dataset.Columns, dataset.Rows)
         values = whole(samples[ELSEWHERE.get(name, name)])[0]
         if rendering == "colour" and dataset.PhotometricInterpretation != "PALETTE COLOR":
@@ -91,20 +91,20 @@ def test_pictures_of_all_samples(samples):
         else:
             expected = (values - values.min()) / (float(values.max()) - values.min())
         expected = expected if expected.ndim == 3 else expected[..., None]
-        assert np.abs(picture - expected * 255).max() <= 0.51, name
+        assert np.abs(image - expected * 255).max() <= 0.51, name
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_samples_and_their_twins(samples):
-    """A picture is the same whether its file is big-endian, RLE or JPEG-LS, and nearly so after lossy JPEG 2000."""
+    """An image is the same whether its file is big-endian, RLE or JPEG-LS, and nearly so after lossy JPEG 2000."""
     for twins in (
         ("OBXXXX1A_2frame.dcm", "OBXXXX1A_expb_2frame.dcm", "OBXXXX1A_rle_2frame.dcm"),
         ("emri_small.dcm", "emri_small_big_endian.dcm", "emri_small_jpeg_2k_lossless.dcm", "emri_small_jpeg_ls_lossless.dcm"),
         ("SC_rgb.dcm", "SC_rgb_16bit.dcm", "SC_rgb_32bit.dcm", "SC_rgb_expb.dcm"),
         ("gdcm-US-ALOKA-16.dcm", "gdcm-US-ALOKA-16_big.dcm"),
     ):
-        pictures = [read_dicom(samples[name], (64, 64))[0] for name in twins]
-        assert all(np.array_equal(pictures[0], other) for other in pictures[1:]), twins
+        images = [read_dicom(samples[name], (64, 64))[0] for name in twins]
+        assert all(np.array_equal(images[0], other) for other in images[1:]), twins
     for one, other in (("US1_UNCR.dcm", "US1_J2KI.dcm"), ("MR2_UNCR.dcm", "MR2_J2KI.dcm")):
         difference = np.abs(read_dicom(samples[one], (64, 64))[0] - read_dicom(samples[other], (64, 64))[0].astype(int))
         assert difference.mean() < 1
@@ -185,8 +185,8 @@ def test_a_long_palette_of_bytes(tmp_path, save_dicom):
         tags[f"{colour}PaletteColorLookupTableDescriptor"] = [4096, 0, 8]
         tags[f"{colour}PaletteColorLookupTableData"] = entries.astype(np.uint8).tobytes()
     save_dicom(tmp_path / "a.dcm", RAMP, **tags)
-    picture = read_dicom(tmp_path / "a.dcm", (16, 16))[0]
-    assert (picture[..., 0] == RAMP // 16).all() and (picture[..., 1] == 0).all() and (picture[..., 2] == 255 - RAMP // 16).all()
+    image = read_dicom(tmp_path / "a.dcm", (16, 16))[0]
+    assert (image[..., 0] == RAMP // 16).all() and (image[..., 1] == 0).all() and (image[..., 2] == 255 - RAMP // 16).all()
 
 
 def test_colours(tmp_path, save_dicom):
@@ -217,7 +217,7 @@ def test_jpeg(tmp_path, save_dicom):
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian])
 def test_codings(tmp_path, save_dicom, syntax):
-    """Implicit, big-endian and deflated files hold the same picture."""
+    """Implicit, big-endian and deflated files hold the same image."""
     save_dicom(tmp_path / "a.dcm", RAMP, syntax=syntax)
     header = header_of(tmp_path / "a.dcm")
     assert header.file_meta.TransferSyntaxUID == syntax and np.array_equal(frame_values(tmp_path / "a.dcm", header), RAMP)
@@ -232,7 +232,7 @@ def test_without_preamble_and_transfer_syntax(tmp_path, save_dicom):
     (tmp_path / "bare").write_bytes(data[dataset:])
     for name in "no_preamble", "bare":
         assert is_dicom(str(tmp_path / name)) and np.array_equal(read(tmp_path / name), read(tmp_path / "a.dcm"))
-    (tmp_path / "notes").write_text("no picture, and no DICOM either")
+    (tmp_path / "notes").write_text("no image, and no DICOM either")
     assert not is_dicom(str(tmp_path / "notes")) and not is_dicom(str(tmp_path / "gone")) and is_dicom("x/GONE.DCM")
 
 
@@ -262,7 +262,7 @@ def test_frames_have_tables_of_their_own(tmp_path, save_dicom):
         ({"NumberOfFrames": 2**31 - 1}, "the file is cut short"),
         ({"Rows": 65535, "Columns": 65535}, "more than 178 million pixels"),
         ({"SamplesPerPixel": 4}, "4 samples of 16 bits are not supported"),
-        ({"Rows": 0}, "it holds no picture (Secondary Capture Image Storage)"),
+        ({"Rows": 0}, "it holds no image (Secondary Capture Image Storage)"),
     ],
 )
 def test_declared_sizes(tmp_path, save_dicom, tags, reason):
@@ -310,8 +310,8 @@ def test_what_can_be_decoded():
     assert is_decodable(JPEGBaseline8Bit) and is_decodable(ImplicitVRLittleEndian) and is_decodable(MPEG4HP41) is None
 
 
-def test_a_mask_in_a_picture(tmp_path, save_dicom):
-    """A mask that is a DICOM picture is what is brighter than half of its maximum."""
+def test_a_mask_in_a_image(tmp_path, save_dicom):
+    """A mask that is a DICOM image is what is brighter than half of its maximum."""
     values = np.zeros((16, 16), np.uint8)
     values[2:5, 3:9], values[0] = 200, 100
     save_dicom(tmp_path / "a.dcm", values)

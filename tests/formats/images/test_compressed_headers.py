@@ -1,4 +1,4 @@
-"""Headers of compressed pictures."""
+"""Headers of compressed images."""
 
 import io
 
@@ -11,13 +11,13 @@ from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit
 from htltools.errors import DataError
 from htltools.formats.dicom.render import read_dicom
 from htltools.formats.images.compressed_headers import check_scans, check_size, sizes_of
-from htltools.formats.images.image import read_picture
+from htltools.formats.images.image import read_image
 
 KINDS = [("JPEG", {}), ("JPEG", {"progressive": True}), ("JPEG2000", {"no_jp2": True}), ("JPEG2000", {})]
 
 
 def coded(kind, how, shape=(48, 64)):
-    """A grey picture of noise, compressed."""
+    """A grey image of noise, compressed."""
     out = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, shape, np.uint8)).save(out, kind, **how)
     return out.getvalue()
@@ -52,11 +52,11 @@ def test_dicom_pixels_of_another_size(tmp_path, save_dicom, syntax, kind, how):
 
 
 def test_scans(tmp_path):
-    """A JPEG of thousands of scans that change nothing is refused at once; a motion picture behind it is none of it."""
+    """A JPEG of thousands of scans that change nothing is refused at once; a motion image behind it is none of it."""
     data = coded("JPEG", {"progressive": True})
     check_scans(data + b"\xff\xda" * 1000)
     start = data.rindex(b"\xff\xda")
     evil = data[:start] + data[start:-2] * 300 + data[-2:]
     (tmp_path / "a.jpg").write_bytes(evil)
     with pytest.raises(DataError, match="^more than 200 scans$"):
-        read_picture(tmp_path / "a.jpg", (8, 8))
+        read_image(tmp_path / "a.jpg", (8, 8))

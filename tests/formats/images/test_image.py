@@ -1,4 +1,4 @@
-"""Pictures and masks of many kinds come out as uint8 RGB in the frame asked for."""
+"""Images and masks of many kinds come out as uint8 RGB in the frame asked for."""
 
 import numpy as np
 import pytest
@@ -6,13 +6,13 @@ import simplejpeg
 from PIL import Image
 
 from htltools.errors import DataError
-from htltools.formats.images.image import read_mask, read_picture, squashed_mask
+from htltools.formats.images.image import read_image, read_mask, squashed_mask
 
 FRAME = 8, 12  # H, W
 
 
 def halves(width=24, height=16):
-    """A picture whose left half is red and whose right half is blue."""
+    """An image whose left half is red and whose right half is blue."""
     array = np.zeros((height, width, 3), np.uint8)
     array[:, : width // 2, 0] = array[:, width // 2 :, 2] = 255
     return Image.fromarray(array)
@@ -23,14 +23,14 @@ def test_formats(tmp_path, suffix):
     """JPEG, PNG, TIFF, BMP, WebP and others are read alike."""
     path = tmp_path / f"a.{suffix}"
     halves().save(path)
-    picture, size = read_picture(path, FRAME)
-    assert picture.shape == (*FRAME, 3) and picture.dtype == np.uint8 and size == (24, 16)
-    assert picture[4, 1, 0] > 150 > 100 > picture[4, 1, 2] and picture[4, -2, 2] > 150
+    pixels, size = read_image(path, FRAME)
+    assert pixels.shape == (*FRAME, 3) and pixels.dtype == np.uint8 and size == (24, 16)
+    assert pixels[4, 1, 0] > 150 > 100 > pixels[4, 1, 2] and pixels[4, -2, 2] > 150
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F"])
 def test_modes(tmp_path, mode):
-    """Whatever the mode of a picture, dark stays dark and bright stays bright."""
+    """Whatever the mode of a pixels, dark stays dark and bright stays bright."""
     ramp = np.zeros((16, 24), np.uint8)
     ramp[:, 12:] = 255
     image = Image.fromarray(ramp)
@@ -40,43 +40,43 @@ def test_modes(tmp_path, mode):
         image = image.convert(mode)
     path = tmp_path / "a.tif"
     image.save(path)
-    picture, _ = read_picture(path, FRAME)
-    assert picture[:, :4].max() < 5 and picture[:, -4:].min() > 250
+    pixels, _ = read_image(path, FRAME)
+    assert pixels[:, :4].max() < 5 and pixels[:, -4:].min() > 250
 
 
 @pytest.mark.parametrize(("highest", "white"), [(255, 255), (1023, 1023), (3000, 4095), (4096, 16383), (40000, 65535)])
 def test_sixteen_bits(tmp_path, highest, white):
-    """A 16-bit picture is scaled by the smallest depth of 8, 10, 12, 14 and 16 bits that holds its maximum."""
+    """A 16-bit image is scaled by the smallest depth of 8, 10, 12, 14 and 16 bits that holds its maximum."""
     path = tmp_path / "a.png"
     Image.fromarray(np.full((16, 24), highest, np.uint16)).save(path)
-    picture, _ = read_picture(path, FRAME)
-    assert (picture == round(highest / white * 255)).all()
+    pixels, _ = read_image(path, FRAME)
+    assert (pixels == round(highest / white * 255)).all()
 
 
 def test_floats(tmp_path):
     """Floats in [0, 1] are scaled by 1; what is not finite is refused."""
     path = tmp_path / "a.tif"
     Image.fromarray(np.full((16, 24), 0.5, np.float32)).save(path)
-    assert (read_picture(path, FRAME)[0] == 128).all()
+    assert (read_image(path, FRAME)[0] == 128).all()
     Image.fromarray(np.full((16, 24), np.nan, np.float32)).save(path)
     with pytest.raises(DataError, match="not finite"):
-        read_picture(path, FRAME)
+        read_image(path, FRAME)
 
 
 def test_transparency_is_black(tmp_path):
     """What is transparent is black, in RGBA as in a palette."""
     clear = Image.new("RGBA", (24, 16), (255, 255, 255, 0))
     clear.save(tmp_path / "a.png")
-    assert read_picture(tmp_path / "a.png", FRAME)[0].max() == 0
+    assert read_image(tmp_path / "a.png", FRAME)[0].max() == 0
     palette = Image.new("P", (24, 16), 1)
     palette.putpalette([0, 0, 0, 255, 255, 255])
     palette.save(tmp_path / "p.png", transparency=1)
-    assert read_picture(tmp_path / "p.png", FRAME)[0].max() == 0
+    assert read_image(tmp_path / "p.png", FRAME)[0].max() == 0
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation(tmp_path, orientation):
-    """A picture is turned as EXIF says before it is squashed, and its size is that of the turned picture."""
+    """An image is turned as EXIF says before it is squashed, and its size is that of the turned image."""
     upright = np.zeros((16, 24, 3), np.uint8)
     upright[:8, :12] = 255  # bright in the upper left
     upright[8:, :12, 0] = 255  # red in the lower left
@@ -87,20 +87,20 @@ def test_exif_orientation(tmp_path, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored.save(tmp_path / "a.png", exif=exif)
-    picture, size = read_picture(tmp_path / "a.png", FRAME)
+    pixels, size = read_image(tmp_path / "a.png", FRAME)
     assert size == (24, 16)
-    assert picture[1, 1].tolist() == [255] * 3 and picture[-2, 1].tolist() == [255, 0, 0] and picture[1, -2].max() == 0
+    assert pixels[1, 1].tolist() == [255] * 3 and pixels[-2, 1].tolist() == [255, 0, 0] and pixels[1, -2].max() == 0
 
 
 def test_large_jpeg_is_decoded_small(tmp_path):
     """A large JPEG keeps its original size in the row, though it is decoded no larger than needed."""
     halves(1600, 1200).save(tmp_path / "a.jpg")
-    picture, size = read_picture(tmp_path / "a.jpg", FRAME)
-    assert size == (1600, 1200) and picture[4, 2, 0] > 240
+    pixels, size = read_image(tmp_path / "a.jpg", FRAME)
+    assert size == (1600, 1200) and pixels[4, 2, 0] > 240
 
 
 def photo(width, height):
-    """A picture with what photographs have: shading, fine grain, and a sharp edge."""
+    """An image with what photographs have: shading, fine grain, and a sharp edge."""
     y, x = np.mgrid[:height, :width] / height
     grain = np.random.default_rng(0).normal(0, 6, (height, width, 1))
     disc = ((x - 0.6) ** 2 + (y - 0.5) ** 2 < 0.06)[..., None] * np.array([90, 110, 60])
@@ -127,7 +127,7 @@ def test_jpegs_are_within_the_error_of_resampling(tmp_path, kind, frame):
     image.save(tmp_path / "a.jpg", quality=90, **options)
     with Image.open(tmp_path / "a.jpg") as whole:
         expected = np.asarray(whole.convert("RGB").resize(frame[::-1], Image.Resampling.BILINEAR), int)
-    difference = np.abs(read_picture(tmp_path / "a.jpg", frame)[0] - expected)
+    difference = np.abs(read_image(tmp_path / "a.jpg", frame)[0] - expected)
     assert difference.mean() < 1.5 and difference.max() < 40
 
 
@@ -139,14 +139,14 @@ def test_a_faulty_jpeg_is_read_as_pillow_reads_it(tmp_path):
     (tmp_path / "b.jpg").write_bytes(data[:restart] + b"\x00" * 7 + data[restart:])
     with pytest.raises(ValueError, match="[Cc]orrupt|extraneous"):
         simplejpeg.decode_jpeg((tmp_path / "b.jpg").read_bytes())
-    whole, faulty = (read_picture(tmp_path / name, (256, 256))[0].astype(int) for name in ("a.jpg", "b.jpg"))
+    whole, faulty = (read_image(tmp_path / name, (256, 256))[0].astype(int) for name in ("a.jpg", "b.jpg"))
     assert np.abs(whole - faulty).mean() < 2
 
 
 def test_first_page(tmp_path):
     """Of several pages the first counts."""
     halves().save(tmp_path / "a.tif", save_all=True, append_images=[Image.new("RGB", (5, 5))])
-    assert read_picture(tmp_path / "a.tif", FRAME)[1] == (24, 16)
+    assert read_image(tmp_path / "a.tif", FRAME)[1] == (24, 16)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
@@ -156,14 +156,14 @@ def test_damaged_files(tmp_path, suffix):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:-5000])
     with pytest.raises(DataError) as cut:
-        read_picture(path, FRAME)
+        read_image(path, FRAME)
     assert "secret" not in str(cut.value) and len(str(cut.value)) < 80
-    path.write_bytes(b"no picture at all")
-    with pytest.raises(DataError, match="no picture in a known format"):
-        read_picture(path, FRAME)
+    path.write_bytes(b"no image at all")
+    with pytest.raises(DataError, match="no image in a known format"):
+        read_image(path, FRAME)
     path.unlink()
     with pytest.raises(DataError, match="no such file"):
-        read_picture(path, FRAME)
+        read_image(path, FRAME)
 
 
 def test_truncated_jpeg_says_so(tmp_path):
@@ -172,15 +172,15 @@ def test_truncated_jpeg_says_so(tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:4000])
     with pytest.raises(DataError, match="^the file is cut short$"):
-        read_picture(path, FRAME)
+        read_image(path, FRAME)
 
 
 def test_decompression_bomb(tmp_path, monkeypatch):
-    """A picture of absurdly many pixels is refused before it is decoded."""
+    """An image of absurdly many pixels is refused before it is decoded."""
     halves().save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(DataError, match="million pixels"):
-        read_picture(tmp_path / "a.png", FRAME)
+        read_image(tmp_path / "a.png", FRAME)
 
 
 @pytest.mark.parametrize("values", [(0, 255), (0, 1), (0, 65535), (False, True)])

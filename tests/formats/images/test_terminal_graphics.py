@@ -1,4 +1,4 @@
-"""Pictures amid the text of a terminal."""
+"""Images amid the text of a terminal."""
 
 import io
 import re
@@ -16,14 +16,14 @@ FLAGS[:7, :20], FLAGS[7:, 5:], FLAGS[13, 39] = (255, 0, 0), (0, 255, 0), (0, 0, 
 
 
 def pixels_of(data: str) -> np.ndarray:
-    """The picture in base64."""
+    """The image in base64."""
     return np.asarray(Image.open(io.BytesIO(b64decode(data))))
 
 
 def drawn_sixels(text: str) -> np.ndarray:
     """What a terminal draws of sixels: uint8 [H, W, 3], after the VT330 manual."""
     head, width, height, body = re.fullmatch(r'\x1bP(q)"1;1;(\d+);(\d+)(.*)\x1b\\\n', text, re.S).groups()
-    picture, palette = np.full((int(height) + 6, int(width), 3), 77, np.uint8), {}
+    image, palette = np.full((int(height) + 6, int(width), 3), 77, np.uint8), {}
     top = left = 0
     for number, rgb, count, sign in re.findall(r"#(\d+)(;2;\d+;\d+;\d+)?|(?:!(\d+))?([?-~$-])", body):
         if rgb:
@@ -37,13 +37,13 @@ def drawn_sixels(text: str) -> np.ndarray:
         else:
             for bit in range(6):
                 if (ord(sign) - 63) >> bit & 1:
-                    picture[top + bit, left : left + int(count or 1)] = colour
+                    image[top + bit, left : left + int(count or 1)] = colour
             left += int(count or 1)
-    return picture[: int(height)]
+    return image[: int(height)]
 
 
 def test_kitty_gets_a_png_in_chunks_and_answers_nothing():
-    """The chunks, of 4096 characters at most and all but the last marked, join to the picture; no answer would be typed into a shell."""
+    """The chunks, of 4096 characters at most and all but the last marked, join to the image; no answer would be typed into a shell."""
     chunks = re.findall("\x1b_G(.*?);(.*?)\x1b\\\\", kitty(NOISE, 40))
     assert chunks[0][0] == "a=T,f=100,q=2,c=40,m=1"
     assert [keys for keys, _ in chunks[1:]] == ["m=1"] * (len(chunks) - 2) + ["m=0"]
@@ -52,14 +52,14 @@ def test_kitty_gets_a_png_in_chunks_and_answers_nothing():
 
 
 def test_iterm_gets_a_png():
-    """The picture stands in one sequence, with its size and its width in columns."""
+    """The image stands in one sequence, with its size and its width in columns."""
     size, data = re.fullmatch("\x1b]1337;File=inline=1;size=(\\d+);width=30:(.*)\x07\n", iterm(NOISE, 30)).groups()
     assert len(b64decode(data)) == int(size)
     assert (pixels_of(data) == NOISE).all()
 
 
-def test_sixels_draw_the_picture():
-    """A picture of few colours is drawn exactly, also where its height is no multiple of six."""
+def test_sixels_draw_the_image():
+    """An image of few colours is drawn exactly, also where its height is no multiple of six."""
     assert (drawn_sixels(sixel(FLAGS, 5)) == FLAGS).all()
 
 

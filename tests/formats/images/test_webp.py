@@ -1,4 +1,4 @@
-"""WebP pictures inside of a page."""
+"""WebP images inside of a page."""
 
 import base64
 import io
@@ -11,15 +11,15 @@ from htltools.formats.images.webp import fitting_uris
 NOISE = np.random.default_rng(0).integers(0, 256, (6, 96, 96, 3), np.uint8)
 
 
-def pictures_of(uris):
+def images_of(uris):
     """What data URIs show."""
     return [Image.open(io.BytesIO(base64.b64decode(uri.removeprefix("data:image/webp;base64,")))) for uri in uris]
 
 
 def test_proportions_of_the_original():
-    """A squashed picture comes back in the proportions of its original, and never larger than it is stored."""
+    """A squashed image comes back in the proportions of its original, and never larger than it is stored."""
     sizes = np.array([[600, 450], [450, 600], [10, 10], [4000, 1], [96, 96], [192, 96]])
-    found = [picture.size for picture in pictures_of(fitting_uris(NOISE.__getitem__, sizes, 10**7))]
+    found = [image.size for image in images_of(fitting_uris(NOISE.__getitem__, sizes, 10**7))]
     assert found == [(96, 72), (72, 96), (96, 96), (96, 1), (96, 96), (96, 48)]
 
 

@@ -28,13 +28,13 @@ def fresh(name="compact"):
 
 
 def difference(model, path):
-    """The largest difference of any edge on batches of 1, 2 and 5 pictures of noise."""
+    """The largest difference of any edge on batches of 1, 2 and 5 images of noise."""
     session, noise = OnnxLocalizer(path, "cpu"), np.random.default_rng(0)
     found = []
     for count in (1, 2, 5):
         batch = noise.integers(0, 256, (count, *SIZE), np.uint8)
         with torch.inference_mode():
-            found.append(np.abs(session.answer(batch) - model(torch.from_numpy(batch)).numpy()).max())
+            found.append(np.abs(session.predict(batch) - model(torch.from_numpy(batch)).numpy()).max())
     return max(found)
 
 
@@ -47,10 +47,10 @@ def written(tmp_path_factory):
 
 
 def test_answers_like_torch_on_any_batch(written):
-    """The file takes uint8 pictures in batches of any size and answers like the net it was made from."""
+    """The file takes uint8 images in batches of any size and answers like the net it was made from."""
     assert difference(*written) <= 1e-5
     session = OnnxLocalizer(written[1], "cpu")
-    boxes = session.answer(np.zeros((3, *SIZE), np.uint8))
+    boxes = session.predict(np.zeros((3, *SIZE), np.uint8))
     assert (session.size, boxes.shape, boxes.dtype) == (SIZE, (3, 4), np.float32)
     assert session.session.get_inputs()[0].name == "images"
 
@@ -149,7 +149,7 @@ def test_cuda_is_the_device_that_was_named(written):
     net = OnnxLocalizer(written[1], f"cuda:{last}")
     assert net.provider == "CUDAExecutionProvider"
     assert net.session.get_provider_options()[net.provider]["device_id"] == str(last)
-    np.testing.assert_allclose(net.answer(batch), OnnxLocalizer(written[1], "cpu").answer(batch), atol=5e-3)
+    np.testing.assert_allclose(net.predict(batch), OnnxLocalizer(written[1], "cpu").predict(batch), atol=5e-3)
     with pytest.raises(DeviceMissing, match=f"onnxruntime cannot use CUDA:{last + 1} here"):
         OnnxLocalizer(written[1], f"cuda:{last + 1}")
 
@@ -170,7 +170,7 @@ def test_unknown_device(written, device):
 
 
 def strange(path, *more, nodes=(), width=4):
-    """An ONNX file that answers every picture with one box, with more tensors and nodes beside."""
+    """An ONNX file that answers every image with one box, with more tensors and nodes beside."""
     made = [
         helper.make_node("Cast", [INPUT], ["x"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["x", "axes"], ["m"], keepdims=0),
@@ -189,7 +189,7 @@ def test_files_of_strangers(tmp_path):
     """Data in other files, data that is declared and not there, and loops are refused before onnxruntime sees them."""
     path = tmp_path / "m.onnx"
     strange(path)
-    assert OnnxLocalizer(path, "cpu").answer(np.ones((2, 8, 6, 3), np.uint8)).tolist() == [[3] * 4] * 2
+    assert OnnxLocalizer(path, "cpu").predict(np.ones((2, 8, 6, 3), np.uint8)).tolist() == [[3] * 4] * 2
     far = TensorProto(name="far", data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
     far.external_data.add(key="location", value="../../../../../etc/passwd")
     huge = TensorProto(name="huge", data_type=TensorProto.FLOAT, dims=[10**12], raw_data=b"1234")
@@ -206,10 +206,10 @@ def test_files_of_strangers(tmp_path):
 
 
 def test_files_that_cannot_answer(tmp_path):
-    """A file that fails over a picture, or answers with something else than boxes, is told in one line."""
+    """A file that fails over an image, or answers with something else than boxes, is told in one line."""
     strange(tmp_path / "m.onnx")
     with pytest.raises(DataError, match="m.onnx cannot answer"):
-        OnnxLocalizer(tmp_path / "m.onnx", "cpu").answer(np.ones((2, 8, 7, 3), np.uint8))
+        OnnxLocalizer(tmp_path / "m.onnx", "cpu").predict(np.ones((2, 8, 7, 3), np.uint8))
     strange(tmp_path / "m.onnx", width=5)
     with pytest.raises(DataError, match="m.onnx (does not|cannot) answer"):
-        OnnxLocalizer(tmp_path / "m.onnx", "cpu").answer(np.ones((2, 8, 6, 3), np.uint8))
+        OnnxLocalizer(tmp_path / "m.onnx", "cpu").predict(np.ones((2, 8, 6, 3), np.uint8))

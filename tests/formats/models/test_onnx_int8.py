@@ -17,7 +17,7 @@ SIZE = [32, 48, 3]
 
 
 def noise(count, seed=0):
-    """Pictures of noise, uint8."""
+    """Images of noise, uint8."""
     return np.random.default_rng(seed).integers(0, 256, (count, *SIZE), np.uint8)
 
 
@@ -64,7 +64,7 @@ def test_weights_are_integers_by_channel(small):
 
 
 def test_activations_are_bytes(small):
-    """Activations are uint8; the pictures go in as they always did, and boxes come out as float32."""
+    """Activations are uint8; the images go in as they always did, and boxes come out as float32."""
     graph = onnx.load(small).graph
     zeros = {node.input[2] for node in graph.node if node.op_type == "QuantizeLinear"}
     assert {weights_of(small)[name].dtype for name in zeros} == {np.dtype(np.uint8)}
@@ -76,9 +76,9 @@ def test_answers_nearly_like_float32(small, precise):
     """In batches of any size the boxes are those of float32 to a hundredth or so of the sides."""
     ours, theirs = OnnxLocalizer(small, "cpu"), OnnxLocalizer(precise, "cpu")
     for count in (1, 2, 5):
-        boxes = ours.answer(noise(count, 7))
+        boxes = ours.predict(noise(count, 7))
         assert (boxes.shape, boxes.dtype) == ((count, 4), np.float32)
-        assert np.abs(boxes - theirs.answer(noise(count, 7))).max() < 0.03
+        assert np.abs(boxes - theirs.predict(noise(count, 7))).max() < 0.03
 
 
 def test_is_small_and_the_same_every_time(small, precise, tmp_path):

@@ -190,7 +190,7 @@ def test_newer_schema_is_refused():
         ('{"id":"x","size":[9,9],"boxes":[[0,0,1]]}', "boxes.0: list should have at least 4 items"),
         ('{"id":"x","boxes":[[0,0,1,1]]}', "(x): boxes without size"),
         ('{"id":"x","size":[9,9],"boxes":[[5,0,5,1]]}', "(x): the box [5, 0, 5, 1] is empty"),
-        ('{"id":"x","size":[9,9],"boxes":[[9,0,12,1]]}', "(x): the box [9, 0, 12, 1] lies outside its picture of 9x9"),
+        ('{"id":"x","size":[9,9],"boxes":[[9,0,12,1]]}', "(x): the box [9, 0, 12, 1] lies outside its image of 9x9"),
         ('{"htl":"model","role":"sparse","path":"p"}', "role: input should be 'dense' or 'pruned'"),
     ],
 )

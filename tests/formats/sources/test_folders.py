@@ -1,4 +1,4 @@
-"""Sources: which pictures are found, under which id, with which facts and masks."""
+"""Sources: which images are found, under which id, with which facts and masks."""
 
 import pytest
 from PIL import Image
@@ -9,7 +9,7 @@ from htltools.formats.sources.folders import Naming, find_candidates
 
 @pytest.fixture
 def folder(tmp_path):
-    """Fill a folder with empty pictures and with text."""
+    """Fill a folder with empty images and with text."""
 
     def fill(*names, **texts):
         for name in names:
@@ -42,15 +42,15 @@ def test_the_usual_folder(folder):
 
 
 def test_a_plain_folder(folder):
-    """A folder of pictures is searched to its depth; ids are paths without suffix; masks, hidden files and other files are passed over."""
+    """A folder of images is searched to its depth; ids are paths without suffix; masks, hidden files and other files are passed over."""
     root = folder("b.png", "sub/deep/a.png", "masks/b.png", "._b.png", ".hidden/c.png")
-    (root / "notes.txt").write_text("no picture")
+    (root / "notes.txt").write_text("no image")
     findings = found(root / "sub", root)
     assert [c.id for c in findings.candidates] == ["b", "deep/a", "sub/deep/a"]
 
 
 def test_table_by_bare_name(folder):
-    """A table may name pictures with or without folder and suffix."""
+    """A table may name images with or without folder and suffix."""
     root = folder("sub/a.png", "b.png", "c.png", t="file,label\na.png,1\nb,2\nsub/c.png,3\n")
     findings = found(root, table=root / "t.csv")
     assert {c.id: c.facts.label for c in findings.candidates} == {"b": "2", "c": None, "sub/a": "1"}
@@ -61,7 +61,7 @@ def test_duplicate_ids(folder):
     """The first of equal ids stays, the second is skipped and told."""
     root = folder("a.png", "a.tif", "x/a.png")
     findings = found(root, root / "x/a.png")
-    assert [str(c.picture) for c in findings.candidates] == [str(root / "a.png"), str(root / "x/a.png")]
+    assert [str(c.image) for c in findings.candidates] == [str(root / "a.png"), str(root / "x/a.png")]
     assert [(s["id"], s["source"]) for s in findings.skips] == [("a", str(root / "a.tif")), ("a", str(root / "x/a.png"))]
     assert findings.skips[0]["reason"] == f"the id is taken by {root / 'a.png'}"
 
@@ -83,7 +83,7 @@ def test_masks_elsewhere(folder):
 
 
 def test_nothing_there(folder):
-    """A source that is not there, or that holds no picture, is a missing input."""
+    """A source that is not there, or that holds no image, is a missing input."""
     root = folder("a.png")
     (root / "empty").mkdir()
     for source in "nowhere", "empty":

@@ -17,7 +17,7 @@ from htltools.formats.store.store import write_skips
 
 
 def shard(folder):
-    """A shard of twenty small pictures with masks, rows and a reason, in a store of its own."""
+    """A shard of twenty small images with masks, rows and a reason, in a store of its own."""
     noise = np.random.default_rng(0).integers(0, 256, (20, 6, 5, 3), np.uint8)
     rows = [{"id": f"r{i}", "index": i, "size": [50, 60]} for i in range(20)]
     skips = [{"id": "x", "source": "x.png", "reason": "no box"}]
@@ -34,8 +34,8 @@ def checkpoint(folder):
 
 def exported(folder):
     """An ONNX file with its metadata."""
-    pictures, boxes = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.UINT8, ["N", 4]) for name in ("images", "boxes"))
-    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["images"], ["boxes"])], "g", [pictures], [boxes])
+    images, boxes = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.UINT8, ["N", 4]) for name in ("images", "boxes"))
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["images"], ["boxes"])], "g", [images], [boxes])
     onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9), folder / "m.onnx")
     describe(folder / "m.onnx", {"htl.history": "x" * BLOCK})
     return folder / "m.onnx"

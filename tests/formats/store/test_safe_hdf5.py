@@ -13,7 +13,7 @@ from htltools.errors import DataError, MissingInput
 from htltools.formats.models.checkpoint import KIND, Checkpoint
 from htltools.formats.rows.jsonlines import compact_json
 from htltools.formats.store.safe_hdf5 import texts
-from htltools.formats.store.shard import Pictures, read_digests, read_shard, write_shard
+from htltools.formats.store.shard import Images, read_digests, read_shard, write_shard
 
 ABOUT = {"architecture": {"name": "compact", "size": [32, 32, 3]}, "preprocessing": {"size": [32, 32, 3]}, "metrics": {}, "pruning": None}
 ABOUT |= {"log": [], "history": [], "fold": None}
@@ -97,12 +97,12 @@ def test_nothing_outside_of_the_file_is_read(tmp_path):
 
 @pytest.mark.parametrize("name", ["rows", "images", "digests"])
 def test_stores_read_nothing_outside_either(tmp_path, name):
-    """A shard whose rows or pictures lie elsewhere is refused."""
+    """A shard whose rows or images lie elsewhere is refused."""
     path, secret = tmp_path / "a.h5", tmp_path / "secret"
     secret.write_bytes(b"{}\n" * 64)
     write_shard(path, np.zeros((1, 8, 8, 3), np.uint8), None, [{"id": "a", "index": 0, "size": [8, 8]}], [], plan="p", history=[])
     rows = read_shard(path)[0]
-    reading = {"rows": lambda: read_shard(path), "images": lambda: Pictures(rows), "digests": lambda: read_digests(path)}[name]
+    reading = {"rows": lambda: read_shard(path), "images": lambda: Images(rows), "digests": lambda: read_digests(path)}[name]
     with h5py.File(path, "r+") as file:
         shape = file[name].shape
         del file[name]
@@ -140,7 +140,7 @@ def test_wild_weights(tmp_path, value):
         ("architecture", {"name": "compact", "size": [10**9, 10**9, 3]}, "architecture.size.0: input should be less than or equal to 8192"),
         ("architecture", {"name": "compact", "size": [32, 32]}, "architecture.size: list should have at least 3 items"),
         ("architecture", {"name": ["x"], "size": [32, 32, 3]}, "architecture.name: input should be a valid string"),
-        ("architecture", {"name": "compact", "size": [64, 64, 3]}, "its net and its pictures differ in size"),
+        ("architecture", {"name": "compact", "size": [64, 64, 3]}, "its net and its images differ in size"),
         ("architecture", {"name": "x", "size": [32, 32, 3], "classes": 10**9}, "architecture.classes: input should be a valid list"),
         ("pruning", {"method": "l1"}, "pruning.recover: field required"),
         ("log", [{"val_iou": "\x1b[2J"}], "log.0.val_iou: input should be a valid number"),
@@ -169,4 +169,4 @@ def test_pipes_do_not_wait(tmp_path):
     with pytest.raises(MissingInput):
         Checkpoint.load(tmp_path / "pipe.h5")
     with pytest.raises(MissingInput):
-        Pictures([{"id": "a", "store": str(tmp_path / "pipe.h5"), "index": 0}])
+        Images([{"id": "a", "store": str(tmp_path / "pipe.h5"), "index": 0}])

@@ -1,4 +1,4 @@
-"""The store of pictures."""
+"""The store of images."""
 
 import functools
 from pathlib import Path
@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from htltools.errors import CannotCreate, DataError, MissingInput
 from htltools.formats.rows.schema import SCHEMA
 from htltools.formats.store.safe_hdf5 import texts
-from htltools.formats.store.shard import KIND, Pictures, mapped, placement, read_shard, shard_path, write_shard
+from htltools.formats.store.shard import KIND, Images, mapped, placement, read_shard, shard_path, write_shard
 from htltools.formats.store.store import store_lines
 
 FRAME = (6, 5, 3)
 
 
 def make_store(folder, counts=(4, 3), frame=FRAME):
-    """A store of noise with that many pictures in each shard: its rows, and all its pictures in their order."""
+    """A store of noise with that many images in each shard: its rows, and all its images in their order."""
     noise = np.random.default_rng(7).integers(0, 256, (sum(counts), *frame), np.uint8)
     rows, start = [], 0
     for number, count in enumerate(counts):
@@ -35,7 +35,7 @@ def make_store(folder, counts=(4, 3), frame=FRAME):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """Rows and pictures of a store of two shards."""
+    """Rows and images of a store of two shards."""
     return make_store(tmp_path_factory.mktemp("store"))
 
 
@@ -44,9 +44,9 @@ def store(tmp_path_factory):
 def test_mapped_reads_equal_what_was_written(store, order, chosen):
     """Any rows in any order, and any batch of them with repeats, give the bytes that were written."""
     rows, noise = store
-    pictures = Pictures([rows[i] for i in order])
-    assert pictures.shape == (7, *FRAME)
-    batch = pictures.batch(np.array(chosen, np.int64))
+    images = Images([rows[i] for i in order])
+    assert images.shape == (7, *FRAME)
+    batch = images.batch(np.array(chosen, np.int64))
     assert batch.dtype == np.uint8
     assert (batch == noise[np.array(order)[np.array(chosen, int)]]).all()
 
@@ -67,7 +67,7 @@ def test_shards_are_contiguous_uint8(tmp_path):
 def test_maps_cannot_be_written_to(store):
     """Reading can never change a store."""
     with pytest.raises(ValueError):
-        Pictures(store[0]).maps[0][0] = 1
+        Images(store[0]).maps[0][0] = 1
 
 
 def test_rows_of_a_store_come_in_order_and_say_where_they_lie_now(tmp_path):
@@ -85,7 +85,7 @@ def test_rows_of_a_store_come_in_order_and_say_where_they_lie_now(tmp_path):
 def test_missing_shard(store):
     """A row whose store was moved fails with the path and the remedy."""
     with pytest.raises(MissingInput, match=r"the store /no/00000\.h5 is not there; rows name their store by path"):
-        Pictures([store[0][0] | {"store": "/no/00000.h5"}])
+        Images([store[0][0] | {"store": "/no/00000.h5"}])
 
 
 def test_cut_shard(tmp_path):
@@ -96,7 +96,7 @@ def test_cut_shard(tmp_path):
     for size in (0, 10, 600, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:size])
         with pytest.raises(DataError, match=r"or damaged"):
-            Pictures(rows)
+            Images(rows)
         with pytest.raises(DataError, match=r"or damaged"):
             read_shard(path)
 
@@ -106,7 +106,7 @@ def test_corrupt_shard(tmp_path):
     rows, _ = make_store(tmp_path)
     (tmp_path / "00000.h5").write_bytes(b"garbage" * 1000)
     with pytest.raises(DataError, match=r"00000\.h5 is no shard of a store, or damaged .*; remove it and run prepare again"):
-        Pictures(rows)
+        Images(rows)
 
 
 def test_other_hdf5_files_are_no_shards(tmp_path):
@@ -131,18 +131,18 @@ def test_stores_of_different_frames_do_not_mix(tmp_path):
         (tmp_path / name).mkdir()
         make_store(tmp_path / name, (2,), frame)
     a, b, c = (read_shard(tmp_path / name / "00000.h5")[0] for name in "abc")
-    assert Pictures(a + b).shape == (4, *FRAME)
+    assert Images(a + b).shape == (4, *FRAME)
     with pytest.raises(DataError, match="the rows mix stores of different frames"):
-        Pictures(a + c)
+        Images(a + c)
 
 
-def test_rows_must_name_a_picture_that_is_there(store):
+def test_rows_must_name_a_image_that_is_there(store):
     """A row without a place, or with one beyond its shard, is refused."""
     row = store[0][0]
-    with pytest.raises(DataError, match=r"the row 's0' names no stored picture"):
-        Pictures([{key: value for key, value in row.items() if key != "index"}])
-    with pytest.raises(DataError, match=r"a row asks for a picture that .* does not hold"):
-        Pictures([row | {"index": 4}])
+    with pytest.raises(DataError, match=r"the row 's0' names no stored image"):
+        Images([{key: value for key, value in row.items() if key != "index"}])
+    with pytest.raises(DataError, match=r"a row asks for an image that .* does not hold"):
+        Images([row | {"index": 4}])
 
 
 def test_empty_shard(tmp_path):
@@ -175,9 +175,9 @@ def test_a_folder_that_is_not_there(tmp_path):
 
 
 def test_places_may_be_remembered(store):
-    """Pictures of batch after batch open each shard once where the caller remembers the places, and are the same pictures."""
+    """Images of batch after batch open each shard once where the caller remembers the places, and are the same images."""
     rows, opened = store[0], []
     place = functools.cache(lambda path, name: opened.append(path) or placement(path, name))
     for row in rows:
-        assert (Pictures([row], place).batch(np.arange(1)) == Pictures([row]).batch(np.arange(1))).all()
+        assert (Images([row], place).batch(np.arange(1)) == Images([row]).batch(np.arange(1))).all()
     assert sorted(opened) == sorted({Path(row["store"]) for row in rows})

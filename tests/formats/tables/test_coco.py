@@ -1,4 +1,4 @@
-"""COCO JSON: boxes and labels by picture."""
+"""COCO JSON: boxes and labels by image."""
 
 import json
 
@@ -25,7 +25,7 @@ CONTENT = {
 
 
 def test_boxes_and_labels(tmp_path):
-    """Boxes become corners, a single category the label; pictures without objects are known to hold none; crowds do not count."""
+    """Boxes become corners, a single category the label; images without objects are known to hold none; crowds do not count."""
     path = tmp_path / "coco.json"
     path.write_text(json.dumps(CONTENT))
     facts = read_coco(path)

@@ -1,4 +1,4 @@
-"""COCO results: the best box of each picture."""
+"""COCO results: the best box of each image."""
 
 import json
 
@@ -28,7 +28,7 @@ def written(tmp_path):
 
 
 def test_the_best_box_counts(written):
-    """Of several boxes the one of highest score stays, of equal scores the first, as corners, under the picture's name without suffix."""
+    """Of several boxes the one of highest score stays, of equal scores the first, as corners, under the image's name without suffix."""
     assert read_results(written(RESULTS)) == {"sub/a": [1, 2, 4, 6], "12": [0, 0, 5.5, 5]}
     assert read_results(written([])) == {}
 

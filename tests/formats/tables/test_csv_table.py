@@ -3,7 +3,7 @@
 import pytest
 
 from htltools.errors import DataError, MissingInput
-from htltools.formats.tables.csv_table import Columns, picture_key, read_table
+from htltools.formats.tables.csv_table import Columns, image_key, read_table
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_columns_by_flag(table):
     assert (facts["b"].group, facts["b"].label, facts["b"].meta) == ("d", "a", {"label": "c"})
     with pytest.raises(DataError, match=r"t\.csv has no column 'patient'; it has image_id, scan, label, who"):
         table(text, group="patient")
-    with pytest.raises(DataError, match="no column of picture names; name it with --id-column"):
+    with pytest.raises(DataError, match="no column of image names; name it with --id-column"):
         table("a,b\n1,2\n")
 
 
@@ -89,15 +89,15 @@ def test_sets_of_box_columns(table):
     assert table(header + "a,ill,1,2,3,4,5,6,7,8\n", boxes=asked)[0]["a"].labels == ["one"]
 
 
-def test_lines_of_one_picture_with_labels_of_their_own(table):
-    """Where the lines of a picture have different labels, each box has that of its line; where they agree, the picture has it."""
+def test_lines_of_one_image_with_labels_of_their_own(table):
+    """Where the lines of an image have different labels, each box has that of its line; where they agree, the image has it."""
     facts, _ = table("id,label,x0,y0,x1,y1\na,cat,1,2,3,4\na,dog,5,6,7,8\na,,0,0,1,1\nb,cat,1,2,3,4\nb,cat,5,6,7,8\n")
     assert facts["a"].labels == ["cat", "dog", "object"]
     assert (facts["b"].labels, facts["b"].label) == (None, "cat")
 
 
 def test_several_lines_are_several_boxes(table):
-    """Several lines of one picture are several boxes; they must agree on group and split."""
+    """Several lines of one image are several boxes; they must agree on group and split."""
     facts, _ = table("id,group_id,x0,y0,x1,y1\na,g,1,2,3,4\na.jpg,g,5,6,7,8\n")
     assert facts["a"].boxes == [[1, 2, 3, 4], [5, 6, 7, 8]]
     with pytest.raises(DataError, match="line 3: 'a' has another group or split than before"):
@@ -144,7 +144,7 @@ def test_missing_table(tmp_path):
         read_table(tmp_path / "none.csv")
 
 
-def test_picture_keys():
-    """A picture is the same with and without suffix, with either slash; dots in names stay."""
-    assert picture_key("./a\\b.JPG") == picture_key("a/b") == "a/b"
-    assert picture_key("scan.1.2") == "scan.1.2"
+def test_image_keys():
+    """An image is the same with and without suffix, with either slash; dots in names stay."""
+    assert image_key("./a\\b.JPG") == image_key("a/b") == "a/b"
+    assert image_key("scan.1.2") == "scan.1.2"

@@ -10,7 +10,7 @@ from htltools.errors import CannotCreate, DataError, StorageError
 from htltools.formats.store.shard import shard_path, write_shard
 from htltools.formats.tables.fiftyone_export import RESERVED, refuse_folder, samples_of, write_fiftyone
 
-PICTURES = np.random.default_rng(0).integers(0, 256, (5, 6, 8, 3)).astype(np.uint8)
+IMAGES = np.random.default_rng(0).integers(0, 256, (5, 6, 8, 3)).astype(np.uint8)
 ROWS = [
     {"id": "../../a/b", "group": "P1", "split": "train", "size": [200, 100], "label": "nv", "boxes": [[10.0, 20.0, 40.0, 60.0]],
      "meta": {"age": 40, "sex": "male", "id": 7, "drift": 3, "$x..y": 1, "_odd": True}, "hardness": {"drift": 0.25, "pie": 1},
@@ -31,14 +31,14 @@ def named(shares: list[float], label: str = "object", **more) -> dict:
 
 @pytest.fixture
 def rows(tmp_path):
-    """The rows with a store of their pictures."""
+    """The rows with a store of their images."""
     path = shard_path(tmp_path, 0)
-    write_shard(path, PICTURES, None, [], [], plan="", history=[])
-    return [row | {"store": str(path), "index": min(number, len(PICTURES) - 1)} for number, row in enumerate(ROWS)]
+    write_shard(path, IMAGES, None, [], [], plan="", history=[])
+    return [row | {"store": str(path), "index": min(number, len(IMAGES) - 1)} for number, row in enumerate(ROWS)]
 
 
 def test_samples():
-    """Boxes are shares of the picture, [left, top, width, height], by who drew them; hardness is floats; each field has one type."""
+    """Boxes are shares of the image, [left, top, width, height], by who drew them; hardness is floats; each field has one type."""
     first, b, c, d, e = samples_of([row for row in ROWS if "repeat" not in row])
     assert first == {
         "filepath": "data/0__a_b.png", "row_id": "../../a/b", "tags": ["train"], "group_id": "P1", "width": 200, "height": 100,
@@ -59,13 +59,13 @@ def test_samples():
 
 
 def test_boxes_need_a_size():
-    """Boxes of a picture whose size is not told have no shares: the row is named."""
+    """Boxes of an image whose size is not told have no shares: the row is named."""
     with pytest.raises(DataError, match="the row 'a' has no size"):
         samples_of([{"id": "a", "boxes": [[0, 0, 1, 1]]}])
 
 
 def test_folder(tmp_path, rows):
-    """The folder holds each picture once, as the store has it, and nothing outside of it, whatever an id says."""
+    """The folder holds each image once, as the store has it, and nothing outside of it, whatever an id says."""
     folder = tmp_path / "out"
     assert write_fiftyone(folder, rows, [{"command": "htl"}]) == 2
     content = json.loads((folder / "samples.json").read_bytes())
@@ -73,7 +73,7 @@ def test_folder(tmp_path, rows):
     assert sorted(f"data/{path.name}" for path in (folder / "data").iterdir()) == [sample["filepath"] for sample in content["samples"]]
     kept = [row for row in rows if "repeat" not in row]
     for sample, row in zip(content["samples"], kept):
-        assert (np.asarray(Image.open(folder / sample["filepath"])) == PICTURES[row["index"]]).all()
+        assert (np.asarray(Image.open(folder / sample["filepath"])) == IMAGES[row["index"]]).all()
     about = json.loads((folder / "metadata.json").read_bytes())
     assert json.loads(about["info"]["history"]) == [{"command": "htl"}]
     assert "version" not in about, "a version would ask for all that FiftyOne's own database holds"
@@ -135,7 +135,7 @@ def fiftyone(monkeypatch, tmp_path):
 
 
 def test_fiftyone_imports_it(fiftyone, tmp_path, rows):
-    """FiftyOne itself reads the folder: hardness as float fields to sort by, boxes as detections, splits as tags, pictures as files."""
+    """FiftyOne itself reads the folder: hardness as float fields to sort by, boxes as detections, splits as tags, images as files."""
     rows[0]["meta"] |= {name: "mine" for name in sorted(RESERVED)}
     write_fiftyone(tmp_path / "out", rows, [{"a.b": "$"}])
     found = fiftyone.Dataset.from_dir(dataset_dir=str(tmp_path / "out"), dataset_type=fiftyone.types.FiftyOneDataset)
