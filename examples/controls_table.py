@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 METRICS = "iou_mean", "iou_p10", "acc@0.75", "failure_rate"
-COLUMNS = "drift", "shift", "pruned_loss", "iou_drop", "loss_gap", "loss"
+COLUMNS = "pruned_disagreement", "pruned_shift", "pruned_loss", "iou_drop", "loss_gap", "loss"
 
 
 def metrics(path: Path) -> dict[str, float]:
@@ -36,7 +36,7 @@ def over_seeds(values: list[float]) -> str:
 def hardness(path: Path, split: str) -> dict[str, np.ndarray]:
     """Columns of hardness of one split, in the order of ids."""
     rows = sorted((row for row in map(json.loads, path.open()) if row.get("split") == split), key=lambda row: row["id"])
-    return {name: np.array([row["hardness"][name] for row in rows]) for name in (*COLUMNS, "area")}
+    return {name: np.array([row["hardness"][name] for row in rows]) for name in (*COLUMNS, "smallness")}
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float:
@@ -58,10 +58,10 @@ def main(out: Path) -> None:
         print(run + "\t" + "\t".join(over_seeds([values[f"{m}.delta"] for values in there]) for m in METRICS) + f"\t({len(there)} seeds)")
     for split in ("train", "test"):
         scored = [hardness(seed / "scored.jsonl", split) for seed in seeds if (seed / "scored.jsonl").exists()]
-        print(f"\nrank correlation, {split} split\tseed to seed\twith area\twith loss")
+        print(f"\nrank correlation, {split} split\tseed to seed\twith smallness\twith loss")
         for name in COLUMNS:
             pairs = [spearman(a[name], b[name]) for a, b in combinations(scored, 2)] or [float("nan")]
-            area, loss = ([spearman(s[name], s[other]) for s in scored] for other in ("area", "loss"))
+            area, loss = ([spearman(s[name], s[other]) for s in scored] for other in ("smallness", "loss"))
             print(f"{name}\t{np.mean(pairs):.3f}\t{np.mean(area):+.3f}\t{np.mean(loss):+.3f}")
 
 

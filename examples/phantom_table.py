@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 TOP = 0.3
-COLUMNS = "pruned_loss", "drift", "shift", "iou_drop", "loss_gap", "loss", "area", "random"
+COLUMNS = "pruned_loss", "pruned_disagreement", "pruned_shift", "iou_drop", "loss_gap", "loss", "smallness", "random"
 KINDS = "small", "faint", "hairy", "border", "rare", "wrong"
 
 
@@ -23,7 +23,7 @@ def recalls(path: Path) -> dict[str, dict[str, float]]:
     """By column: the share of each kind among the top, and the correlation with smallness."""
     rows = [row for row in map(json.loads, path.open()) if row.get("split") == "train" and "hardness" in row]
     planted = np.array([row["meta"].get("planted") or "" for row in rows])
-    area = np.array([row["hardness"]["area"] for row in rows])
+    area = np.array([row["hardness"]["smallness"] for row in rows])
     found = {}
     for column in COLUMNS:
         values = np.array([row["hardness"][column] for row in rows])

@@ -6,7 +6,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PATH=$here/bin:$PATH
 if [ $# -ne 2 ]; then echo "usage: same_scores.sh ONE.jsonl OTHER.jsonl" >&2; exit 2; fi
 
-table() { htl view "$1" --tsv --columns id,split,pruned_loss,drift,shift,loss | LC_ALL=C sort; }
+table() { htl view "$1" --tsv --columns id,split,pruned_loss,pruned_disagreement,pruned_shift,loss | LC_ALL=C sort; }
 
 paste <(table "$1") <(table "$2") | awk -F '\t' '
   $1 != $7 || $2 != $8 { print "not the same: " $1 " (" $2 "), " $7 " (" $8 ")"; exit wrong = 1 }

@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +12,7 @@ from typer import Argument, Option
 
 from htltools import console
 from htltools.errors import UsageError
+from htltools.processes import first_process, several_processes
 
 
 class Choice(StrEnum):
@@ -84,16 +84,6 @@ def command(function):
 
     shell.__signature__ = inspect.Signature(own + extra)
     return shell
-
-
-def several_processes() -> bool:
-    """Whether torchrun, or what sets the same variables, started this process beside others."""
-    return int(os.environ.get("WORLD_SIZE") or 1) > 1 and {"RANK", "MASTER_ADDR"} <= os.environ.keys()
-
-
-def first_process() -> bool:
-    """Whether this process is the one that talks and writes."""
-    return not several_processes() or int(os.environ["RANK"]) == 0
 
 
 def launched(nproc: int, rows: Path | None, partial: bool, out: Path | None = None, force: bool = False, **others: Any) -> int:

@@ -74,7 +74,10 @@ def test_same_scores_tells_a_difference(shell, scored, tmp_path):
     rows = [json.loads(line) for line in scored.read_text().splitlines() if line.startswith('{"id"')]
     changes = {
         "order": rows[::-1],
-        "score": [rows[0] | {"hardness": rows[0]["hardness"] | {"drift": rows[0]["hardness"]["drift"] + 0.001}}, *rows[1:]],
+        "score": [
+            rows[0] | {"hardness": rows[0]["hardness"] | {"pruned_disagreement": rows[0]["hardness"]["pruned_disagreement"] + 0.001}},
+            *rows[1:],
+        ],
         "split": [rows[0] | {"split": "test" if rows[0]["split"] != "test" else "val"}, *rows[1:]],
         "fewer": rows[1:],
     }

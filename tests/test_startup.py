@@ -13,7 +13,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SLOW = {"torch", "torchvision", "onnxruntime", "onnx"}
 ROWS = "".join(
-    json.dumps({"id": f"s{i}", "split": "train", "size": [10, 10], "boxes": [[1.0, 1.0, 5.0, 5.0]], "hardness": {"drift": i / 4}}) + "\n"
+    json.dumps(
+        {"id": f"s{i}", "split": "train", "size": [10, 10], "boxes": [[1.0, 1.0, 5.0, 5.0]], "hardness": {"pruned_disagreement": i / 4}}
+    )
+    + "\n"
     for i in range(4)
 )
 
@@ -56,7 +59,9 @@ def test_overview_loads_no_command():
     assert not modules & {"numpy", "pydantic", "rich", "h5py"}
 
 
-@pytest.mark.parametrize("args", [["view", "-"], ["view", "--tsv"], ["resample", "--by", "drift"], ["resample", "--by", "area"]])
+@pytest.mark.parametrize(
+    "args", [["view", "-"], ["view", "--tsv"], ["resample", "--by", "pruned_disagreement"], ["resample", "--by", "smallness"]]
+)
 def test_plumbing_is_quick(args):
     """Rows are filtered and weighted without torch."""
     code, out, err, modules = start(*args, stdin=ROWS)

@@ -28,7 +28,7 @@ TOP = 0.3
 
 # name of a protocol: the words of `htl resample` that say who is rare in it, and the share that they keep
 GROUPS = {
-    "small": (["--by", "area", "--top", 0.25], 0.03),
+    "small": (["--by", "smallness", "--top", 0.25], 0.03),
     "clinic": (["--where", "source=rosendahl"], 0.03),
     "old": (["--where", "age>=75"], 0.05),
     "head": (["--where", "head=yes"], 0.03),
@@ -37,12 +37,12 @@ GROUPS = {
 }
 # the protocols in which models are trained with attention; in the others scores alone are held together
 ATTENDED = "small", "clinic"
-COLUMNS = "pruned_loss", "shift", "drift", "iou_drop", "suspect", "loss", "el2n", "area", "random"
-COLUMNS += "forgetting", "cartography_mean", "cartography_spread", "aum", "dropout"
+COLUMNS = "pruned_loss", "pruned_shift", "pruned_disagreement", "iou_drop", "suspect", "loss", "el2n", "smallness", "random"
+COLUMNS += "forgetting", "cartography_error", "cartography_spread", "negative_aum", "dropout_disagreement"
 WAYS = {"adaptive": ["pruned_loss", "random"], "damaged": ["pruned_loss", "loss", "random"]}
 SHARES = {"1%": 0.01, "5%": 0.05, "10%": 0.1}
-USES = ("none", None), ("teacher", None), ("consistency", None), ("suppress", "drift")
-USES += tuple(("attend", by) for by in ("drift", "loss", "random"))
+USES = ("none", None), ("teacher", None), ("consistency", None), ("suppress", "pruned_disagreement")
+USES += tuple(("attend", by) for by in ("pruned_disagreement", "loss", "random"))
 WRONG = {"20%": 0.2}
 WEAK_EPOCHS = 8  # of all training rows; more classify better, and locate worse
 ROUNDS = 50, 100, 200, 400
@@ -79,7 +79,7 @@ def attended(lab: Lab, rows: str, boost: float) -> None:
     scored = lab.path("scored.jsonl")
     if not scored.exists():
         pruned = lab.pruned("pruned.h5", rows, dense)
-        models = "--model", dense, "--pruned", pruned, "--also", "dropout", "--seed", lab.seed
+        models = "--model", dense, "--pruned", pruned, "--also", "dropout_disagreement", "--seed", lab.seed
         lab.made("scored.jsonl", "score", lab.path("uniform.h5.jsonl"), *models)
     if "uniform" not in lab.done:
         lab.tell("uniform", dense, rows, captured=captured(read_rows(scored)))
@@ -147,7 +147,7 @@ def weak(lab: Lab) -> None:
         lab.tell("maps", maps, "rows.jsonl")
     pruned = lab.pruned("pruned.h5", "rows.jsonl", maps, "--sparsity", 0.7)
     scored = lab.made("scored.jsonl", "score", lab.path("rows.jsonl"), "--model", maps, "--pruned", pruned, "--seed", lab.seed)
-    for by, boost in ("drift", 0), ("drift", -1), ("shift", -1), ("random", -1):
+    for by, boost in ("pruned_disagreement", 0), ("pruned_disagreement", -1), ("pruned_shift", -1), ("random", -1):
         arm = f"boxes:{by}" if boost else "boxes"
         if arm not in lab.done:
             how = "--pseudo", "--by", by, "--top", TOP, "--boost", boost, "--seed", lab.seed
@@ -156,9 +156,9 @@ def weak(lab: Lab) -> None:
 
 
 def annotate(lab: Lab) -> None:
-    """Which images to annotate next: 50, then as many again as there are, by chance or by `drift`, which needs no annotation."""
+    """Which images to annotate next: 50, then as many again as there are, by chance or by `pruned_disagreement`, which needs no annotation."""
     rows = read_rows(lab.source)
-    for by in "random", "drift", "shift":
+    for by in "random", "pruned_disagreement", "pruned_shift":
         if f"{by}:{ROUNDS[-1]}" in lab.done:
             continue
         first = lab.made(

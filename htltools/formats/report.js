@@ -1,5 +1,5 @@
 "use strict";
-// Text of the data reaches the page by textContent alone, and what is chosen stands in the address: #show=hardest&sort=drift
+// Text of the data reaches the page by textContent alone, and what is chosen stands in the address: #show=hardest&sort=pruned_disagreement
 addEventListener("error", event => { document.documentElement.dataset.error = event.message; });
 
 const data = JSON.parse(document.getElementById("data").textContent);

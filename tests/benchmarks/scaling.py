@@ -33,7 +33,7 @@ STEPS = {  # what runs, and the file that takes its stdout
     "resample": ("resample scored", "weighted"),
     "evaluate": ("evaluate rows --model dense.h5", "metrics"),
     "export": ("export --onnx rows --model dense.h5 -o dense.onnx", "exported"),
-    "view": ("view scored --sort drift", "sorted"),
+    "view": ("view scored --sort pruned_disagreement", "sorted"),
 }
 
 

@@ -39,7 +39,7 @@ def test_after_score(terminal, places):
 @pytest.mark.parametrize("line", ["-q", "| wc -l", "2> log; cat log"])
 def test_nobody_is_told_who_does_not_read_or_is_doing_it(terminal, scored, line):
     """With -q, in a pipe, whose next command is the next step, and where stderr is a file, there is no advice."""
-    assert "next" not in terminal(f"htl evaluate {scored} --split train --hard drift --group-by sex {line}")
+    assert "next" not in terminal(f"htl evaluate {scored} --split train --hard pruned_disagreement --group-by sex {line}")
 
 
 def test_rows_that_scroll_by_are_kept_nowhere(terminal, places):

@@ -11,12 +11,12 @@ from htltools.formats.rows.jsonlines import joined_lines, split_lines
 KEYS = ["metric", "split", "subgroup", "n", "hard", "value", "low", "high", "p", "q", "column", "top", "few", "adjusted"]
 
 
-def row(i, sex, drift):
+def row(i, sex, pruned_disagreement):
     """A training row of the i-th patient, with an area and a random loss of its own."""
     side = 20 + i % 50
     meta = {"sex": sex, "site": "back" if i % 3 else "face", "image": f"p{i}"}
     box = [[0.0 if i % 7 == 0 else 5.0, 5.0, 5.0 + side, 5.0 + side]]
-    hardness = {"drift": drift, "loss": float(np.random.default_rng(i).random())}
+    hardness = {"pruned_disagreement": pruned_disagreement, "loss": float(np.random.default_rng(i).random())}
     return {
         "id": f"s{i}",
         "group": f"g{i}",
@@ -38,7 +38,7 @@ ROWS = [
 @pytest.fixture
 def found(htl):
     """The lines for ROWS, by column and subgroup, and what is said beside them."""
-    code, out, err = htl("evaluate", "--split", "train", "--hard", "drift", "--top", "0.2", stdin=joined_lines(ROWS))
+    code, out, err = htl("evaluate", "--split", "train", "--hard", "pruned_disagreement", "--top", "0.2", stdin=joined_lines(ROWS))
     assert code == 0, err
     return {(line["column"], *line["subgroup"].items()): line for line in split_lines(out)}, err
 
@@ -46,21 +46,21 @@ def found(htl):
 def test_who_is_hard(found):
     """Every level of every field has a line with the odds ratio of pencil and paper, and `unknown` is a level; no model is needed."""
     lines, err = found
-    women = lines["drift", ("sex", "female")]
+    women = lines["pruned_disagreement", ("sex", "female")]
     assert list(women) == KEYS
     assert (women["n"], women["hard"], women["value"], women["top"], women["few"]) == (100, 40, 6, 0.2, False)
     assert women["low"] < 6 < women["high"]
     assert women["p"] < women["q"] < 1e-6
     assert women["adjusted"]["value"] == pytest.approx(6, rel=0.3)
-    assert lines["drift", ("sex", "unknown")]["few"]
-    assert lines["drift", ("sex", "unknown")]["adjusted"] == dict.fromkeys(["value", "low", "high", "p", "q"])
-    assert "train: 60 of 300 samples are hard by drift" in err
+    assert lines["pruned_disagreement", ("sex", "unknown")]["few"]
+    assert lines["pruned_disagreement", ("sex", "unknown")]["adjusted"] == dict.fromkeys(["value", "low", "high", "p", "q"])
+    assert "train: 60 of 300 samples are hard by pruned_disagreement" in err
 
 
 def test_controls_stand_beside(found):
     """The same lines come for loss and random, where women stand out no more than chance lets them."""
     lines, _ = found
-    assert [column for column, *names in lines if names == [("sex", "female")]] == ["drift", "loss", "random"]
+    assert [column for column, *names in lines if names == [("sex", "female")]] == ["pruned_disagreement", "loss", "random"]
     assert all(lines[column, ("sex", "female")]["q"] > 0.05 for column in ("loss", "random"))
 
 
@@ -84,7 +84,7 @@ def test_a_person_gets_a_table(htl, monkeypatch):
     """On a terminal a subgroup is a line: the odds ratio, adjusted, and by the controls; a star marks a q below 0.05."""
     monkeypatch.setattr(console, "is_terminal", lambda stream: stream is sys.stdout)
     monkeypatch.setenv("COLUMNS", "100")
-    text = htl("evaluate", "--split", "train", "--hard", "drift", "--top", "0.2", stdin=joined_lines(ROWS))[1].decode()
+    text = htl("evaluate", "--split", "train", "--hard", "pruned_disagreement", "--top", "0.2", stdin=joined_lines(ROWS))[1].decode()
     assert "sex female" in text and "6.00* [" in text and "20 few" in text
     assert "{" not in text
 
@@ -93,8 +93,8 @@ def test_a_person_gets_a_table(htl, monkeypatch):
     ("flags", "code", "message"),
     [
         (["--top", "0.1"], 2, "--top says who is hard: it needs --hard"),
-        (["--hard", "drift", "--fail-under", "iou_mean=0.8"], 2, "--fail-under needs a model, and --hard runs none"),
-        (["--hard", "shift"], 65, "300 rows have no hardness 'shift'"),
+        (["--hard", "pruned_disagreement", "--fail-under", "iou_mean=0.8"], 2, "--fail-under needs a model, and --hard runs none"),
+        (["--hard", "pruned_shift"], 65, "300 rows have no hardness 'pruned_shift'"),
     ],
 )
 def test_what_cannot_be_told(htl, flags, code, message):

@@ -12,8 +12,8 @@ from htltools.formats.rows.jsonlines import joined_lines, split_lines
 from htltools.formats.rows.stream import read_rows
 
 QUICK = ["--epochs", 2, "--batch-size", 16, "-q"]
-BY_MASK = {"drift", "shift", "pruned_loss", "iou_drop", "loss_gap", "suspect", "loss", "area", "random"}
-DYNAMICS = {"forgetting", "cartography_mean", "cartography_spread", "aum"}
+BY_MASK = {"pruned_disagreement", "pruned_shift", "pruned_loss", "iou_drop", "loss_gap", "suspect", "loss", "smallness", "random"}
+DYNAMICS = {"forgetting", "cartography_error", "cartography_spread", "negative_aum"}
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +96,15 @@ def test_score_compares_masks(masked):
     rows = [row for row in split_lines(masked.scored.read_bytes()) if "id" in row]
     assert all(set(row["hardness"]) - DYNAMICS == BY_MASK for row in rows)
     assert all(set(row["predicted"]) == {"dense", "pruned"} for row in rows)
-    assert 0 <= min(row["hardness"]["drift"] for row in rows) < max(row["hardness"]["drift"] for row in rows) <= 1
+    assert (
+        0 <= min(row["hardness"]["pruned_disagreement"] for row in rows) < max(row["hardness"]["pruned_disagreement"] for row in rows) <= 1
+    )
 
 
 def test_rows_without_masks_get_what_needs_none(htl, masked, tmp_path):
-    """Without a mask, or without boxes that were annotated, drift and shift are there, and no loss; they do not depend on it."""
+    """Without a mask, or without boxes that were annotated, pruned_disagreement and shift are there, and no loss; they do not depend on it."""
     rows = read_rows(masked.scored)[0][:8]
-    expected = [row["hardness"][name] for row in rows for name in ("drift", "shift")]
+    expected = [row["hardness"][name] for row in rows for name in ("pruned_disagreement", "pruned_shift")]
     plain = [{key: value for key, value in row.items() if key != "hardness"} for row in rows]
     hidden = [row if i % 2 else {**row, "pseudo": True} for i, row in enumerate(plain)]
     hidden = [{key: value for key, value in row.items() if key != "boxes" or i % 2 == 0} for i, row in enumerate(hidden)]
@@ -110,8 +112,8 @@ def test_rows_without_masks_get_what_needs_none(htl, masked, tmp_path):
         code, out, err = htl("score", "--model", masked.dense, "--pruned", masked.pruned, stdin=stdin)
         assert code == 0, err
         scores = [row["hardness"] for row in split_lines(out) if "id" in row]
-        assert all(set(each) == {"drift", "shift", "random"} for each in scores)
-        assert [each[name] for each in scores for name in ("drift", "shift")] == pytest.approx(expected, abs=1e-5)
+        assert all(set(each) == {"pruned_disagreement", "pruned_shift", "random"} for each in scores)
+        assert [each[name] for each in scores for name in ("pruned_disagreement", "pruned_shift")] == pytest.approx(expected, abs=1e-5)
 
 
 def test_folds(htl, phantom, masked, tmp_path):

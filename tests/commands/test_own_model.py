@@ -67,6 +67,9 @@ def test_with_leave_it_is_a_model_like_others(htl, phantom, own, tmp_path, monke
     assert htl("evaluate", phantom.rows, "-q", "--model", own, "--against", pruned)[0] == 0
     assert htl("export", "--onnx", "-q", "-o", onnx, "--model", own)[0] == 0
     assert OnnxLocalizer(onnx, "cpu").size == [32, 32, 3]
-    code, out, err = htl("score", phantom.rows, "-q", "--model", own, "--pruned", pruned, "--also", "dropout")
+    code, out, err = htl("score", phantom.rows, "-q", "--model", own, "--pruned", pruned, "--also", "dropout_disagreement")
     assert (code, out) == (65, b"")
-    assert err == f"htl score: {own} has no box head for --also dropout; end your own net in htltools.core.nets.box_head.BoxHead\n"
+    assert (
+        err
+        == f"htl score: {own} has no box head for --also dropout_disagreement; end your own net in htltools.core.nets.box_head.BoxHead\n"
+    )

@@ -50,7 +50,9 @@ def test_channels_make_the_net_smaller(htl, phantom, dense, tmp_path):
     assert small == pytest.approx(whole / 2, rel=0.15)
     code, out, _ = htl("score", phantom.rows, "--model", dense, "--pruned", tmp_path / "p.h5", "--limit", 5, "-q")
     assert code == 0
-    assert [{"drift", "pruned_loss", "suspect"} <= line["hardness"].keys() for line in split_lines(out) if "id" in line] == [True] * 5
+    assert [{"pruned_disagreement", "pruned_loss", "suspect"} <= line["hardness"].keys() for line in split_lines(out) if "id" in line] == [
+        True
+    ] * 5
 
 
 def test_recoveries(htl, phantom, dense, pruned, tmp_path):

@@ -135,8 +135,8 @@ def test_page_in_a_browser(page, tmp_path):
     assert not re.search(r"<img src=.?x", dom) and "<title>htl report</title>" in dom
     assert dom.count('<rect class="annotated"') == dom.count('<rect class="pruned"') == len(by_score)
 
-    wanted = sorted((s for s in samples if s["levels"]["sex"] == "female"), key=lambda s: s["scores"]["drift"])
-    dom = browsed(page, "sort=drift&order=asc&sex=female", tmp_path)
+    wanted = sorted((s for s in samples if s["levels"]["sex"] == "female"), key=lambda s: s["scores"]["pruned_disagreement"])
+    dom = browsed(page, "sort=pruned_disagreement&order=asc&sex=female", tmp_path)
     assert 0 < len(wanted) < len(samples)
     assert shown(dom) == [sample["id"] for sample in wanted]
     assert f"{len(wanted)} of {len(samples)} images" in dom
@@ -159,10 +159,12 @@ def test_without_meta_and_history(htl, hostile, tmp_path):
 def test_several_models_are_scored_and_compared(htl, phantom, dense, pruned, tmp_path):
     """Models on the command line score the rows, and two of a role tell how reliable each column is: alike ones are."""
     models = "--model", dense, "--model", dense, "--pruned", pruned, "--pruned", pruned
-    code, _, err = htl("report", phantom.rows, *models, "--by", "drift", "--group-by", "sex", "--images", 5, "-o", tmp_path / "r.html")
+    code, _, err = htl(
+        "report", phantom.rows, *models, "--by", "pruned_disagreement", "--group-by", "sex", "--images", 5, "-o", tmp_path / "r.html"
+    )
     assert code == 0, err
     assert err.splitlines()[-1].startswith(f"htl report: {tmp_path}/r.html: 80 samples, 5 images, ")
-    assert "<td>drift</td><td>1.000</td>" in sections_of(tmp_path / "r.html")["Reliability over seeds"]
+    assert "<td>pruned_disagreement</td><td>1.000</td>" in sections_of(tmp_path / "r.html")["Reliability over seeds"]
 
 
 def test_rows_without_a_held_out_split(htl, scored, tmp_path):

@@ -12,7 +12,7 @@ def row(name, split="train", **more):
     return {"id": name, "split": split, "size": [100, 100], "boxes": [[10, 10, 60, 60]], **more}
 
 
-ROWS = [row(f"r{i}", hardness={"loss": i / 10, "drift": 1 - i / 10}) for i in range(10)]
+ROWS = [row(f"r{i}", hardness={"loss": i / 10, "pruned_disagreement": 1 - i / 10}) for i in range(10)]
 ASIDE = [
     row("v", "val", hardness={"loss": 9.0}),
     row("t", "test"),
@@ -76,7 +76,9 @@ def test_suspects_are_dropped_first(htl):
     rows = resampled(htl, "--drop-top", 0.2, "--top", 0.25, rows=ROWS)
     assert [row["id"] for row in rows] == [f"r{i}" for i in range(8)]
     assert [row["weight"] > 1 for row in rows] == [False] * 6 + [True] * 2
-    assert [row["id"] for row in resampled(htl, "--drop-top", 0.2, "--drop-by", "drift", rows=ROWS)] == [f"r{i}" for i in range(2, 10)]
+    assert [row["id"] for row in resampled(htl, "--drop-top", 0.2, "--drop-by", "pruned_disagreement", rows=ROWS)] == [
+        f"r{i}" for i in range(2, 10)
+    ]
 
 
 def test_dropping_everything_is_refused(htl):
@@ -86,15 +88,15 @@ def test_dropping_everything_is_refused(htl):
     assert err == "htl resample: --drop-top 1.0 leaves no training row\n"
 
 
-@pytest.mark.parametrize("by", ["random", "area"])
+@pytest.mark.parametrize("by", ["random", "smallness"])
 def test_controls_need_no_scores(htl, by):
-    """--by random and --by area work on rows that were never scored, and random follows --seed and the id."""
+    """--by random and --by smallness work on rows that were never scored, and random follows --seed and the id."""
     rows = [row(f"r{i}", boxes=[[0, 0, 10 + i, 50]]) for i in range(10)]
     code, out, _ = htl("resample", "--by", by, stdin=joined_lines(rows))
     assert code == 0
     chosen = {line["id"] for line in split_lines(out) if line.get("weight", 0) > 1}
     assert len(chosen) == 3
-    if by == "area":
+    if by == "smallness":
         assert chosen == {"r0", "r1", "r2"}
     else:
         _, shuffled, _ = htl("resample", "--by", by, stdin=joined_lines(rows[::-1]))
@@ -107,11 +109,11 @@ def test_missing_scores_are_told_with_those_that_are_there(htl):
     """A column that rows lack is refused with how many lack it, the first of them, and what to do."""
     code, out, err = htl("resample", "--by", "el2n", stdin=joined_lines(ROWS))
     assert (code, out) == (65, b"")
-    assert err == "htl resample: 10 rows have no hardness 'el2n' (the first: 'r0'); these rows have drift, loss\n"
+    assert err == "htl resample: 10 rows have no hardness 'el2n' (the first: 'r0'); these rows have pruned_disagreement, loss\n"
     code, _, err = htl("resample", stdin=joined_lines([row("a"), row("b")]))
     assert (code, err) == (65, "htl resample: 2 rows have no hardness 'pruned_loss' (the first: 'a'); run htl score first\n")
     code, _, err = htl("resample", "--by", "loss", stdin=joined_lines([*ROWS, row("x", hardness=None)]))
-    assert (code, err) == (65, "htl resample: 1 rows have no hardness 'loss' (the first: 'x'); these rows have drift, loss\n")
+    assert (code, err) == (65, "htl resample: 1 rows have no hardness 'loss' (the first: 'x'); these rows have pruned_disagreement, loss\n")
 
 
 def test_nothing_to_resample(htl):
@@ -208,9 +210,9 @@ def test_a_count_of_rows_with_a_rare_part(htl):
 
 
 def test_the_smallest_are_made_rare(htl):
-    """--by area --top --share works without scores; splits val and test stay whole."""
+    """--by smallness --top --share works without scores; splits val and test stay whole."""
     rows = [row(f"r{i}", boxes=[[0, 0, 10 + i, 50]]) for i in range(40)] + [row("v", "val")]
-    names = chosen_by(htl, "--by", "area", "--top", 0.25, "--mode", "select", "--share", 0.1, "--count", 20, rows=rows)[0]
+    names = chosen_by(htl, "--by", "smallness", "--top", 0.25, "--mode", "select", "--share", 0.1, "--count", 20, rows=rows)[0]
     assert len(names) == 21
     assert sum(name in names for name in [f"r{i}" for i in range(10)]) == 2
     assert "v" in names
@@ -250,13 +252,15 @@ def test_a_mark_overwrites_no_metadata(htl):
 
 def test_what_to_annotate_next(htl):
     """--unlabelled puts out the hardest training rows without a box, and nothing else."""
-    pool = [{"id": f"u{i}", "split": "train", "size": [9, 9], "hardness": {"drift": i / 10}} for i in range(6)]
-    rows, said = chosen_by(htl, "--mode", "select", "--unlabelled", "--by", "drift", "--count", 2, rows=[*ROWS, *pool[::-1], *ASIDE[:2]])
+    pool = [{"id": f"u{i}", "split": "train", "size": [9, 9], "hardness": {"pruned_disagreement": i / 10}} for i in range(6)]
+    rows, said = chosen_by(
+        htl, "--mode", "select", "--unlabelled", "--by", "pruned_disagreement", "--count", 2, rows=[*ROWS, *pool[::-1], *ASIDE[:2]]
+    )
     assert list(rows) == ["u5", "u4"]
-    assert said == "htl resample: 2 of 6 training rows are hard by drift; 2 rows of 18 go on\n"
+    assert said == "htl resample: 2 of 6 training rows are hard by pruned_disagreement; 2 rows of 18 go on\n"
     code, _, err = htl("resample", "--mode", "select", "--unlabelled", "--by", "loss", stdin=joined_lines(pool))
-    assert (code, err) == (65, "htl resample: 6 rows have no hardness 'loss' (the first: 'u0'); these rows have drift\n")
-    code, _, err = htl("resample", "--mode", "select", "--unlabelled", "--by", "drift", stdin=joined_lines(ROWS))
+    assert (code, err) == (65, "htl resample: 6 rows have no hardness 'loss' (the first: 'u0'); these rows have pruned_disagreement\n")
+    code, _, err = htl("resample", "--mode", "select", "--unlabelled", "--by", "pruned_disagreement", stdin=joined_lines(ROWS))
     assert (code, err) == (65, "htl resample: no row of split train without a box\n")
 
 
@@ -274,14 +278,14 @@ def read_rows_history(path):
     return read_rows(path)[1].history
 
 
-SCORED = {"hardness": {"drift": 0.1}, "predicted": {"dense": [10, 10, 50, 50], "pruned": [20, 10, 60, 60]}}
-UNSEEN = [{"id": f"p{i}", "split": "train", "size": [100, 100]} | SCORED | {"hardness": {"drift": i / 10}} for i in range(10)]
+SCORED = {"hardness": {"pruned_disagreement": 0.1}, "predicted": {"dense": [10, 10, 50, 50], "pruned": [20, 10, 60, 60]}}
+UNSEEN = [{"id": f"p{i}", "split": "train", "size": [100, 100]} | SCORED | {"hardness": {"pruned_disagreement": i / 10}} for i in range(10)]
 
 
 def test_pseudo_boxes_are_the_mean_answer(htl):
     """--pseudo gives training rows without a box the mean of the dense and the pruned one, and marks them; annotated rows stay."""
     aside = [row("a") | SCORED, row("e") | SCORED | {"boxes": []}, row("v", "val"), {"id": "n", "split": "train", "size": [9, 9]}]
-    code, out, err = htl("resample", "--pseudo", "--by", "drift", "--boost", -1, stdin=joined_lines(UNSEEN + aside))
+    code, out, err = htl("resample", "--pseudo", "--by", "pruned_disagreement", "--boost", -1, stdin=joined_lines(UNSEEN + aside))
     assert code == 0, err
     rows = [line for line in split_lines(out) if "id" in line]
     assert rows[10:] == aside
@@ -301,9 +305,9 @@ def test_pseudo_objects_are_those_of_the_dense_model(htl):
     """Where models find several objects, a row without boxes gets what the dense one found, classes with them; nothing found is nothing."""
     found = {"boxes": [[1, 2, 5, 6], [3, 3, 3, 9]], "labels": ["left", "right"], "scores": [0.9, 0.8]}
     nothing = {"boxes": [], "labels": [], "scores": []}
-    plain = {"split": "train", "size": [9, 9], "hardness": {"drift": 0.1}}
+    plain = {"split": "train", "size": [9, 9], "hardness": {"pruned_disagreement": 0.1}}
     rows = [plain | {"id": "a", "detected": {"dense": found}}, plain | {"id": "b", "detected": {"dense": nothing, "pruned": found}}]
-    code, out, err = htl("resample", "--pseudo", "--by", "drift", "--boost", 0, stdin=joined_lines(rows))
+    code, out, err = htl("resample", "--pseudo", "--by", "pruned_disagreement", "--boost", 0, stdin=joined_lines(rows))
     assert code == 0, err
     first, second = (line for line in split_lines(out) if "id" in line)
     assert (first["boxes"], first["labels"], first["pseudo"]) == ([[1, 2, 5, 6]], ["left"], True)

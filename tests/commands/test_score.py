@@ -20,8 +20,8 @@ from htltools.formats.rows.schema import HARDNESS
 from htltools.formats.rows.stream import RowReader, read_rows
 
 ROOT = Path(__file__).parents[2]
-DYNAMICS = {"forgetting", "cartography_mean", "cartography_spread", "aum"}  # those that a training leaves
-SEVERAL = {"grand", "dropout", "pie", "disagreement"}  # columns that take a flag, or several models
+DYNAMICS = {"forgetting", "cartography_error", "cartography_spread", "negative_aum"}  # those that a training leaves
+SEVERAL = {"grand", "dropout_disagreement", "pie", "seed_disagreement"}  # columns that take a flag, or several models
 
 
 def hardness_of(out):
@@ -50,11 +50,11 @@ def test_every_row_gets_every_column(phantom, scored, dense, pruned):
 
 
 def test_nothing_cut_is_no_drift(htl, phantom, dense):
-    """A model scored against itself: drift, shift and gaps are 0 for every sample, and both losses agree."""
+    """A model scored against itself: pruned_disagreement, shift and gaps are 0 for every sample, and both losses agree."""
     code, out, _ = htl("score", phantom.rows, "--model", dense, "--pruned", dense, "-q")
     assert code == 0
     for columns in hardness_of(out).values():
-        assert [columns[name] for name in ("drift", "shift", "iou_drop", "loss_gap")] == [0, 0, 0, 0]
+        assert [columns[name] for name in ("pruned_disagreement", "pruned_shift", "iou_drop", "loss_gap")] == [0, 0, 0, 0]
         assert columns["loss"] == columns["pruned_loss"]
 
 
@@ -86,7 +86,7 @@ def test_several_dense_models_give_the_mean(htl, phantom, scored, dense, other, 
     boxes = {line["id"]: line["predicted"] for line in split_lines(scored.read_bytes()) if "id" in line}
     for line in [line for line in split_lines(out) if "id" in line]:
         name, columns = line["id"], line["hardness"]
-        assert 0 < columns.pop("disagreement") <= 1
+        assert 0 < columns.pop("seed_disagreement") <= 1
         assert columns.pop("grand") > 0
         for column, value in columns.items():
             assert value == pytest.approx((first[name][column] + second[name][column]) / 2, abs=2e-6), column
@@ -103,8 +103,8 @@ def test_as_many_pruned_models_as_dense_ones_are_pairs(htl, phantom, dense, othe
     code, out, _ = htl("score", phantom.rows, *models, "-q")
     assert code == 0
     for columns in hardness_of(out).values():
-        assert (columns["drift"], columns["shift"], columns["iou_drop"]) == (0, 0, 0)
-        assert columns["disagreement"] > 0
+        assert (columns["pruned_disagreement"], columns["pruned_shift"], columns["iou_drop"]) == (0, 0, 0)
+        assert columns["seed_disagreement"] > 0
 
 
 def test_known_answers(htl, fixed):
@@ -114,12 +114,12 @@ def test_known_answers(htl, fixed):
     assert code == 0
     columns = hardness_of(out)
     # t0 is annotated with the box that `half` answers: 100 x 50 pixels of 200 x 100
-    assert columns["t0"]["disagreement"] == columns["t4"]["disagreement"] == pytest.approx(0.5, abs=1e-4)
+    assert columns["t0"]["seed_disagreement"] == columns["t4"]["seed_disagreement"] == pytest.approx(0.5, abs=1e-4)
     assert columns["t0"]["el2n"] == pytest.approx(0.125, abs=1e-4)
-    assert columns["t0"]["drift"] == pytest.approx(0.25, abs=1e-4)
+    assert columns["t0"]["pruned_disagreement"] == pytest.approx(0.25, abs=1e-4)
     assert columns["t0"]["pie"] == pytest.approx(1 / 3, abs=1e-6)  # one of two dense ones is right, which is no majority
     assert "pie" not in columns["t4"]
-    assert columns["t4"].keys() == {"drift", "shift", "disagreement", "random"}
+    assert columns["t4"].keys() == {"pruned_disagreement", "pruned_shift", "seed_disagreement", "random"}
 
 
 @pytest.fixture(scope="module")
@@ -157,8 +157,8 @@ def test_every_training_row_is_scored_out_of_fold(htl, phantom, crossfitted):
             if k:
                 expected = single[k - 1][row["id"]]
             else:
-                several = {name: columns.pop(name) for name in ("pie", "disagreement")}
-                assert several["disagreement"] > 0
+                several = {name: columns.pop(name) for name in ("pie", "seed_disagreement")}
+                assert several["seed_disagreement"] > 0
                 expected = {name: (value + single[1][row["id"]][name]) / 2 for name, value in single[0][row["id"]].items()}
             assert columns == pytest.approx(expected, abs=3e-6, rel=1e-5)
         assert folds == {1, 2, None}
@@ -197,11 +197,11 @@ def test_a_fold_that_is_missing(htl, phantom, crossfitted):
 
 
 def test_unlabelled_rows(htl, phantom, dense, pruned):
-    """A row without a box gets what needs no annotation: drift, shift, random."""
+    """A row without a box gets what needs no annotation: pruned_disagreement, shift, random."""
     rows = [{key: value for key, value in row.items() if key != "boxes"} for row in phantom.samples[:6]]
     rows[0]["boxes"] = []
     _, out, _ = htl("score", "--model", dense, "--pruned", pruned, "-q", stdin=joined_lines(rows))
-    assert [columns.keys() for columns in hardness_of(out).values()] == [{"drift", "shift", "random"}] * 6
+    assert [columns.keys() for columns in hardness_of(out).values()] == [{"pruned_disagreement", "pruned_shift", "random"}] * 6
 
 
 def test_the_order_of_rows_does_not_matter(htl, phantom, scored, dense, pruned):
@@ -236,7 +236,7 @@ def test_how_alike_models_rank(htl, phantom, dense, other, pruned, pruned30):
     assert "htl score: rank correlation from model to model, mean over their pairs, by split\n" in err
     heading, *lines = table_of(err)
     assert heading == ["column", "train", "val", "test"]
-    assert [line[0] for line in lines] == ["drift", "shift", "pruned_loss", "loss", "el2n"]
+    assert [line[0] for line in lines] == ["pruned_disagreement", "pruned_shift", "pruned_loss", "loss", "el2n"]
     single = [hardness_of(htl("score", phantom.rows, "--model", one, "--pruned", pruned, "-q")[1]) for one in (dense, other)]
     found = {line[0]: dict(zip(heading[1:], map(float, line[1:]))) for line in lines}
     for split in heading[1:]:
@@ -246,7 +246,7 @@ def test_how_alike_models_rank(htl, phantom, dense, other, pruned, pruned30):
             assert found[column][split] == pytest.approx(expected, abs=2e-3)
     assert hardness_of(htl("score", phantom.rows, *models, "--batch-size", 7, "-q")[1]) == hardness_of(out)
     _, _, err = htl("score", phantom.rows, "--model", dense, "--pruned", dense, "--pruned", dense, "--stability")
-    assert [line[:2] for line in table_of(err)[1:]] == [["drift", "-"], ["shift", "-"], ["pruned_loss", "1.000"]]
+    assert [line[:2] for line in table_of(err)[1:]] == [["pruned_disagreement", "-"], ["pruned_shift", "-"], ["pruned_loss", "1.000"]]
 
 
 def test_one_model_of_each_role_has_no_stability(htl, phantom, dense, pruned):
@@ -268,11 +268,11 @@ def test_models_and_random_state_are_untouched(htl, phantom, dense, pruned):
 
 def test_earlier_scores_are_kept_and_renewed(htl, phantom, dense, pruned, scored):
     """Scoring again renews the columns of htl, and keeps one that somebody else added."""
-    row = phantom.samples[0] | {"hardness": {"mine": 0.5, "drift": -1.0}}
+    row = phantom.samples[0] | {"hardness": {"mine": 0.5, "pruned_disagreement": -1.0}}
     _, out, _ = htl("score", "--model", dense, "--pruned", pruned, "-q", stdin=joined_lines([row]))
     columns = hardness_of(out)[row["id"]]
     assert columns["mine"] == 0.5
-    assert columns["drift"] == pytest.approx(hardness_of(scored.read_bytes())[row["id"]]["drift"], abs=1e-5)
+    assert columns["pruned_disagreement"] == pytest.approx(hardness_of(scored.read_bytes())[row["id"]]["pruned_disagreement"], abs=1e-5)
 
 
 def test_without_a_pruned_model(htl, phantom, dense):
@@ -432,32 +432,32 @@ def test_gradient_norms_on_request(htl, phantom, dense, pruned, scored):
 
 
 def test_disagreement_under_dropout_on_request(htl, phantom, dense, pruned):
-    """--also dropout needs no box, and a row's score depends on the seed, but not on its batch or place."""
+    """--also dropout_disagreement needs no box, and a row's score depends on the seed, but not on its batch or place."""
     rows = [{key: value for key, value in row.items() if key != "boxes"} for row in phantom.samples]
-    arguments = ["score", "-q", "--model", dense, "--pruned", pruned, "--also", "dropout"]
-    found = {name: columns["dropout"] for name, columns in hardness_of(htl(*arguments, stdin=joined_lines(rows))[1]).items()}
+    arguments = ["score", "-q", "--model", dense, "--pruned", pruned, "--also", "dropout_disagreement"]
+    found = {name: columns["dropout_disagreement"] for name, columns in hardness_of(htl(*arguments, stdin=joined_lines(rows))[1]).items()}
     assert len(found) == len(rows)
     assert all(0 <= value <= 1 for value in found.values())
     assert len(set(found.values())) > len(rows) / 2
     other = hardness_of(htl(*arguments, "--batch-size", 7, stdin=joined_lines(rows[::-1]))[1])
-    assert {name: columns["dropout"] for name, columns in other.items()} == pytest.approx(found, abs=2e-5)
+    assert {name: columns["dropout_disagreement"] for name, columns in other.items()} == pytest.approx(found, abs=2e-5)
     seeded = hardness_of(htl(*arguments, "--seed", 1, stdin=joined_lines(rows))[1])
-    assert {name: columns["dropout"] for name, columns in seeded.items()} != pytest.approx(found, abs=2e-5)
+    assert {name: columns["dropout_disagreement"] for name, columns in seeded.items()} != pytest.approx(found, abs=2e-5)
 
 
 def test_unknown_columns_are_refused(htl, phantom):
     """--also with a column that does not exist is a wrong flag, told before anything is read."""
-    code, _, err = htl("score", phantom.rows, "--also", "grand,aum")
-    assert (code, err) == (2, "htl score: --also knows no column 'aum'; it knows grand, dropout\n")
+    code, _, err = htl("score", phantom.rows, "--also", "grand,negative_aum")
+    assert (code, err) == (2, "htl score: --also knows no column 'negative_aum'; it knows grand, dropout\n")
 
 
 def test_models_of_labels_are_scored_without_boxes(htl, phantom, by_map, dense):
-    """A weakly supervised model has predictions and drift for rows without boxes; columns that need a box head are refused."""
+    """A weakly supervised model has predictions and pruned_disagreement for rows without boxes; columns that need a box head are refused."""
     bare = [{name: value for name, value in row.items() if name != "boxes"} for row in phantom.samples[:8]]
     models = "--model", by_map, "--pruned", by_map
     code, out, _ = htl("score", *models, stdin=joined_lines(bare))
     rows = [line for line in split_lines(out) if "id" in line]
-    assert (code, [row["hardness"]["drift"] for row in rows]) == (0, [0] * 8)
+    assert (code, [row["hardness"]["pruned_disagreement"] for row in rows]) == (0, [0] * 8)
     assert all({"dense", "pruned"} == set(row["predicted"]) for row in rows)
     code, out, err = htl("score", *models, "--also", "grand", stdin=joined_lines(bare))
     assert (code, out) == (65, b"")
@@ -494,9 +494,11 @@ def test_predictions_of_other_tools(htl, results):
     assert (code, err) == (0, "")
     found = hardness_of(out)
     assert found["sub/a"].keys() == HARDNESS.keys() - SEVERAL - DYNAMICS
-    told = {"drift": 0.5, "shift": 0.125, "iou_drop": 0.5, "loss": 0, "el2n": 0, "area": 0.75}
+    told = {"pruned_disagreement": 0.5, "pruned_shift": 0.125, "iou_drop": 0.5, "loss": 0, "el2n": 0, "smallness": 0.75}
     assert {name: found["sub/a"][name] for name in told} == pytest.approx(told, abs=1e-6)
-    assert found["c"].keys() == {"drift", "shift", "random"} and found["c"]["drift"] == pytest.approx(2 / 3, abs=1e-6)
+    assert found["c"].keys() == {"pruned_disagreement", "pruned_shift", "random"} and found["c"]["pruned_disagreement"] == pytest.approx(
+        2 / 3, abs=1e-6
+    )
     rows = [line for line in split_lines(out) if "id" in line]
     assert rows[2]["predicted"] == {"dense": [0, 0, 200, 50], "pruned": [0, 0, 100, 100]}
     assert not [line for line in split_lines(out) if line.get("htl") == "model"]  # no checkpoint to hand on
@@ -511,7 +513,7 @@ def test_several_files_of_predictions(htl, results):
     code, out, err = htl(*arguments, stdin=joined_lines(FOREIGN[:2]))
     assert (code, "rank correlation from model to model" in err) == (0, True)
     assert hardness_of(out)["sub/a"]["pie"] == hardness_of(out)["b"]["pie"] == 0.5
-    assert hardness_of(out)["sub/a"]["drift"] == pytest.approx(0.25, abs=1e-6)
+    assert hardness_of(out)["sub/a"]["pruned_disagreement"] == pytest.approx(0.25, abs=1e-6)
 
 
 def test_missing_predictions(htl, results):
@@ -520,7 +522,7 @@ def test_missing_predictions(htl, results):
     code, out, err = htl("score", "--predictions", *files, stdin=joined_lines(FOREIGN))
     assert (code, err) == (0, f"htl score: {files[1]}: no prediction for 2 of 3 rows\n")
     found = hardness_of(out)
-    assert "drift" not in found["b"] and "suspect" not in found["b"] and found["c"].keys() == {"random"}
+    assert "pruned_disagreement" not in found["b"] and "suspect" not in found["b"] and found["c"].keys() == {"random"}
     assert found["b"]["iou_drop"] == 1 and found["b"]["pruned_loss"] > 3 and found["sub/a"]["pruned_loss"] == 0
     assert [line["predicted"].keys() for line in split_lines(out) if "id" in line][1] == {"dense"}
     code, out, _ = htl("resample", "-q", "--by", "pruned_loss", "--top", 0.5, stdin=out)
@@ -536,7 +538,7 @@ def test_predictions_by_number(htl, results, tmp_path):
     files = results("dense", **predictions), results("pruned", **predictions)
     code, out, err = htl("score", "--predictions", *files, "--coco", tmp_path / "set.json", stdin=joined_lines(FOREIGN))
     assert (code, err) == (0, "")
-    assert [columns["drift"] for columns in hardness_of(out).values()] == [0, 0, 0]
+    assert [columns["pruned_disagreement"] for columns in hardness_of(out).values()] == [0, 0, 0]
     code, out, err = htl("score", "--predictions", *files, stdin=joined_lines(FOREIGN))
     assert (code, b'"htl":"end"' in out) == (65, False)
     remedy = "image_id should be the id of a row; where it numbers the images of a data set, name that with --coco"

@@ -80,23 +80,33 @@ def test_hardness_and_what_was_found(chain):
     """Rows get the columns that several objects have, within their bounds, and the objects of either model, best first."""
     for row in chain.rows:
         hardness = row["hardness"]
-        assert set(hardness) == {"drift", "shift", "pruned_loss", "iou_drop", "loss_gap", "suspect", "loss", "area", "random"}
-        assert all(0 <= hardness[name] <= 1 for name in ("drift", "shift", "area"))
+        assert set(hardness) == {
+            "pruned_disagreement",
+            "pruned_shift",
+            "pruned_loss",
+            "iou_drop",
+            "loss_gap",
+            "suspect",
+            "loss",
+            "smallness",
+            "random",
+        }
+        assert all(0 <= hardness[name] <= 1 for name in ("pruned_disagreement", "pruned_shift", "smallness"))
         assert "predicted" not in row
         for found in (row["detected"][role] for role in ("dense", "pruned")):
             assert len(found["boxes"]) == len(found["labels"]) == len(found["scores"])
             assert found["scores"] == sorted(found["scores"], reverse=True)
             assert set(found["labels"]) <= set(CLASSES)
     same = [row for row in chain.rows if row["detected"]["dense"] == row["detected"]["pruned"]]
-    assert all(row["hardness"]["drift"] == pytest.approx(0, abs=1e-5) for row in same)
+    assert all(row["hardness"]["pruned_disagreement"] == pytest.approx(0, abs=1e-5) for row in same)
 
 
 def test_unlabelled_rows_are_scored_without_what_needs_a_box(htl, chain):
-    """A row without boxes has drift and shift alone."""
+    """A row without boxes has pruned_disagreement and shift alone."""
     rows = [{key: value for key, value in row.items() if key not in ("boxes", "labels", "hardness")} for row in chain.rows[:5]]
     code, out, err = htl("score", "-q", "--model", chain.dense, "--pruned", chain.pruned, stdin=joined_lines(rows))
     assert code == 0, err
-    assert all(set(row["hardness"]) == {"drift", "shift", "random"} for row in split_lines(out) if "id" in row)
+    assert all(set(row["hardness"]) == {"pruned_disagreement", "pruned_shift", "random"} for row in split_lines(out) if "id" in row)
 
 
 def metrics(out):
@@ -169,7 +179,7 @@ def test_results_of_another_tool(htl, chain, tmp_path):
 
     for ours, theirs in zip(chain.rows, (row for row in split_lines(out) if "id" in row), strict=True):
         expected = 1 - set_overlap(told(ours, "dense"), told(ours, "pruned"))[0]
-        assert theirs["hardness"]["drift"] == pytest.approx(expected, abs=1e-4)
+        assert theirs["hardness"]["pruned_disagreement"] == pytest.approx(expected, abs=1e-4)
         boxes = [[*np.divide(b, ours["size"] * 2), CLASSES.index(k)] for b, k in zip(ours["boxes"], ours.get("labels", []))]
         annotated = packed([np.reshape(boxes, (-1, 5))], 5)
         assert theirs["hardness"]["loss"] == pytest.approx(1 - set_overlap(told(ours, "dense"), annotated)[0], abs=1e-4)
@@ -185,7 +195,7 @@ def test_results_of_another_tool(htl, chain, tmp_path):
 
 def test_pages_and_sheets_show_every_box(htl, chain, tmp_path):
     """The contact sheet and the report take rows with several boxes; the page has every box of an image."""
-    assert htl("view", chain.scored, "--sort", "drift", "--sheet", tmp_path / "s.png", "-q")[0] == 0
+    assert htl("view", chain.scored, "--sort", "pruned_disagreement", "--sheet", tmp_path / "s.png", "-q")[0] == 0
     code, _, err = htl("report", chain.scored, "-o", tmp_path / "r.html", "--split", "test")
     assert code == 0, err
     assert "mean IoU" in (tmp_path / "r.html").read_text()
@@ -243,7 +253,7 @@ def test_folds_and_weights(htl, chain, tmp_path):
     models = [each for k in (1, 2) for each in ("--model", tmp_path / f"d{k}.h5", "--pruned", tmp_path / f"p{k}.h5")]
     code, out, err = htl("score", *models, "-q", stdin=rows)
     assert code == 0, err
-    assert all("drift" in row["hardness"] and "detected" in row for row in split_lines(out) if "id" in row)
+    assert all("pruned_disagreement" in row["hardness"] and "detected" in row for row in split_lines(out) if "id" in row)
 
 
 def test_two_lungs_of_real_radiographs(htl, shared_data, tmp_path):

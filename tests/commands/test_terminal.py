@@ -63,10 +63,13 @@ def test_a_way_that_is_named_is_taken():
 
 def test_the_hardest_as_small_images(terminal, scored):
     """Half blocks show the first rows with their boxes, ids and values, three in a line of 80 columns; the table follows."""
-    shown = terminal(f"htl view {scored} --split train --sort drift --limit 4 --images auto --columns id,drift", COLORTERM="truecolor")
+    shown = terminal(
+        f"htl view {scored} --split train --sort pruned_disagreement --limit 4 --images auto --columns id,pruned_disagreement",
+        COLORTERM="truecolor",
+    )
     plain = re.sub("\x1b\\[[0-9;]*m", "", shown)
     lines = plain.splitlines()
-    assert lines[0] == "4 samples, highest drift first  ▄ annotated  ▄ dense  ▄ pruned"
+    assert lines[0] == "4 samples, highest pruned_disagreement first  ▄ annotated  ▄ dense  ▄ pruned"
     assert [lines[1].count("▀"), len(lines[1].split("  "))] == [72, 3]
     ids = re.findall(r"phantom_\d+", plain)
     assert len(ids) == 8 and ids[:4] == ids[4:]
@@ -91,9 +94,9 @@ def test_a_terminal_that_can_gets_the_sheet(terminal, scored):
 @pytest.mark.parametrize("columns", [60, 80, 100, 130])
 def test_a_table_has_as_many_columns_as_fit(on_terminal, tmp_path, scored, columns):
     """No value of a table is cut: columns that do not fit are left out, and named; that of --sort comes after the id."""
-    shown = on_terminal(f"htl view {scored} --sort drift --limit 3", tmp_path, columns, NO_COLOR="1")
+    shown = on_terminal(f"htl view {scored} --sort pruned_disagreement --limit 3", tmp_path, columns, NO_COLOR="1")
     assert "…" not in shown and "columns left out: " in shown
-    assert re.search(r"^ +id +drift +split ", re.sub("\x1b\\[[0-9;]*m", "", shown), re.M)
+    assert re.search(r"^ +id +pruned_disagreement +split ", re.sub("\x1b\\[[0-9;]*m", "", shown), re.M)
 
 
 def test_names_do_not_steer_the_terminal(terminal, scored, tmp_path, htl):
@@ -154,16 +157,23 @@ def test_the_summary(htl):
             "size": [9, 9],
             "boxes": [[0, 0, 1, 1]],
             "meta": {"sex": "m"},
-            "hardness": {"drift": 0.5},
+            "hardness": {"pruned_disagreement": 0.5},
         },
-        {"id": "b", "split": "test", "group": "p", "size": [9, 9], "meta": {"sex": "f"}, "hardness": {"drift": 0.25, "own": 1}},
         {
             "id": "b",
             "split": "test",
             "group": "p",
             "size": [9, 9],
             "meta": {"sex": "f"},
-            "hardness": {"drift": 0.25, "own": 1},
+            "hardness": {"pruned_disagreement": 0.25, "own": 1},
+        },
+        {
+            "id": "b",
+            "split": "test",
+            "group": "p",
+            "size": [9, 9],
+            "meta": {"sex": "f"},
+            "hardness": {"pruned_disagreement": 0.25, "own": 1},
             "repeat": 1,
         },
     ]
@@ -178,4 +188,8 @@ def test_the_summary(htl):
     asked = htl("view", "--summary", "--group-by", "group", "--columns", "hardness.own", stdin=joined_lines(rows))[1]
     assert asked.decode().splitlines()[::2] == ["split\tsubgroup\tsamples\tgroups\tannotated\town", "test\tgroup p\t2\t1\t1\t1.0000"]
     wrong = htl("view", "--summary", "--columns", "drft", stdin=joined_lines(rows))
-    assert wrong == (65, b"", "htl view: no row has a hardness 'drft'; these have drift, own: a summary gives the means of those\n")
+    assert wrong == (
+        65,
+        b"",
+        "htl view: no row has a hardness 'drft'; these have pruned_disagreement, own: a summary gives the means of those\n",
+    )

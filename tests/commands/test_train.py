@@ -86,21 +86,21 @@ def test_training_rows_say_how_they_fared(phantom, undisturbed):
     """Rows that were trained on get the columns of training dynamics, within their ranges, and no others do; they go on to any command."""
     rows = read_rows(undisturbed.with_name("rows.jsonl"))[0]
     assert [row["split"] == "train" for row in rows] == ["hardness" in row for row in rows]
-    limits = {"forgetting": (0, 12), "cartography_mean": (0, 1), "cartography_spread": (0, 0.5), "aum": (-1, 1)}
+    limits = {"forgetting": (0, 12), "cartography_error": (0, 1), "cartography_spread": (0, 0.5), "negative_aum": (-1, 1)}
     for row in rows:
         for name, value in row.get("hardness", {}).items():
             assert limits[name][0] <= value <= limits[name][1]
     told = [row["hardness"] for row in rows if "hardness" in row]
     assert all(found.keys() == limits.keys() for found in told)
-    assert len({found["cartography_mean"] for found in told}) > len(told) / 2
+    assert len({found["cartography_error"] for found in told}) > len(told) / 2
 
 
 def test_hardness_that_was_there_stays(htl, phantom, tmp_path):
     """Columns that rows had before stay beside the new ones."""
-    rows = joined_lines(row | {"hardness": {"drift": 0.5}} for row in phantom.samples)
+    rows = joined_lines(row | {"hardness": {"pruned_disagreement": 0.5}} for row in phantom.samples)
     code, out, _ = htl("train", "-o", tmp_path / "m.h5", "--epochs", 1, "--batch-size", 16, "-q", stdin=rows)
     assert code == 0
-    assert all(row["hardness"]["drift"] == 0.5 for row in split_lines(out) if "id" in row)
+    assert all(row["hardness"]["pruned_disagreement"] == 0.5 for row in split_lines(out) if "id" in row)
 
 
 def test_same_seed_same_weights(htl, phantom, dense, tmp_path):
@@ -329,7 +329,7 @@ def test_mixed_frames_are_refused(htl, phantom, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "flags", [("--attend", "adaptive", "--by", "drift"), ("--attend", "replay"), ("--attend", "damaged", "--by", "random")]
+    "flags", [("--attend", "adaptive", "--by", "pruned_disagreement"), ("--attend", "replay"), ("--attend", "damaged", "--by", "random")]
 )
 def test_attention_while_training(htl, phantom, dense, tmp_path, flags):
     """Attention makes another model of the same rows and seed, says in its history how, and the same again gives the same weights."""
@@ -415,7 +415,7 @@ def test_models_of_boxes_and_of_classes_do_not_mix(htl, phantom, dense, tmp_path
         (["--unlabelled", "attend"], "--unlabelled needs --supervision semi"),
         (["--supervision", "semi", "--attend", "replay"], "--attend goes with --supervision full; semi attends by --unlabelled"),
         (["--supervision", "semi", "--unlabelled", "teacher", "--boost", "2"], "--boost has no effect here"),
-        (["--attend", "damaged", "--by", "drift"], "--attend damaged has no scores to go by drift"),
+        (["--attend", "damaged", "--by", "pruned_disagreement"], "--attend damaged has no scores to go by pruned_disagreement"),
     ],
 )
 def test_flags_without_effect_are_refused(htl, phantom, tmp_path, flags, said):

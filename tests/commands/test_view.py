@@ -11,8 +11,15 @@ from htltools.core.figures.contact_sheet import COLOURS
 from htltools.formats.rows.jsonlines import joined_lines, split_lines
 
 ROWS = [
-    {"id": "a", "split": "train", "label": "nv", "meta": {"age": 70, "site": "face"}, "hardness": {"drift": 0.25}, "mine": [1, 2]},
-    {"id": "b", "split": "test", "label": "mel", "meta": {"age": 30, "site": "b\tack\n"}, "hardness": {"drift": 0.75}},
+    {
+        "id": "a",
+        "split": "train",
+        "label": "nv",
+        "meta": {"age": 70, "site": "face"},
+        "hardness": {"pruned_disagreement": 0.25},
+        "mine": [1, 2],
+    },
+    {"id": "b", "split": "test", "label": "mel", "meta": {"age": 30, "site": "b\tack\n"}, "hardness": {"pruned_disagreement": 0.75}},
     {"id": "c", "split": "test", "label": "nv", "meta": {"age": 45}},
 ]
 
@@ -28,7 +35,7 @@ def viewed(htl, *args, rows=ROWS):
     "args, ids",
     [
         ([], "abc"), (["--split", "test"], "bc"), (["--where", "label=nv"], "ac"), (["--where", "age>=45", "--where", "age<70"], "c"),
-        (["--where", "label!=nv"], "b"), (["--sort", "drift"], "bac"), (["--sort", "age", "--limit", 2], "ac"), (["--limit", 1], "a"),
+        (["--where", "label!=nv"], "b"), (["--sort", "pruned_disagreement"], "bac"), (["--sort", "age", "--limit", 2], "ac"), (["--limit", 1], "a"),
         (["--split", "val"], ""),
     ],
 )  # fmt: skip
@@ -62,13 +69,13 @@ def test_tables(htl):
     code, out, _ = htl("view", "--tsv", stdin=joined_lines(ROWS))
     assert code == 0
     assert out.decode().split("\n") == [
-        "id\tsplit\tlabel\tmeta.age\tmeta.site\thardness.drift",
+        "id\tsplit\tlabel\tmeta.age\tmeta.site\thardness.pruned_disagreement",
         "a\ttrain\tnv\t70\tface\t0.25",
         "b\ttest\tmel\t30\tb ack \t0.75",
         "c\ttest\tnv\t45\t\t",
         "",
     ]
-    assert htl("view", "--columns", "id,drift,mine", stdin=joined_lines(ROWS[:1]))[1] == b"id\tdrift\tmine\na\t0.25\t1 2\n"
+    assert htl("view", "--columns", "id,pruned_disagreement,mine", stdin=joined_lines(ROWS[:1]))[1] == b"id\tdrift\tmine\na\t0.25\t1 2\n"
 
 
 def test_a_misspelt_field_is_no_empty_answer(htl):
@@ -95,11 +102,11 @@ def test_a_store_is_a_source(htl, phantom):
 
 def test_sheet(htl, scored, tmp_path):
     """--sheet draws the chosen rows with the boxes they have, and never overwrites without --force."""
-    args = ["view", scored, "--split", "train", "--sort", "drift", "--limit", 7, "--sheet", tmp_path / "s.png"]
-    code, out, err = htl(*args, "--columns", "id,drift")
+    args = ["view", scored, "--split", "train", "--sort", "pruned_disagreement", "--limit", 7, "--sheet", tmp_path / "s.png"]
+    code, out, err = htl(*args, "--columns", "id,pruned_disagreement")
     assert (code, err) == (0, f"htl view: {tmp_path}/s.png: 7 samples drawn\n")
-    drift = [float(line.split("\t")[1]) for line in out.decode().splitlines()[1:]]
-    assert drift == sorted(drift, reverse=True)
+    pruned_disagreement = [float(line.split("\t")[1]) for line in out.decode().splitlines()[1:]]
+    assert pruned_disagreement == sorted(pruned_disagreement, reverse=True)
     image = np.asarray(Image.open(tmp_path / "s.png"))
     assert image.shape[2] == 3
     assert all((image == colour).all(-1).sum() > 50 for colour in COLOURS.values())
@@ -129,8 +136,11 @@ def test_wrong_flags(htl, tmp_path, args, said):
 
 def test_nulls_are_no_trouble(htl):
     """Rows whose meta or hardness is null, as jq may leave them, are viewed and filtered like rows without."""
-    rows = [{"id": "a", "meta": None, "hardness": None, "predicted": None}, {"id": "b", "meta": {"age": 3}, "hardness": {"drift": 0.1}}]
-    assert viewed(htl, "--where", "age!=3", "--sort", "drift", rows=rows) == ["a"]
+    rows = [
+        {"id": "a", "meta": None, "hardness": None, "predicted": None},
+        {"id": "b", "meta": {"age": 3}, "hardness": {"pruned_disagreement": 0.1}},
+    ]
+    assert viewed(htl, "--where", "age!=3", "--sort", "pruned_disagreement", rows=rows) == ["a"]
     assert htl("view", "--tsv", stdin=joined_lines(rows[:1]))[1] == b"id\na\n"
 
 
@@ -139,10 +149,26 @@ def test_csv(htl):
     code, out, _ = htl("view", "--csv", stdin=joined_lines(ROWS))
     heading, *lines = csv.reader(out.decode().splitlines(keepends=True))
     assert code == 0
-    assert heading == ["id", "split", "label", "x0", "y0", "x1", "y1", "width", "height", "mine", "age", "site", "hardness.drift"]
+    assert heading == [
+        "id",
+        "split",
+        "label",
+        "x0",
+        "y0",
+        "x1",
+        "y1",
+        "width",
+        "height",
+        "mine",
+        "age",
+        "site",
+        "hardness.pruned_disagreement",
+    ]
     assert lines[1] == ["b", "test", "mel", *[""] * 7, "30", "b\tack\n", "0.75"]
-    out = htl("view", "--csv", "--columns", "site,drift", "--sort", "drift", "--limit", 1, stdin=joined_lines(ROWS))[1]
-    assert out == b'site,drift\r\n"b\tack\n",0.75\r\n'
+    out = htl(
+        "view", "--csv", "--columns", "site,pruned_disagreement", "--sort", "pruned_disagreement", "--limit", 1, stdin=joined_lines(ROWS)
+    )[1]
+    assert out == b'site,pruned_disagreement\r\n"b\tack\n",0.75\r\n'
 
 
 @pytest.fixture
@@ -155,7 +181,7 @@ def images(tmp_path, htl):
     (tmp_path / "metadata.csv").write_text("\n".join(lines))
     code, out, err = htl("prepare", tmp_path, "--keep-unlabelled", "-q", "-j", 1, "--size", 16, "-o", tmp_path / "store")
     assert code == 0, err
-    rows = [line | {"weight": 0.5, "hardness": {"drift": 0.25}} for line in split_lines(out) if "id" in line]
+    rows = [line | {"weight": 0.5, "hardness": {"pruned_disagreement": 0.25}} for line in split_lines(out) if "id" in line]
     assert [row.get("boxes") for row in rows] == [[[1, 2, 30, 20]], [[0.5, 0, 10, 10]], None]
     return tmp_path, rows
 
@@ -182,16 +208,29 @@ def test_what_is_handed_over_comes_back(htl, images, form):
         assert [row.get(name) for row in found] == [row.get(name) for row in rows], name
     assert [row["meta"] | before["meta"] for row, before in zip(found, rows)] == [row["meta"] for row in found]
     if form == "csv":
-        assert [row["meta"]["hardness.drift"] for row in found] == [0.25] * 3
+        assert [row["meta"]["hardness.pruned_disagreement"] for row in found] == [0.25] * 3
 
 
 def test_fiftyone(htl, scored, phantom, tmp_path):
     """--fiftyone writes a folder of the chosen rows and their images, whole, and never over what is there without --force."""
-    args = ["view", scored, "--split", "train", "--sort", "drift", "--limit", 7, "--fiftyone", tmp_path / "hard", "--columns", "id,drift"]
+    args = [
+        "view",
+        scored,
+        "--split",
+        "train",
+        "--sort",
+        "pruned_disagreement",
+        "--limit",
+        7,
+        "--fiftyone",
+        tmp_path / "hard",
+        "--columns",
+        "id,pruned_disagreement",
+    ]
     code, out, err = htl(*args)
     assert (code, err) == (0, f"htl view: {tmp_path}/hard: 7 rows\n")
     samples = json.loads((tmp_path / "hard" / "samples.json").read_bytes())["samples"]
-    assert [[sample["row_id"], sample["drift"]] for sample in samples] == [
+    assert [[sample["row_id"], sample["pruned_disagreement"]] for sample in samples] == [
         [line.split("\t")[0], float(line.split("\t")[1])] for line in out.decode().splitlines()[1:]
     ]
     for sample in samples:

@@ -153,7 +153,12 @@ def row_seeds():
 
     out = io.BytesIO()
     told = {"group": "g", "split": "train", "store": "/no/00000.h5", "index": 3, "label": "nv", "weight": 1.5, "repeat": 0, "frame": 2}
-    told |= {"meta": {"age": 45, "sex": "male"}, "hardness": {"drift": 0.3}, "predicted": {"dense": [0, 0, 9.5, 9]}, "pseudo": False}
+    told |= {
+        "meta": {"age": 45, "sex": "male"},
+        "hardness": {"pruned_disagreement": 0.3},
+        "predicted": {"dense": [0, 0, 9.5, 9]},
+        "pseudo": False,
+    }
     with RowWriter(Run("view", {}), [{"run": "r"}], out=out) as writer:
         writer.write(
             [{"id": "a", "size": [600, 450], "boxes": [[180.0, 7.0, 508.0, 419.0]], **told}, {"id": "é", "size": [9, 9], "boxes": []}]

@@ -21,7 +21,7 @@ TITLES = {
     "gains": "the largest gains of attention",
     "losses": "the largest losses of attention",
 }
-MAIN = "gain", "IoU dense", "IoU pruned", "IoU attended", "drift", "suspect", "loss"
+MAIN = "gain", "IoU dense", "IoU pruned", "IoU attended", "pruned_disagreement", "suspect", "loss"
 
 
 def shown_fields(rows: list[dict], asked: list[Crossing] | None, meta: bool) -> list[Crossing]:

@@ -89,7 +89,7 @@ def training_parts(judged: ReportSamples) -> list[str]:
 def hardness_parts(judged: ReportSamples, by: str, hardness: np.ndarray, split: str) -> list[str]:
     """How hardness is spread, and what else it goes with: lesion area and loss."""
     drawn = []
-    for name in dict.fromkeys([by, "drift", "suspect"]):
+    for name in dict.fromkeys([by, "pruned_disagreement", "suspect"]):
         values = hardness if name == by else judged.known(name)
         by_split = {part: own for part in judged.parts if (own := values[(judged.splits == part) & np.isfinite(values)]).size}
         if by_split:
@@ -106,8 +106,8 @@ def hardness_parts(judged: ReportSamples, by: str, hardness: np.ndarray, split: 
     lines = [[name, *(with_others(judged.known(name)[own], judged, own)), HARDNESS[name]] for name in columns]
     return [
         html.paragraph(
-            "Higher is harder in every column. drift, 1 - IoU of the dense and the pruned box, also measures smallness: the same shift "
-            "costs a small box more. shift, in units of the image's sides, does so less. Neither needs an annotation."
+            "Higher is harder in every column. pruned_disagreement, 1 - IoU of the dense and the pruned box, also measures smallness: the same shift "
+            "costs a small box more. pruned_shift, in units of the image's sides, does so less. Neither needs an annotation."
         ),
         html.figures(*drawn),
         html.heading(f"Rank correlation with smallness and with loss, split {split}, with 95 % intervals"),
@@ -117,7 +117,7 @@ def hardness_parts(judged: ReportSamples, by: str, hardness: np.ndarray, split: 
 
 def with_others(values: np.ndarray, judged: ReportSamples, places: np.ndarray) -> list[str]:
     """Rank correlation of a column with smallness and with loss, in words."""
-    return [correlation(values, judged.known(other)[places], judged.groups[places]) for other in ("area", "loss")]
+    return [correlation(values, judged.known(other)[places], judged.groups[places]) for other in ("smallness", "loss")]
 
 
 def correlation(a: np.ndarray, b: np.ndarray, groups: np.ndarray) -> str:

@@ -21,7 +21,10 @@ def resample(
     by: Annotated[
         str | None,
         Option(
-            "--by", metavar="COLUMN", help="The hardness to go by; default pruned_loss; random and area need no scores.", show_default=False
+            "--by",
+            metavar="COLUMN",
+            help="The hardness to go by; default pruned_loss; random and smallness need no scores.",
+            show_default=False,
         ),
     ] = None,
     top: Annotated[
@@ -63,8 +66,8 @@ def resample(
     htl resample rows.jsonl --by random    the control for chance, needs no scores
     htl resample rows.jsonl --mode select --where sex=female --share 0.03 --count 1500 --mark rare > rare.jsonl
     htl resample rare.jsonl --where rare=yes --boost 8    the oracle, who knows the rare ones
-    htl score rows.jsonl | htl resample --mode select --unlabelled --by drift --count 200    what to annotate next
-    htl score rows.jsonl | htl resample --pseudo --by drift --boost -1    boxes where dense and pruned model agree
+    htl score rows.jsonl | htl resample --mode select --unlabelled --by pruned_disagreement --count 200    what to annotate next
+    htl score rows.jsonl | htl resample --pseudo --by pruned_disagreement --boost -1    boxes where dense and pruned model agree
 
     Only annotated rows of the training split are touched, with --pseudo only those without a box; the others pass through.
     --boost 0 changes nothing.

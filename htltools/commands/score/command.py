@@ -10,7 +10,7 @@ from typer import Option
 from htltools import console, options
 from htltools.errors import UsageError
 
-ALSO = ("grand", "dropout")  # columns that are computed only when asked for
+ALSO = ("grand", "dropout_disagreement")  # columns that are computed only when asked for
 
 
 @options.command
@@ -29,7 +29,8 @@ def score(
     ] = None,
     coco: options.Numbering = None,
     also: Annotated[
-        str | None, Option("--also", metavar="COLUMN,...", help="Columns that take longer: grand, dropout.", show_default=False)
+        str | None,
+        Option("--also", metavar="COLUMN,...", help="Columns that take longer: grand, dropout_disagreement.", show_default=False),
     ] = None,
     trust: options.Trust = None,
     stability: Annotated[bool, Option("--stability", help="Tell on stderr how alike several models rank the rows.")] = False,
@@ -52,16 +53,17 @@ def score(
 
     \b
     pruned_loss   box loss of the pruned model
-    drift, shift  disagreement of dense and pruned box; need no annotation (drift also measures smallness)
+    pruned_disagreement  1 - IoU of dense and pruned box; needs no annotation; also measures smallness
+    pruned_shift  distance of their edges; needs no annotation
     iou_drop, loss_gap  what pruning cost
     suspect       is the annotation wrong? resample --drop-by suspect drops such rows
     pie           share of several pruned models that are right where the dense one is wrong, or the reverse
-    loss, el2n, area, random  controls that do not prune
-    disagreement  of several dense models, a control too; needs no annotation
+    loss, el2n, smallness, random  controls that do not prune
+    seed_disagreement  of several dense models, a control too; needs no annotation
     grand         norm of each sample's gradient, a control too; only with --also grand
-    dropout       disagreement under dropout, a control too; needs no annotation; only with --also dropout
+    dropout_disagreement  under dropout, a control too; needs no annotation; only with --also dropout_disagreement
 
-    Of models that answer with lesion masks the masks are compared, and shift is that of their boxes.
+    Of models that answer with lesion masks the masks are compared, and pruned_shift is that of their boxes.
     With several models every column is the mean over them; with models of htl train --fold, a training row is scored only by
     those that have not seen its group. --stability tells how alike the models rank the rows, by column.
     --predictions takes what another tool answers: COCO results, by image_id. Then no image is read, and no store needed.

@@ -16,7 +16,7 @@ from htltools.core.geometry.objects import alike, first_known
 from htltools.core.hardness.baselines import chance
 from htltools.core.hardness.cross_fitting import Fold, fold_of, models_eligible, pairs, same_partition
 from htltools.core.hardness.grand import gradient_norms
-from htltools.core.hardness.mc_dropout import dropout, has_box_head
+from htltools.core.hardness.mc_dropout import dropout_disagreement, has_box_head
 from htltools.core.hardness.rank_stability import Stability
 from htltools.core.hardness.scores import MASKS, OBJECTS, by_model, present_mean, scores
 from htltools.core.nets.detector import object_losses
@@ -59,8 +59,10 @@ class Scorer:
         if by_map and self.also:
             raise DataError(f"{by_map} answers by a map: it has no box head for --also {self.also[0]}", "leave out --also")
         headless = next((path for path, model in zip(self.dense, self.models) if not has_box_head(model)), None)
-        if headless and "dropout" in self.also:
-            raise DataError(f"{headless} has no box head for --also dropout", "end your own net in htltools.core.nets.box_head.BoxHead")
+        if headless and "dropout_disagreement" in self.also:
+            raise DataError(
+                f"{headless} has no box head for --also dropout_disagreement", "end your own net in htltools.core.nets.box_head.BoxHead"
+            )
         self.pairs = pairs(self.folds[: len(self.dense)], self.folds[len(self.dense) :])
         self.place = functools.cache(placement)  # of each shard that rows name
 
@@ -134,8 +136,10 @@ class Scorer:
             self.stability.add(by_model(dense, pruned, annotated, self.pairs, **how), [row.get("split") or "none" for row in rows])
         if "grand" in self.also:
             columns["grand"] = self.of_dense(gradient_norms, images, targets, allowed)
-        if "dropout" in self.also:
-            columns["dropout"] = self.of_dense(lambda model, batch, _: dropout(model, batch, self.seed), images, targets, allowed)
+        if "dropout_disagreement" in self.also:
+            columns["dropout_disagreement"] = self.of_dense(
+                lambda model, batch, _: dropout_disagreement(model, batch, self.seed), images, targets, allowed
+            )
         boxes = {role: boxes_of_masks(side) if self.masked else side for role, side in {"dense": dense, "pruned": pruned}.items()}
         predicted = {role: pixel_boxes(present_mean(side), sizes) for role, side in boxes.items()}
         return list(inputs.with_scores(rows, columns, predicted))

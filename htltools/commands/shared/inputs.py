@@ -192,12 +192,12 @@ def rounded_scores(columns: dict[str, np.ndarray], i: int) -> dict[str, float]:
 
 
 def known_hardness(rows: list[dict], by: str, seed: int) -> np.ndarray:
-    """A column of hardness: float [N], NaN where a row lacks it. `random` and `area` follow from the rows themselves."""
+    """A column of hardness: float [N], NaN where a row lacks it. `random` and `smallness` follow from the rows themselves."""
     from htltools.core.hardness.baselines import chance, smallness
 
     if by == "random":
         return chance([row["id"] for row in rows], seed)
-    if by == "area":
+    if by == "smallness":
         return smallness(row_boxes(rows))
     return np.array([np.nan if (value := row.get("hardness", {}).get(by)) is None else value for row in rows], float)
 

@@ -12,7 +12,7 @@ from htltools.core.statistics.subgroups import Crossing, usual_fields
 from htltools.errors import UsageError
 from htltools.formats.rows.fields import condition
 
-FIRST = "pruned_loss", "drift"  # the column to look at, the first that there is
+FIRST = "pruned_loss", "pruned_disagreement"  # the column to look at, the first that there is
 SURE = 0.05  # p or q below which a subgroup is worth a look
 
 
@@ -85,7 +85,7 @@ def after_metrics(
     fields = ",".join(map(str, usual_fields(samples)))
     if not crossings and fields:
         steps.append((f"htl evaluate {rows}{named}{part} --group-by {shlex.quote(fields)}", "for whom?"))
-    if models[0].suffix == ".h5" and not any("drift" in row.get("hardness", {}) for row in samples):
+    if models[0].suffix == ".h5" and not any("pruned_disagreement" in row.get("hardness", {}) for row in samples):
         prune = f"htl prune {rows} {flagged(models[0])} -o pruned.h5 | htl score > scored.jsonl"
         steps.append((prune, "which samples are hard?"))
     return steps

@@ -46,7 +46,7 @@ class Use(options.Choice):
 class By(options.Choice):
     """The column that attention goes by while a model trains."""
 
-    pruned_loss, drift, shift, loss, random = "pruned_loss", "drift", "shift", "loss", "random"
+    pruned_loss, pruned_disagreement, pruned_shift, loss, random = "pruned_loss", "pruned_disagreement", "pruned_shift", "loss", "random"
 
 
 @options.command
@@ -71,7 +71,7 @@ def train(
         Use | None, Option("--unlabelled", help="What --supervision semi makes of rows without boxes; default teacher.", show_default=False)
     ] = None,
     by: Annotated[
-        By | None, Option("--by", help="What attention goes by; default pruned_loss, or drift with semi.", show_default=False)
+        By | None, Option("--by", help="What attention goes by; default pruned_loss, or pruned_disagreement with semi.", show_default=False)
     ] = None,
     top: Annotated[float | None, Option("--top", min=0, max=1, help="Share that counts as hard; default 0.3.", show_default=False)] = None,
     boost: Annotated[float | None, Option("--boost", min=0, help="Extra weight of the hard; default 1.", show_default=False)] = None,
@@ -190,7 +190,7 @@ def attention_asked(supervision: str, attend: str, unlabelled: str | None, numbe
     useless = [name for name in numbers if not judged and not (unlabelled == Use.consistency and name in ("renew", "sparsity"))]
     if useless:
         raise UsageError(f"--{useless[0]} has no effect here", "it needs --attend, or --unlabelled attend or suppress")
-    if attend == Attend.damaged and numbers.get("by") in (By.drift, By.shift):
+    if attend == Attend.damaged and numbers.get("by") in (By.pruned_disagreement, By.pruned_shift):
         raise UsageError(f"--attend damaged has no scores to go by {numbers['by']}", "use pruned_loss, or the controls loss and random")
     if semi:
         from htltools.core.training.mean_teacher import Unlabelled

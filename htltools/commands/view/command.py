@@ -72,14 +72,14 @@ def view(
 
     \b
     htl view scored.jsonl --split test --where 'age>=60' --limit 10
-    htl view scored.jsonl --sort drift --limit 24 --sheet hardest.png --tsv > hardest.tsv
+    htl view scored.jsonl --sort pruned_disagreement --limit 24 --sheet hardest.png --tsv > hardest.tsv
     htl view scored.jsonl --sort pruned_loss --images auto      the hardest as small images, here
-    htl view scored.jsonl --summary --group-by sex,age:20 --columns pruned_loss,drift
+    htl view scored.jsonl --summary --group-by sex,age:20 --columns pruned_loss,pruned_disagreement
     htl view scored.jsonl --coco scored.json --csv > scored.csv
     htl view store > rows.jsonl     the rows of a finished store, from where it lies now
     htl view --check store dense.h5 rows.jsonl     is every byte what htl wrote?
 
-    A field is a key of the row, or one of meta or hardness: age, meta.age, hardness.drift. The whole input is read, also
+    A field is a key of the row, or one of meta or hardness: age, meta.age, hardness.pruned_disagreement. The whole input is read, also
     with --limit, so that the command before ends well.
     """
     if check:

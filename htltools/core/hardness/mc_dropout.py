@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from htltools.core.hardness.scores import drift
+from htltools.core.hardness.scores import disagreement
 from htltools.core.nets.box_head import BoxHead
 from htltools.core.nets.localizer import Localizer, boxes_of
 
@@ -12,7 +12,7 @@ PASSES = 8
 RATE = 0.2  # share of features that a pass drops
 
 
-def dropout(model: Localizer, images: Tensor, seed: int) -> np.ndarray:
+def dropout_disagreement(model: Localizer, images: Tensor, seed: int) -> np.ndarray:
     """Mean of 1 - IoU of the model's box and its boxes under dropout: float [N], in [0, 1]. Needs no annotation. Also measures smallness.
 
     `images`: uint8 [N, H, W, C], where the model is. Higher = harder: the answer hangs on features that may be missing. Each of
@@ -34,11 +34,11 @@ def dropout(model: Localizer, images: Tensor, seed: int) -> np.ndarray:
     finally:
         hook.remove()
         model.train(training)
-    return np.mean([drift(whole.cpu().numpy(), boxes.cpu().numpy()) for boxes in passes], 0)
+    return np.mean([disagreement(whole.cpu().numpy(), boxes.cpu().numpy()) for boxes in passes], 0)
 
 
 def has_box_head(model: Localizer) -> bool:
-    """Whether `dropout` can tell the last features of a model: it ends in a `BoxHead`."""
+    """Whether `dropout_disagreement` can tell the last features of a model: it ends in a `BoxHead`."""
     return any(isinstance(module, BoxHead) for module in model.modules())
 
 

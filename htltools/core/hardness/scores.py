@@ -26,14 +26,14 @@ from htltools.core.hardness.label_error import suspect
 RIGHT = 0.75  # the IoU from which on an answer counts as right in `pie`
 
 
-def drift(dense: np.ndarray, pruned: np.ndarray) -> np.ndarray:
-    """1 - IoU of dense and pruned boxes [N, 4]: [N] in [0, 1]. Also measures smallness: the same shift costs a small box more."""
-    return 1 - overlap(dense, pruned)
+def disagreement(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """1 - IoU of two predictions, boxes [N, 4]: [N] in [0, 1]. Also measures smallness: the same shift costs a small box more."""
+    return 1 - overlap(one, other)
 
 
-def shift(dense: np.ndarray, pruned: np.ndarray) -> np.ndarray:
-    """Mean distance of the four edges of dense and pruned boxes [N, 4]: [N] in [0, 1], in units of the image's sides."""
-    return np.abs(np.asarray(dense, float) - pruned).mean(-1)
+def edge_distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Mean distance of the four edges of two predictions, boxes [N, 4]: [N] in [0, 1], in units of the image's sides."""
+    return np.abs(np.asarray(one, float) - other).mean(-1)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Comparison:
     smallness: Callable[[np.ndarray], np.ndarray]
 
 
-BOXES = Comparison(overlap, shift, smallness)
+BOXES = Comparison(overlap, edge_distance, smallness)
 OBJECTS = Comparison(set_overlap, set_shift, lambda objects: smallness(objects[..., :4]))
 MASKS = Comparison(mask_overlap, mask_shift, mask_smallness)
 
@@ -92,7 +92,7 @@ def is_right(reached: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(reached), np.nan, reached >= RIGHT)
 
 
-def disagreement(dense: np.ndarray, how: Comparison = BOXES) -> np.ndarray:
+def seed_disagreement(dense: np.ndarray, how: Comparison = BOXES) -> np.ndarray:
     """Mean of 1 - IoU over all pairs of dense models, boxes [D, N, 4]: [N] in [0, 1]; NaN with fewer than two. Also measures smallness."""
     pairs = [1 - how.overlap(one, other) for one, other in combinations(dense, 2)]
     return present_mean(pairs) if pairs else np.full(dense.shape[1], np.nan)
@@ -120,8 +120,8 @@ def by_model(
 ) -> dict[str, np.ndarray]:
     """Columns that each of K models, or pairs of models, has of its own: [K, N] each. Arguments as in `scores`."""
     columns = {
-        "drift": np.array([1 - how.overlap(dense[one], pruned[other]) for one, other in pairs]),
-        "shift": np.array([how.apart(dense[one], pruned[other]) for one, other in pairs]),
+        "pruned_disagreement": np.array([1 - how.overlap(dense[one], pruned[other]) for one, other in pairs]),
+        "pruned_shift": np.array([how.apart(dense[one], pruned[other]) for one, other in pairs]),
     }
     of_dense, of_pruned = loss or [np.array([losses(boxes, annotated) for boxes in side]) for side in (dense, pruned)]
     columns |= {"pruned_loss": of_pruned, "loss": of_dense}
@@ -139,7 +139,7 @@ def scores(
     """Every column that follows from the answers alone: [N] each.
 
     dense [D, N, 4], pruned [M, N, 4], annotated [N, 4], or answers of another kind and `how` they compare. Each column is the mean
-    over the models that have a say on the sample; `drift`, `shift` and `suspect` over the pairs (place of the dense one, place of
+    over the models that have a say on the sample; `pruned_disagreement`, `pruned_shift` and `suspect` over the pairs (place of the dense one, place of
     the pruned one) that are to be compared. `loss`: of the dense [D, N] and the pruned models [M, N], where it does not follow
     from the answers. `el2n` there is of boxes alone.
 
@@ -151,14 +151,14 @@ def scores(
     mean = {name: present_mean(values) for name, values in found.items()}
     dense_iou, pruned_iou = (np.array([how.overlap(predictions, annotated) for predictions in side]) for side in (dense, pruned))
     return {
-        **{name: mean[name] for name in ("drift", "shift", "pruned_loss")},
+        **{name: mean[name] for name in ("pruned_disagreement", "pruned_shift", "pruned_loss")},
         "iou_drop": present_mean(dense_iou) - present_mean(pruned_iou),
         "loss_gap": mean["pruned_loss"] - mean["loss"],
         "pie": pie(dense_iou, pruned_iou),
         "suspect": present_mean(
-            suspect(1 - (dense_iou[one] + pruned_iou[other]) / 2, drift) for (one, other), drift in zip(pairs, found["drift"])
+            suspect(1 - (dense_iou[one] + pruned_iou[other]) / 2, apart) for (one, other), apart in zip(pairs, found["pruned_disagreement"])
         ),
         **{name: mean[name] for name in ("loss", "el2n") if name in mean},
-        "disagreement": disagreement(dense, how),
-        "area": how.smallness(annotated),
+        "seed_disagreement": seed_disagreement(dense, how),
+        "smallness": how.smallness(annotated),
     }

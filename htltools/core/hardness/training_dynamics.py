@@ -32,13 +32,13 @@ def forgetting(iou: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(iou).all(0), np.nan, np.where(ever, times, len(iou)))
 
 
-def cartography_mean(iou: np.ndarray) -> np.ndarray:
+def cartography_error(iou: np.ndarray) -> np.ndarray:
     """1 - mean IoU over epochs: [N], in [0, 1]; high = hard to learn.
 
     Reference: Swayamdipta et al., "Dataset Cartography", EMNLP 2020 (arXiv 2009.10795), confidence. Deviation: 1 - IoU takes the place
     of the probability of the true label, so that higher is harder.
 
-    >>> cartography_mean(np.array([[0.5, 1], [1, np.nan]]))
+    >>> cartography_error(np.array([[0.5, 1], [1, np.nan]]))
     array([0.25, 0.  ])
     """
     return 1 - present_mean(iou)
@@ -47,7 +47,7 @@ def cartography_mean(iou: np.ndarray) -> np.ndarray:
 def cartography_spread(iou: np.ndarray) -> np.ndarray:
     """Standard deviation of the IoU over epochs: [N], in [0, 0.5]; high = ambiguous. A sample that never fits has little of it.
 
-    Reference: as `cartography_mean`; variability. Deviation: that of the IoU, not of a probability.
+    Reference: as `cartography_error`; variability. Deviation: that of the IoU, not of a probability.
 
     >>> cartography_spread(np.array([[0.5, 1], [1, np.nan]]))
     array([0.25, 0.  ])
@@ -55,7 +55,7 @@ def cartography_spread(iou: np.ndarray) -> np.ndarray:
     return np.sqrt(present_mean((iou - present_mean(iou)) ** 2))
 
 
-def aum(margin: np.ndarray) -> np.ndarray:
+def negative_aum(margin: np.ndarray) -> np.ndarray:
     """The mean margin over epochs, its sign turned: [N], in [-1, 1]; high = the answers fit the boxes of others better.
 
     Reference: Pleiss et al., "Identifying Mislabeled Data using the Area Under the Margin Ranking", NeurIPS 2020 (arXiv 2001.10528),
@@ -63,7 +63,7 @@ def aum(margin: np.ndarray) -> np.ndarray:
     batch stand in for the other classes, and the margin is the IoU with the own box less the largest IoU with one of theirs. It
     therefore depends a little on the size of the batch. The sign is turned; theirs is low for wrong labels.
 
-    >>> aum(np.array([[0.5, -0.5], [0, np.nan]]))
+    >>> negative_aum(np.array([[0.5, -0.5], [0, np.nan]]))
     array([-0.25,  0.5 ])
     """
     return -present_mean(margin)
@@ -78,7 +78,7 @@ def dynamics(iou: np.ndarray, margin: np.ndarray) -> dict[str, np.ndarray]:
         raise ValueError(f"expected [E, N] twice, got {iou.shape} and {margin.shape}")
     return {
         "forgetting": forgetting(iou),
-        "cartography_mean": cartography_mean(iou),
+        "cartography_error": cartography_error(iou),
         "cartography_spread": cartography_spread(iou),
-        "aum": aum(margin),
+        "negative_aum": negative_aum(margin),
     }

@@ -18,6 +18,8 @@ from htltools.errors import DeviceMissing
 def join(device: torch.device) -> torch.device:
     """Meet the other processes of torchrun, and the device that is this one's: each takes a GPU of its own.
 
+    Once they have met, it only names the device.
+
     Raises: DeviceMissing where there are more processes than GPUs.
     """
     if device.type == "cuda":
@@ -25,6 +27,8 @@ def join(device: torch.device) -> torch.device:
         if device.index >= torch.cuda.device_count():
             raise DeviceMissing(f"there is no {device}: {torch.cuda.device_count()} CUDA devices here", "start fewer processes")
         torch.cuda.set_device(device)
+    if together():
+        return device
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     atexit.register(distributed.destroy_process_group)
     return device

@@ -6,14 +6,14 @@ import numpy as np
 import torch
 
 from htltools.core.hardness.baselines import chance
-from htltools.core.hardness.scores import drift, losses, shift
+from htltools.core.hardness.scores import disagreement, edge_distance, losses
 from htltools.core.nets.localizer import Localizer
 from htltools.core.pruning.unstructured import baked, masked, recalibrate
 from htltools.core.runtime.predict import batches, predict_all
 from htltools.core.runtime.prefetch import ImageSource, OnDevice, fed
 
 WAYS = ("none", "adaptive", "replay", "damaged")
-COLUMNS = ("pruned_loss", "drift", "shift", "loss", "random")
+COLUMNS = ("pruned_loss", "pruned_disagreement", "pruned_shift", "loss", "random")
 CALIBRATING = 1024  # images that renew the batch-norm statistics of a pruned copy
 SECOND_PHASE = 0.5  # of the epochs, after which `replay` begins
 AT_ONCE = 256
@@ -73,10 +73,10 @@ def hardness_now(
             return losses(predictions[0], boxes)
         case "pruned_loss":
             return losses(predictions[1], boxes)
-        case "drift":
-            return drift(predictions[0], predictions[1])
-        case "shift":
-            return shift(predictions[0], predictions[1])
+        case "pruned_disagreement":
+            return disagreement(predictions[0], predictions[1])
+        case "pruned_shift":
+            return edge_distance(predictions[0], predictions[1])
     raise ValueError(f"no column {how.by!r}")
 
 

@@ -35,7 +35,7 @@ class Unlabelled:
     """
 
     use: str = "teacher"
-    by: str = "drift"
+    by: str = "pruned_disagreement"
     top: float = 0.3
     boost: float = 1.0
     renew: int = 3  # epochs after which the mask is renewed
@@ -48,11 +48,11 @@ class MeanTeacher:
 
     The teacher is the moving average of the student, and what is kept. It answers for a mirror image at most (weak augmentation);
     the student sees the same image much changed (strong), and learns the box, changed likewise. A pruned branch of the student
-    answers for the strong view as well: where it is far from the teacher (`drift`), the answer hangs on weights that hold little.
+    answers for the strong view as well: where it is far from the teacher (`pruned_disagreement`), the answer hangs on weights that hold little.
     An epoch has as many steps as the larger of the two sets has batches, whatever the use, so that uses compare.
 
     Reference: Tarvainen and Valpola, "Mean teachers are better role models", NeurIPS 2017 (arXiv 1703.01780); Sohn et al., "FixMatch",
-    NeurIPS 2020 (arXiv 2001.07685), for weak and strong views. Deviations: boxes have no class confidence to gate by; drift and its
+    NeurIPS 2020 (arXiv 2001.07685), for weak and strong views. Deviations: boxes have no class confidence to gate by; pruned_disagreement and its
     controls take that place, by rank in each batch.
 
     Raises: UsageError in several processes; whatever torch.compile raises.
@@ -76,7 +76,9 @@ class MeanTeacher:
         self.teacher = AveragedModel(model, multi_avg_fn=ema_update, use_buffers=True).requires_grad_(False)
         self.evaluated = self.teacher.module
         self.net = torch.compile(model.net) if compiled else model.net
-        prunes = how.use == "consistency" or (how.use in ("attend", "suppress") and how.by in ("drift", "shift", "pruned_loss"))
+        prunes = how.use == "consistency" or (
+            how.use in ("attend", "suppress") and how.by in ("pruned_disagreement", "pruned_shift", "pruned_loss")
+        )
         self.branch = PrunedBranch(model.net, how.sparsity) if prunes else None
         self.recipe, self.how, self.device, self.dtype = recipe, how, device, dtype
         self.images, boxes, weights = labelled
@@ -138,7 +140,7 @@ class MeanTeacher:
         """How far the pruned branch is from the teacher, by the column asked for: [B], higher = farther."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             answer = boxes_of(self.branch(seen)).clamp(0, 1)
-        if self.how.by == "shift":
+        if self.how.by == "pruned_shift":
             return (answer - pseudo).abs().mean(1)
         if self.how.by == "pruned_loss":
             return box_loss(answer, pseudo)

@@ -1,4 +1,4 @@
-"""Fields of a row by name: `split`, `meta.age`, `hardness.drift`, or just `age` and `drift`."""
+"""Fields of a row by name: `split`, `meta.age`, `hardness.pruned_disagreement`, or just `age` and `pruned_disagreement`."""
 
 import operator
 import re
@@ -53,7 +53,7 @@ def parsed(text: str) -> tuple[str, str, str]:
 
 
 def condition(text: str) -> Callable[[dict[str, Any]], bool]:
-    """A test of rows from `sex=female`, `age>=60`, `hardness.drift<0.2` or `label!=nv`.
+    """A test of rows from `sex=female`, `age>=60`, `hardness.pruned_disagreement<0.2` or `label!=nv`.
 
     A row without the field fails every test but `!=`. Numbers are compared as numbers where both sides are.
 

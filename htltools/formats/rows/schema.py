@@ -92,10 +92,10 @@ class ModelNote(BaseModel):
 
 NOTES = {"begin": Begin, "end": End, "model": ModelNote}
 
-# Columns of `hardness`: higher = harder in every one of them. Of models that answer with masks, IoU, loss and area are those of masks.
+# Columns of `hardness`: higher = harder in every one of them. Of models that answer with masks, IoU, loss and smallness are those of masks.
 HARDNESS = {
-    "drift": "1 - IoU of the dense and the pruned box, in [0, 1]; needs no annotation; also measures smallness",
-    "shift": "mean distance of the four edges of the dense and the pruned box, in units of the image's sides; needs no annotation",
+    "pruned_disagreement": "1 - IoU of the dense and the pruned box, in [0, 1]; needs no annotation; also measures smallness",
+    "pruned_shift": "mean distance of the four edges of the dense and the pruned box, in units of the image's sides; needs no annotation",
     "pruned_loss": "box loss of the pruned model, 0 or more",
     "iou_drop": "IoU(dense, annotated) - IoU(pruned, annotated), in [-1, 1]",
     "loss_gap": "box loss of the pruned model minus that of the dense one",
@@ -105,17 +105,17 @@ HARDNESS = {
     "model agree, in [0.03, 5.95]",
     "loss": "box loss of the dense model, 0 or more: the control that does not prune",
     "el2n": "L2 norm of the error of the dense box, in units of the image's sides, in [0, 2]: a control that does not prune",
-    "disagreement": "mean of 1 - IoU over the pairs of dense models, in [0, 1]; only where two or more of them answer for the row; needs "
+    "seed_disagreement": "mean of 1 - IoU over the pairs of dense models, in [0, 1]; only where two or more of them answer for the row; needs "
     "no annotation; also measures smallness: a control that does not prune",
-    "area": "1 - share of the image that the annotated box covers, in [0, 1]: the control for lesion size",
+    "smallness": "1 - share of the image that the annotated box covers, in [0, 1]: the control for lesion size",
     "grand": "norm of the gradient of the sample's box loss with respect to all weights of the dense model, 0 or more; only on request",
-    "dropout": "mean of 1 - IoU of the dense box and those under dropout of the last features, in [0, 1]; needs no annotation; also "
+    "dropout_disagreement": "mean of 1 - IoU of the dense box and those under dropout of the last features, in [0, 1]; needs no annotation; also "
     "measures smallness: a control that does not prune; only on request",
     "forgetting": "how often the sample went from right (IoU >= 0.75) to wrong between epochs of a training, or the epochs where it was "
     "never right: a control that does not prune, of `train`, for training rows",
-    "cartography_mean": "1 - mean IoU over the epochs of a training, in [0, 1]: a control, as `forgetting`",
+    "cartography_error": "1 - mean IoU over the epochs of a training, in [0, 1]: a control, as `forgetting`",
     "cartography_spread": "standard deviation of the IoU over the epochs of a training, in [0, 0.5]: a control, as `forgetting`",
-    "aum": "the largest IoU with the box of another sample of the batch less the IoU with its own, mean over the epochs of a training, "
+    "negative_aum": "the largest IoU with the box of another sample of the batch less the IoU with its own, mean over the epochs of a training, "
     "in [-1, 1]: a control, as `forgetting`",
     "random": "a number in [0, 1) that depends on seed and id alone: the control for chance",
 }

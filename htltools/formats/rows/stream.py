@@ -12,6 +12,7 @@ from pydantic_core import from_json
 from htltools.errors import DataError, MissingInput
 from htltools.formats.rows.jsonlines import compact_json, parsed_json, writing
 from htltools.formats.rows.provenance import Run, file_digest
+from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import NOTES, SCHEMA, Sample
 from htltools.formats.rows.stream_checksum import closing_note
 from htltools.formats.rows.validation import check_row, check_schema
@@ -33,7 +34,7 @@ class RowReader:
         self.digests: dict[str, str | None] = {}
         self.skipped = 0
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[Row]:
         seen: set[int] = set()
         begun = ended = 0
         opened = False
@@ -58,7 +59,7 @@ class RowReader:
             if key in seen:
                 raise DataError(f"{self.name}, line {number}: the id {row['id']!r} stands twice", "every row needs an id of its own")
             seen.add(key)
-            yield row
+            yield Row(row)
         if opened and begun != ended and not self.partial:
             raise DataError(
                 f"{self.name} was cut: {begun} begin notes, {ended} end notes",
@@ -126,7 +127,7 @@ def lines_of(file: BinaryIO, name: str) -> Iterator[bytes]:
         yield line
 
 
-def read_rows(source: Path | None, *, partial: bool = False, limit: int | None = None) -> tuple[list[dict[str, Any]], RowReader]:
+def read_rows(source: Path | None, *, partial: bool = False, limit: int | None = None) -> tuple[list[Row], RowReader]:
     """All rows of a source, or its first `limit`, and the reader that knows its notes.
 
     Raises: DataError where the stream is bad or holds no row at all; MissingInput.

@@ -29,10 +29,10 @@ def test_degenerate_data_is_drawn():
     """One sample, equal values, and a sweep that stops at once are drawn without complaint."""
     one = np.array([0.5])
     for drawn in (
-        svg_plots.distribution({"test": one}, "drift"),
-        svg_plots.cloud(one, one, "loss", "drift"),
+        svg_plots.distribution({"test": one}, "pruned_disagreement"),
+        svg_plots.cloud(one, one, "loss", "pruned_disagreement"),
         svg_plots.sweep([{"asked": 0.95, "val_iou": 0.8, "val_iou_before_recovery": 0.1}], 0.8, 0.9, 0.95),
-        svg_plots.dots({"drift": {"test": float("nan")}}, "correlation"),
+        svg_plots.dots({"pruned_disagreement": {"test": float("nan")}}, "correlation"),
     ):
         assert drawn.count("<svg") == 1
 

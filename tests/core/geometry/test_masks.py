@@ -70,17 +70,17 @@ def test_a_faint_mask_has_a_box_all_the_same():
 
 
 def test_masks_are_compared():
-    """Drift and losses are those of masks, shift that of their boxes, area that of the mask; a mask of NaN is none."""
+    """pruned_disagreement and losses are those of masks, shift that of their boxes, area that of the mask; a mask of NaN is none."""
     left, right = blob((32, 32), (0, 0, 16, 32)).numpy(), blob((32, 32), (0, 0, 32, 32)).numpy()
     dense, pruned = np.concatenate([left, left])[None], np.concatenate([right, right])[None]
     annotated = np.concatenate([(right > 0.5).astype(np.float32), np.full_like(right, np.nan)])
     loss = mask_losses(dense, annotated), mask_losses(pruned, annotated)
     columns = scores(dense, pruned, annotated, [(0, 0)], MASKS, loss)
-    assert columns["drift"].tolist() == [0.5, 0.5]
-    assert columns["shift"] == pytest.approx([0.125, 0.125], abs=0.01)
+    assert columns["pruned_disagreement"].tolist() == [0.5, 0.5]
+    assert columns["pruned_shift"] == pytest.approx([0.125, 0.125], abs=0.01)
     assert columns["iou_drop"][0] == -0.5
-    assert columns["area"][0] == 0
+    assert columns["smallness"][0] == 0
     assert columns["loss_gap"][0] == loss[1][0, 0] - loss[0][0, 0] < 0
-    assert np.isnan([columns[name][1] for name in ("pruned_loss", "loss", "iou_drop", "suspect", "area")]).all()
+    assert np.isnan([columns[name][1] for name in ("pruned_loss", "loss", "iou_drop", "suspect", "smallness")]).all()
     assert "el2n" not in columns
     assert np.isnan(boxes_of_masks(annotated[1]).sum())

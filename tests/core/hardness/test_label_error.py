@@ -17,9 +17,9 @@ def test_wrong_before_hard():
 
 
 @given(SHARE, SHARE)
-def test_bounds(error, drift):
+def test_bounds(error, pruned_disagreement):
     """It stays within the bounds that the manual states."""
-    assert 0.029 <= suspect(np.array([error]), np.array([drift]))[0] <= 5.95
+    assert 0.029 <= suspect(np.array([error]), np.array([pruned_disagreement]))[0] <= 5.95
 
 
 def test_without_an_annotation():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from htltools.core.hardness.mc_dropout import PASSES, RATE, dropout, masks
-from htltools.core.hardness.scores import drift
+from htltools.core.hardness.mc_dropout import PASSES, RATE, dropout_disagreement, masks
+from htltools.core.hardness.scores import disagreement
 
 
 @pytest.fixture
@@ -16,13 +16,13 @@ def images(shelf):
 
 def test_a_score_depends_on_no_other_image(localizer, images):
     """Order and batch do not matter, and the same seed gives the same scores; another seed gives others, alike in rank."""
-    scores = dropout(localizer, images, 0)
+    scores = dropout_disagreement(localizer, images, 0)
     assert scores.shape == (48,)
     assert ((scores >= 0) & (scores <= 1)).all()
-    assert dropout(localizer, images.flip(0), 0)[::-1] == pytest.approx(scores, abs=1e-5)
-    assert dropout(localizer, images[7:9], 0) == pytest.approx(scores[7:9], abs=1e-5)
-    assert (dropout(localizer, images, 0) == scores).all()
-    assert (dropout(localizer, images, 1) != scores).all()
+    assert dropout_disagreement(localizer, images.flip(0), 0)[::-1] == pytest.approx(scores, abs=1e-5)
+    assert dropout_disagreement(localizer, images[7:9], 0) == pytest.approx(scores[7:9], abs=1e-5)
+    assert (dropout_disagreement(localizer, images, 0) == scores).all()
+    assert (dropout_disagreement(localizer, images, 1) != scores).all()
 
 
 def test_by_hand(localizer, images):
@@ -33,9 +33,9 @@ def test_by_hand(localizer, images):
     found = []
     for kept in masks(head.in_features, 3):
         head.weight.data = weight * kept
-        found.append(drift(whole, localizer(images).detach().numpy()))
+        found.append(disagreement(whole, localizer(images).detach().numpy()))
     head.weight.data = weight
-    assert dropout(localizer, images, 3) == pytest.approx(np.mean(found, 0), abs=1e-5)
+    assert dropout_disagreement(localizer, images, 3) == pytest.approx(np.mean(found, 0), abs=1e-5)
 
 
 def test_masks_drop_their_share():
@@ -51,7 +51,7 @@ def test_the_model_stays_as_it_is(localizer, images):
     """Mode, weights and answers are what they were, and no hook is left."""
     localizer.train()
     before = {name: tensor.clone() for name, tensor in localizer.state_dict().items()}
-    dropout(localizer, images[:4], 0)
+    dropout_disagreement(localizer, images[:4], 0)
     assert localizer.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in localizer.state_dict().items())
     assert not any(module._forward_pre_hooks for module in localizer.modules())

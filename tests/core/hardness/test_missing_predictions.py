@@ -25,7 +25,9 @@ def test_a_miss_lies_in_the_farthest_corner():
 def test_missing_answers():
     """Where a box was to be found, none costs its whole IoU and a high loss; what compares the two answers is not known."""
     found = with_misses(scores, DENSE, PRUNED, ANNOTATED, [(0, 0)])
-    assert found["drift"][0] == 0 and np.isnan(found["drift"][1:]).all() and np.isnan(found["suspect"][1:]).all()
+    assert (
+        found["pruned_disagreement"][0] == 0 and np.isnan(found["pruned_disagreement"][1:]).all() and np.isnan(found["suspect"][1:]).all()
+    )
     assert found["iou_drop"][:2].tolist() == [0, 1]
     assert found["pruned_loss"][0] == pytest.approx(0, abs=1e-6) and found["pruned_loss"][1] > 4
     assert all(np.isnan(found[name][2]) for name in NEED_ANNOTATION)

@@ -46,6 +46,6 @@ def test_batches_add_up():
     for batch in (slice(0, 3), slice(3, 8)):
         values = np.arange(8.0)
         signs = np.where(np.arange(8) % 2, -1, 1)
-        columns = {"loss": np.array([values, values * signs])[:, batch], "drift": values[None, batch]}
+        columns = {"loss": np.array([values, values * signs])[:, batch], "pruned_disagreement": values[None, batch]}
         stability.add(columns, ["odd" if i % 2 else "even" for i in range(8)][batch])
     assert stability.correlations() == {"loss": {"even": pytest.approx(1), "odd": pytest.approx(-1)}}

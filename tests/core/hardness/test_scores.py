@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from htltools.core.hardness.scores import disagreement, drift, el2n, losses, pie, scores, shift
+from htltools.core.hardness.scores import disagreement, edge_distance, el2n, losses, pie, scores, seed_disagreement
 from htltools.formats.rows.schema import HARDNESS
 
 COUNT = 5
@@ -39,19 +39,28 @@ def test_worked_by_hand():
     dense, pruned = one(0, 0, 0.5, 0.5), one(0, 0, 0.5, 1)
     columns = scored(dense[None], pruned[None], pruned)
     loss = 5 * (0.5 - 0.05 / 2) / 4 + 0.5  # smooth L1 of one edge in four, and 1 - IoU: the hull is the union
-    expected = {"drift": 0.5, "shift": 0.125, "pruned_loss": 0, "iou_drop": -0.5, "loss_gap": -loss, "loss": loss, "el2n": 0.5, "area": 0.5}
+    expected = {
+        "pruned_disagreement": 0.5,
+        "pruned_shift": 0.125,
+        "pruned_loss": 0,
+        "iou_drop": -0.5,
+        "loss_gap": -loss,
+        "loss": loss,
+        "el2n": 0.5,
+        "smallness": 0.5,
+    }
     expected["suspect"] = (0.25 + 0.03) / 0.53**0.5  # the dense IoU is 0.5, the pruned one 1, that of both 0.5
     found = {name: values[0] for name, values in columns.items()}
-    assert np.isnan([found.pop("pie"), found.pop("disagreement")]).all()  # of which there must be several
+    assert np.isnan([found.pop("pie"), found.pop("seed_disagreement")]).all()  # of which there must be several
     assert found == pytest.approx(expected, abs=1e-5)
 
 
 def test_apart_and_equal():
-    """Boxes that do not meet drift by 1, equal ones by 0; the loss goes on growing with distance."""
+    """Boxes that do not meet pruned_disagreement by 1, equal ones by 0; the loss goes on growing with distance."""
     box, near, far = one(0, 0, 0.2, 0.2), one(0.3, 0, 0.5, 0.2), one(0.8, 0, 1, 0.2)
-    assert drift(box, near) == drift(box, far) == 1
-    assert drift(box, box) == shift(box, box) == 0
-    assert shift(box, far) == pytest.approx(0.4)
+    assert disagreement(box, near) == disagreement(box, far) == 1
+    assert disagreement(box, box) == edge_distance(box, box) == 0
+    assert edge_distance(box, far) == pytest.approx(0.4)
     assert losses(box, box) == pytest.approx(0, abs=1e-5)
     assert 0 < losses(box, near) < losses(box, far)
 
@@ -61,9 +70,11 @@ def test_apart_and_equal():
 def test_bounds_and_names(dense, pruned, annotated):
     """Every column is one of the manual's, and lies in the range that the manual gives."""
     columns = scored(dense, pruned, annotated)
-    from_elsewhere = {"random", "grand", "dropout", "forgetting", "cartography_mean", "cartography_spread", "aum"}
+    from_elsewhere = {"random", "grand", "dropout_disagreement", "forgetting", "cartography_error", "cartography_spread", "negative_aum"}
     assert columns.keys() | from_elsewhere == HARDNESS.keys()
-    ranges = {"iou_drop": (-1, 1), "el2n": (0, 2)} | dict.fromkeys(["drift", "shift", "pie", "disagreement", "area"], (0, 1))
+    ranges = {"iou_drop": (-1, 1), "el2n": (0, 2)} | dict.fromkeys(
+        ["pruned_disagreement", "pruned_shift", "pie", "seed_disagreement", "smallness"], (0, 1)
+    )
     for name, (low, high) in ranges.items():
         assert ((columns[name] >= low) & (columns[name] <= high)).all(), name
     assert (columns["pruned_loss"] >= -1e-6).all()
@@ -86,26 +97,30 @@ def test_several_models_give_the_mean_of_single_ones(dense, pruned, annotated):
     """Scores over several dense and pruned models are the mean of the scores of each with each, but for those of whole populations."""
     together = scored(dense, pruned, annotated)
     single = [scored(dense[[i]], pruned[[j]], annotated) for i, j in each_pair(dense, pruned)]
-    for name in together.keys() - {"pie", "disagreement"}:
+    for name in together.keys() - {"pie", "seed_disagreement"}:
         assert together[name] == pytest.approx(np.mean([columns[name] for columns in single], 0), abs=1e-6), name
 
 
 @settings(deadline=None, max_examples=40)
 @given(boxes(COUNT), boxes(COUNT))
 def test_nothing_cut_means_nothing_lost(dense, annotated):
-    """A pruned model that answers like the dense one has no shift, no gap, and no drift where its boxes have an area."""
+    """A pruned model that answers like the dense one has no shift, no gap, and no pruned_disagreement where its boxes have an area."""
     columns = scored(dense[None], dense[None], annotated)
     has_area = (dense[:, 2:] > dense[:, :2]).all(1) & (np.prod(dense[:, 2:].astype(float) - dense[:, :2], 1) > 0)
-    assert (columns["drift"][has_area] == 0).all()
-    for name in ("shift", "iou_drop", "loss_gap"):
+    assert (columns["pruned_disagreement"][has_area] == 0).all()
+    for name in ("pruned_shift", "iou_drop", "loss_gap"):
         assert (columns[name] == 0).all(), name
 
 
 def test_columns_that_need_an_annotation_are_nan_without_one():
-    """An unlabelled sample has drift, shift and disagreement, and nothing else; its neighbour has everything."""
+    """An unlabelled sample has pruned_disagreement, shift and disagreement, and nothing else; its neighbour has everything."""
     dense, pruned = np.tile(one(0, 0, 0.5, 0.5), (2, 2, 1)), np.tile(one(0, 0, 0.5, 1), (2, 2, 1))
     columns = scored(dense, pruned, np.concatenate([np.full((1, 4), np.nan, np.float32), one(0, 0, 1, 1)]))
-    assert {name for name, values in columns.items() if not np.isnan(values[0])} == {"drift", "shift", "disagreement"}
+    assert {name for name, values in columns.items() if not np.isnan(values[0])} == {
+        "pruned_disagreement",
+        "pruned_shift",
+        "seed_disagreement",
+    }
     assert all(np.isfinite(values[1]) for values in columns.values())
 
 
@@ -137,10 +152,10 @@ def test_el2n_worked_by_hand():
 def test_disagreement_worked_by_hand():
     """Of three dense models two agree: one pair of three drifts by nothing. A single one has nobody to disagree with."""
     here, there, none = one(0, 0, 0.5, 0.5), one(0.5, 0.5, 1, 1), np.full((1, 4), np.nan, np.float32)
-    assert disagreement(np.stack([here, here, there])) == pytest.approx(2 / 3)
-    assert disagreement(np.stack([here, none, there])) == 1
-    assert np.isnan(disagreement(here[None]))
-    assert np.isnan(disagreement(np.stack([here, none])))
+    assert seed_disagreement(np.stack([here, here, there])) == pytest.approx(2 / 3)
+    assert seed_disagreement(np.stack([here, none, there])) == 1
+    assert np.isnan(seed_disagreement(here[None]))
+    assert np.isnan(seed_disagreement(np.stack([here, none])))
 
 
 @settings(deadline=None, max_examples=40)
@@ -155,8 +170,8 @@ def test_a_model_without_a_say_changes_nothing(dense, pruned, annotated, order):
 
 
 def test_only_the_pairs_are_compared():
-    """drift and shift are those of the pairs given: each pruned model beside its own dense one has drifted by nothing."""
+    """pruned_disagreement and shift are those of the pairs given: each pruned model beside its own dense one has drifted by nothing."""
     models = np.stack([one(0, 0, 0.5, 0.5), one(0.5, 0.5, 1, 1)])
     annotated = one(0, 0, 1, 1)
-    assert scores(models, models, annotated, [(0, 0), (1, 1)])["drift"] == 0
-    assert scores(models, models, annotated, each_pair(models, models))["drift"] == 0.5
+    assert scores(models, models, annotated, [(0, 0), (1, 1)])["pruned_disagreement"] == 0
+    assert scores(models, models, annotated, each_pair(models, models))["pruned_disagreement"] == 0.5

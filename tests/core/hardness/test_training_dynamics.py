@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from htltools.core.hardness.training_dynamics import aum, cartography_mean, cartography_spread, dynamics, forgetting
+from htltools.core.hardness.training_dynamics import cartography_error, cartography_spread, dynamics, forgetting, negative_aum
 
 NAN = np.nan
 shapes = st.tuples(st.integers(1, 8), st.integers(1, 8))
@@ -29,16 +29,16 @@ def test_epochs_without_a_sample_are_skipped():
     assert forgetting(columns([0.8, NAN, 0.7], [NAN, 0.8, NAN], [NAN, 0.1, NAN], [NAN, NAN, NAN])).tolist() == pytest.approx(
         [1, 0, 3, NAN], nan_ok=True
     )
-    assert cartography_mean(columns([0.8, NAN, 0.4], [NAN] * 3)) == pytest.approx([0.4, NAN], nan_ok=True)
+    assert cartography_error(columns([0.8, NAN, 0.4], [NAN] * 3)) == pytest.approx([0.4, NAN], nan_ok=True)
     assert cartography_spread(columns([0.8, NAN, 0.4], [NAN] * 3)) == pytest.approx([0.2, NAN], nan_ok=True)
-    assert aum(columns([0.8, NAN, -0.4], [NAN] * 3)) == pytest.approx([-0.2, NAN], nan_ok=True)
+    assert negative_aum(columns([0.8, NAN, -0.4], [NAN] * 3)) == pytest.approx([-0.2, NAN], nan_ok=True)
 
 
 def test_harder_is_higher():
     """A sample that is learned late, or never, stands above one that is right from the start."""
     easy, late, never = [0.9] * 6, [0.2, 0.3, 0.5, 0.8, 0.7, 0.8], [0.1] * 6
     iou = columns(easy, late, never)
-    for values in (forgetting(iou), cartography_mean(iou), aum(iou - 0.3)):
+    for values in (forgetting(iou), cartography_error(iou), negative_aum(iou - 0.3)):
         assert values[0] < values[1] < values[2]
     assert cartography_spread(iou).argmax() == 1  # the ambiguous one
 
@@ -46,7 +46,7 @@ def test_harder_is_higher():
 @given(ious)
 def test_bounds(iou):
     """Every column keeps to its range, and is missing exactly for samples that were never seen."""
-    limits = {"forgetting": (0, len(iou)), "cartography_mean": (0, 1), "cartography_spread": (0, 0.5), "aum": (-1, 1)}
+    limits = {"forgetting": (0, len(iou)), "cartography_error": (0, 1), "cartography_spread": (0, 0.5), "negative_aum": (-1, 1)}
     found = dynamics(iou, iou * 2 - 1)
     assert found.keys() == limits.keys()
     for name, (low, high) in limits.items():

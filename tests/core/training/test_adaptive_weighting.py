@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from htltools.core.hardness.scores import drift, losses
+from htltools.core.hardness.scores import disagreement, losses
 from htltools.core.pruning.unstructured import sparsity_of
 from htltools.core.runtime.predict import predict_all
 from htltools.core.training.adaptive_weighting import COLUMNS, Attending, damaged_copy, hardness_now
@@ -33,13 +33,13 @@ def test_every_column(localizer, shelf, by):
 
 
 def test_columns_are_those_of_score(localizer, shelf):
-    """`loss` is that of the model's own answers; `drift` and `pruned_loss` are of a copy with the asked share of its weights gone."""
+    """`loss` is that of the model's own answers; `pruned_disagreement` and `pruned_loss` are of a copy with the asked share of its weights gone."""
     cut = damaged_copy(localizer, shelf, 0.6, 1, CPU["device"])
     assert sparsity_of(cut) == pytest.approx(0.6, abs=1e-3)
     dense, pruned = predict_all([localizer, cut], shelf, 16, **CPU)
     for by, expected in {
         "loss": losses(dense, shelf.boxes),
-        "drift": drift(dense, pruned),
+        "pruned_disagreement": disagreement(dense, pruned),
         "pruned_loss": losses(pruned, shelf.boxes),
     }.items():
         found = hardness_now(localizer, shelf, shelf.boxes, Attending("adaptive", by, sparsity=0.6), 1, **CPU)

@@ -10,7 +10,7 @@ from htltools.core.training.augmentation import Augmentation, augmented, changes
 STILL = {"light": 0.0, "colour": 0.0}
 MOVES = {
     "flip": Augmentation(flip=1, shift=0, scale=0, stretch=0, **STILL),
-    "shift": Augmentation(flip=0, shift=0.1, scale=0, stretch=0, **STILL),
+    "pruned_shift": Augmentation(flip=0, shift=0.1, scale=0, stretch=0, **STILL),
     "scale": Augmentation(flip=0, shift=0, scale=0.3, stretch=0, **STILL),
     "stretch": Augmentation(flip=0, shift=0, scale=0, stretch=0.2, **STILL),
     "all of them": Augmentation(flip=0.5, shift=0.1, scale=0.2, stretch=0.1, **STILL),

@@ -11,7 +11,7 @@ from htltools.core.training.mean_teacher import USES, MeanTeacher, Unlabelled, e
 CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
 RECIPE = Recipe(epochs=3, batch_size=8)
 USED = [Unlabelled(use, renew=2) for use in USES] + [
-    Unlabelled(use, by) for use in ("attend", "suppress") for by in ("loss", "random", "shift")
+    Unlabelled(use, by) for use in ("attend", "suppress") for by in ("loss", "random", "pruned_shift")
 ]
 
 
@@ -67,10 +67,10 @@ def test_trust(shelf, other_shelf):
     """Attend doubles the weight of the top share, suppress takes it away, the teacher trusts all; the mean is 1."""
     own, lot = torch.arange(10.0), torch.arange(10.0).flip(0)
     weights = {}
-    for use, by in ("attend", "loss"), ("suppress", "loss"), ("attend", "random"), ("teacher", "drift"):
+    for use, by in ("attend", "loss"), ("suppress", "loss"), ("attend", "random"), ("teacher", "pruned_disagreement"):
         weights[use, by] = objective(shelf, other_shelf, Unlabelled(use, by)).trust(None, None, own, lot)
         assert float(weights[use, by].mean()) == pytest.approx(1)
-    assert torch.equal(weights["teacher", "drift"], torch.ones(10))
+    assert torch.equal(weights["teacher", "pruned_disagreement"], torch.ones(10))
     np.testing.assert_allclose(weights["attend", "loss"], [1 / 1.3] * 7 + [2 / 1.3] * 3, rtol=1e-6)
     np.testing.assert_allclose(weights["suppress", "loss"], [1 / 0.7] * 7 + [0] * 3, rtol=1e-6)
     np.testing.assert_allclose(weights["attend", "random"], [2 / 1.3] * 3 + [1 / 1.3] * 7, rtol=1e-6)

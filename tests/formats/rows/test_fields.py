@@ -12,7 +12,7 @@ ROW = {
     "split": "test",
     "label": "nv",
     "meta": {"age": 45, "sex": "male", "split": "mine"},
-    "hardness": {"drift": 0.31, "age": 1},
+    "hardness": {"pruned_disagreement": 0.31, "age": 1},
 }
 
 
@@ -22,7 +22,7 @@ def test_fields_are_found_by_their_short_and_long_names():
     assert field(ROW, "meta.split") == "mine"
     assert field(ROW, "age") == 45
     assert field(ROW, "hardness.age") == 1
-    assert field(ROW, "drift") == 0.31
+    assert field(ROW, "pruned_disagreement") == 0.31
     assert field(ROW, "nothing") is None
     assert field(ROW, "meta.nothing") is None
     assert field({"id": "a", "dotted.key": 2}, "dotted.key") == 2
@@ -32,7 +32,7 @@ def test_fields_are_found_by_their_short_and_long_names():
     "text, holds",
     [
         ("sex=male", True), ("sex=female", False), ("sex!=female", True), ("age>=45", True), ("age>45", False), ("age<100", True),
-        ("age<=44.5", False), ("drift<0.5", True), ("hardness.drift=0.31", True), ("meta.split=mine", True), (" label = nv ", True),
+        ("age<=44.5", False), ("pruned_disagreement<0.5", True), ("hardness.pruned_disagreement=0.31", True), ("meta.split=mine", True), (" label = nv ", True),
         ("age=45.0", True), ("nothing=1", False), ("nothing<1", False), ("nothing!=1", True), ("nothing!=", False), ("sex!=", True),
     ],
 )  # fmt: skip

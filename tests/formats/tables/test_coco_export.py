@@ -7,7 +7,7 @@ from htltools.formats.tables.coco_export import write_coco
 
 ROWS = [
     {"id": "sub/a", "group": "P1", "split": "train", "size": [200, 100], "label": "nv", "boxes": [[10.0, 20.0, 40.0, 60.0], [0, 0, 5, 5.5]],
-     "meta": {"age": 40}, "hardness": {"drift": 0.25}, "weight": 2.0, "store": "s.h5", "index": 0},
+     "meta": {"age": 40}, "hardness": {"pruned_disagreement": 0.25}, "weight": 2.0, "store": "s.h5", "index": 0},
     {"id": "sub/a", "repeat": 1, "size": [200, 100], "boxes": [[10, 20, 40, 60]]},
     {"id": "b", "size": [10, 10], "boxes": []},
     {"id": "c", "file_name": "c.jpg", "label": "mel"},
@@ -25,7 +25,7 @@ def test_what_others_read(tmp_path):
         (1, "sub/a", True), (2, "b", True), (3, "c.jpg", False), (4, "d", False), (5, "e", True),
     ]  # fmt: skip
     first = content["images"][0]
-    assert (first["width"], first["height"], first["hardness"], first["weight"]) == (200, 100, {"drift": 0.25}, 2.0)
+    assert (first["width"], first["height"], first["hardness"], first["weight"]) == (200, 100, {"pruned_disagreement": 0.25}, 2.0)
     assert "store" not in first and "width" not in content["images"][2]
     assert content["annotations"] == [
         {"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 20, 30, 40], "area": 1200, "iscrowd": 0},
