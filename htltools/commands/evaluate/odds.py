@@ -30,7 +30,7 @@ def odds_lines(rows: list[dict], by: Sequence[str], top: float, crossings: list[
     classes = other_diagnoses(rows, found)
     lines = []
     for column in [*dict.fromkeys([*by, *known_controls(rows, seed)])]:
-        is_hard = hardest(hardness_column(rows, column, seed), top)
+        is_hard = hardest(hardness_column(rows, column, seed), top, [row["id"] for row in rows], seed)
         crude = odds(is_hard, members, groups, seed=seed)
         equal = [adjusted_odds(is_hard, member, shape, kinds, groups) for member, kinds in zip(members.T, classes)]
         for (names, places), plain, adjusted in zip(found, with_q(crude), with_q(equal)):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from htltools.commands.report.samples import ReportSamples
-from htltools.core.figures.gallery_selection import chosen, sections
+from htltools.core.figures.gallery_selection import gallery_positions, gallery_sections
 from htltools.core.statistics.subgroups import Crossing, level, rank, usual_fields, value_of
 from htltools.formats.images.webp import fitting_uris
 from htltools.formats.rows.fields import cell
@@ -35,8 +35,9 @@ def gallery_data(
     """What the script of the page needs."""
     iou, splits, boxes = judged.iou, judged.splits, {role: drawn(own) for role, own in judged.objects.items()}
     gain = iou["attended"] - iou["dense"] if {"attended", "dense"} <= iou.keys() else np.full(len(splits), np.nan)
-    found = sections(hardness, judged.known("suspect"), np.where(splits == split, gain, np.nan), splits, count)
-    places = chosen(found)
+    ids = [row["id"] for row in judged.rows]
+    found = gallery_sections(hardness, judged.known("suspect"), np.where(splits == split, gain, np.nan), splits, ids, count, judged.seed)
+    places = gallery_positions(found)
     rows = [judged.rows[place] for place in places]
     names = dict.fromkeys([by, *(name for row in rows for name in row.get("hardness", {}))])
     columns = {name: judged.known(name) for name in names} | {f"IoU {role}": values for role, values in iou.items()} | {"gain": gain}
