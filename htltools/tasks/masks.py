@@ -8,7 +8,7 @@ import torch
 from htltools import console
 from htltools.commands.shared.inputs import check_frame, is_annotated
 from htltools.commands.train.resume import Plan
-from htltools.core.geometry.masks import LIMIT, overlaps
+from htltools.core.geometry.masks import LIMIT, iou_and_dice
 from htltools.core.nets.factory import predicts_masks
 from htltools.core.nets.localizer import Localizer
 from htltools.core.nets.mask_localizer import MaskLocalizer, MasksOf, MaskValidator
@@ -103,5 +103,5 @@ def onnx_boxes_and_dice(net: OnnxLocalizer, rows: list[dict], images: MaskedImag
     for chosen in batches(len(rows), batch_size):
         some, masks = net.masks(images.images.batch(chosen))
         boxes.append(some)
-        dice.append(overlaps(torch.from_numpy(masks >= LIMIT), torch.from_numpy(images.lesion(chosen) > 0))[1].numpy())
+        dice.append(iou_and_dice(torch.from_numpy(masks >= LIMIT), torch.from_numpy(images.lesion(chosen) > 0))[1].numpy())
     return np.concatenate(boxes), np.where(known(rows, images), np.concatenate(dice), np.nan)

@@ -7,7 +7,7 @@ import numpy as np
 
 from htltools.commands.shared import inputs
 from htltools.core.geometry.matching import set_overlap
-from htltools.core.geometry.objects import above, alike, first_known
+from htltools.core.geometry.objects import above, first_known, padded_alike
 from htltools.core.hardness.baselines import chance
 from htltools.core.hardness.cross_fitting import pairs
 from htltools.core.hardness.missing_predictions import with_misses
@@ -57,7 +57,7 @@ class PredictionScorer:
         classes = self.predictions[0].classes
         targets = target_objects(rows, classes)
         predictions = [above(predictions.objects(rows), COUNTS) for predictions in self.predictions]
-        dense, pruned = alike(predictions[: len(self.dense)]), alike(predictions[len(self.dense) :])
+        dense, pruned = padded_alike(predictions[: len(self.dense)]), padded_alike(predictions[len(self.dense) :])
         loss = 1 - set_overlap(dense, targets), 1 - set_overlap(pruned, targets)
         columns = scores(dense, pruned, targets, self.pairs, OBJECTS, loss) | {"random": chance([row["id"] for row in rows], self.seed)}
         if self.stability:

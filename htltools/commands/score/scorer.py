@@ -12,7 +12,7 @@ from htltools import console
 from htltools.commands.shared import inputs
 from htltools.commands.shared.streaming import FLAGS
 from htltools.core.geometry.mask_comparison import boxes_of_masks, mask_losses
-from htltools.core.geometry.objects import alike, first_known
+from htltools.core.geometry.objects import first_known, padded_alike
 from htltools.core.hardness.baselines import chance
 from htltools.core.hardness.cross_fitting import Fold, fold_of, models_eligible, pairs, same_partition
 from htltools.core.hardness.grand import gradient_norms
@@ -153,7 +153,10 @@ class Scorer:
             own[~has_say] = np.nan
         losses[~allowed] = np.nan
         count = len(self.dense)
-        (dense, pruned), of_both = (alike(side) for side in (predictions[:count], predictions[count:])), tuple(np.split(losses, [count]))
+        (dense, pruned), of_both = (
+            (padded_alike(side) for side in (predictions[:count], predictions[count:])),
+            tuple(np.split(losses, [count])),
+        )
         columns = scores(dense, pruned, targets, self.pairs, OBJECTS, of_both)
         columns["random"] = chance([row["id"] for row in rows], self.seed)
         if self.stability:
