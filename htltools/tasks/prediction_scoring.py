@@ -9,8 +9,8 @@ from htltools.commands.shared import inputs
 from htltools.core.geometry.matching import set_overlap
 from htltools.core.geometry.objects import above, first_known, padded_alike
 from htltools.core.hardness.baselines import chance
-from htltools.core.hardness.cross_fitting import pairs
-from htltools.core.hardness.missing_predictions import with_misses
+from htltools.core.hardness.cross_fitting import model_pairs
+from htltools.core.hardness.missing_predictions import columns_with_misses
 from htltools.core.hardness.rank_stability import Stability
 from htltools.core.hardness.scores import OBJECTS, by_model, present_mean, scores
 from htltools.core.nets.localizer import pixel_boxes
@@ -33,7 +33,7 @@ class PredictionScorer:
     def __post_init__(self):
         self.predictions: list[Predictions] = []  # opened with the first rows, which tell whether images hold several objects
         self.paths = [*self.dense, *self.pruned, *([self.coco] if self.coco else [])]
-        self.pairs = pairs([None] * len(self.dense), [None] * len(self.pruned))
+        self.pairs = model_pairs([None] * len(self.dense), [None] * len(self.pruned))
 
     def scored(self, rows: list[dict]) -> list[dict]:
         """The rows with their hardness and predicted boxes, or the objects found where the first rows hold several."""
@@ -45,10 +45,12 @@ class PredictionScorer:
             return self.of_objects(rows)
         sizes, targets = inputs.image_sizes(rows), inputs.target_boxes(rows)
         dense, pruned = np.split(np.array([predictions.boxes(rows) for predictions in self.predictions]), [len(self.dense)])
-        columns = with_misses(scores, dense, pruned, targets, self.pairs) | {"random": chance([row["id"] for row in rows], self.seed)}
+        columns = columns_with_misses(scores, dense, pruned, targets, self.pairs) | {
+            "random": chance([row["id"] for row in rows], self.seed)
+        }
         if self.stability:
             parts = [row.get("split") or "none" for row in rows]
-            self.stability.add(with_misses(by_model, dense, pruned, targets, self.pairs), parts)
+            self.stability.add(columns_with_misses(by_model, dense, pruned, targets, self.pairs), parts)
         predicted = {role: pixel_boxes(present_mean(side), sizes) for role, side in {"dense": dense, "pruned": pruned}.items()}
         return list(inputs.with_scores(rows, columns, predicted))
 

@@ -14,7 +14,7 @@ from htltools.commands.shared.streaming import FLAGS
 from htltools.core.geometry.mask_comparison import boxes_of_masks, mask_losses
 from htltools.core.geometry.objects import first_known, padded_alike
 from htltools.core.hardness.baselines import chance
-from htltools.core.hardness.cross_fitting import Fold, fold_of, models_eligible, pairs, same_partition
+from htltools.core.hardness.cross_fitting import Fold, fold_of, model_pairs, models_eligible, same_partition
 from htltools.core.hardness.grand import gradient_norms
 from htltools.core.hardness.mc_dropout import dropout_disagreement, has_box_head
 from htltools.core.hardness.rank_stability import Stability
@@ -63,7 +63,7 @@ class Scorer:
             raise DataError(
                 f"{headless} has no box head for --also dropout_disagreement", "end your own net in htltools.core.nets.box_head.BoxHead"
             )
-        self.pairs = pairs(self.folds[: len(self.dense)], self.folds[len(self.dense) :])
+        self.pairs = model_pairs(self.folds[: len(self.dense)], self.folds[len(self.dense) :])
         self.place = functools.cache(placement)  # of each shard that rows name
 
     def check_kinds(self) -> None:

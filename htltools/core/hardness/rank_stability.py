@@ -9,7 +9,7 @@ import numpy as np
 class Stability:
     """Gathers hardness by model, batch by batch: four bytes for each sample, column and model."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.batches: list[dict[str, np.ndarray]] = []
         self.splits: list[str] = []
 
