@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, sys.argv[1] if len(sys.argv) > 1 else str(Path(__file__).parents[2]))
 from htltools.core.nets.factory import architecture, build
-from htltools.core.training.box_objective import Supervised
+from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Recipe, trained
 from htltools.formats.store.shard import Images, write_shard
 
@@ -67,7 +67,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         stored = images_of(Path(folder))
         recipe = Recipe(EPOCHS + 1, BATCH)
-        training = trained(Supervised(build(shape), stored, boxes, weights, recipe, device=device, dtype=torch.float32), None, recipe)
+        training = trained(BoxObjective(build(shape), stored, boxes, weights, recipe, device=device, dtype=torch.float32), None, recipe)
         next(training)
         seconds = []
         for _ in range(EPOCHS - 1):

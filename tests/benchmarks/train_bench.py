@@ -22,7 +22,7 @@ from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.localizer import NORMALISATION, boxes_of
 from htltools.core.runtime.predict import batches
 from htltools.core.training.augmentation import augmented, changes
-from htltools.core.training.box_objective import Supervised
+from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Recipe, optimizer_for, trained
 from htltools.formats.store.shard import Images, write_shard
 
@@ -149,7 +149,7 @@ def step_rows(folder: Path, repeats: int) -> list[dict]:
         return work
 
     def epoch() -> None:
-        next(trained(Supervised(build(shape), stored, boxes, np.ones(COUNT, np.float32), recipe, **CPU), None, recipe))
+        next(trained(BoxObjective(build(shape), stored, boxes, np.ones(COUNT, np.float32), recipe, **CPU), None, recipe))
 
     found = []
     for augment, peer in (False, "the same steps on one batch in place"), (True, "the same, augmented as well"):
@@ -201,7 +201,7 @@ def pipeline_rows(folder: Path, repeats: int, count: int = 256) -> list[dict]:
 
     def ours() -> None:
         recipe = Recipe(1, BATCH)
-        next(trained(Supervised(build(shape), stored, boxes, np.ones(count, np.float32), recipe, **CPU), None, recipe))
+        next(trained(BoxObjective(build(shape), stored, boxes, np.ones(count, np.float32), recipe, **CPU), None, recipe))
 
     def theirs(workers: int) -> Callable[[], None]:
         def work() -> None:
