@@ -105,6 +105,10 @@ class Box:
         """Boxes float32 [B, 4]."""
         return outputs["boxes"]
 
+    def counted(self, predictions: np.ndarray, threshold: float) -> np.ndarray:
+        """A box always counts."""
+        return predictions
+
     def per_sample(self, predictions: np.ndarray, targets: np.ndarray, classes: Sequence[str], threshold: float) -> SampleMetrics:
         """IoU of the boxes."""
         return BoxMetrics(iou(predictions, targets))

@@ -115,9 +115,13 @@ class Detect:
         """Objects float32 [B, D, 6]."""
         return np.concatenate([outputs["boxes"], outputs["labels"][..., None].astype(np.float32), outputs["scores"][..., None]], 2)
 
+    def counted(self, predictions: np.ndarray, threshold: float) -> np.ndarray:
+        """As `Task.counted`; the places of the others are empty."""
+        return above(predictions, threshold)
+
     def per_sample(self, predictions: np.ndarray, targets: np.ndarray, classes: Sequence[str], threshold: float) -> SampleMetrics:
         """Overlap of the sets, and the matches that average precision needs."""
-        return DetectionMetrics(set_overlap(above(predictions, threshold), targets), detection_matches(predictions, targets, classes))
+        return DetectionMetrics(set_overlap(self.counted(predictions, threshold), targets), detection_matches(predictions, targets, classes))
 
     def more_metrics(self, model: Localizer, data: Data, runtime: Runtime) -> dict[str, float]:
         """None."""

@@ -95,9 +95,9 @@ class OnnxPredictor:
     Raises: as `OnnxModel`.
     """
 
-    def __init__(self, path: Path, runtime: Runtime):
+    def __init__(self, path: Path, runtime: Runtime, threads: int = 0):
         self.path, self.runtime = path, runtime
-        self.model = OnnxModel(path, runtime.device_name)
+        self.model = OnnxModel(path, runtime.device_name, threads)
         self.task = task_named(self.model.task, path)
         self.classes, self.threshold = self.model.classes, self.model.threshold
         self.outputs = self.task.onnx_outputs(self.model.size)
@@ -121,7 +121,11 @@ class OnnxPredictor:
     def of_batch(self, batch: np.ndarray) -> np.ndarray:
         """The predictions of a batch of `data`, uint8 [B, H, W, C or more]."""
         images = np.ascontiguousarray(batch[..., : self.model.size[2]])
-        return self.task.validator_predictions(self.model.predict(images, self.outputs), batch)
+        return self.task.validator_predictions(self.outputs_of(images), batch)
+
+    def outputs_of(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """The outputs of the file by name for images uint8 [B, H, W, C]."""
+        return self.model.predict(images, self.outputs)
 
 
 def predictor(path: Path, rows: Sequence[Row], runtime: Runtime, coco: Path | None = None) -> Predictor:

@@ -129,6 +129,10 @@ class Task(Protocol):
         """Outputs of an ONNX file for a batch of `validation_data`, in the form that the localizer's validator gives."""
         ...
 
+    def counted(self, predictions: np.ndarray, threshold: float) -> np.ndarray:
+        """What the validator predicts, [N, ...], without objects that score too little to count."""
+        ...
+
     def per_sample(self, predictions: np.ndarray, targets: np.ndarray, classes: Sequence[str], threshold: float) -> SampleMetrics:
         """How what the validator predicts, [N, ...], agrees with the targets of `validation_data`."""
         ...

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from htltools import console
-from htltools.commands.evaluate.conclusion import verdict
 from htltools.commands.evaluate.gaps import gap_lines
 from htltools.commands.evaluate.lines import metric_line
 from htltools.core.runtime.runtime import Runtime
@@ -26,7 +25,7 @@ from htltools.tasks.task import Data
 class Measured:
     """A model on N samples: how its predictions agree with the annotation, and metrics that do not follow from single samples."""
 
-    predictor: Predictor
+    predictor: Predictor | None  # None: what rows hold of its predictions was measured
     predictions: np.ndarray  # what its validator predicts, see `Task.per_sample`
     samples: SampleMetrics
     more: dict[str, float]
@@ -81,7 +80,7 @@ def metric_lines(
 
     With `theirs`, as many models, also the differences, each model's to the one in its place.
     """
-    groups, baselines = np.array([row.group for row in rows]), [each.predictor.path for each in theirs]
+    groups, baselines = np.array([row.group for row in rows]), [each.predictor.path for each in theirs if each.predictor]
     mine, others = [each.samples for each in ours], [each.samples for each in theirs]
 
     def lines_of(subgroup: dict[str, str] | None, places: np.ndarray) -> list[dict[str, Any]]:
@@ -95,8 +94,6 @@ def metric_lines(
         runs = tuple(each.more[name] for each in ours)
         about = {"split": split, "subgroup": None, "n": len(rows)}
         lines.append(metric_line(name, about, Estimate(sum(runs) / len(runs), None, None, runs)))
-    if theirs:
-        console.say(verdict(next(line for line in lines if line["metric"] == "iou_mean.delta")))
     for crossing in crossings:
         parts = subgroups(rows, crossing)
         by_level = [lines_of(*part) for part in parts]

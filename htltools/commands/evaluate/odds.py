@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from htltools import console
 from htltools.commands.shared.columns import column_named
 from htltools.commands.shared.hardness import annotated_boxes, hardness_column, known_hardness
 from htltools.core.hardness.baselines import smallness
@@ -21,12 +20,13 @@ MOST_LEVELS = 30  # a column of more is an id or a number, to be named with a wi
 BORDER = 0.01  # a box that comes this near to the border, as a share of the side, touches it
 
 
-def odds_lines(rows: list[Row], by: Sequence[str], top: float, crossings: list[Crossing], split: str, seed: int) -> list[dict[str, Any]]:
-    """The odds of each subgroup to be among the hardest, by the columns asked for and by the controls beside them.
+def odds_lines(rows: list[Row], by: Sequence[str], top: float, crossings: list[Crossing], split: str, seed: int) -> tuple[list[dict[str, Any]], list[str]]:
+    """Lines and notes: the odds of each subgroup to be among the hardest, by the columns asked for and by the controls beside them.
 
     Raises: DataError where rows lack a column, or there is no field to go by.
     """
-    found = [(names, places) for crossing in crossings or whole_metadata(rows) for names, places in subgroups(rows, crossing)]
+    notes: list[str] = []
+    found = [(names, places) for crossing in crossings or whole_metadata(rows, notes) for names, places in subgroups(rows, crossing)]
     members = np.zeros((len(rows), len(found)), bool)
     for member, (_, places) in zip(members.T, found):
         member[places] = True
@@ -34,7 +34,7 @@ def odds_lines(rows: list[Row], by: Sequence[str], top: float, crossings: list[C
     classes = other_diagnoses(rows, found)
     by = [column_named(name, dict.fromkeys([*HARDNESS, *(own for row in rows for own in row.hardness)]), "--hard") for name in by]
     lines = []
-    for column in [*dict.fromkeys([*by, *known_controls(rows, seed)])]:
+    for column in [*dict.fromkeys([*by, *known_controls(rows, seed, notes)])]:
         is_hard = hardest(hardness_column(rows, column, seed), top)
         crude = odds(is_hard, members, groups, seed=seed)
         equal = [adjusted_odds(is_hard, member, shape, kinds, groups) for member, kinds in zip(members.T, classes)]
@@ -42,28 +42,28 @@ def odds_lines(rows: list[Row], by: Sequence[str], top: float, crossings: list[C
             counts = {"n": len(places), "hard": int(is_hard[places].sum())}
             about = {"metric": "odds_ratio", "split": split, "subgroup": names, **counts}
             lines.append(about | plain | {"column": column, "top": top, "few": len(places) < FEW, "adjusted": adjusted})
-        console.say(f"{split}: {is_hard.sum()} of {len(rows)} samples are hard by {column}")
-    return lines
+        notes.append(f"{split}: {is_hard.sum()} of {len(rows)} samples are hard by {column}")
+    return lines, notes
 
 
-def whole_metadata(rows: list[Row]) -> list[Crossing]:
-    """Every column of metadata that can be grouped by.
+def whole_metadata(rows: list[Row], notes: list[str]) -> list[Crossing]:
+    """Every column of metadata that can be grouped by; those that cannot are noted.
 
     Raises: DataError where there is none.
     """
     fields, many = metadata_fields(rows, MOST_LEVELS)
     for name in many:
-        console.say(f"{name} has more than {MOST_LEVELS} levels and is left out; --group-by takes it, a number with a width: {name}:20")
+        notes.append(f"{name} has more than {MOST_LEVELS} levels and is left out; --group-by takes it, a number with a width: {name}:20")
     if not fields:
         raise DataError("these rows have no metadata of several levels", "prepare takes them from a table, see --table")
     return [(field,) for field in fields]
 
 
-def known_controls(rows: list[Row], seed: int) -> list[str]:
-    """The controls that all rows have."""
+def known_controls(rows: list[Row], seed: int, notes: list[str]) -> list[str]:
+    """The controls that all rows have; others are noted."""
     known = [name for name in CONTROLS if not np.isnan(known_hardness(rows, name, seed)).any()]
     for name in set(CONTROLS) - {*known}:
-        console.say(f"not all of these rows have a hardness {name!r}: the control is left out")
+        notes.append(f"not all of these rows have a hardness {name!r}: the control is left out")
     return known
 
 
@@ -84,7 +84,7 @@ def other_diagnoses(rows: list[Row], found: list[tuple[dict[str, str], np.ndarra
     return [classes if tuple(names) in several else np.zeros_like(classes) for names, _ in found]
 
 
-def with_q(found: list[Odds]) -> list[Row]:
+def with_q(found: list[Odds]) -> list[dict[str, float | None]]:
     """Each as numbers by name, with q among p: of all levels of all fields by one column."""
     values = [vars(each) | {"q": q} for each, q in zip(found, q_values([each.p for each in found]))]
     return [{name: None if number is None else float(f"{number:.6g}") for name, number in each.items()} for each in values]

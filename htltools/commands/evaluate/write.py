@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from htltools import console
+from htltools.commands.evaluate.conclusion import verdict
 from htltools.commands.evaluate.limits import require
 from htltools.commands.evaluate.lines import write_metrics
 from htltools.commands.evaluate.measure import measured, measured_rows, metric_lines, opened
@@ -53,8 +54,13 @@ def write_evaluation(
         return
     if measures:
         lines = metric_lines(samples, ours, theirs, crossings, split, runtime.seed)
+        if theirs:
+            console.say(verdict(next(line for line in lines if line["metric"] == "iou_mean.delta")))
     if hard:
-        lines += odds_lines(samples, hard, top, crossings, split, runtime.seed)
+        odds, notes = odds_lines(samples, hard, top, crossings, split, runtime.seed)
+        lines += odds
+        for note in notes:
+            console.say(note)
     write_metrics(lines, out)
     left_out = f", {boxless} without a box left out" if boxless else ""
     groups = {row.group for row in samples}

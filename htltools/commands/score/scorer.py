@@ -50,18 +50,16 @@ class Scorer(Protocol):
 class ModelScorer:
     """Dense and pruned checkpoints. `also`: columns on request; `stability` gathers what each model says, where it is wanted."""
 
-    dense: list[Path]
-    pruned: list[Path]
+    dense: list[CheckpointPredictor]
+    pruned: list[CheckpointPredictor]
     also: list[str]
     runtime: Runtime
     stability: Stability | None = None
 
     def __post_init__(self):
-        self.paths = [*self.dense, *self.pruned]
+        self.predictors = [*self.dense, *self.pruned]
+        self.paths = [predictor.path for predictor in self.predictors]
         self.rows_at_once = self.runtime.batch_size * distributed.count()  # a batch for every process that shares the job
-        self.predictors = [CheckpointPredictor(path, self.runtime) for path in self.paths]
-        for predictor in self.predictors:
-            console.explain(str(predictor))
         self.models = [predictor.localizer for predictor in self.predictors]
         self.task, self.classes = self.predictors[0].task, self.predictors[0].classes
         self.folds = [model_fold(predictor.checkpoint) for predictor in self.predictors]
@@ -78,9 +76,9 @@ class ModelScorer:
         """
         unsupported = next((name for name in self.also if name not in self.task.supports), None)
         if unsupported:
-            cause = f"{self.dense[0]} is a model of the task {self.task.name}: it has no box head for --also {unsupported}"
+            cause = f"{self.paths[0]} is a model of the task {self.task.name}: it has no box head for --also {unsupported}"
             raise DataError(cause, "leave out --also")
-        headless = next((path for path, model in zip(self.dense, self.models) if not has_box_head(model)), None)
+        headless = next((path for path, model in zip(self.paths[: len(self.dense)], self.models) if not has_box_head(model)), None)
         if headless and "dropout_disagreement" in self.also:
             remedy = "end your own net in htltools.core.nets.box_head.BoxHead"
             raise DataError(f"{headless} has no box head for --also dropout_disagreement", remedy)

@@ -15,6 +15,7 @@ from htltools.errors import UsageError
 from htltools.formats.rows.provenance import Run, file_digest
 from htltools.formats.rows.stream import RowWriter
 from htltools.processes import first_process
+from htltools.tasks.predictor import CheckpointPredictor
 
 
 def score_rows(
@@ -76,4 +77,7 @@ def chosen_scorer(
     if coco:
         raise UsageError("--coco numbers the images of predictions, and there are none", "name some with --predictions")
     explain_runtime(runtime)
-    return ModelScorer(dense, pruned, also, runtime, stability)
+    models = {path: CheckpointPredictor(path, runtime) for path in [*dense, *pruned]}  # a file that is named twice is opened once
+    for model in models.values():
+        console.explain(str(model))
+    return ModelScorer([models[path] for path in dense], [models[path] for path in pruned], also, runtime, stability)
