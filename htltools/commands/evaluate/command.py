@@ -104,7 +104,8 @@ def evaluate(
     from htltools.commands.evaluate.lines import write_metrics
     from htltools.commands.shared import next_steps
     from htltools.commands.shared.inputs import groups_of
-    from htltools.formats.rows.stream import check_groups, read_rows
+    from htltools.formats.rows.stream import check_groups
+    from htltools.formats.sources.open_rows import read_rows
 
     everything, reader = read_rows(rows, partial=partial, limit=limit)
     check_groups(everything)
@@ -140,7 +141,7 @@ def thresholds(texts: list[str]) -> dict[str, float]:
 
     Raises: UsageError.
     """
-    from htltools.formats.rows.schema import METRICS
+    from htltools.formats.rows.vocabulary import METRICS
 
     limits = {}
     for text in texts:

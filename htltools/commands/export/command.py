@@ -65,8 +65,8 @@ def export(
     from htltools.formats.files.atomic import replacing
     from htltools.formats.rows.jsonlines import compact_json
     from htltools.formats.rows.provenance import file_digest
-    from htltools.formats.rows.schema import ONNX
-    from htltools.formats.rows.stream import read_rows
+    from htltools.formats.rows.vocabulary import ONNX
+    from htltools.formats.sources.open_rows import read_rows
 
     samples = []
     if rows is not None or model is None:

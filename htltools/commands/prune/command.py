@@ -59,7 +59,8 @@ def prune(
     from htltools.formats.files.atomic import refuse_existing
     from htltools.formats.models.checkpoint import pruned_at
     from htltools.formats.rows.provenance import file_digest
-    from htltools.formats.rows.stream import RowWriter, check_groups, read_rows
+    from htltools.formats.rows.stream import RowWriter, check_groups
+    from htltools.formats.sources.open_rows import read_rows
 
     standing = None if force else pruned_at(out)  # perhaps of this very command, killed before its rows were out
     if not standing:

@@ -62,7 +62,7 @@ def report(
     from htltools.commands.shared.machine import Machine
     from htltools.formats.page.html import write_page
     from htltools.formats.rows.provenance import file_digest
-    from htltools.formats.rows.stream import read_rows
+    from htltools.formats.sources.open_rows import read_rows
 
     everything, reader = read_rows(rows, partial=partial, limit=limit)
     machine = Machine(device, str(precision), batch_size, seed=seed)

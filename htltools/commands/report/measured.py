@@ -7,7 +7,7 @@ from htltools.core.figures import svg_plots
 from htltools.core.statistics.cluster_bootstrap import Estimate, estimates
 from htltools.core.statistics.subgroups import Crossing, subgroups
 from htltools.formats.page import html
-from htltools.formats.rows.schema import METRICS
+from htltools.formats.rows.vocabulary import METRICS
 
 FEW = 30  # groups below which an interval is too narrow
 

@@ -12,7 +12,7 @@ from htltools.core.hardness.rank_stability import correlation_interval, rank_cor
 from htltools.core.statistics.subgroups import Crossing
 from htltools.formats.page import html
 from htltools.formats.rows.fields import cell
-from htltools.formats.rows.schema import HARDNESS
+from htltools.formats.rows.vocabulary import HARDNESS
 
 
 def sections(

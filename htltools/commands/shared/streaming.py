@@ -5,7 +5,8 @@ from itertools import chain, islice
 from pathlib import Path
 
 from htltools.errors import DataError
-from htltools.formats.rows.stream import RowReader, no_rows, open_rows
+from htltools.formats.rows.stream import RowReader
+from htltools.formats.sources.open_rows import no_rows, open_rows
 
 FLAGS = {"dense": "--model", "pruned": "--pruned"}
 

@@ -122,7 +122,8 @@ def train(
     from htltools.formats.files.atomic import refuse_existing, remove_leftovers
     from htltools.formats.files.lock import alone
     from htltools.formats.models.checkpoint import is_result_of, resume_path
-    from htltools.formats.rows.stream import RowWriter, check_groups, read_rows
+    from htltools.formats.rows.stream import RowWriter, check_groups
+    from htltools.formats.sources.open_rows import read_rows
 
     def refuse_another() -> None:
         refuse_existing(out, force or resume and is_result_of(out, resume_path(out)))

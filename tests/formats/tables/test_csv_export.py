@@ -10,7 +10,7 @@ from htltools.formats.tables.csv_table import read_table
 
 ROWS = [
     {"id": "a", "group": "P1", "split": "train", "size": [200, 100], "boxes": [[10.0, 20.5, 40.0, 60.0], [0, 0, 5, 5]], "label": "n,v",
-     "mine": [1, 2.5], "meta": {"age": 40, "Site": 'the "back"\r\nlow', "x0": 7}, "hardness": {"pruned_disagreement": 1 / 3}, "store": "s.h5"},
+     "mine": [1, 2.5], "meta": {"age": 40, "Site": 'the "back"\r\nlow', "x0": 7}, "hardness": {"suspect": 1 / 3}, "store": "s.h5"},
     {"id": "a", "repeat": 1},
     {"id": "b", "boxes": [], "size": [9, 9], "hardness": {}, "predicted": {"dense": [0, 1, 2, 3]}, "other": {"k": True}},
     {"id": "c", "boxes": [[1, 2, 3, 4]], "size": [9, 9], "pseudo": True, "weight": 0.5},
@@ -27,7 +27,7 @@ def test_all_there_is():
     heading, *lines = table(ROWS)
     assert heading == [
         "id", "group_id", "split", "label", "x0", "y0", "x1", "y1", "width", "height", "mine", "other", "pseudo", "weight",
-        "age", "Site", "meta.x0", "hardness.pruned_disagreement", "predicted.dense",
+        "age", "Site", "meta.x0", "hardness.suspect", "predicted.dense",
     ]  # fmt: skip
     assert lines[0] == [
         "a", "P1", "train", "n,v", "10.0", "20.5", "40.0", "60.0", "200", "100", "1 2.5", "", "", "",
@@ -40,8 +40,8 @@ def test_all_there_is():
 
 def test_chosen_fields():
     """With columns each row is one line of these, under the names they were asked by; lines end as RFC 4180 has it."""
-    assert list(csv_lines(ROWS[:1], ["id", "pruned_disagreement", "boxes"])) == [
-        "id,pruned_disagreement,boxes\r\n",
+    assert list(csv_lines(ROWS[:1], ["id", "suspect", "boxes"])) == [
+        "id,suspect,boxes\r\n",
         'a,0.3333333333333333,"[[10.0,20.5,40.0,60.0],[0,0,5,5]]"\r\n',
     ]
     assert list(csv_lines([], None))[0].startswith("x0,y0,x1,y1,width")
@@ -54,7 +54,7 @@ def test_prepare_reads_it(tmp_path):
     told = facts["a"]
     assert (columns.id, columns.group, columns.boxes, columns.box_format) == ("id", "group_id", [(None, ["x0", "y0", "x1", "y1"])], "xyxy")
     assert (told.group, told.split, told.label, told.boxes) == ("P1", "train", "n,v", ROWS[0]["boxes"])
-    assert told.meta | {"age": 40, "Site": 'the "back"\r\nlow', "hardness.pruned_disagreement": 1 / 3} == told.meta
+    assert told.meta | {"age": 40, "Site": 'the "back"\r\nlow', "hardness.suspect": 1 / 3} == told.meta
     assert facts["b"].boxes is facts["c"].boxes is None
 
 
