@@ -157,13 +157,12 @@ class RowWriter:
             self.out.write(line)
 
 
-def check_groups(rows: Iterable[dict[str, Any]]) -> None:
+def check_groups(rows: Iterable[Row]) -> None:
     """Refuse a group that stands in two splits: what is learned from it would leak into what is measured on it.
 
     Raises: DataError naming the first such group.
     """
     home: dict[str, str] = {}
     for row in rows:
-        group, split = row.get("group") or row["id"], row.get("split")
-        if split and home.setdefault(group, split) != split:
-            raise DataError(f"the group {group!r} stands in two splits, {home[group]} and {split}", "keep every group on one side")
+        if row.split and (first := home.setdefault(row.group, row.split)) != row.split:
+            raise DataError(f"the group {row.group!r} stands in two splits, {first} and {row.split}", "keep every group on one side")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from htltools.errors import DataError
 from htltools.formats.rows.jsonlines import compact_json, joined_lines, split_lines
 from htltools.formats.rows.provenance import Run
+from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import SPLITS
 from htltools.formats.rows.stream import RowReader, RowWriter, check_groups
 
@@ -250,6 +251,6 @@ def test_numbers_keep_every_bit(value):
 
 def test_a_group_in_two_splits_is_refused():
     """A lesion or patient that is both trained on and tested on is refused by name; without a group, the id is the group."""
-    check_groups([{"id": "a", "group": "g", "split": "train"}, {"id": "b", "group": "g", "split": "train"}, {"id": "c", "group": "g"}])
+    check_groups([Row(id="a", group="g", split="train"), Row(id="b", group="g", split="train"), Row(id="c", group="g")])
     with pytest.raises(DataError, match="the group 'g' stands in two splits, train and test; keep every group on one side"):
-        check_groups([{"id": "a", "group": "g", "split": "train"}, {"id": "b", "group": "g", "split": "test"}])
+        check_groups([Row(id="a", group="g", split="train"), Row(id="b", group="g", split="test")])

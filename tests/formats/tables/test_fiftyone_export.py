@@ -7,11 +7,12 @@ import pytest
 from PIL import Image
 
 from htltools.errors import CannotCreate, DataError, StorageError
+from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import shard_path, write_shard
 from htltools.formats.tables.fiftyone_export import RESERVED, refuse_folder, samples_of, write_fiftyone
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 6, 8, 3)).astype(np.uint8)
-ROWS = [
+ROWS = [Row(row) for row in (
     {"id": "../../a/b", "group": "P1", "split": "train", "size": [200, 100], "label": "nv", "boxes": [[10.0, 20.0, 40.0, 60.0]],
      "meta": {"age": 40, "sex": "male", "id": 7, "suspect": 3, "$x..y": 1, "_odd": True}, "hardness": {"suspect": 0.25, "pie": 1},
      "weight": 2.0, "predicted": {"dense": [0.0, 0.0, 100.0, 50.0]}, "mine": [1, 2], "file_name": "b.jpg"},
@@ -21,7 +22,7 @@ ROWS = [
     {"id": "d", "size": [10, 10], "boxes": [[1, 1, 2, 2]], "pseudo": True},
     {"id": "e", "size": [10, 20], "boxes": [[0, 0, 5, 5], [5, 10, 10, 20]], "labels": ["nail", "spot"],
      "detected": {"dense": {"boxes": [[0, 0, 5, 10], [1, 2, 3, 4]], "scores": [0.75, 1], "labels": ["nail", "spot"]}}},
-]  # fmt: skip
+)]  # fmt: skip
 
 
 def named(shares: list[float], label: str = "object", **more) -> dict:
@@ -61,7 +62,7 @@ def test_samples():
 def test_boxes_need_a_size():
     """Boxes of an image whose size is not told have no shares: the row is named."""
     with pytest.raises(DataError, match="the row 'a' has no size"):
-        samples_of([{"id": "a", "boxes": [[0, 0, 1, 1]]}])
+        samples_of([Row(id="a", boxes=[[0, 0, 1, 1]])])
 
 
 def test_folder(tmp_path, rows):
