@@ -14,6 +14,7 @@ sys.path.insert(0, sys.argv[1] if len(sys.argv) > 1 else str(Path(__file__).pare
 from htltools.core.nets.factory import architecture, build
 from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Recipe, trained
+from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Images, write_shard
 
 SIDE, COUNT, BATCH, EPOCHS = 128, 1024, 32, 5
@@ -33,7 +34,7 @@ def images_of(folder: Path) -> Images:
     for k in range(2):
         path = folder / f"{k:05d}.h5"
         write_shard(path, images[k * half : (k + 1) * half], None, [], [], plan="", history=[])
-        rows += [{"id": f"{k}-{i}", "store": str(path), "index": i} for i in range(half)]
+        rows += [Row(id=f"{k}-{i}", store=str(path), index=i) for i in range(half)]
     return Images(rows)
 
 

@@ -24,6 +24,7 @@ from htltools.core.runtime.predict import batches
 from htltools.core.training.augmentation import augmented, changes
 from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Recipe, optimizer_for, trained
+from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Images, write_shard
 
 SIDE, COUNT, SHARDS, BATCH = 128, 2048, 4, 32
@@ -37,7 +38,7 @@ def made_store(folder: Path) -> tuple[list[dict], np.ndarray]:
     for k in range(SHARDS):
         path = folder / f"{k:05d}.h5"
         write_shard(path, images[k * each : (k + 1) * each], None, [], [], plan="", history=[])
-        rows += [{"id": f"{k}-{i}", "store": str(path), "index": i} for i in range(each)]
+        rows += [Row(id=f"{k}-{i}", store=str(path), index=i) for i in range(each)]
     return rows, images
 
 

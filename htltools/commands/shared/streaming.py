@@ -7,7 +7,8 @@ from pathlib import Path
 from htltools.commands.shared.models import FLAGS
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
-from htltools.formats.rows.stream import RowReader, no_rows, open_rows
+from htltools.formats.rows.stream import RowReader
+from htltools.formats.sources.open_rows import no_rows, open_rows
 
 
 def opened(source: Path | None, roles: set[str], *, partial: bool, limit: int | None) -> tuple[Iterator[Row], RowReader]:
