@@ -59,7 +59,7 @@ def metric_lines(
         return [metric_line(name, about, estimate, against) for name, estimate in found.items()]
 
     lines = measured(None, np.arange(len(rows)))
-    trusted = options.names_trusted(machine.trust)
+    trusted = options.trusted_names(machine.trust)
     boxed = all(is_annotated(row) and len(row["boxes"]) == 1 for row in rows)
     annotated = target_boxes(rows) if boxed else None
     maps = [map_metrics(path, rows, annotated, machine.device, machine.precision, machine.batch_size, trusted) for path in models]
@@ -120,7 +120,7 @@ def detection_matches(path: Path, rows: list[dict], machine: Machine) -> tuple[n
         net = OnnxLocalizer(path, machine.device)
         return onnx_predictions(net, path, rows, machine), net.threshold, net.classes
     where, dtype = chosen_machine(machine.device, machine.precision)
-    localizer, checkpoint = load_localizer(path, where, options.names_trusted(machine.trust))
+    localizer, checkpoint = load_localizer(path, where, options.trusted_names(machine.trust))
     images = matching_images(rows, checkpoint.preprocessing["size"], path)
     predictions = predict_all([localizer], images, machine.batch_size, device=where, dtype=dtype)[0]
     return predictions, float(localizer.threshold), localizer.classes
@@ -161,7 +161,7 @@ def predicted(path: Path, rows: list[dict], machine: Machine) -> tuple[np.ndarra
             return masks.onnx_boxes_and_dice(net, rows, masks.matching_masked(rows, net.size, path), machine.batch_size)
         return onnx_predictions(net, path, rows, machine), None
     where, dtype = chosen_machine(machine.device, machine.precision)
-    localizer, checkpoint = load_localizer(path, where, options.names_trusted(machine.trust))
+    localizer, checkpoint = load_localizer(path, where, options.trusted_names(machine.trust))
     how = {"batch_size": machine.batch_size, "device": where, "dtype": dtype}
     if isinstance(localizer, MaskLocalizer):
         return masks.boxes_and_dice(localizer, rows, masks.matching_masked(rows, checkpoint.preprocessing["size"], path), **how)

@@ -82,7 +82,7 @@ def export(
 
     place = chosen_device(device) if bench else None
     cpu = torch.device("cpu")
-    localizer, checkpoint = load_localizer(model, cpu, options.names_trusted(trust))
+    localizer, checkpoint = load_localizer(model, cpu, options.trusted_names(trust))
     size = checkpoint.preprocessing["size"]
     digest = file_digest(model)
     history = run.chain(checkpoint.history, {str(model): digest})

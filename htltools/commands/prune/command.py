@@ -75,7 +75,7 @@ def prune(
     dense_path = model_path(model, reader, "dense")
     place, dtype = chosen_machine(device, precision)
     job = health_gate.Job(
-        samples, dense_path, str(method), str(recover), epochs, rate, batch_size, seed, place, dtype, options.names_trusted(trust)
+        samples, dense_path, str(method), str(recover), epochs, rate, batch_size, seed, place, dtype, options.trusted_names(trust)
     )
     request = job.request(asked and asked[0])
     if standing and standing.pruning["request"] == request:

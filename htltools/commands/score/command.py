@@ -97,7 +97,7 @@ def score(
         place, scorer = "cpu", prediction_scoring.PredictionScorer(dense, pruned, batch_size, seed, coco, gathered)
     else:
         place, dtype = inputs.chosen_machine(device, precision)
-        scorer = scorer.Scorer(dense, pruned, batch_size, seed, further, place, dtype, gathered, options.names_trusted(trust))
+        scorer = scorer.Scorer(dense, pruned, batch_size, seed, further, place, dtype, gathered, options.trusted_names(trust))
     scored = map(scorer.scored, streaming.batches(samples, scorer.rows_at_once, reader, roles))
     if not options.first_process():
         deque(scored, maxlen=0)

@@ -45,7 +45,7 @@ class Supervised:
         if self.batch_size < distributed.count():
             raise UsageError(f"a batch of {self.batch_size} cannot be shared by {distributed.count()} processes")
         if attending.way == "damaged" and distributed.together():
-            raise UsageError("--attend damaged trains in one process", "leave out --nproc")
+            raise UsageError("--attend damaged trains in one process", "leave out --nproc-per-node")
         self.recipe, self.attending, self.device, self.dtype = recipe, attending, device, dtype
         self.model = self.evaluated = model.to(device, memory_format=torch.channels_last)
         self.branch = PrunedBranch(model.net, 0.0 if attending.by == "loss" else attending.sparsity) if attending.way == "damaged" else None

@@ -71,7 +71,7 @@ class MeanTeacher:
         compiled: bool = False,
     ):
         if distributed.together():
-            raise UsageError("--supervision semi trains in one process", "leave out --nproc")
+            raise UsageError("--supervision semi trains in one process", "leave out --nproc-per-node")
         self.model = model.to(device, memory_format=torch.channels_last)
         self.teacher = AveragedModel(model, multi_avg_fn=ema_update, use_buffers=True).requires_grad_(False)
         self.evaluated = self.teacher.module
