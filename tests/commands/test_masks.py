@@ -157,8 +157,8 @@ def test_evaluate_without_masks(htl, masked, onnx, tmp_path):
 def test_export_has_masks(onnx, masked, phantom):
     """The file answers with boxes and masks, says so, and was held against torch on both."""
     import torch
-
     from htltools.commands.shared.inputs import load_localizer
+
     from htltools.formats.store.shard import Images
 
     path, said = onnx

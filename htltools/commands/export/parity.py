@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import numpy as np
 import torch

@@ -34,7 +34,7 @@ from htltools.formats.store.shard import Images
 from htltools.processes import first_process
 from htltools.tasks.predictor import CheckpointPredictor
 from htltools.tasks.rows import matching_images, of_split
-from htltools.tasks.task import Data, Extras
+from htltools.tasks.task import Extras
 
 
 def train_rows(

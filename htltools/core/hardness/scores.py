@@ -18,7 +18,6 @@ import torch
 
 from htltools.core.geometry.box_loss import box_loss
 from htltools.core.geometry.boxes import overlap
-from htltools.core.hardness.baselines import smallness
 from htltools.core.hardness.label_error import suspect
 
 RIGHT = 0.75  # the IoU from which on a prediction counts as right in `pie`
