@@ -126,7 +126,8 @@ def resample(
     from htltools.commands.resample import flags, hard_rows, modes
     from htltools.commands.resample.pseudo_boxes import with_pseudo_box
     from htltools.core.sampling.sample_weights import soft_weights
-    from htltools.formats.rows.stream import RowWriter, read_rows
+    from htltools.formats.rows.stream import RowWriter
+    from htltools.formats.sources.open_rows import read_rows
 
     flags.refuse_two_criteria(by, top, where, soft, share, count, mark, drop_top, drop_by)
     flags.refuse_for_mode(mode, boost, soft, top, share, count, unlabelled, pseudo)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from htltools.commands.shared.columns import column_named
-from htltools.commands.shared.inputs import hardness_column, known_hardness
+from htltools.commands.shared.hardness import hardness_column, known_hardness
 from htltools.core.sampling.sample_weights import hardest, ties_at_threshold
 from htltools.errors import DataError, UsageError
 from htltools.formats.rows.fields import compared_field, condition, require_fields
 from htltools.formats.rows.row import Row
-from htltools.formats.rows.schema import HARDNESS, Sample
+from htltools.formats.rows.schema import Sample
+from htltools.formats.rows.vocabulary import HARDNESS
 
 
 def resolved_column(rows: Sequence[Row], text: str, flag: str) -> str:

@@ -29,7 +29,7 @@ def packed(objects: Sequence[np.ndarray | None], columns: int) -> np.ndarray:
     return array
 
 
-def padded_alike(several: Sequence[np.ndarray]) -> np.ndarray:
+def stacked(several: Sequence[np.ndarray]) -> np.ndarray:
     """K arrays of objects [N, D, ...], padded with empty places to the largest D: [K, N, D, ...]. Unknown images stay NaN."""
     most = max(own.shape[1] for own in several)
     empty = np.array([0, 0, 0, 0, EMPTY, 0], np.float32)

@@ -1,10 +1,6 @@
 """Predictions of other tools, which may lack a box for a sample: a miss where a box is annotated, unknown elsewhere."""
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
-
-NEED_ANNOTATION = "pruned_loss", "iou_drop", "loss_gap", "pie", "loss", "el2n"
 
 
 def filled_with_misses(predicted: np.ndarray, annotated: np.ndarray) -> np.ndarray:
@@ -19,19 +15,3 @@ def filled_with_misses(predicted: np.ndarray, annotated: np.ndarray) -> np.ndarr
     corner = (annotated[:, :2] + annotated[:, 2:] < 1).astype(annotated.dtype)
     miss = np.where(np.isnan(annotated), np.nan, np.tile(corner, 2))
     return np.where(np.isnan(predicted), miss, predicted).astype(np.float32)
-
-
-def columns_with_misses(
-    columns: Callable[..., dict[str, np.ndarray]],
-    dense: np.ndarray,
-    pruned: np.ndarray,
-    annotated: np.ndarray,
-    pairs: Sequence[tuple[int, int]],
-) -> dict[str, np.ndarray]:
-    """Columns of `scores.scores` or `scores.by_model`, with their arguments, of predictions that may be missing (NaN).
-
-    In columns that compare a prediction with the annotation, a missing one counts as a miss. Columns that compare predictions with
-    each other are NaN: they cannot tell an image without a detection from one that was not processed.
-    """
-    missed = columns(filled_with_misses(dense, annotated), filled_with_misses(pruned, annotated), annotated, pairs)
-    return columns(dense, pruned, annotated, pairs) | {name: missed[name] for name in NEED_ANNOTATION if name in missed}

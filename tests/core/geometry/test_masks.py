@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from htltools.core.geometry.mask_comparison import boxes_of_masks, mask_losses
+from htltools.core.geometry.mask_comparison import boxes_of_masks, mask_losses, mask_overlap, mask_shift, mask_smallness
 from htltools.core.geometry.masks import iou_and_dice, mask_boxes, mask_loss, mask_loss_of_probabilities
-from htltools.core.hardness.scores import MASKS, scores
 
 BOOL = st.sampled_from([False, True])
 
@@ -70,17 +69,13 @@ def test_a_faint_mask_has_a_box_all_the_same():
 
 
 def test_masks_are_compared():
-    """pruned_disagreement, losses and smallness are those of masks, pruned_shift that of their boxes; a mask of NaN is none."""
-    left, right = blob((32, 32), (0, 0, 16, 32)).numpy(), blob((32, 32), (0, 0, 32, 32)).numpy()
-    dense, pruned = np.concatenate([left, left])[None], np.concatenate([right, right])[None]
-    annotated = np.concatenate([(right > 0.5).astype(np.float32), np.full_like(right, np.nan)])
-    loss = mask_losses(dense, annotated), mask_losses(pruned, annotated)
-    columns = scores(dense, pruned, annotated, [(0, 0)], MASKS, loss)
-    assert columns["pruned_disagreement"].tolist() == [0.5, 0.5]
-    assert columns["pruned_shift"] == pytest.approx([0.125, 0.125], abs=0.01)
-    assert columns["iou_drop"][0] == -0.5
-    assert columns["smallness"][0] == 0
-    assert columns["loss_gap"][0] == loss[1][0, 0] - loss[0][0, 0] < 0
-    assert np.isnan([columns[name][1] for name in ("pruned_loss", "loss", "iou_drop", "suspect", "smallness")]).all()
-    assert "el2n" not in columns
-    assert np.isnan(boxes_of_masks(annotated[1]).sum())
+    """Overlap, losses and smallness are those of masks, the shift is that of their boxes; a mask of NaN is none."""
+    left, whole = blob((32, 32), (0, 0, 16, 32)).numpy(), blob((32, 32), (0, 0, 32, 32)).numpy()
+    ours, none = np.concatenate([left, left]), np.full_like(left, np.nan)
+    annotated = np.concatenate([(whole > 0.5).astype(np.float32), none])
+    assert mask_overlap(ours, annotated) == pytest.approx([0.5, np.nan], nan_ok=True)
+    assert mask_shift(ours, annotated) == pytest.approx([0.125, np.nan], abs=0.01, nan_ok=True)
+    assert mask_smallness(annotated) == pytest.approx([0, np.nan], nan_ok=True)
+    worse, better = mask_losses(np.stack([ours, np.concatenate([whole, whole])]), annotated)
+    assert worse[0] > better[0] > 0 and np.isnan([worse[1], better[1]]).all()
+    assert np.isnan(boxes_of_masks(none)).all()
