@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from htltools.commands.shared.inputs import groups_of, known_hardness
-from htltools.core.statistics.dataset_summary import parts
+from htltools.core.statistics.dataset_summary import subgroup_summaries
 from htltools.core.statistics.subgroups import Crossing, usual_fields
 from htltools.errors import DataError
 from htltools.formats.rows.vocabulary import HARDNESS
@@ -37,6 +37,6 @@ def summary(rows: list[dict], crossings: list[Crossing] | None, columns: Sequenc
             *(str(getattr(part, name)) for name in COUNTS),
             *("" if np.isnan(mean) else f"{mean:.4f}" for mean in part.means),
         ]
-        for part in parts(once, groups_of(once), values, by)
+        for part in subgroup_summaries(once, groups_of(once), values, by)
     ]
     return ["split", "subgroup", *COUNTS, *names], table

@@ -1,4 +1,4 @@
-"""Intervals from resampling groups."""
+"""Confidence intervals from resampling groups."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_interval_of_a_mean_is_that_of_theory():
 
 
 def test_covers_the_truth_about_95_times_in_100():
-    """Over many data sets with correlated groups, the interval holds the true mean nearly as often as it says."""
+    """Over many data sets with correlated groups, the interval holds the true mean in nearly 95 % of them."""
     generator = np.random.default_rng(2)
     groups = np.repeat(np.arange(60), 4).astype(str)
     held = 0
@@ -48,8 +48,8 @@ def test_copies_within_a_group_do_not_narrow_the_interval():
     assert width(as_if_independent["iou_mean"]) < 0.6 * width(once["iou_mean"])
 
 
-def test_paired_difference_is_sure_where_both_agree():
-    """Two models that differ by the same 0.02 everywhere differ by 0.02 for sure, however much the samples vary."""
+def test_a_constant_difference_has_no_spread():
+    """Two models that differ by 0.02 on every sample have an interval of 0.02 to 0.02, however much the samples vary."""
     theirs = np.random.default_rng(4).random(100) * 0.9
     found = estimates(theirs + 0.02, [f"g{i}" for i in range(100)], theirs, seed=0)
     assert numbers(found["iou_mean.delta"]) == pytest.approx([0.02] * 3)
@@ -65,7 +65,7 @@ def test_model_against_itself_differs_by_nothing():
 
 
 def test_one_group_has_no_interval():
-    """From one patient nothing can be said about others: the interval is None, not a point."""
+    """One patient says nothing about others: the interval is None, not a point."""
     found = estimates(np.array([0.2, 0.9]), ["p", "p"], np.array([0.1, 0.9]), seed=0)
     assert (found["iou_mean"].low, found["iou_mean.delta"].high) == (None, None)
 
@@ -90,6 +90,6 @@ def test_several_runs_are_their_mean():
 
 
 def test_interval_over_runs_worked_by_hand():
-    """Three runs of .01, .02 and .03: .02 +- 4.303 * .01 / sqrt(3); equal runs leave no doubt."""
+    """Three runs of .01, .02 and .03: .02 +- 4.303 * .01 / sqrt(3); equal runs have no spread."""
     assert run_interval([0.01, 0.02, 0.03]) == pytest.approx((0.02 - 4.303 * 0.01 / 3**0.5, 0.02 + 4.303 * 0.01 / 3**0.5), abs=1e-5)
     assert run_interval([0.02, 0.02]) == (0.02, 0.02)

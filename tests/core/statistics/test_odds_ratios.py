@@ -9,7 +9,7 @@ NOTHING = Odds(None, None, None, None)
 
 
 def of_table(a, b, c, d):
-    """Who is hard, and who is inside of the subgroup: a of a + b inside, c of c + d outside."""
+    """Which samples are hard, and which inside of the subgroup: a of a + b inside, c of c + d outside."""
     is_hard = np.repeat([True, False, True, False], [a, b, c, d])
     return is_hard, np.repeat([True, False], [a + b, c + d])
 
@@ -48,7 +48,7 @@ def test_interval_is_near_that_of_theory():
 
 
 def test_copies_within_a_group_do_not_narrow_the_intervals():
-    """Four images of each lesion say no more of lesions than one: neither interval is narrower, though a naive p is smaller."""
+    """Four images of each lesion are no more lesions than one of each: neither interval is narrower, though a naive p is smaller."""
     is_hard, inside = of_table(40, 160, 20, 180)
     groups = alone(400)
     once, four = (
@@ -62,8 +62,8 @@ def test_copies_within_a_group_do_not_narrow_the_intervals():
     assert four.p == pytest.approx(once.p, rel=0.1)
 
 
-def test_what_has_no_finite_answer_is_none():
-    """Where all are hard the odds are infinite, where nobody is they are 0; where the level is everyone there is nothing to compare."""
+def test_no_finite_odds_are_none():
+    """Where all are hard the odds are infinite, where none is they are 0; a level of all samples has nothing to compare with."""
     for table, value in [((5, 0, 5, 5), None), ((0, 5, 5, 5), 0), ((5, 5, 0, 0), None)]:
         is_hard, inside = of_table(*table)
         assert odds(is_hard, inside[:, None], alone(len(inside)), seed=0)[0].value == value
@@ -73,7 +73,7 @@ def test_what_has_no_finite_answer_is_none():
 
 
 def test_a_level_of_one_group_has_no_interval():
-    """Two images of one patient do not say how sure the odds of such patients are."""
+    """From two images of one patient the spread between such patients is unknown."""
     is_hard, inside = of_table(1, 1, 10, 20)
     found = odds(is_hard, inside[:, None], ["p", "p", *alone(30)], seed=0)[0]
     assert (found.value, found.low, found.high) == (2, None, None)
@@ -97,8 +97,8 @@ def test_a_confounder_is_adjusted_for():
     assert (found.value, found.p) == (pytest.approx(1, abs=1e-6), pytest.approx(1, abs=1e-6))
 
 
-def test_classes_that_tell_nothing():
-    """Rare classes count as one, and samples of a class that is never hard stay out instead of breaking the fit."""
+def test_classes_without_information():
+    """Rare classes count as one, and samples of a class that is never hard are left out instead of breaking the fit."""
     classes = np.repeat([0, 1, 2, 3], [40, 40, 10, 10])
     is_hard = np.arange(100) % 2 == 0
     is_hard[40:80] = False
@@ -108,11 +108,11 @@ def test_classes_that_tell_nothing():
 
 
 def test_few_samples_are_not_adjusted():
-    """Robust errors of a handful of samples come out too small, so there are none."""
+    """Robust errors of few samples come out too small, so these have no adjusted odds."""
     assert fitted(*of_table(10, 19, 50, 50)) == NOTHING
 
 
 def test_q_worked_by_hand():
-    """Five p by Benjamini and Hochberg: p * 5 / rank, made monotone from the largest down; what has no p has no q."""
+    """Five p by Benjamini and Hochberg: p * 5 / rank, made monotone from the largest down; without a p there is no q."""
     assert q_values([0.03, 0.5, 0.005, None, 0.01, 0.04]) == pytest.approx([0.05, 0.5, 0.025, None, 0.025, 0.05])
     assert q_values([None]) == [None]
