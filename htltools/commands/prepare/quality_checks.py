@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from htltools import console
-from htltools.core.data_checks import Doubt, odd_ages, odd_boxes, same_images, spellings
+from htltools.core.data_checks import Issue, odd_ages, odd_boxes, same_images, spellings
 from htltools.formats.sources.folders import Candidate
 
 
@@ -18,7 +18,7 @@ class Doubts:
         self.ids: list[str] = []
         self.splits: list[str] = []
         self.digests: list[np.ndarray] = []
-        self.found: list[Doubt] = []
+        self.found: list[Issue] = []
 
     def take(self, rows: Iterable[dict], digests: np.ndarray) -> None:
         """Look at the rows of one shard, and remember its images by their digests: uint64 [N]."""
