@@ -78,7 +78,7 @@ def export(
     from htltools.commands.export import parity
     from htltools.core.nets.onnx_wrapper import eager
     from htltools.core.runtime.device import chosen_device
-    from htltools.formats.models.onnx import OnnxLocalizer, describe
+    from htltools.formats.models.onnx import OnnxModel, write_metadata
 
     place = chosen_device(device) if bench else None
     cpu = torch.device("cpu")
@@ -94,7 +94,7 @@ def export(
             raise DataError("no row of the split val has a box", "the loss of --quantize int8 is measured on those")
     with replacing(out) as temporary:
         parity.write_as(quantize, temporary, localizer, size, calibration)
-        net = OnnxLocalizer(temporary, "cpu")
+        net = OnnxModel(temporary, "cpu")
         ours, theirs = eager(localizer, cpu), net.predict
         measured = None
         if held_out:
@@ -107,7 +107,7 @@ def export(
             told += parity.agreement_of_masks(quantize, localizer, net, checks)
         about = {"htl.quantize": parity.quantization(quantize, measured), "htl.history": history} | parity.objects_metadata(localizer)
         said = {name: text for name, text in ONNX.items() if name != "htl.masks" or net.masked}
-        describe(temporary, said | {name: compact_json(value).decode() for name, value in about.items()} | {"htl.model": digest})
+        write_metadata(temporary, said | {name: compact_json(value).decode() for name, value in about.items()} | {"htl.model": digest})
     console.say(f"{out}, {out.stat().st_size / 1e6:.2f} MB: {told}")
     if bench:
         console.show_table(HEADINGS, parity.bench_lines(localizer, out, device, place, seed))
