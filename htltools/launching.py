@@ -11,7 +11,7 @@ from pathlib import Path
 
 from htltools import console
 from htltools.errors import TryAgain
-from htltools.formats.rows.stream import open_rows
+from htltools.formats.sources.open_rows import open_rows
 
 RESTARTS = 3  # after a worker was killed
 

@@ -217,7 +217,7 @@ def test_what_nobody_foresaw_is_one_line_as_well(htl, monkeypatch, error, code, 
     def fail(*args, **how):
         raise error
 
-    monkeypatch.setattr("htltools.formats.rows.stream.open_rows", fail)
+    monkeypatch.setattr("htltools.formats.sources.open_rows.open_rows", fail)
     assert htl("view", stdin=ROWS) == (code, b"", f"htl view: {said}\n")
 
 
@@ -283,7 +283,7 @@ def test_signals_end_it_silently(number, code):
 SWALLOWS = """
 import signal, sys, time
 from htltools import cli
-from htltools.formats.rows import stream
+from htltools.formats.sources import open_rows
 class Dying:
     def __del__(self):
         signal.raise_signal(int(sys.argv[1]))
@@ -291,7 +291,7 @@ def slow(*args, **how):
     Dying()
     time.sleep(float(sys.argv[2]))
     return []
-stream.open_rows = slow
+open_rows.open_rows = slow
 raise SystemExit(cli.main(["view", "rows"]))
 """
 
@@ -341,5 +341,5 @@ def test_a_signal_that_c_makes_an_error_of_is_that_signal(htl, monkeypatch):
         interruption.received.append(signal.SIGINT)
         raise SystemError("returned a result with an exception set")
 
-    monkeypatch.setattr("htltools.formats.rows.stream.open_rows", fail)
+    monkeypatch.setattr("htltools.formats.sources.open_rows.open_rows", fail)
     assert htl("view", "-", stdin=b"") == (130, b"", "")
