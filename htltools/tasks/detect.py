@@ -129,9 +129,9 @@ class Detect:
 
     def field_values(self, predictions: np.ndarray, sizes: np.ndarray, classes: Sequence[str]) -> list[Any]:
         """The objects of the first of K models that may predict the image."""
+        objects = first_known(predictions)
         return [
-            detected_field(own, size, classes) if known else None
-            for own, size, known in zip(first := first_known(predictions), sizes, is_known(first))
+            detected_field(own, size, classes) if known else None for own, size, known in zip(objects, sizes, is_known(objects))
         ]
 
     def onnx_outputs(self, frame: Sequence[int]) -> dict[str, Shape]:

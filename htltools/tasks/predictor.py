@@ -12,7 +12,7 @@ from htltools.core.runtime.predict import batches, predict_all
 from htltools.core.runtime.runtime import Runtime
 from htltools.errors import DataError, MissingInput
 from htltools.formats.models.checkpoint import Checkpoint
-from htltools.formats.models.onnx import OnnxModel, is_onnx
+from htltools.formats.models.onnx import is_onnx
 from htltools.formats.rows.row import Row
 from htltools.formats.tables.coco_results import is_json
 from htltools.tasks.registry import task_named
@@ -96,6 +96,8 @@ class OnnxPredictor:
     """
 
     def __init__(self, path: Path, runtime: Runtime, threads: int = 0):
+        from htltools.formats.models.onnx import OnnxModel
+
         self.path, self.runtime = path, runtime
         self.model = OnnxModel(path, runtime.device_name, threads)
         self.task = task_named(self.model.task, path)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Option
 
-from htltools import console, options
+from htltools import options
 from htltools.errors import UsageError
 
 
@@ -61,7 +61,7 @@ def prune(
     asked = None if sparsity == "auto" else options.shares(sparsity, "--sparsity")
     if asked and len(asked) > 1:
         raise UsageError("--sparsity takes auto or one number; run prune once for each sparsity")
-    runtime = Runtime(device, str(precision), batch_size, seed, options.names_trusted(trust))
+    runtime = Runtime(device, str(precision), batch_size, seed, options.trusted_names(trust))
     prune_rows(
         run, rows, out, model, str(method), asked and asked[0], str(recover), epochs, runtime, limit=limit, partial=partial, force=force
     )

@@ -65,7 +65,7 @@ def report(
         raise UsageError(f"--split takes {', '.join(SPLITS)}, not {split!r}")
     fields = parsed_fields(group_by) if group_by is not None else None
     refuse_existing(out, force)
-    runtime = Runtime(device, str(precision), batch_size, seed, options.names_trusted(trust))
+    runtime = Runtime(device, str(precision), batch_size, seed, options.trusted_names(trust))
     write_report(
         run, rows, out, model or [], pruned or [], attended, by, split, fields, gallery, meta, runtime, limit=limit, partial=partial
     )

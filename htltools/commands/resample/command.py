@@ -89,16 +89,17 @@ def resample(
         raise UsageError("--drop-by needs --drop-top")
     by, top = by or "pruned_loss", 0.3 if top is None else top
     from htltools.commands.resample import hard_rows
-    from htltools.commands.shared import inputs
+    from htltools.commands.shared.hardness import hardness_column
     from htltools.core.sampling import sample_weights
     from htltools.core.sampling.subset import selection
     from htltools.formats.rows.stream import RowWriter
     from htltools.formats.sources.open_rows import read_rows
+    from htltools.tasks.rows import of_split
 
     samples, reader = read_rows(rows, partial=partial, limit=limit)
     if pseudo:
         samples = [hard_rows.with_pseudo_box(row) for row in samples]
-    training = [row for row in inputs.split_rows(samples, "train") if inputs.is_annotated(row) != unlabelled]
+    training = [row for row in of_split(samples, "train") if row.is_annotated != unlabelled]
     if pseudo:
         training = [row for row in training if row.get("pseudo")]
     if not training:
@@ -106,7 +107,7 @@ def resample(
         raise DataError(missing if unlabelled or pseudo else "no annotated row of split train to resample")
     dropped = set()
     if drop_top:
-        suspects = sample_weights.hardest(inputs.hardness_column(training, drop_by or by, seed), drop_top)
+        suspects = sample_weights.hardest(hardness_column(training, drop_by or by, seed), drop_top)
         dropped = {id(row) for row, gone in zip(training, suspects) if gone}
         training = [row for row in training if id(row) not in dropped]
         if not training:
@@ -128,7 +129,7 @@ def resample(
         case Mode.select:
             stays = is_hard
             if share is not None or (where and count):
-                stays = selection(is_hard, inputs.groups_of(training), 1.0 if share is None else share, count, seed)
+                stays = selection(is_hard, [row.group for row in training], 1.0 if share is None else share, count, seed)
                 drawn = f", {(is_hard & stays).sum()} of the {stays.sum()} that stay"
             changed = {id(row): [row] if stay else [] for row, stay in zip(training, stays)}
     given = training if unlabelled else [row for row in samples if id(row) not in dropped]

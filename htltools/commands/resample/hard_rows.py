@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from htltools.commands.shared.inputs import hardness_column, known_hardness
+from htltools.commands.shared.hardness import hardness_column, known_hardness
 from htltools.core.geometry.boxes import area
 from htltools.core.sampling import sample_weights
 from htltools.errors import DataError, UsageError

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from htltools.commands.shared.inputs import image_sizes
 from htltools.core.figures.contact_sheet import contact_sheet
 from htltools.errors import UsageError
 from htltools.formats.rows.fields import cell, field
 from htltools.formats.store.shard import Images
-from htltools.tasks.objects import drawn, objects_by_role
+from htltools.tasks.role_objects import box_lists, objects_by_role
+from htltools.tasks.rows import image_sizes
 
 MOST = 60  # images of a sheet
 
@@ -42,5 +42,5 @@ def drawing(rows: list[dict], sort: str | None) -> Drawing:
     values = [cell(field(row, sort)) if sort else cell(row.get("label")) for row in rows]
     title = f"{len(rows)} samples" + (f", highest {sort} first" if sort else "")
     sizes = image_sizes(rows)
-    boxes = {role: drawn(own) for role, own in objects_by_role(rows).items()}
+    boxes = {role: box_lists(own) for role, own in objects_by_role(rows).items()}
     return Drawing(Images(rows).batch(np.arange(len(rows))), sizes, boxes, [row["id"] for row in rows], values, title)

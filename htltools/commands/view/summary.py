@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from htltools.commands.shared.inputs import groups_of, known_hardness
+from htltools.commands.shared.hardness import known_hardness
 from htltools.core.statistics.dataset_summary import parts
 from htltools.core.statistics.subgroups import Crossing, usual_fields
 from htltools.errors import DataError
@@ -37,6 +37,6 @@ def summary(rows: list[dict], crossings: list[Crossing] | None, columns: Sequenc
             *(str(getattr(part, name)) for name in COUNTS),
             *("" if np.isnan(mean) else f"{mean:.4f}" for mean in part.means),
         ]
-        for part in parts(once, groups_of(once), values, by)
+        for part in parts(once, [row.group for row in once], values, by)
     ]
     return ["split", "subgroup", *COUNTS, *names], table
