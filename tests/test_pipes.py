@@ -80,7 +80,7 @@ def test_a_full_disk_is_74(shell, rows):
     """What cannot be written never passes for success."""
     done = shell("htl view rows.jsonl > /dev/full")
     assert (done.returncode, done.stderr) == (74, "htl view: cannot write to stdout (No space left on device)\n")
-    assert shell("htl view rows.jsonl --tsv > /dev/full").returncode == 74
+    assert shell("htl view rows.jsonl --to tsv > /dev/full").returncode == 74
     assert shell("htl --version > /dev/full").returncode == 74
 
 

@@ -60,7 +60,7 @@ def test_overview_loads_no_command():
 
 
 @pytest.mark.parametrize(
-    "args", [["view", "-"], ["view", "--tsv"], ["resample", "--by", "pruned_disagreement"], ["resample", "--by", "smallness"]]
+    "args", [["view", "-"], ["view", "--to", "tsv"], ["resample", "--by", "pruned_disagreement"], ["resample", "--by", "smallness"]]
 )
 def test_plumbing_is_quick(args):
     """Rows are filtered and weighted without torch."""
