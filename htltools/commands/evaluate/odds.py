@@ -37,7 +37,7 @@ def odds_lines(
     by = [column_named(name, dict.fromkeys([*HARDNESS, *(own for row in rows for own in row.hardness)]), "--hard") for name in by]
     lines = []
     for column in [*dict.fromkeys([*by, *known_controls(rows, seed, notes)])]:
-        is_hard = hardest(hardness_column(rows, column, seed), top)
+        is_hard = hardest(hardness_column(rows, column, seed), top, [row.id for row in rows], seed)
         crude = odds(is_hard, members, groups, seed=seed)
         equal = [adjusted_odds(is_hard, member, shape, kinds, groups) for member, kinds in zip(members.T, classes)]
         for (names, places), plain, adjusted in zip(found, with_q(crude), with_q(equal)):

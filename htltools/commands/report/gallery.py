@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from htltools.commands.report.samples import ReportSamples
-from htltools.core.figures.gallery_selection import chosen, sections
+from htltools.core.figures.gallery_selection import gallery_positions, gallery_sections
 from htltools.core.statistics.subgroups import Crossing, level, rank, usual_fields, value_of
 from htltools.formats.images.webp import fitting_uris
 from htltools.formats.rows.fields import cell
@@ -36,8 +36,9 @@ def gallery_data(
     """What the script of the page needs."""
     iou, splits, boxes = samples.iou, samples.splits, {role: box_lists(own) for role, own in samples.objects.items()}
     gain = iou["attended"] - iou["dense"] if {"attended", "dense"} <= iou.keys() else np.full(len(splits), np.nan)
-    found = sections(hardness, samples.known("suspect"), np.where(splits == split, gain, np.nan), splits, count)
-    places = chosen(found)
+    gain_of_split, ids = np.where(splits == split, gain, np.nan), [row["id"] for row in samples.rows]
+    found = gallery_sections(hardness, samples.known("suspect"), gain_of_split, splits, ids, count, samples.seed)
+    places = gallery_positions(found)
     rows = [samples.rows[place] for place in places]
     names = dict.fromkeys([by, *(name for row in rows for name in row.hardness)])
     columns = {name: samples.known(name) for name in names} | {f"IoU {role}": values for role, values in iou.items()} | {"gain": gain}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from htltools.commands.shared.inputs import known_hardness
+from htltools.commands.shared.hardness import known_hardness
 from htltools.commands.view.selection import hardness_columns
 from htltools.core.statistics.dataset_summary import parts
 from htltools.core.statistics.subgroups import Crossing, usual_fields
