@@ -15,7 +15,7 @@ import typer
 from PIL import Image
 
 from htltools.cli import COMMANDS, HELP, app
-from htltools.formats.rows.stream import read_rows
+from htltools.formats.sources.open_rows import read_rows
 
 ROOT = Path(__file__).parents[1]
 MAN = ROOT / "man"
@@ -152,11 +152,19 @@ def test_references_to_pages():
 
 def test_stream_page():
     """htl-stream(5) names every field, note, column, dataset, attribute and metric of the schema."""
-    from htltools.formats.rows import schema
+    from htltools.formats.rows import schema, vocabulary
 
     text = text_of("htl-stream.5")
     listed = set(re.findall(r"^\.It Va (\S+)$", text, re.M))
-    for table in (schema.Sample.model_fields, schema.HARDNESS, schema.STORE, schema.CHECKPOINT, schema.ONNX, schema.METRICS, schema.ODDS):
+    for table in (
+        schema.Sample.model_fields,
+        vocabulary.HARDNESS,
+        vocabulary.STORE,
+        vocabulary.CHECKPOINT,
+        vocabulary.ONNX,
+        vocabulary.METRICS,
+        vocabulary.ODDS,
+    ):
         assert set(table) <= listed
     for kind, note in schema.NOTES.items():
         entry = text.partition(f".It Va htl Ns = Ns Dq {kind}\n")[2].partition("\n.It ")[0]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from htltools.formats.rows.jsonlines import joined_lines, split_lines
-from htltools.formats.rows.stream import read_rows
+from htltools.formats.sources.open_rows import read_rows
 
 
 def row(name, split="train", **more):

@@ -161,9 +161,10 @@ def ignore_after_exit(candidates, shares, seed):
     Raises: DataError where the table puts one group into two.
     """
     from htltools.core.sampling.splits import settled_splits
+    from htltools.formats.rows.row import Row
     from htltools.formats.rows.stream import check_groups
 
-    check_groups({"id": c.id, "group": c.facts.group, "split": c.facts.split} for c in candidates)
+    check_groups(Row(id=c.id, group=c.facts.group, split=c.facts.split) for c in candidates)
     groups = [candidate.facts.group or candidate.id for candidate in candidates]
     for candidate, split in zip(candidates, settled_splits(groups, [c.facts.split for c in candidates], shares, seed), strict=True):
         candidate.split = split

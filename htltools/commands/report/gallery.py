@@ -11,7 +11,7 @@ from htltools.core.statistics.subgroups import Crossing, level, rank, usual_fiel
 from htltools.formats.images.webp import fitting_uris
 from htltools.formats.rows.fields import cell
 from htltools.formats.store.shard import Images
-from htltools.tasks.objects import drawn
+from htltools.tasks.role_objects import box_lists
 
 ROOM = 24_000_000  # bytes for images: what they leave of 30 MB is ample for all else
 LONGEST = 120  # letters of a value
@@ -30,19 +30,19 @@ def shown_fields(rows: list[dict], asked: list[Crossing] | None, meta: bool) -> 
 
 
 def gallery_data(
-    judged: ReportSamples, by: str, hardness: np.ndarray, split: str, fields: list[Crossing], count: int, meta: bool
+    samples: ReportSamples, by: str, hardness: np.ndarray, split: str, fields: list[Crossing], count: int, meta: bool
 ) -> dict[str, Any]:
     """What the script of the page needs."""
-    iou, splits, boxes = judged.iou, judged.splits, {role: drawn(own) for role, own in judged.objects.items()}
+    iou, splits, boxes = samples.iou, samples.splits, {role: box_lists(own) for role, own in samples.objects.items()}
     gain = iou["attended"] - iou["dense"] if {"attended", "dense"} <= iou.keys() else np.full(len(splits), np.nan)
-    found = sections(hardness, judged.known("suspect"), np.where(splits == split, gain, np.nan), splits, count)
+    found = sections(hardness, samples.known("suspect"), np.where(splits == split, gain, np.nan), splits, count)
     places = chosen(found)
-    rows = [judged.rows[place] for place in places]
+    rows = [samples.rows[place] for place in places]
     names = dict.fromkeys([by, *(name for row in rows for name in row.get("hardness", {}))])
-    columns = {name: judged.known(name) for name in names} | {f"IoU {role}": values for role, values in iou.items()} | {"gain": gain}
+    columns = {name: samples.known(name) for name in names} | {f"IoU {role}": values for role, values in iou.items()} | {"gain": gain}
     columns = {name: values[places] for name, values in columns.items() if np.isfinite(values[places]).any()}
     filters = [field for field in dict.fromkeys(chain(*fields)) if meta and field.name != "split"]
-    samples = [
+    cards = [
         {
             "id": row["id"],
             "size": row["size"],
@@ -56,7 +56,7 @@ def gallery_data(
         }
         for i, (place, row, uri) in enumerate(zip(places, rows, thumbnails(rows)))
     ]
-    levels = {name: {sample["levels"][name] for sample in samples} for name in ("split", *(field.name for field in filters))}
+    levels = {name: {card["levels"][name] for card in cards} for name in ("split", *(field.name for field in filters))}
     return {
         "by": by,
         "roles": list(boxes),
@@ -64,7 +64,7 @@ def gallery_data(
         "columns": list(columns),
         "main": [name for name in MAIN if name in columns],
         "filters": [{"name": name, "levels": sorted(own, key=lambda each: rank(each, each))} for name, own in levels.items()],
-        "samples": samples,
+        "samples": cards,
     }
 
 

@@ -92,7 +92,8 @@ def resample(
     from htltools.commands.shared import inputs
     from htltools.core.sampling import sample_weights
     from htltools.core.sampling.subset import selection
-    from htltools.formats.rows.stream import RowWriter, read_rows
+    from htltools.formats.rows.stream import RowWriter
+    from htltools.formats.sources.open_rows import read_rows
 
     samples, reader = read_rows(rows, partial=partial, limit=limit)
     if pseudo:

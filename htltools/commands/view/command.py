@@ -90,7 +90,8 @@ def view(
     from htltools.formats.files.atomic import refuse_existing
     from htltools.formats.rows.fields import compared_field, condition, field, require_fields
     from htltools.formats.rows.schema import SPLITS
-    from htltools.formats.rows.stream import RowWriter, open_rows
+    from htltools.formats.rows.stream import RowWriter
+    from htltools.formats.sources.open_rows import open_rows
 
     if split is not None and split not in SPLITS:
         raise UsageError(f"--split takes {', '.join(SPLITS)}, not {split!r}")

@@ -14,7 +14,7 @@ from htltools import console
 from htltools.commands.view.draw import Drawing
 from htltools.core.figures.contact_sheet import COLOURS, GAP, TILE, tile
 from htltools.formats.images import terminal_graphics
-from htltools.formats.rows.stream import writing
+from htltools.formats.rows.jsonlines import writing
 
 PROTOCOLS = {"kitty": terminal_graphics.kitty, "iterm": terminal_graphics.iterm, "sixel": terminal_graphics.sixel}
 SIDE = 24  # columns of text that an image takes; in half blocks also its pixels

@@ -1,4 +1,4 @@
-"""How answers with lesion masks compare, sample by sample: for `core.hardness`.
+"""How predicted lesion masks compare, sample by sample.
 
 Masks are probabilities of lesion, float32 [N, H, W] in [0, 1]; a mask of NaN is none, and what needs it is NaN.
 """
@@ -40,3 +40,9 @@ def boxes_of_masks(masks: np.ndarray) -> np.ndarray:
     """The box around each mask [..., H, W]: float32 [..., 4], shares of the sides."""
     flat = torch.from_numpy(np.nan_to_num(masks.reshape(-1, *masks.shape[-2:])))
     return np.where(is_none(masks)[..., None], np.float32(np.nan), mask_boxes(flat).numpy().reshape(*masks.shape[:-2], 4))
+
+
+def boxes_and_overlaps(boxes: np.ndarray, masks: np.ndarray, annotated: np.ndarray) -> np.ndarray:
+    """Boxes [B, 4] beside IoU and Dice of their masks, probabilities [B, H, W], with annotated masks [B, H, W] (0 = no lesion): [B, 6]."""
+    iou, dice = overlaps(torch.from_numpy(masks >= LIMIT), torch.from_numpy(annotated > 0))
+    return np.column_stack([boxes, iou.numpy(), dice.numpy()])

@@ -29,7 +29,7 @@ def packed(objects: Sequence[np.ndarray | None], columns: int) -> np.ndarray:
     return array
 
 
-def alike(several: Sequence[np.ndarray]) -> np.ndarray:
+def stacked(several: Sequence[np.ndarray]) -> np.ndarray:
     """Arrays of objects [N, D, ...] with as many places each as the one that has most: [K, N, D, ...]. What is unknown stays so."""
     most = max(own.shape[1] for own in several)
     empty = np.array([0, 0, 0, 0, EMPTY, 0], np.float32)

@@ -22,6 +22,7 @@ class Localizer(nn.Module):
     one image is answered with, and `overlap` holds answers against the annotation, or against each other.
     """
 
+    task = "box"
     prediction_shape: tuple[int, ...] = (4,)
 
     @property
@@ -66,6 +67,8 @@ class MapLocalizer(Localizer):
 
     `threshold` is where the map counts as the object, in [0, 1]; it lies with the weights.
     """
+
+    task = "class_map"
 
     def __init__(self, net: nn.Module, mean: list[float], std: list[float]):
         super().__init__(net, mean, std)

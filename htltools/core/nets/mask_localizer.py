@@ -14,6 +14,8 @@ class MaskLocalizer(Localizer):
     `net`: normalised images [B, C, H, W] to logits [B, H, W]; `frame`: (H, W).
     """
 
+    task = "mask"
+
     def __init__(self, net: nn.Module, frame: tuple[int, int], mean: list[float], std: list[float]):
         super().__init__(net, mean, std)
         self.frame = tuple(frame)

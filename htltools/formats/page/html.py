@@ -46,7 +46,7 @@ def write_page(path: Path, title: str, sections: dict[str, list[str]], data: dic
 
 def own_file(name: str) -> str:
     """A file that lies beside this module."""
-    return (files("htltools.formats") / name).read_text("utf-8")
+    return (files("htltools.formats.page") / name).read_text("utf-8")
 
 
 def script_json(value: Any) -> str:

@@ -11,10 +11,10 @@ from torch import multiprocessing, nn
 from htltools.core.nets.factory import architecture, build
 from htltools.core.runtime import distributed
 from htltools.core.runtime.predict import predict_all
-from htltools.core.training.box_objective import Supervised
+from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Recipe, trained
 
-CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
+CPU = Runtime("cpu")
 COUNT = 42  # samples: no multiple of anything
 
 
@@ -38,8 +38,8 @@ def one_step(batch_size: int = 21):
     model = build(architecture("compact", (32, 32, 3)))
     weights = np.linspace(0.5, 1.5, COUNT, dtype=np.float32)
     recipe = Recipe(1, batch_size, rate=1e-6, decay=0)
-    (state,) = trained(Supervised(model, shelf, shelf.boxes, weights, recipe, **CPU), (shelf, shelf.boxes), recipe)
-    return state, predict_all([model], shelf, 5, **CPU)
+    (state,) = trained(BoxObjective(model, shelf, shelf.boxes, weights, recipe, CPU), (shelf, shelf.boxes), recipe)
+    return state, predict_all([model], shelf, 5, CPU)
 
 
 def one_rank(rank: int, count: int, port: int, folder: str, batch_size: int) -> None:

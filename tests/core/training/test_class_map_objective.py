@@ -7,10 +7,10 @@ import torch
 from htltools.core.geometry.boxes import iou
 from htltools.core.nets.factory import architecture, build
 from htltools.core.runtime.predict import predict_all
-from htltools.core.training.class_map_objective import THRESHOLDS, WeaklySupervised, calibrate, class_balance
+from htltools.core.training.class_map_objective import THRESHOLDS, ClassMapObjective, calibrate, class_balance
 from htltools.core.training.loop import Recipe, trained
 
-CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
+CPU = Runtime("cpu")
 RECIPE = Recipe(epochs=3, batch_size=16)
 
 
@@ -39,7 +39,7 @@ def states(shelf, validation=None, weights=None, resume=None, recipe=RECIPE):
     """The states after each epoch."""
     held_out = (validation, validation.boxes) if validation else None
     weights = np.ones(len(shelf.classes), np.float32) if weights is None else weights
-    return list(trained(WeaklySupervised(fresh(), shelf, shelf.classes, weights, held_out, recipe, **CPU), held_out, recipe, resume=resume))
+    return list(trained(ClassMapObjective(fresh(), shelf, shelf.classes, weights, held_out, recipe, CPU), held_out, recipe, resume=resume))
 
 
 def same(first, second):
@@ -86,8 +86,8 @@ def test_the_threshold_is_the_best_one(shelf):
     reached = []
     for threshold in THRESHOLDS:
         model.threshold.fill_(threshold)
-        reached.append(iou(predict_all([model], shelf, 64, **CPU)[0], shelf.boxes).mean())
-    calibrate(model, shelf, shelf.boxes, **CPU)
+        reached.append(iou(predict_all([model], shelf, 64, CPU)[0], shelf.boxes).mean())
+    calibrate(model, shelf, shelf.boxes, CPU)
     assert model.threshold.item() == pytest.approx(THRESHOLDS[int(np.argmax(reached))])
 
 

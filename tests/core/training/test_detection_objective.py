@@ -8,10 +8,10 @@ from htltools.core.geometry.objects import packed
 from htltools.core.nets.detector import THRESHOLDS, calibrate, object_losses, room_for
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.state_arrays import from_weights, weights_of
-from htltools.core.training.detection_objective import Detecting, still_there
+from htltools.core.training.detection_objective import DetectionObjective, still_there
 from htltools.core.training.loop import Recipe, mean_iou, trained
 
-CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
+CPU = Runtime("cpu")
 SHAPE = architecture("compact_fcos", (64, 64, 3), objects=["bright", "red"], most=10)
 
 
@@ -49,7 +49,7 @@ def objective_of(scenes, recipe, weights=None):
     torch.manual_seed(0)
     learned, held_out = scenes
     weights = np.ones(96, np.float32) if weights is None else weights
-    return Detecting(build(SHAPE), learned, learned.objects, weights, (held_out, held_out.objects), recipe, **CPU)
+    return DetectionObjective(build(SHAPE), learned, learned.objects, weights, (held_out, held_out.objects), recipe, CPU)
 
 
 def test_learns_and_is_the_same_after_a_stop(scenes):
@@ -65,18 +65,18 @@ def test_learns_and_is_the_same_after_a_stop(scenes):
     assert again.classes == ["bright", "red"]
     assert float(again.threshold) in THRESHOLDS.astype(np.float32)
     best = max(entry["val_iou"] for entry in states[-1].log)
-    assert mean_iou(again, *held_out, 16, **CPU) == pytest.approx(best, abs=1e-6)
+    assert mean_iou(again, *held_out, 16, CPU) == pytest.approx(best, abs=1e-6)
 
 
 def test_the_threshold_is_the_best_there_is(scenes):
     """No other of the thresholds tried has a higher mean overlap."""
     torch.manual_seed(1)
     model, (images, objects) = build(SHAPE).eval(), (scenes[1], scenes[1].objects)
-    calibrate(model, images, objects, 16, **CPU)
-    reached = mean_iou(model, images, objects, 16, **CPU)
+    calibrate(model, images, objects, 16, CPU)
+    reached = mean_iou(model, images, objects, 16, CPU)
     for threshold in THRESHOLDS:
         model.threshold.fill_(threshold)
-        assert mean_iou(model, images, objects, 16, **CPU) <= reached + 1e-6
+        assert mean_iou(model, images, objects, 16, CPU) <= reached + 1e-6
 
 
 def test_weights_count(scenes):
@@ -97,9 +97,9 @@ def test_loss_of_images_as_they_are(scenes):
     torch.manual_seed(0)
     model, objects = build(SHAPE), scenes[1].objects.copy()
     objects[4] = np.nan
-    losses = object_losses(model, scenes[1], objects, 16, 0, **CPU)
+    losses = object_losses(model, scenes[1], objects, 16, 0, CPU)
     assert np.isnan(losses).nonzero()[0].tolist() == [4]
-    assert object_losses(model, scenes[1], objects, 5, 0, **CPU) == pytest.approx(losses, abs=1e-4, nan_ok=True)
+    assert object_losses(model, scenes[1], objects, 5, 0, CPU) == pytest.approx(losses, abs=1e-4, nan_ok=True)
 
 
 def test_what_the_border_cuts_off_is_gone():

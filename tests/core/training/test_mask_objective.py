@@ -10,10 +10,10 @@ from htltools.core.nets.state_arrays import from_weights, weights_of
 from htltools.core.pruning.structured import narrowed
 from htltools.core.training.augmentation import Augmentation, augmented, augmented_masks, changes
 from htltools.core.training.loop import Recipe, mean_iou, trained
-from htltools.core.training.mask_objective import MaskSupervised, constant_mask_iou, mask_margins
+from htltools.core.training.mask_objective import MaskObjective, constant_mask_iou, mask_margins
 from htltools.errors import UsageError
 
-CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
+CPU = Runtime("cpu")
 RECIPE = Recipe(epochs=4, batch_size=16)
 SIZE = 32, 32, 3
 
@@ -40,7 +40,7 @@ def learning(shelf):
     def objective(name="compact_unet", recipe=RECIPE, weights=None):
         torch.manual_seed(0)
         weights = np.ones(48, np.float32) if weights is None else weights
-        return MaskSupervised(build(architecture(name, SIZE)), Masked(shelf), shelf.boxes, weights, recipe, **CPU)
+        return MaskObjective(build(architecture(name, SIZE)), Masked(shelf), shelf.boxes, weights, recipe, CPU)
 
     return objective
 
@@ -56,7 +56,7 @@ def test_masks_are_learned(undisturbed, other_shelf):
     """A few epochs find rectangles in images that were not seen; validation is the IoU of masks, and better than one constant mask."""
     objective, states = undisturbed
     reached = states[-1].log[-1]["val_iou"]
-    assert reached == pytest.approx(mean_iou(objective.model, Masked(other_shelf), other_shelf.boxes, 16, **CPU), abs=1e-6)
+    assert reached == pytest.approx(mean_iou(objective.model, Masked(other_shelf), other_shelf.boxes, 16, CPU), abs=1e-6)
     assert max(entry["val_iou"] for entry in states[-1].log) > constant_mask_iou(Masked(other_shelf), Masked(other_shelf)) + 0.1
 
 

@@ -12,6 +12,7 @@ import pytest
 from htltools.errors import DataError, MissingInput
 from htltools.formats.models.checkpoint import KIND, Checkpoint
 from htltools.formats.rows.jsonlines import compact_json
+from htltools.formats.rows.row import Row
 from htltools.formats.store.safe_hdf5 import texts
 from htltools.formats.store.shard import Images, read_digests, read_shard, write_shard
 
@@ -169,4 +170,4 @@ def test_pipes_do_not_wait(tmp_path):
     with pytest.raises(MissingInput):
         Checkpoint.load(tmp_path / "pipe.h5")
     with pytest.raises(MissingInput):
-        Images([{"id": "a", "store": str(tmp_path / "pipe.h5"), "index": 0}])
+        Images([Row(id="a", store=str(tmp_path / "pipe.h5"), index=0)])
