@@ -112,7 +112,7 @@ def test_flags_in_the_text(page):
 def test_defaults(name):
     """What a page gives as the default of a flag is what the command uses."""
     section = text_of(f"htl-{name}.1").partition(".Sh OPTIONS\n")[2].partition("\n.Sh ")[0]
-    entries = {re.findall(r"Fl -(\S+)", entry.partition("\n")[0])[0]: entry for entry in section.split("\n.It ")[1:]}
+    entries = {re.findall(r"Fl -(\S+)", entry.partition("\n")[0])[0]: entry for entry in re.split(r"\n\.It (?=Fl )", section)[1:]}
     for param in typer.main.get_command(app).get_command(None, name).params:
         if isinstance(param.default, (bool, type(None))) or param.param_type_name != "option" or param.default is ...:
             continue
