@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from htltools.tasks.rows import image_sizes
 from htltools.core.figures.contact_sheet import contact_sheet
 from htltools.errors import UsageError
 from htltools.formats.rows.fields import cell, field
 from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Images
 from htltools.tasks.role_objects import box_lists, objects_by_role
+from htltools.tasks.rows import image_sizes
 
 MOST = 60  # images of a sheet
 

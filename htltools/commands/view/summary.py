@@ -10,7 +10,7 @@ from htltools.core.statistics.dataset_summary import parts
 from htltools.core.statistics.subgroups import Crossing, usual_fields
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
-from htltools.formats.rows.schema import HARDNESS
+from htltools.formats.rows.vocabulary import HARDNESS
 
 COUNTS = "samples", "groups", "annotated"
 
