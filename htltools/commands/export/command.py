@@ -57,5 +57,5 @@ def export(
     refuse_existing(out, force)
     from htltools.commands.export.write import Export, write_export
 
-    asked = Export(str(quantize), max_loss, bench, device, seed, options.names_trusted(trust))
+    asked = Export(str(quantize), max_loss, bench, device, seed, options.trusted_names(trust))
     write_export(run, rows, model, out, asked, partial=partial)

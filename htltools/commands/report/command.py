@@ -13,7 +13,8 @@ from htltools.errors import UsageError
 def report(
     run,
     rows: options.Rows = None,
-    out: Annotated[Path, Option("-o", "--out", metavar="R.html", help="The page to write.", show_default=False)] = ...,
+    *,
+    out: Annotated[Path, Option("-o", "--out", metavar="R.html", help="The page to write.", show_default=False)],
     model: Annotated[
         list[Path] | None, Option("--model", metavar="FILE", help="Score anew with this dense model; repeat it.", show_default=False)
     ] = None,
@@ -65,7 +66,7 @@ def report(
         raise UsageError(f"--split takes {', '.join(SPLITS)}, not {split!r}")
     fields = parsed_fields(group_by) if group_by is not None else None
     refuse_existing(out, force)
-    runtime = Runtime(device, str(precision), batch_size, seed, options.names_trusted(trust))
+    runtime = Runtime(device, str(precision), batch_size, seed, options.trusted_names(trust))
     write_report(
         run, rows, out, model or [], pruned or [], attended, by, split, fields, gallery, meta, runtime, limit=limit, partial=partial
     )

@@ -77,5 +77,5 @@ def score(
         model, pruned = [predictions[0], *(model or [])], [predictions[1], *(pruned or [])]
     if stability and max(len(model or []), len(pruned or [])) < 2:
         raise UsageError("--stability compares models: name two or more with --model or --pruned")
-    runtime = Runtime(device, str(precision), batch_size, seed, options.names_trusted(trust))
+    runtime = Runtime(device, str(precision), batch_size, seed, options.trusted_names(trust))
     score_rows(run, rows, model, pruned, coco, columns, runtime, stability=stability, limit=limit, partial=partial)

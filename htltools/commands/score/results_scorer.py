@@ -10,7 +10,7 @@ from htltools.core.geometry.objects import above, stacked
 from htltools.core.hardness.cross_fitting import model_pairs
 from htltools.core.hardness.missing_predictions import filled_with_misses
 from htltools.core.hardness.rank_stability import Stability
-from htltools.core.hardness.scores import Sides, losses, scores
+from htltools.core.hardness.scores import Sides, losses, scores, two_sides
 from htltools.errors import MissingInput, UsageError
 from htltools.formats.rows.row import Row
 from htltools.formats.tables.coco_results import is_json
@@ -63,7 +63,8 @@ class ResultsScorer:
     def of_boxes(self, predictions: np.ndarray, annotation: np.ndarray) -> tuple[Sides, Sides]:
         """Both sides as they are, and with a miss where a predicted box is missing; predictions [K, N, 4]."""
         missed = filled_with_misses(predictions, annotation)
-        return tuple(self.sides(each, np.array([losses(boxes, annotation) for boxes in missed])) for each in (predictions, missed))
+        loss = np.array([losses(boxes, annotation) for boxes in missed])
+        return self.sides(predictions, loss), self.sides(missed, loss)
 
     def of_objects(self, predictions: list[np.ndarray], annotation: np.ndarray) -> tuple[Sides, None]:
         """Both sides. Their loss, which no other tool tells, is 1 less their overlap with the annotation."""
@@ -73,7 +74,7 @@ class ResultsScorer:
 
     def sides(self, predictions: np.ndarray, losses: np.ndarray) -> Sides:
         """Dense and pruned predictions [K, N, ...] and their losses [K, N] apart."""
-        return Sides(*np.split(predictions, [len(self.dense)]), *np.split(losses, [len(self.dense)]), self.pairs)
+        return two_sides(predictions, losses, len(self.dense), self.pairs)
 
     def notes(self) -> list[str]:
         """A sentence on each file that has no prediction for some rows.

@@ -18,7 +18,7 @@ from htltools.core.hardness.cross_fitting import Fold, fold_of, model_pairs, mod
 from htltools.core.hardness.grand import gradient_norms
 from htltools.core.hardness.mc_dropout import dropout_disagreement, has_box_head
 from htltools.core.hardness.rank_stability import Stability
-from htltools.core.hardness.scores import Sides, present_mean, scores, scores_by_model
+from htltools.core.hardness.scores import Sides, present_mean, scores, scores_by_model, two_sides
 from htltools.core.runtime import distributed
 from htltools.core.runtime.runtime import Runtime
 from htltools.errors import DataError
@@ -124,7 +124,7 @@ class ModelScorer:
         predictions[~allowed] = np.nan
         losses = self.task.losses(self.models, images, predictions, annotation, self.runtime)
         losses[~allowed] = np.nan
-        sides = Sides(*np.split(predictions, [len(self.dense)]), *np.split(losses, [len(self.dense)]), self.pairs)
+        sides = two_sides(predictions, losses, len(self.dense), self.pairs)
         columns = scores(sides, annotation, self.task.comparison)
         if "grand" in self.also:
             columns["grand"] = self.of_dense(gradient_norms, images, annotation, allowed)
