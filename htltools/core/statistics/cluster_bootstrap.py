@@ -33,11 +33,11 @@ def estimates(
     ours, baseline: of two models on the same N samples. Of K runs each, they pair in their order: a metric is then the mean over
     runs, on the same draws. Metrics that only one side has are left out of the differences. groups: [N], what belongs together.
 
-    Method: the percentile cluster bootstrap. As many groups as there are get drawn with replacement, each with all its
+    Method: the percentile cluster bootstrap. As many groups as the data have are drawn with replacement, each with all its
     samples, and the interval runs from the 2.5th to the 97.5th percentile of the metrics of the draws. Both models are
     measured on the same draws, so what is hard for both cancels in the difference.
 
-    Caution: with few groups (below about 30) percentile intervals come out too narrow; two groups say next to nothing.
+    Caution: with few groups (below about 30) percentile intervals come out too narrow; from two groups they are meaningless.
     They hold for patients like these and these models, and do not cover what another training seed would change, see `run_interval`.
 
     Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile intervals); Field and

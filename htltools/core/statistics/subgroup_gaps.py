@@ -39,8 +39,8 @@ def subgroup_gaps(
 
     ours, baseline: K runs each on N samples; metrics are means over runs. level: int [N], 0 to L - 1, L >= 2. groups: [N].
 
-    Intervals are those of `cluster_bootstrap`, of the levels found best and worst. That these were chosen by their values is not in
-    the intervals, so that none holds a gap of 0: go by p.
+    Intervals are those of `cluster_bootstrap`, of the levels with the best and the worst value. They do not account for this choice,
+    and so never hold a gap of 0: go by p.
 
     p: the share of permutations whose largest distance between any two levels is no smaller, (1 + count) / (1 + permutations).
     Levels are permuted among whole units, the samples of one group and one level, so that images of one patient stay together.

@@ -20,10 +20,10 @@ def width(estimate):
 def test_interval_of_a_mean_is_that_of_theory():
     """With one sample a group the interval of the mean is close to mean +- 1.96 standard errors."""
     iou = np.random.default_rng(1).random(400)
-    found = estimates(iou, [f"g{i}" for i in range(400)], seed=0)["iou_mean"]
+    results = estimates(iou, [f"g{i}" for i in range(400)], seed=0)["iou_mean"]
     error = iou.std(ddof=1) / np.sqrt(400)
-    assert found.value == pytest.approx(iou.mean())
-    assert [found.low, found.high] == pytest.approx([iou.mean() - 1.96 * error, iou.mean() + 1.96 * error], abs=0.15 * error)
+    assert results.value == pytest.approx(iou.mean())
+    assert [results.low, results.high] == pytest.approx([iou.mean() - 1.96 * error, iou.mean() + 1.96 * error], abs=0.15 * error)
 
 
 def test_covers_the_truth_about_95_times_in_100():
@@ -33,8 +33,8 @@ def test_covers_the_truth_about_95_times_in_100():
     held = 0
     for _ in range(150):
         iou = np.clip(0.5 + (generator.normal(0, 0.1, 60).repeat(4) + generator.normal(0, 0.03, 240)), 0, 1)
-        found = estimates(iou, groups, seed=0, resamples=300)["iou_mean"]
-        held += found.low <= 0.5 <= found.high
+        results = estimates(iou, groups, seed=0, resamples=300)["iou_mean"]
+        held += results.low <= 0.5 <= results.high
     assert 0.87 <= held / 150 <= 0.99
 
 
@@ -51,9 +51,9 @@ def test_copies_within_a_group_do_not_narrow_the_interval():
 def test_a_constant_difference_has_no_spread():
     """Two models that differ by 0.02 on every sample have an interval of 0.02 to 0.02, however much the samples vary."""
     theirs = np.random.default_rng(4).random(100) * 0.9
-    found = estimates(theirs + 0.02, [f"g{i}" for i in range(100)], theirs, seed=0)
-    assert numbers(found["iou_mean.delta"]) == pytest.approx([0.02] * 3)
-    assert width(found["iou_mean"]) > 0.05
+    results = estimates(theirs + 0.02, [f"g{i}" for i in range(100)], theirs, seed=0)
+    assert numbers(results["iou_mean.delta"]) == pytest.approx([0.02] * 3)
+    assert width(results["iou_mean"]) > 0.05
 
 
 def test_model_against_itself_differs_by_nothing():
@@ -66,8 +66,8 @@ def test_model_against_itself_differs_by_nothing():
 
 def test_one_group_has_no_interval():
     """One patient says nothing about others: the interval is None, not a point."""
-    found = estimates(np.array([0.2, 0.9]), ["p", "p"], np.array([0.1, 0.9]), seed=0)
-    assert (found["iou_mean"].low, found["iou_mean.delta"].high) == (None, None)
+    results = estimates(np.array([0.2, 0.9]), ["p", "p"], np.array([0.1, 0.9]), seed=0)
+    assert (results["iou_mean"].low, results["iou_mean.delta"].high) == (None, None)
 
 
 def test_same_seed_same_interval_whatever_the_memory(monkeypatch):
@@ -83,10 +83,10 @@ def test_same_seed_same_interval_whatever_the_memory(monkeypatch):
 def test_several_runs_are_their_mean():
     """Of two runs the mean is given, with each run beside it; differences pair the runs in their order."""
     ours, theirs = np.array([[0.2, 0.4], [0.6, 0.8]]), np.array([[0.1, 0.3], [0.7, 0.9]])
-    found = estimates(ours, ["a", "b"], theirs, seed=0)
-    assert (found["iou_mean"].value, found["iou_mean"].runs) == (pytest.approx(0.5), pytest.approx((0.3, 0.7)))
-    assert (found["iou_mean.delta"].value, found["iou_mean.delta"].runs) == (pytest.approx(0), pytest.approx((0.1, -0.1)))
-    assert [found["iou_mean.delta"].low, found["iou_mean.delta"].high] == pytest.approx([0, 0])
+    results = estimates(ours, ["a", "b"], theirs, seed=0)
+    assert (results["iou_mean"].value, results["iou_mean"].runs) == (pytest.approx(0.5), pytest.approx((0.3, 0.7)))
+    assert (results["iou_mean.delta"].value, results["iou_mean.delta"].runs) == (pytest.approx(0), pytest.approx((0.1, -0.1)))
+    assert [results["iou_mean.delta"].low, results["iou_mean.delta"].high] == pytest.approx([0, 0])
 
 
 def test_interval_over_runs_worked_by_hand():

@@ -28,23 +28,23 @@ def fitted(is_hard, inside, classes=None, groups=None):
 def test_odds_ratio_worked_by_hand():
     """20 of 100 against 10 of 100 is 20 * 90 / (80 * 10) = 2.25; chi-square with Yates' correction is 200 * 900^2 / 51e6 = 3.176."""
     is_hard, inside = of_table(20, 80, 10, 90)
-    found = odds(is_hard, inside[:, None], alone(200), seed=0)[0]
-    assert (found.value, found.p) == (pytest.approx(2.25), pytest.approx(0.0747, abs=1e-4))
+    result = odds(is_hard, inside[:, None], alone(200), seed=0)[0]
+    assert (result.value, result.p) == (pytest.approx(2.25), pytest.approx(0.0747, abs=1e-4))
 
 
 def test_small_tables_get_fishers_exact_test():
     """The lady who tastes three of four cups right: 9 times the odds, p = 34/70."""
     is_hard, inside = of_table(3, 1, 1, 3)
-    found = odds(is_hard, inside[:, None], alone(8), seed=0)[0]
-    assert (found.value, found.p) == (pytest.approx(9), pytest.approx(34 / 70))
+    result = odds(is_hard, inside[:, None], alone(8), seed=0)[0]
+    assert (result.value, result.p) == (pytest.approx(9), pytest.approx(34 / 70))
 
 
 def test_interval_is_near_that_of_theory():
     """With one sample a group, the interval is close to Woolf's: exp(log 2.25 +- 1.96 sqrt(1/200 + 1/800 + 1/100 + 1/900))."""
     is_hard, inside = of_table(200, 800, 100, 900)
-    found = odds(is_hard, inside[:, None], alone(2000), seed=0)[0]
+    result = odds(is_hard, inside[:, None], alone(2000), seed=0)[0]
     error = np.sqrt(1 / 200 + 1 / 800 + 1 / 100 + 1 / 900)
-    assert np.log([found.low, found.high]) == pytest.approx(np.log(2.25) + np.array([-1.96, 1.96]) * error, abs=0.15 * error)
+    assert np.log([result.low, result.high]) == pytest.approx(np.log(2.25) + np.array([-1.96, 1.96]) * error, abs=0.15 * error)
 
 
 def test_copies_within_a_group_do_not_narrow_the_intervals():
@@ -75,16 +75,16 @@ def test_no_finite_odds_are_none():
 def test_a_level_of_one_group_has_no_interval():
     """From two images of one patient the spread between such patients is unknown."""
     is_hard, inside = of_table(1, 1, 10, 20)
-    found = odds(is_hard, inside[:, None], ["p", "p", *alone(30)], seed=0)[0]
-    assert (found.value, found.low, found.high) == (2, None, None)
+    result = odds(is_hard, inside[:, None], ["p", "p", *alone(30)], seed=0)[0]
+    assert (result.value, result.low, result.high) == (2, None, None)
 
 
 def test_adjusted_without_covariates_is_the_plain_one():
     """The regression on the subgroup alone gives 2.25 with Woolf's interval."""
-    found = fitted(*of_table(20, 80, 10, 90))
+    result = fitted(*of_table(20, 80, 10, 90))
     error = np.sqrt(1 / 20 + 1 / 80 + 1 / 10 + 1 / 90)
-    assert found.value == pytest.approx(2.25, rel=1e-4)
-    assert np.log([found.low, found.high]) == pytest.approx(np.log(2.25) + np.array([-1.96, 1.96]) * error, abs=0.01)
+    assert result.value == pytest.approx(2.25, rel=1e-4)
+    assert np.log([result.low, result.high]) == pytest.approx(np.log(2.25) + np.array([-1.96, 1.96]) * error, abs=0.01)
 
 
 def test_a_confounder_is_adjusted_for():
@@ -93,8 +93,8 @@ def test_a_confounder_is_adjusted_for():
     is_hard, inside = (np.concatenate(both) for both in zip(*parts))
     classes = np.repeat([0, 1], 60)
     assert odds(is_hard, inside[:, None], alone(120), seed=0)[0].value == pytest.approx(22 * 46 / (38 * 14))
-    found = fitted(is_hard, inside, classes)
-    assert (found.value, found.p) == (pytest.approx(1, abs=1e-6), pytest.approx(1, abs=1e-6))
+    result = fitted(is_hard, inside, classes)
+    assert (result.value, result.p) == (pytest.approx(1, abs=1e-6), pytest.approx(1, abs=1e-6))
 
 
 def test_classes_without_information():
