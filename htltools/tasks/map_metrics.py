@@ -10,7 +10,7 @@ from htltools.core.geometry.boxes import iou
 from htltools.core.geometry.class_maps_to_boxes import map_boxes
 from htltools.core.nets.localizer import MapLocalizer
 from htltools.core.runtime.predict import batches, predictions
-from htltools.core.runtime.prefetch import fed
+from htltools.core.runtime.prefetch import load_batches
 from htltools.core.statistics.map_metrics import LEVELS, maxboxacc_v2, pixel_counts, pxap
 from htltools.core.training.class_map_objective import MapOf
 from htltools.formats.models.onnx import is_onnx
@@ -37,7 +37,7 @@ def map_metrics(
     thresholds = [float(model.threshold), *SWEEP]
     ious, counts = np.zeros((len(thresholds), len(rows))), np.zeros((2, LEVELS), int)
     turns, with_masks = batches(len(rows), batch_size), True
-    for chosen, maps in zip(turns, predictions([MapOf(model)], fed(images, turns, place), device=place, dtype=dtype)):
+    for chosen, maps in zip(turns, predictions([MapOf(model)], load_batches(images, turns, place), device=place, dtype=dtype)):
         ious[:, chosen] = [iou(map_boxes(maps[0], threshold).cpu().numpy(), annotated[chosen]) for threshold in thresholds]
         masks = lesion_masks([rows[i] for i in chosen]) if with_masks else None
         with_masks = masks is not None

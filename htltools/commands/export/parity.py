@@ -13,7 +13,7 @@ from htltools.commands.shared.inputs import CountedImages, annotation, is_annota
 from htltools.core.geometry.matching import object_difference
 from htltools.core.nets.detector import Detector
 from htltools.core.nets.mask_localizer import MaskLocalizer, MasksOf
-from htltools.core.nets.onnx_wrapper import Deployed, eager
+from htltools.core.nets.onnx_wrapper import OnnxWrapper, eager
 from htltools.core.runtime.predict import batches
 from htltools.errors import DataError, HtlError, UsageError
 from htltools.formats.models.onnx import MASKS, OBJECTS, OUTPUT, OnnxLocalizer, write_onnx
@@ -34,13 +34,13 @@ def write_as(kind: str, path: Path, localizer, size: list[int], calibration: Ite
     about = {name: compact_json(value).decode() for name, value in objects_metadata(localizer).items()}
     outputs = OBJECTS if about else MASKS if isinstance(localizer, MaskLocalizer) else [OUTPUT]
     if kind != "int8":
-        write_onnx(path, Deployed(localizer, torch.float16 if kind == "float16" else torch.float32), size, about, outputs)
+        write_onnx(path, OnnxWrapper(localizer, torch.float16 if kind == "float16" else torch.float32), size, about, outputs)
         return
     if about:
         raise UsageError("--quantize int8 is for nets with one box", "use float16 or none")
     with tempfile.TemporaryDirectory() as folder:
         precise = Path(folder, "float32.onnx")
-        write_onnx(precise, Deployed(localizer), size, about, outputs)
+        write_onnx(precise, OnnxWrapper(localizer), size, about, outputs)
         write_int8(path, precise, calibration)
 
 

@@ -15,10 +15,10 @@ from htltools.core.geometry.boxes import constant_iou
 from htltools.core.nets import detector
 from htltools.core.nets.localizer import Localizer
 from htltools.core.nets.state_arrays import weights_of
-from htltools.core.pruning.structured import narrowed
-from htltools.core.pruning.unstructured import HEALTHY, SWEEP, baked, masked, prunable_count, recalibrate, sparsity_of
+from htltools.core.pruning.structured import prune_channels
+from htltools.core.pruning.unstructured import HEALTHY, SWEEP, baked, prunable_count, prune_weights, recalibrate, sparsity_of
 from htltools.core.runtime.predict import batches
-from htltools.core.runtime.prefetch import fed
+from htltools.core.runtime.prefetch import load_batches
 from htltools.core.training.augmentation import Augmentation
 from htltools.core.training.box_objective import Supervised
 from htltools.core.training.class_map_objective import calibrate
@@ -119,8 +119,8 @@ class Job:
         if self.method == "channel" and self.several:
             raise UsageError("--method channel cannot follow a net that finds several objects", "use l1, layer-l1 or random")
         if self.method == "channel":
-            return narrowed(self.dense[0], sparsity, self.dense[1].preprocessing["size"]).to(self.device)
-        return masked(self.dense[0].to(self.device), self.method, sparsity, self.seed)
+            return prune_channels(self.dense[0], sparsity, self.dense[1].preprocessing["size"]).to(self.device)
+        return prune_weights(self.dense[0].to(self.device), self.method, sparsity, self.seed)
 
     def recovered(self, model: Localizer) -> Localizer:
         """The cut model after its recovery, zeros held."""
@@ -128,7 +128,7 @@ class Job:
             images = self.training[1].images if self.masked else self.training[1]
             turns = batches(images.shape[0], self.batch_size)
             turns = [turn for turn in turns if len(turn) > 1] or turns  # one image has no statistics where a net averages over places
-            recalibrate(model, fed(images, turns, self.device))
+            recalibrate(model, load_batches(images, turns, self.device))
         elif self.recover == "finetune":
             flip = tuple(self.dense[1].training.get("flip", Augmentation.flip))
             recipe = Recipe(self.epochs, self.batch_size, self.rate, seed=self.seed, augmentation=Augmentation(flip=flip))

@@ -83,7 +83,7 @@ class Scorer:
     @property
     def rows_at_once(self) -> int:
         """A batch for every process that shares the job."""
-        return self.batch_size * distributed.count()
+        return self.batch_size * distributed.world_size()
 
     def check_folds(self) -> None:
         """Refuse models that do not go together.

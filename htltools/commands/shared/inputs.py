@@ -23,7 +23,7 @@ def chosen_machine(device: str, precision: str) -> tuple:
     from htltools.core.runtime.device import chosen_device, chosen_dtype, multiplies_bf16_fast
 
     place = chosen_device(device)
-    if options.several_processes() and not distributed.together():
+    if options.several_processes() and not distributed.is_active():
         place = distributed.join(place)
     dtype = chosen_dtype(precision)
     faster = "; --precision bf16 is faster here, and may cost a little IoU" if precision == "auto" and multiplies_bf16_fast(place) else ""
