@@ -80,7 +80,7 @@ def test_a_full_disk_is_74(shell, rows):
     """What cannot be written never passes for success."""
     done = shell("htl view rows.jsonl > /dev/full")
     assert (done.returncode, done.stderr) == (74, "htl view: cannot write to stdout (No space left on device)\n")
-    assert shell("htl view rows.jsonl --tsv > /dev/full").returncode == 74
+    assert shell("htl view rows.jsonl --to tsv > /dev/full").returncode == 74
     assert shell("htl --version > /dev/full").returncode == 74
 
 
@@ -107,8 +107,8 @@ def test_the_whole_chain(shell, tmp_path):
     done = shell(
         "htl prepare --phantom 80 --size 32 -j 1 -o store | htl train -o dense.h5 --epochs 2 --batch-size 16"
         " | htl prune -o pruned.h5 --sparsity 0.5 --epochs 1 --batch-size 16 | htl score"
-        " | htl resample --by pruned_loss | htl train -o attended.h5 --epochs 2 --batch-size 16 | htl evaluate --against dense.h5"
-        " && htl export --onnx --model attended.h5 -o lesion.onnx",
+        " | htl resample --by pruned_loss | htl train -o attended.h5 --epochs 2 --batch-size 16 | htl evaluate --baseline dense.h5"
+        " && htl export --model attended.h5 -o lesion.onnx",
         OMP_NUM_THREADS=1,
     )
     assert done.returncode == 0, done.stderr

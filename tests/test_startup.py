@@ -60,7 +60,7 @@ def test_overview_loads_no_command():
 
 
 @pytest.mark.parametrize(
-    "args", [["view", "-"], ["view", "--tsv"], ["resample", "--by", "pruned_disagreement"], ["resample", "--by", "smallness"]]
+    "args", [["view", "-"], ["view", "--to", "tsv"], ["resample", "--by", "pruned_disagreement"], ["resample", "--by", "smallness"]]
 )
 def test_plumbing_is_quick(args):
     """Rows are filtered and weighted without torch."""
@@ -93,7 +93,7 @@ def test_debug_shows_where(tmp_path):
         ("htl tr", ["train"]),
         ("htl pr", ["prepare", "prune"]),
         ("htl train --dev", ["--device"]),
-        ("htl train --schedule ", ["onecycle", "cosine"]),
+        ("htl train --lr-scheduler ", ["onecycle", "cosine"]),
         ("htl prune --method l", ["l1", "layer-l1"]),
         ("htl help ex", ["export"]),
     ],

@@ -59,9 +59,15 @@ def rows(quick: bool = False) -> list[dict[str, Any]]:
     some = 2 if quick else 3
     return [
         compared(
-            f"prune --method l1, {count}", "torch global_unstructured", lambda: prune_weights(net, "l1", SHARE), lambda: torch_global(net), some
+            f"prune --method l1, {count}",
+            "torch global_unstructured",
+            lambda: prune_weights(net, "l1", SHARE),
+            lambda: torch_global(net),
+            some,
         ),
-        compared(f"its threshold and masks, {count}", "abs().sum()", lambda: largest_magnitudes(weights, SHARE), lambda: joined.abs().sum(), 9),
+        compared(
+            f"its threshold and masks, {count}", "abs().sum()", lambda: largest_magnitudes(weights, SHARE), lambda: joined.abs().sum(), 9
+        ),
         compared(
             "prune --method channel, resnet18",
             "a bisection of eight steps",

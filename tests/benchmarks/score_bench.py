@@ -18,13 +18,15 @@ from htltools.core.hardness.grand import gradient_norms
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.localizer import Localizer, boxes_of
 from htltools.core.runtime.predict import predict_all
+from htltools.core.runtime.runtime import Runtime
 from htltools.formats.rows.jsonlines import joined_lines
 from htltools.formats.rows.provenance import Run
+from htltools.formats.rows.row import Row
 from htltools.formats.rows.stream import RowReader, RowWriter
 from htltools.formats.store.shard import Images, write_shard
 
 SIDE, NETS, BATCH = 64, 4, 256
-CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
+CPU = Runtime("cpu")
 
 
 def compared(what: str, peer: str, count: int, ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int) -> dict[str, Any]:
@@ -40,12 +42,12 @@ def made_rows(folder: Path, count: int) -> list[dict[str, Any]]:
     write_shard(folder / "00000.h5", noise, None, [], [], plan="", history=[])
     usual = {"split": "train", "store": str(folder / "00000.h5"), "size": [600, 450], "boxes": [[180.0, 7.0, 508.0, 419.0]], "label": "nv"}
     meta = {"age": 45, "sex": "male", "site": "trunk"}
-    return [{"id": f"ISIC_{i:07d}", "group": f"HAM_{i:07d}", "index": i, "meta": meta} | usual for i in range(count)]
+    return [Row(id=f"ISIC_{i:07d}", group=f"HAM_{i:07d}", index=i, meta=meta, **usual) for i in range(count)]
 
 
 def one_pass(nets: list[Localizer], rows: list[dict[str, Any]]) -> None:
     """What score does: each batch is read once for all nets."""
-    predict_all(nets, Images(rows), BATCH, **CPU)
+    predict_all(nets, Images(rows), CPU.at(BATCH))
 
 
 def norms_by_loop(net: Localizer, images: torch.Tensor, boxes: torch.Tensor) -> list[float]:

@@ -16,8 +16,9 @@ from htltools.core.hardness.cross_fitting import fold_of
 from htltools.errors import DataError
 from htltools.formats.models.checkpoint import Checkpoint
 from htltools.formats.rows.jsonlines import joined_lines, split_lines
-from htltools.formats.rows.schema import HARDNESS
-from htltools.formats.rows.stream import RowReader, read_rows
+from htltools.formats.rows.stream import RowReader
+from htltools.formats.rows.vocabulary import HARDNESS
+from htltools.formats.sources.open_rows import read_rows
 
 ROOT = Path(__file__).parents[2]
 DYNAMICS = {"forgetting", "cartography_error", "cartography_spread", "negative_aum"}  # those that a training leaves
@@ -532,8 +533,8 @@ def test_missing_predictions(htl, results):
 
 
 def test_predictions_by_number(htl, results, tmp_path):
-    """Where image_id numbers the images of a data set, --coco names it, such as the one that view --coco writes."""
-    assert htl("view", "-q", "--coco", tmp_path / "set.json", stdin=joined_lines(FOREIGN))[0] == 0
+    """Where image_id numbers the images of a data set, --coco names it, such as the one that view --to coco writes."""
+    assert htl("view", "-q", "--to", f"coco:{tmp_path}/set.json", stdin=joined_lines(FOREIGN))[0] == 0
     predictions = {"1": "quarter", "2": "upper", "3": "left"}
     files = results("dense", **predictions), results("pruned", **predictions)
     code, out, err = htl("score", "--predictions", *files, "--coco", tmp_path / "set.json", stdin=joined_lines(FOREIGN))

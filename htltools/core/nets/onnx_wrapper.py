@@ -1,9 +1,7 @@
-"""A localizer in the form that goes into an ONNX file, and as a function of arrays to compare that file with."""
+"""A localizer in the form that goes into an ONNX file."""
 
 import copy
-from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -33,14 +31,3 @@ class OnnxWrapper(nn.Module):
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         x = nn.functional.batch_norm(images.permute(0, 3, 1, 2).float(), self.mean, self.variance, eps=EPSILON)
         return self.localizer.onnx_outputs(x.to(self.dtype))
-
-
-def eager(localizer: nn.Module, device: torch.device) -> Callable[[np.ndarray], np.ndarray]:
-    """A copy of a localizer on a device, as a function from uint8 [B, H, W, C] to its predictions float32 [B, ...]."""
-    placed = copy.deepcopy(localizer).to(device).to(memory_format=torch.channels_last)
-
-    def predict(batch: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            return placed(torch.from_numpy(batch).to(device)).cpu().numpy()
-
-    return predict

@@ -57,8 +57,12 @@ class Objective(Protocol):
     which may be the same. `state_dict` has all that an objective needs to resume after an epoch, beside the weights of `model`.
     """
 
-    model: Localizer
-    evaluated: Localizer
+    @property
+    def model(self) -> Localizer: ...
+
+    @property
+    def evaluated(self) -> Localizer: ...
+
     steps: int  # gradient steps in an epoch
 
     def losses(self, epoch: int) -> Iterator[Tensor]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -81,7 +82,7 @@ class MeanTeacher:
         self.recipe, self.pseudo, self.runtime = recipe, pseudo, runtime
         self.model = model.to(device).to(memory_format=torch.channels_last)
         self.teacher = AveragedModel(model, multi_avg_fn=ema_update, use_buffers=True).requires_grad_(False)
-        self.evaluated = self.teacher.module
+        self.evaluated = cast(Localizer, self.teacher.module)
         self.net = torch.compile(model.net) if compiled else model.net
         self.branch = PrunedBranch(model.net, pseudo.sparsity) if pseudo.prunes else None
         images, boxes, weights = labelled

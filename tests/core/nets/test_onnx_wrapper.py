@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from htltools.core.nets.factory import architecture, build
-from htltools.core.nets.onnx_wrapper import OnnxWrapper, eager
+from htltools.core.nets.onnx_wrapper import OnnxWrapper
 
 SIZE = 32, 48, 3
 
@@ -42,11 +42,3 @@ def test_half_keeps_colours_whole():
     onnx_outputs = OnnxWrapper(build(architecture("compact", SIZE)), torch.float16)
     assert {tensor.dtype for tensor in onnx_outputs.localizer.net.parameters()} == {torch.float16}
     assert {tensor.dtype for tensor in onnx_outputs.buffers(recurse=False)} == {torch.float32}
-
-
-def test_eager_is_a_function_of_arrays(localizer, images):
-    """Images and boxes are arrays on the CPU, wherever the net is."""
-    boxes = eager(localizer, torch.device("cpu"))(images)
-    assert (boxes.shape, boxes.dtype) == ((5, 4), np.float32)
-    with torch.inference_mode():
-        np.testing.assert_allclose(boxes, localizer(torch.from_numpy(images)).numpy(), atol=1e-5)
