@@ -61,7 +61,7 @@ def study(tmp_path):
 
 
 def test_a_study_becomes_rows_and_a_store(study, tmp_path, htl):
-    """Rows hold what the contract says in its order, boxes are in the image's frame, and the store holds the images and masks."""
+    """Rows hold the fields of the contract in its order, boxes are in the image's frame, and the store holds the images and masks."""
     code, out, err = htl("prepare", study, "-o", tmp_path / "s", "--size", "16x32")
     assert code == 0 and "3 samples" in err
     rows, notes = rows_of(out), [json.loads(line) for line in (out.splitlines()[0], out.splitlines()[-1])]
@@ -191,7 +191,7 @@ def test_group_in_two_splits(study, tmp_path, htl):
     assert not out and not (tmp_path / "s").exists()
 
 
-def test_duplicate_ids_are_told(study, tmp_path, htl):
+def test_the_first_of_equal_ids_stays(study, tmp_path, htl):
     """Two images of one id: the second is left out."""
     save(study / "images/a.tif")
     code, _, err = htl("prepare", study, "-o", tmp_path / "s")
@@ -309,7 +309,7 @@ def test_phantoms(tmp_path, htl):
 
 
 def test_what_looks_wrong_is_listed(tmp_path, htl):
-    """The same pixels in two splits, boxes of all or nothing, an age of 0 and a second spelling are kept, told by kind, and listed."""
+    """The same pixels in two splits, boxes of all or nothing, an age of 0 and a second spelling are kept, counted by kind, and listed."""
     random = np.random.default_rng(3)
     for name in "abcde":
         save(tmp_path / f"p/{name}.png", random.integers(0, 256, (20, 40, 3), np.uint8))

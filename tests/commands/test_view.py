@@ -34,11 +34,17 @@ def viewed(htl, *args, rows=ROWS):
 @pytest.mark.parametrize(
     "args, ids",
     [
-        ([], "abc"), (["--split", "test"], "bc"), (["--where", "label=nv"], "ac"), (["--where", "age>=45", "--where", "age<70"], "c"),
-        (["--where", "label!=nv"], "b"), (["--sort", "pruned_disagreement"], "bac"), (["--sort", "age", "--limit", 2], "ac"), (["--limit", 1], "a"),
+        ([], "abc"),
+        (["--split", "test"], "bc"),
+        (["--where", "label=nv"], "ac"),
+        (["--where", "age>=45", "--where", "age<70"], "c"),
+        (["--where", "label!=nv"], "b"),
+        (["--sort", "pruned_disagreement"], "bac"),
+        (["--sort", "age", "--limit", 2], "ac"),
+        (["--limit", 1], "a"),
         (["--split", "val"], ""),
     ],
-)  # fmt: skip
+)
 def test_chooses_and_sorts(htl, args, ids):
     """Rows are chosen by split and field, sorted highest first with those without the field last, and limited at the end."""
     assert "".join(viewed(htl, *args)) == ids
@@ -83,7 +89,7 @@ def test_tables(htl):
 
 
 def test_a_hardness_column_by_its_beginning(htl):
-    """--sort and --columns take the beginning of one hardness column; a field of just that name comes first, and two columns are refused."""
+    """--sort and --columns take the beginning of one hardness column; a field of just that name wins, and two columns are refused."""
     columns = {"pruned_disagreement": 0.5, "pruned_loss": 1.5, "loss": 2.5}
     rows = [
         {"id": "a", "meta": {"pruned_l": 3}, "hardness": columns},
@@ -103,7 +109,7 @@ def test_a_hardness_column_by_its_beginning(htl):
     assert err == "htl view: --sort pruned may be pruned_disagreement or pruned_loss; write more of the name\n"
 
 
-def test_a_misspelt_field_is_no_empty_answer(htl):
+def test_a_misspelt_field_is_refused(htl):
     """A field that no row has is refused, in --where, --sort and --columns alike, with the names there are."""
     for args in ("--where", "agee>3"), ("--sort", "drft"), ("--columns", "id,no"):
         code, out, err = htl("view", *args, stdin=joined_lines(ROWS))
