@@ -1,4 +1,4 @@
-"""The `htl` program: finds the subcommand, runs it, and turns whatever happens into one line and an exit code."""
+"""The `htl` program: finds the command, runs it, and turns every failure into one line and an exit code."""
 
 import errno
 import importlib
@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from htltools import __version__, console, interruption
 from htltools.errors import ClosedPipe, HtlError, UsageError
+from htltools.options import HtlCommand
 
 COMMANDS = {  # each a module of htltools.commands; the summaries stand here so that `htl --help` need not import those
     "prepare": "Make rows and a store from images, masks and a table.",
@@ -23,13 +24,13 @@ COMMANDS = {  # each a module of htltools.commands; the summaries stand here so 
     "view": "Choose rows and look at them: rows into a pipe, a table on a terminal.",
 }
 
-OTHER_PAGES = {"stream": 5, "tutorial": 7}  # topics of the manual that are no commands, and their sections
+OTHER_PAGES = {"stream": 5, "tutorial": 7}  # pages of the manual that are not about a command, and their sections
 
-OFF = "", "0", "false", "f", "no", "n", "off"  # what a variable says for a flag that is not given
+OFF = "", "0", "false", "f", "no", "n", "off"  # values of HTL_DEBUG that mean no
 
 
 class LazyGroup(TyperGroup):
-    """A group whose commands are modules of `htltools.commands`, imported when they are asked for."""
+    """The group of all commands. Each is imported when it is called."""
 
     def list_commands(self, ctx):
         return list(COMMANDS)
@@ -39,26 +40,21 @@ class LazyGroup(TyperGroup):
             return single_command("help", show_page)
         if name not in COMMANDS:
             return None
-        command = single_command(name, getattr(importlib.import_module(f"htltools.commands.{name}.command"), name))
-        for option in command.params:  # every flag has an environment variable of its name
-            if option.param_type_name == "option" and not option.envvar and option.name != "help":
-                flag = max(option.opts, key=len).removeprefix("--")
-                option.envvar = f"HTL_{name}_{flag}".replace("-", "_").upper()
-        return command
+        return single_command(name, getattr(importlib.import_module(f"htltools.commands.{name}.command"), name))
 
     def format_commands(self, ctx, formatter):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
     def resolve_command(self, ctx, args):
-        self.commands = dict.fromkeys(COMMANDS)  # what "Did you mean" chooses from
+        self.commands = dict.fromkeys(COMMANDS, self)  # the names that "Did you mean" chooses from
         return super().resolve_command(ctx, args)
 
 
 def single_command(name: str, function):
-    """A function as a command of that name."""
+    """Typer's command of a function."""
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    single.command(name, context_settings=HELP)(function)
+    single.command(name, cls=HtlCommand, context_settings=HELP)(function)
     return typer.main.get_command(single)
 
 
@@ -73,9 +69,9 @@ app = typer.Typer(
 )
 
 
-def versions(asked: bool) -> None:
-    """Print the versions that a result depends on, without importing what is slow."""
-    if not asked:
+def print_versions(wanted: bool) -> None:
+    """Print the versions of all that a result depends on, from metadata: importing torch is slow."""
+    if not wanted:
         return
     from importlib.metadata import PackageNotFoundError, version
     from platform import python_version
@@ -96,18 +92,22 @@ def versions(asked: bool) -> None:
 @app.callback(invoke_without_command=True)
 def htl(
     context: typer.Context,
-    version: bool = typer.Option(False, "--version", callback=versions, is_eager=True, help="Print versions and leave."),
+    version: bool = typer.Option(False, "--version", callback=print_versions, is_eager=True, help="Print versions and exit."),
 ):
     """Find the hard-to-learn samples of a medical image localization data set by pruning, and attend to them.
 
     \b
     htl prepare FOLDER -o store | htl train -o dense.h5 | htl prune -o pruned.h5 \\
       | htl score | htl resample --by pruned_loss | htl train -o attended.h5 \\
-      | htl evaluate --against dense.h5
-    htl export --onnx --model attended.h5 -o lesion.onnx
+      | htl evaluate --baseline dense.h5
+    htl export --model attended.h5 -o lesion.onnx
 
-    Rows go from command to command as JSON Lines; talk goes to stderr. `htl help COMMAND` opens a command's manual page,
-    `htl help` that of htl, `htl help stream` that of the format, and `htl help tutorial` leads from a folder to a finding.
+    Rows go from command to command as JSON Lines; messages go to stderr. `htl help COMMAND` opens a command's manual page,
+    `htl help` that of htl, `htl help stream` that of the format, and `htl help tutorial` leads from a folder to a result.
+
+    Every flag but --force can be set by an environment variable HTL_COMMAND_FLAG, such as HTL_TRAIN_EPOCHS; these hold for all
+    commands: HTL_SEED HTL_DEVICE HTL_PRECISION HTL_BATCH_SIZE HTL_JOBS HTL_TRUST HTL_PARTIAL HTL_HISTORY HTL_QUIET HTL_VERBOSE
+    HTL_DEBUG.
     """
     if context.invoked_subcommand is None:
         print(context.get_help(), file=sys.stderr)
@@ -117,7 +117,7 @@ def htl(
 def show_page(
     topic: str = typer.Argument("htl", help="A command, stream, tutorial, or htl.", autocompletion=lambda: [*COMMANDS, *OTHER_PAGES]),
 ) -> int:
-    """Open a page of the manual, or print the help where there is no page or no man(1)."""
+    """Open a page of the manual, or print the help where the page or man(1) is missing."""
     import shutil
     import subprocess
     from pathlib import Path
@@ -126,29 +126,29 @@ def show_page(
         raise UsageError(f"there is no page on {topic!r}", f"there are htl, {', '.join(COMMANDS)}, {' and '.join(OTHER_PAGES)}")
     section = OTHER_PAGES.get(topic, 1)
     page = "htl.1" if topic == "htl" else f"htl-{topic}.{section}"
-    places = Path(__file__).parents[1] / "man" / page, Path(sys.prefix) / "share" / "man" / f"man{section}" / page
-    found = next((place for place in places if place.is_file()), None)
-    if found and shutil.which("man"):
-        return subprocess.call(["man", str(found)])
+    paths = Path(__file__).parents[1] / "man" / page, Path(sys.prefix) / "share" / "man" / f"man{section}" / page
+    installed = next((path for path in paths if path.is_file()), None)
+    if installed and shutil.which("man"):
+        return subprocess.call(["man", str(installed)])
     return run([topic, "--help"] if topic in COMMANDS else ["--help"])
 
 
 def main(args: list[str] | None = None) -> int:
     """Run htl and return its exit code."""
-    interruption.listen()
+    interruption.install()
     try:
-        code = interruption.code_of(outcome(args))
-    except (KeyboardInterrupt, interruption.Terminated) as error:  # while another failure was told
-        code = told(error)
+        code = interruption.code_after_signal(exit_code(args))
+    except (KeyboardInterrupt, interruption.Terminated) as error:  # while another failure was reported
+        code = report(error)
     if args is None:
-        interruption.ignore_after_exit(code)
+        interruption.ignore_from_now(code)
     else:
         interruption.restore()
     return code
 
 
-def outcome(args: list[str] | None) -> int:
-    """The exit code of a command, whatever happens in it, which is told in one line."""
+def exit_code(args: list[str] | None) -> int:
+    """The exit code of a command; every failure is reported in one line."""
     if sys.stdout is None:  # the caller closed it
         console.complain("stdout is closed")
         return 74
@@ -163,22 +163,30 @@ def outcome(args: list[str] | None) -> int:
 
             for line in "".join(traceback.format_exception(error)).splitlines():
                 print(console.printable(line), file=sys.stderr)
-        code = told(error)
+        code = report(error)
     abandon_stdout()
     return code
 
 
-def told(error: BaseException) -> int:
-    """Say why a command failed, in one line; its exit code."""
+def run(args: list[str] | None) -> int:
+    """The exit code of a command that raises nothing."""
+    command = typer.main.get_command(app)
+    result = command.main(args, prog_name="htl", standalone_mode=False)
+    return result if isinstance(result, int) else 0
+
+
+def report(error: BaseException) -> int:
+    """Print why a command failed, in one line; its exit code."""
+    message: str | None = None
     match error:
-        case SystemError() if interruption.received:  # what C makes of a signal that came while it called back
-            return interruption.CODES[interruption.received[0]]
+        case SystemError() if interruption.received:  # C code raises it where a signal arrives during a callback
+            code = interruption.CODES[interruption.received[0]]
         case KeyboardInterrupt():
-            return 130
+            code = 130
         case interruption.Terminated():
-            return 143
+            code = 143
         case ClosedPipe():
-            code, message = error.exit_code, None
+            code = error.exit_code
         case HtlError():
             code, message = error.exit_code, str(error)
         case typer.TyperException():  # a wrong flag
@@ -188,34 +196,27 @@ def told(error: BaseException) -> int:
         case MemoryError():
             code, message = 75, "out of memory; try a smaller --batch-size or --size"
         case _:
-            code, message = unforeseen(error)
+            code, message = unexpected(error)
     if message:
         console.complain(message)
     return code
 
 
-def run(args: list[str] | None) -> int:
-    """The exit code of a command that ended by itself."""
-    command = typer.main.get_command(app)
-    result = command.main(args, prog_name="htl", standalone_mode=False)
-    return result if isinstance(result, int) else 0
-
-
-def unforeseen(error: Exception) -> tuple[int, str]:
-    """Exit code and line for an exception that no command foresaw."""
-    if type(error).__name__ == "OutOfMemoryError":
+def unexpected(error: BaseException) -> tuple[int, str]:
+    """Exit code and message of an exception that no command raises on purpose."""
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be imported
         return 75, "the device is out of memory; try a smaller --batch-size"
     if isinstance(error, BrokenPipeError):
         return 141, "the reader of our output went away"
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
-        code = {errno.ENOENT: 66, errno.EACCES: 73, errno.EROFS: 73, errno.EEXIST: 73}.get(error.errno, 74)
+        code = {errno.ENOENT: 66, errno.EACCES: 73, errno.EROFS: 73, errno.EEXIST: 73}.get(error.errno or 0, 74)
         return code, f"{error.strerror or error}{where}"
     return 1, f"unexpected {type(error).__name__}: {error}; run again with --debug to see where"
 
 
 def close_stdout() -> None:
-    """Flush what is left: a full disk or a closed pipe must not pass for success."""
+    """Flush stdout: a full disk or a closed pipe must not pass for success."""
     from htltools.formats.rows.jsonlines import writing
 
     with writing():
@@ -223,7 +224,7 @@ def close_stdout() -> None:
 
 
 def abandon_stdout() -> None:
-    """Keep Python from flushing a broken stdout again on its way out, and from complaining about it."""
+    """Keep Python from flushing a broken stdout again at its exit, and from printing an error then."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What htl says to a person: talk, progress and tables, all of it on stderr unless a table is the output."""
+"""Messages, progress and tables for a person: on stderr, unless a table is the output."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Talk:
-    """How much to say. One per process, set once by the command line."""
+    """How much is printed. One per process, set once by the command line."""
 
     command: str = "htl"
     quiet: bool = False
@@ -21,34 +21,34 @@ talk = Talk()
 
 
 def say(message: str) -> None:
-    """Tell what happened, unless -q."""
+    """Print a message, unless -q."""
     if not talk.quiet:
         print(f"{talk.command}: {printable(message)}", file=sys.stderr, flush=True)
 
 
 def explain(message: str) -> None:
-    """Tell a detail, only with -v."""
+    """Print a detail, only with -v."""
     if talk.verbose:
         say(message)
 
 
 def complain(message: str) -> None:
-    """Tell why the command fails, even with -q."""
+    """Print why the command fails, even with -q."""
     print(f"{talk.command}: {printable(message)}", file=sys.stderr, flush=True)
 
 
 def printable(text: str) -> str:
-    """The text on one line, without control characters: names and metadata must not steer the terminal."""
+    """The text on one line, without control characters: ids and metadata must not control the terminal."""
     return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def is_terminal(stream) -> bool:
-    """Whether a person looks at this stream: a terminal, and not one that declares itself dumb."""
+    """Whether a stream is a terminal, and not a dumb one."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 class Steps:
-    """Counts finished steps: a bar on a terminal, one plain line now and then elsewhere."""
+    """Counts finished steps: a bar on a terminal, elsewhere a line every 30 seconds or for each note."""
 
     QUIET_SECONDS = 30
 
@@ -59,7 +59,7 @@ class Steps:
         self.task = bar.add_task(description, total=total) if bar else None
 
     def advance(self, count: int = 1, note: str | None = None) -> None:
-        """`count` more steps are done; `note` is what the newest showed, worth a line of its own in a log."""
+        """Count steps as done; `note`: the result of the last one, a line of its own in a log."""
         self.done += count
         if self.bar:
             text = f"{self.description}  {note}" if note else None
@@ -97,7 +97,7 @@ def show_table(headings: Sequence[str], lines: Iterable[Sequence[str]], *, title
     from rich.table import Table
     from rich.text import Text
 
-    # Text: what looks like rich's markup is none
+    # Text, for a str would be parsed as markup
     table = Table(title=title and Text(printable(title)), box=box.SIMPLE, title_justify="left", pad_edge=False)
     for i, heading in enumerate(headings):
         number = all(line[i][:1] in "+-.0123456789" for line in lines)

@@ -3,12 +3,12 @@
 HtlError                1    anything without a code of its own
 ├── UsageError          2    flags that are wrong or contradict each other
 ├── NotMet              3    `evaluate --fail-under` was not reached
-├── DataError          65    rows, images or files that are bad, cut or inconsistent
-├── MissingInput       66    something that should be read is not there
+├── DataError          65    rows, images or files that are invalid, truncated or inconsistent
+├── MissingInput       66    an input is not there
 ├── DeviceMissing      69    the device or execution provider asked for is not there
 ├── CannotCreate       73    the output exists already, or its folder cannot be written
 ├── StorageError       74    reading or writing failed (a full disk)
-├── TryAgain           75    a passing shortage, such as memory: the same command may succeed
+├── TryAgain           75    a temporary shortage, such as of memory: the same command may succeed
 └── ClosedPipe        141    the reader of our output went away
 
 130 (Ctrl-C) and 143 (SIGTERM) are signals, not errors: see `cli.main`.
@@ -16,7 +16,7 @@ HtlError                1    anything without a code of its own
 
 
 class HtlError(Exception):
-    """A failure told in one line: the cause, then the remedy where there is one."""
+    """A failure reported in one line: the cause, then the remedy if there is one."""
 
     exit_code = 1
 
@@ -37,13 +37,13 @@ class NotMet(HtlError):
 
 
 class DataError(HtlError):
-    """Rows, images or files that are bad, cut or inconsistent."""
+    """Rows, images or files that are invalid, truncated or inconsistent."""
 
     exit_code = 65
 
 
 class MissingInput(HtlError):
-    """Something that should be read is not there."""
+    """An input is not there."""
 
     exit_code = 66
 
@@ -67,7 +67,7 @@ class StorageError(HtlError):
 
 
 class TryAgain(HtlError):
-    """A passing shortage: the same command may succeed later or with less."""
+    """A temporary shortage: the same command may succeed later, or with less."""
 
     exit_code = 75
 

@@ -1,4 +1,4 @@
-"""`--nproc N`: the command once more, in several processes that share its work."""
+"""`--nproc-per-node N`: the command again, in several processes that share its work."""
 
 import logging
 import os
@@ -11,17 +11,17 @@ from pathlib import Path
 
 from htltools import console
 from htltools.errors import TryAgain
-from htltools.formats.rows.stream import open_rows
+from htltools.formats.sources.open_rows import open_rows
 
 RESTARTS = 3  # after a worker was killed
 
 
 def launch(count: int, rows: Path | None, partial: bool) -> int:
-    """Check the rows, then run this process's own command line in so many processes, by torch's elastic launcher: their exit code.
+    """Check the rows, then run this process's own command line in `count` processes, by torch's elastic launcher: their exit code.
 
     Where a worker is killed from outside, all start again, at most three times: a training goes on after its last epoch.
 
-    Raises: TryAgain where workers are killed time and again; DataError, MissingInput as the rows are.
+    Raises: TryAgain where a worker was killed each time; DataError, MissingInput from reading the rows.
     """
     with file_of(rows) as path:
         for _ in open_rows(path, partial=partial):
@@ -30,16 +30,16 @@ def launch(count: int, rows: Path | None, partial: bool) -> int:
         arguments = words if path == rows else [*words, str(path)]
         os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // count, 1)))
         for left in reversed(range(RESTARTS + 1)):
-            code = exit_code(count, arguments)
+            code = exit_code_of_workers(count, arguments)
             if code >= 0:
                 return code
             console.say(f"a worker was killed by signal {-code}" + (": all start again" if left else ""))
-    raise TryAgain("workers are killed time and again, perhaps for want of memory", "run again with fewer --nproc")
+    raise TryAgain("workers are killed again and again, perhaps for lack of memory", "run again with a smaller --nproc-per-node")
 
 
 @contextmanager
 def file_of(rows: Path | None) -> Iterator[Path]:
-    """The rows as something that several processes can read: stdin is kept in a file for as long as they need it."""
+    """A file of the rows, which several processes can read: stdin is copied to a temporary one."""
     if rows is not None and str(rows) != "-":
         yield rows
         return
@@ -50,15 +50,14 @@ def file_of(rows: Path | None) -> Iterator[Path]:
         yield path
 
 
-def exit_code(count: int, arguments: list[str]) -> int:
-    """What the workers end with: 0, the first failure's exit code, or minus a signal; 128 and more where this process was told to end."""
+def exit_code_of_workers(count: int, arguments: list[str]) -> int:
+    """The exit code of the workers: 0, that of the first failure, or minus its signal; 128 + signal where this process was to end."""
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the workers say themselves what is wrong
-    meeting = {"run_id": str(os.getpid()), "rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0"}
-    one_machine = LaunchConfig(1, 1, count, **meeting, max_restarts=0)
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the workers report their errors themselves
+    one_machine = LaunchConfig(1, 1, count, run_id=str(os.getpid()), rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0)
     try:
         elastic_launch(one_machine, sys.executable)("-m", "htltools", *arguments)
     except ChildFailedError as error:

@@ -9,10 +9,80 @@ from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
+from typer.core import TyperCommand, TyperOption
 
 from htltools import console
 from htltools.errors import UsageError
 from htltools.processes import first_process, several_processes
+
+PANELS = "Data", "Model", "Training", "Attention", "Runtime", "Output"  # groups of flags in the help of a command, in this order
+
+# what a flag is called here, and in other tools
+SYNONYMS = {
+    "--model": "--weights --checkpoint --ckpt",
+    "--init": "--weights --pretrained",
+    "--arch": "--model --backbone",
+    "--size": "--imgsz --image-size",
+    "htl prepare --size": "--imgsz --image-size",
+    "--lr": "--lr0 --learning-rate",
+    "--lr-scheduler": "--schedule --scheduler",
+    "--epochs": "--max-epochs",
+    "--batch-size": "--bs --batch",
+    "--flip": "--mirror --fliplr",
+    "--pseudo-labels": "--unlabelled --unlabeled",
+    "--nproc-per-node": "--nproc --gpus",
+    "--jobs": "--workers --num-workers",
+    "--precision": "--amp --half",
+    "--quantize": "--half --int8",
+    "--force": "--overwrite --exist-ok",
+    "--gallery": "--images",
+    "--thumbnails": "--images",
+    "--to tsv": "--tsv",
+    "--to csv": "--csv",
+    "--to coco:FILE": "--coco --coco-out",
+    "--to fiftyone:DIR": "--fiftyone",
+}
+
+
+class HtlCommand(TyperCommand):
+    """A command whose help lists its flags in groups, and which knows what flags of other tools are called here.
+
+    Every option but --force has an environment variable: HTL_COMMAND_FLAG, or the one that `Option` names.
+    """
+
+    def __init__(self, name: str, **settings: Any):
+        super().__init__(name, **settings)
+        for option in self.params:
+            if isinstance(option, TyperOption):
+                option.show_envvar = False  # `htl --help` gives the rule
+                if not option.envvar and option.name != "force":
+                    flag = max(option.opts, key=len).removeprefix("--")
+                    option.envvar = f"HTL_{name}_{flag}".replace("-", "_").upper()
+
+    def format_options(self, ctx, formatter):
+        """Write the arguments and the groups of options, in columns of one width."""
+        sections: dict[str, list[tuple[str, str]]] = {name: [] for name in ("Arguments", *PANELS, "Other")}
+        for param in self.get_params(ctx):
+            if record := param.get_help_record(ctx):
+                is_option = param.param_type_name == "option"
+                sections[(getattr(param, "rich_help_panel", None) or "Other") if is_option else "Arguments"].append(record)
+        width = min(max(len(flags) for records in sections.values() for flags, _ in records), 30)  # write_dl's widest column
+        for name, records in sections.items():
+            if records:
+                with formatter.section(name):
+                    formatter.write_dl([(flags.ljust(width), text) for flags, text in records])
+
+    def parse_args(self, ctx, args):
+        """Parse the command line; the error for an unknown flag names ours where other tools call it so."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.TyperException as error:
+            if hasattr(error, "possibilities"):  # of an unknown flag
+                flags = {"htl", *(flag for param in self.params for flag in param.opts)}
+                wrong = getattr(error, "option_name", "")
+                ours = [name for name, others in SYNONYMS.items() if wrong in others.split() and name.split()[0] in flags]
+                error.possibilities = ours[:1] or error.possibilities
+            raise
 
 
 class Choice(StrEnum):
@@ -29,7 +99,29 @@ Rows = Annotated[
     Path | None, Argument(metavar="ROWS", help="A file of rows, a finished store, or - for stdin (the default).", show_default=False)
 ]
 Model = Annotated[
-    Path | None, Option("--model", metavar="FILE", help="The model; without it the last one named in the stream.", show_default=False)
+    Path | None,
+    Option(
+        "--model",
+        metavar="FILE",
+        help="The model; without it the last one named in the stream.",
+        rich_help_panel="Model",
+        show_default=False,
+    ),
+]
+Baseline = Annotated[
+    Path | None,
+    Option("--baseline", "--against", metavar="FILE", help="Another model to compare with.", rich_help_panel="Model", show_default=False),
+]
+Baselines = Annotated[
+    list[Path] | None,
+    Option(
+        "--baseline",
+        "--against",
+        metavar="FILE",
+        help="Another model, on the same samples; as many as --model.",
+        rich_help_panel="Model",
+        show_default=False,
+    ),
 ]
 Trust = Annotated[
     str | None,
@@ -38,36 +130,60 @@ Trust = Annotated[
         metavar="NAME,...",
         help="Nets of your own that may run: package.module:function.",
         envvar="HTL_TRUST",
+        rich_help_panel="Model",
         show_default=False,
     ),
 ]
 Numbering = Annotated[
-    Path | None, Option("--coco", metavar="JSON", help="COCO data set whose images predictions speak of by number.", show_default=False)
+    Path | None,
+    Option(
+        "--coco",
+        metavar="JSON",
+        help="COCO data set that numbers the images of predictions.",
+        rich_help_panel="Data",
+        show_default=False,
+    ),
 ]
-DeviceName = Annotated[str, Option("--device", metavar="auto|cpu|cuda[:N]", help="Where to compute.", envvar="HTL_DEVICE")]
-PrecisionName = Annotated[Precision, Option("--precision", help="Arithmetic of the heavy part.", envvar="HTL_PRECISION")]
-Seed = Annotated[int, Option("--seed", metavar="N", min=0, help="Seed of everything random.", envvar="HTL_SEED")]
-BatchSize = Annotated[int, Option("--batch-size", metavar="N", min=1, help="Samples per step.", envvar="HTL_BATCH_SIZE")]
-Jobs = Annotated[int, Option("-j", "--jobs", metavar="N", min=0, help="Processes; 0 = one for each core.", envvar="HTL_JOBS")]
-Nproc = Annotated[int, Option("--nproc", metavar="N", min=1, help="Processes that share the work, each with a GPU of its own.")]
-Limit = Annotated[int | None, Option("--limit", metavar="N", min=1, help="Use only the first N rows.", show_default=False)]
-Partial = Annotated[bool, Option("--partial", help="Accept rows that were cut short.", envvar="HTL_PARTIAL")]
-Force = Annotated[bool, Option("--force", help="Replace what exists.")]
-Quiet = Annotated[bool, Option("-q", "--quiet", help="Say only what goes wrong.", envvar="HTL_QUIET")]
-Verbose = Annotated[bool, Option("-v", "--verbose", help="Say more.", envvar="HTL_VERBOSE")]
-Debug = Annotated[bool, Option("--debug", help="Show where an error arose.", envvar="HTL_DEBUG")]
-History = Annotated[bool, Option("--history/--no-history", help="Record how each output was made.", envvar="HTL_HISTORY")]
+Limit = Annotated[
+    int | None, Option("--limit", metavar="N", min=1, help="Use only the first N rows.", rich_help_panel="Data", show_default=False)
+]
+Partial = Annotated[bool, Option("--partial", help="Accept rows that were cut short.", envvar="HTL_PARTIAL", rich_help_panel="Data")]
+DeviceName = Annotated[
+    str, Option("--device", metavar="auto|cpu|cuda[:N]", help="Where to compute.", envvar="HTL_DEVICE", rich_help_panel="Runtime")
+]
+PrecisionName = Annotated[
+    Precision, Option("--precision", help="Arithmetic of the heavy part.", envvar="HTL_PRECISION", rich_help_panel="Runtime")
+]
+BatchSize = Annotated[
+    int, Option("--batch-size", metavar="N", min=1, help="Samples per step.", envvar="HTL_BATCH_SIZE", rich_help_panel="Runtime")
+]
+Seed = Annotated[int, Option("--seed", metavar="N", min=0, help="Seed of everything random.", envvar="HTL_SEED", rich_help_panel="Runtime")]
+Jobs = Annotated[
+    int, Option("-j", "--jobs", metavar="N", min=0, help="Processes; 0 = one for each core.", envvar="HTL_JOBS", rich_help_panel="Runtime")
+]
+Nproc = Annotated[
+    int,
+    Option("--nproc-per-node", metavar="N", min=1, help="Processes that share the work, each with its GPU.", rich_help_panel="Runtime"),
+]
+Force = Annotated[bool, Option("--force", help="Replace what exists.", rich_help_panel="Output")]
+History = Annotated[
+    bool,
+    Option("--history/--no-history", help="Record how each output was made.", envvar="HTL_HISTORY", rich_help_panel="Output"),
+]
+Quiet = Annotated[bool, Option("-q", "--quiet", help="Print errors only.", envvar="HTL_QUIET")]
+Verbose = Annotated[bool, Option("-v", "--verbose", help="Print more.", envvar="HTL_VERBOSE")]
+Debug = Annotated[bool, Option("--debug", help="Print the traceback of an error.", envvar="HTL_DEBUG")]
 
 
 def command(function):
-    """Give a command the flags all share, and a `run` (`formats.provenance.Run`) that knows how it was called.
+    """Give a command the flags that all share, and a `run` (`formats.rows.provenance.Run`) that knows how it was called.
 
-    The wrapped function takes `run` first, then its own parameters. With `nproc` over 1 it runs in processes of its own.
+    The wrapped function takes `run` first, then its own parameters. With `nproc` over 1 it runs in several processes.
     """
-    shared = {"quiet": (Quiet, False), "verbose": (Verbose, False), "debug": (Debug, False), "history": (History, True)}
+    shared = {"history": (History, True), "quiet": (Quiet, False), "verbose": (Verbose, False), "debug": (Debug, False)}
     own = [p for p in inspect.signature(function).parameters.values() if p.name != "run"]
     extra = [
-        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind)
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
         for name, (kind, default) in shared.items()
     ]
 
@@ -79,47 +195,47 @@ def command(function):
         console.talk.command = f"htl {function.__name__}"
         console.talk.quiet, console.talk.verbose = flags["quiet"] or not first_process(), flags["verbose"]
         if values.get("nproc", 1) > 1 and not several_processes():
-            raise typer.Exit(launched(**values))
+            raise typer.Exit(run_in_processes(**values))
         return function(Run(function.__name__, values, flags["history"]), **values)
 
-    shell.__signature__ = inspect.Signature(own + extra)
+    shell.__signature__ = inspect.Signature(own + extra)  # type: ignore[attr-defined]
     return shell
 
 
-def launched(nproc: int, rows: Path | None, partial: bool, out: Path | None = None, force: bool = False, **others: Any) -> int:
-    """The exit code of the command in several processes, once what can be known beforehand was checked."""
+def run_in_processes(nproc: int, rows: Path | None, partial: bool, out: Path | None = None, force: bool = False, **others: Any) -> int:
+    """Run the command in several processes, after checks of what is known beforehand: the exit code."""
     rows_expected(rows)
     from htltools.formats.files.atomic import refuse_existing
     from htltools.formats.models.checkpoint import may_be_a_result
     from htltools.launching import launch
 
-    if out and not may_be_a_result(out):  # of this very command, broken off before its rows were out: the workers find out
+    if out and not may_be_a_result(out):  # a result of this very command, interrupted before its rows were out: the workers decide
         refuse_existing(out, force)
     return launch(nproc, rows, partial)
 
 
 def rows_expected(rows: Path | None) -> None:
-    """Refuse to wait for rows that nobody will type.
+    """Refuse to wait for rows on a terminal.
 
-    Raises: typer.Exit(2) after a short help where stdin is a terminal, or closed, and no file is named; UsageError where
-    several processes would share stdin.
+    Raises: typer.Exit(2) after a short help where no file is named and stdin is a terminal or closed; UsageError where several
+    processes would share stdin.
     """
     stdin = rows is None or str(rows) == "-"
     if stdin and several_processes():
-        raise UsageError("several processes cannot share stdin", "name a file of rows, or start them with --nproc")
+        raise UsageError("several processes cannot share stdin", "name a file of rows, or start them with --nproc-per-node")
     if stdin and (sys.stdin is None or sys.stdin.isatty()):
         name = console.talk.command
         print(f"Usage: {name} [OPTIONS] [ROWS]\n{name}: no rows: pipe them in or name a file; see {name} --help", file=sys.stderr)
         raise typer.Exit(2)
 
 
-def names_trusted(text: str | None) -> tuple[str, ...]:
-    """The nets that --trust names."""
+def trusted_names(text: str | None) -> tuple[str, ...]:
+    """Names of the nets in the text of --trust."""
     return tuple(text.split(",")) if text else ()
 
 
 def shares(text: str, flag: str) -> list[float]:
-    """Numbers of [0, 1) from "0.5,0.7".
+    """The fractions, each in [0, 1), in a text such as "0.5,0.7".
 
     Raises: UsageError naming the flag.
     """

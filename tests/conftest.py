@@ -175,7 +175,7 @@ def save_dicom():
 @pytest.fixture(scope="session")
 def phantom(tmp_path_factory):
     """80 synthetic images of 32 x 32 in a store: `folder`, `rows` (a file) and `samples` (its rows as dicts)."""
-    from htltools.formats.rows.stream import read_rows
+    from htltools.formats.sources.open_rows import read_rows
 
     folder = tmp_path_factory.mktemp("phantom")
     (folder / "rows.jsonl").write_bytes(made("prepare", "--phantom", 80, "--size", 32, "-j", 1, "-q", "-o", folder / "store"))

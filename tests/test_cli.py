@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 import torch
+import typer
 
-from htltools import cli, errors
+from htltools import cli, errors, options
 from htltools.formats.rows.jsonlines import joined_lines
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,8 +69,75 @@ def test_every_command_has_its_help(htl, command):
     code, out, _ = htl(command, "--help")
     assert code == 0
     assert out.decode().startswith(f"Usage: htl {command} ")
-    assert f"htl {command}" in out.decode().split("Options:")[0].split("\n", 1)[1]
+    assert f"htl {command}" in out.decode().split("Data:")[0].split("\n", 1)[1]
     assert htl(command, "-h")[1] == out
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_help_lists_flags_in_groups(htl, command):
+    """The help of a command has its flags in groups of known names and order, each in one; only what all commands share is in Other."""
+    text = htl(command, "--help")[1].decode()
+    titles = re.findall(r"^(\w+):$", text, re.MULTILINE)
+    assert titles == [
+        title for title in ("Arguments", "Data", "Model", "Training", "Attention", "Runtime", "Output", "Other") if title in titles
+    ]
+    assert re.findall(r"^  (-.*?)(?:  |$)", text.split("\nOther:\n")[1], re.MULTILINE) == [
+        "-q, --quiet",
+        "-v, --verbose",
+        "--debug",
+        "-h, --help",
+    ]
+    assert len({line.find(re.split(r"  +", line.strip())[1]) for line in text.splitlines() if re.match(r"  -.*\S  ", line)}) == 1, (
+        "one column"
+    )
+
+
+def test_environment_is_told_once(htl):
+    """`htl --help` gives the rule for environment variables, and names all that hold for every command; no other help speaks of them."""
+    flags = [kind.__metadata__[0] for kind in vars(options).values() if hasattr(kind, "__metadata__")]
+    shared = {flag.envvar for flag in flags if getattr(flag, "envvar", None)}
+    assert set(re.findall(r"HTL_\w+", htl("--help")[1].decode())) == {*shared, "HTL_COMMAND_FLAG", "HTL_TRAIN_EPOCHS"}
+    assert not [command for command in cli.COMMANDS if b"HTL_" in htl(command, "--help")[1]]
+
+
+@pytest.mark.parametrize(
+    "command, theirs, ours",
+    [
+        ("evaluate", "--weights", "--model"),
+        ("train", "--weights", "--init"),
+        ("train", "--model", "--arch"),
+        ("prepare", "--imgsz", "--size"),
+        ("train", "--imgsz", "htl prepare --size"),
+        ("train", "--lr0", "--lr"),
+        ("train", "--learning-rate", "--lr"),
+        ("train", "--schedule", "--lr-scheduler"),
+        ("train", "--mirror", "--flip"),
+        ("train", "--nproc", "--nproc-per-node"),
+        ("score", "--bs", "--batch-size"),
+        ("prune", "--batch", "--batch-size"),
+        ("view", "--coco-out", "--to coco:FILE"),
+        ("view", "--images", "--thumbnails"),
+        ("report", "--images", "--gallery"),
+        ("export", "--int8", "--quantize"),
+    ],
+)
+def test_flags_of_other_tools(htl, command, theirs, ours):
+    """A flag as other tools call it is refused with the name that it has here."""
+    assert htl(command, theirs, "1") == (
+        2,
+        b"",
+        f"htl {command}: No such option: {theirs} (Possible options: {ours}); see htl {command} --help\n",
+    )
+
+
+def test_synonyms_are_no_flags():
+    """What is called otherwise elsewhere has its name here in some command, and no command takes both."""
+    group = typer.main.get_command(cli.app)
+    flags = {name: {flag for param in group.get_command(None, name).params for flag in param.opts} for name in cli.COMMANDS}
+    for ours, theirs in options.SYNONYMS.items():
+        having = [name for name in cli.COMMANDS if ours.removeprefix("htl prepare ").split()[0] in flags[name]]
+        assert having, ours
+        assert not [name for name in having if set(theirs.split()) & flags[name]], ours
 
 
 @pytest.mark.parametrize(
@@ -149,7 +217,7 @@ def test_what_nobody_foresaw_is_one_line_as_well(htl, monkeypatch, error, code, 
     def fail(*args, **how):
         raise error
 
-    monkeypatch.setattr("htltools.formats.rows.stream.open_rows", fail)
+    monkeypatch.setattr("htltools.formats.sources.open_rows.open_rows", fail)
     assert htl("view", stdin=ROWS) == (code, b"", f"htl view: {said}\n")
 
 
@@ -215,7 +283,7 @@ def test_signals_end_it_silently(number, code):
 SWALLOWS = """
 import signal, sys, time
 from htltools import cli
-from htltools.formats.rows import stream
+from htltools.formats.sources import open_rows
 class Dying:
     def __del__(self):
         signal.raise_signal(int(sys.argv[1]))
@@ -223,7 +291,7 @@ def slow(*args, **how):
     Dying()
     time.sleep(float(sys.argv[2]))
     return []
-stream.open_rows = slow
+open_rows.open_rows = slow
 raise SystemExit(cli.main(["view", "rows"]))
 """
 
@@ -247,11 +315,22 @@ def test_version_names_what_matters(htl):
 
 
 def test_environment_mirrors_flags(htl, monkeypatch):
-    """HTL_QUIET is -q, HTL_PARTIAL is --partial."""
+    """HTL_QUIET is -q, HTL_PARTIAL is --partial, HTL_VIEW_LIMIT is --limit of view."""
     cut = b'{"htl":"begin","schema":1,"by":"a"}\n' + ROWS
     assert htl("view", stdin=cut)[0] == 65
     monkeypatch.setenv("HTL_PARTIAL", "1")
     assert htl("view", stdin=cut)[0] == 0
+    monkeypatch.setenv("HTL_VIEW_LIMIT", "1")
+    assert htl("view", stdin=cut)[1].count(b'"id"') == 1
+
+
+def test_no_variable_overwrites(htl, monkeypatch, tmp_path):
+    """--force has to be said each time: a variable that was left behind destroys nothing."""
+    monkeypatch.setenv("HTL_PREPARE_FORCE", "1")
+    monkeypatch.setenv("HTL_FORCE", "1")
+    command = "prepare", "--phantom", "3", "--size", "8", "-j", "1", "-o", tmp_path, "--seed"
+    assert htl(*command, "0")[0] == 0
+    assert htl(*command, "1")[0] == 73
 
 
 def test_a_signal_that_c_makes_an_error_of_is_that_signal(htl, monkeypatch):
@@ -262,5 +341,5 @@ def test_a_signal_that_c_makes_an_error_of_is_that_signal(htl, monkeypatch):
         interruption.received.append(signal.SIGINT)
         raise SystemError("returned a result with an exception set")
 
-    monkeypatch.setattr("htltools.formats.rows.stream.open_rows", fail)
+    monkeypatch.setattr("htltools.formats.sources.open_rows.open_rows", fail)
     assert htl("view", "-", stdin=b"") == (130, b"", "")

@@ -1,6 +1,7 @@
 """Full disks and folders that cannot be written: one line, an exit code, and nothing half-written under its final name."""
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -79,7 +80,7 @@ def on_a_full_disk(size, *args):
 @pytest.mark.parametrize(
     "name, size, command",
     [
-        ("m.onnx", 4000, ["export", "--onnx", "--model", "DENSE", "-o", "OUT"]),
+        ("m.onnx", 4000, ["export", "--model", "DENSE", "-o", "OUT"]),
         ("r.html", 4000, ["report", "SCORED", "-o", "OUT"]),
         ("s.png", 500, ["view", "SCORED", "--sheet", "OUT"]),
         ("c.json", 500, ["view", "SCORED", "--to", "coco:OUT"]),
@@ -90,8 +91,8 @@ def on_a_full_disk(size, *args):
 )
 def test_every_file_on_a_full_disk(name, size, command, tmp_path, scored, dense):
     """Whatever a command writes, a full disk is 74 in the last line of stderr, and nothing lies under the final name, nor beside it."""
-    places = {"DENSE": dense, "SCORED": scored, "OUT": tmp_path / name, "coco:OUT": f"coco:{tmp_path / name}"}
-    done = on_a_full_disk(size, *(places.get(each, each) for each in command))
+    places = {"DENSE": dense, "SCORED": scored, "OUT": tmp_path / name}
+    done = on_a_full_disk(size, *(re.sub("[A-Z]{3,}", lambda match: str(places[match[0]]), each) for each in command))
     assert done.returncode == 74, done.stderr
     assert "Traceback" not in done.stderr
     assert "File too large" in done.stderr.splitlines()[-1]

@@ -1,109 +1,220 @@
 """The layers: dependencies point one way, and each library has its place."""
 
 import ast
+from collections import Counter
+from functools import cache
 from pathlib import Path
 
-import pytest
-
-PACKAGE = Path(__file__).parents[1] / "htltools"
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "htltools"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# what a layer may import of htltools; `version` is htltools/__init__.py itself
+# what a layer may import of htltools; `__init__` is htltools/__init__.py itself
 MAY_IMPORT = {
-    "errors": set(),
-    "console": set(),
-    "core": {"core", "errors"},
-    "formats": {"formats", "errors", "version"},
-    "launching": {"console", "errors", "formats"},
-    "interruption": set(),
-    "options": {"console", "errors", "formats", "launching"},
-    "commands": {"commands", "core", "formats", "options", "console", "errors", "version"},
-    "cli": {"commands", "formats", "console", "interruption", "errors", "version"},
-    "__main__": {"cli"},
     "__init__": set(),
+    "__main__": {"cli"},
+    "cli": {"commands", "formats", "options", "console", "interruption", "errors", "__init__"},
+    "commands": {"commands", "tasks", "core", "formats", "options", "console", "processes", "errors", "__init__"},
+    "options": {"formats", "launching", "processes", "console", "errors"},
+    "launching": {"formats", "console", "errors"},
+    "interruption": set(),
+    "tasks": {"tasks", "core", "formats", "errors"},
+    "core": {"core", "processes", "errors"},
+    "formats": {"formats", "errors", "__init__"},
+    "console": set(),
+    "processes": set(),
+    "errors": set(),
 }
+# the rooms of a layer: each may import itself and those before it
+ROOMS = {
+    "core": (
+        "geometry", "runtime", "nets", "pruning", "hardness", "sampling", "training", "statistics", "figures", "synthetic", "data_checks",
+    ),
+    "formats": ("files", "rows", "images", "store", "models", "dicom", "tables", "sources", "page"),
+    "commands": ("shared", "prepare", "train", "prune", "score", "resample", "evaluate", "export", "report", "view"),
+}  # fmt: skip
+SHARED_BY_COMMANDS = {"report": {"shared", "evaluate"}}  # of other rooms; elsewhere `shared` alone
 BELONGS_TO = {
     "typer": {"cli", "options", "commands"},
-    "rich": {"cli", "options", "console", "commands"},
-    "h5py": {"formats"},
-    "cv2": {"formats"},
-    "simplejpeg": {"formats"},
-    "pydicom": {"formats"},
-    "onnx": {"formats"},
-    "onnxruntime": {"formats"},
-    "pydantic": {"formats"},
-    "matplotlib": {"core"},
+    "rich": {"console", "commands"},
+    "h5py": {"formats.store"},
+    "filelock": {"formats.files"},
+    "cv2": {"formats.images"},
+    "simplejpeg": {"formats.images"},
+    "pydicom": {"formats.dicom"},
+    "onnx": {"formats.models"},
+    "onnxruntime": {"formats.models"},
+    "pydantic": {"formats.rows"},
+    "jinja2": {"formats.page"},
+    "matplotlib": {"core.figures"},
+    "statsmodels": {"core.statistics"},
+    "pycocotools": {"core.statistics"},
+    "torch_pruning": {"core.pruning"},
 }
+SHELL = {"htltools.options", "htltools.console", "htltools.errors", "htltools.processes", "htltools"}
 NAMES_TO_AVOID = {"utils", "helpers", "manager", "base"}
+MOST_LINES, MOST_MODULES = 250, 15
 
 
-def layer_of(path: Path) -> str:
-    """The layer that a file belongs to."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def name_of(path: Path) -> str:
+    """The dotted name of a module, as imports say it."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imported(path: Path, *, at_start: bool = False) -> set[str]:
-    """The modules that a file imports; `at_start`: those outside of functions only."""
+MODULES = {name_of(path): path for path in FILES}
+
+
+def room_of(name: str) -> tuple[str, str]:
+    """The layer and the room of a module; a module that lies in a layer itself is a room of its own."""
+    _, layer, room, *_ = *name.split("."), "__init__", "__init__"
+    return layer, room
+
+
+@cache
+def imported(path: Path, at_start: bool = False) -> frozenset[str]:
+    """The modules and names that a file imports, dotted; `at_start`: those outside of functions only."""
     tree = ast.parse(path.read_text())
     inner = {id(node) for outer in ast.walk(tree) if isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef)) for node in ast.walk(outer)}
-    found: set[str] = set()
+    names: set[str] = set()
     for node in ast.walk(tree):
         if at_start and id(node) in inner:
             continue
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "htltools" else {node.module}
-    return found
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(names)
 
 
-def layers_imported(path: Path) -> set[str]:
-    """The layers of htltools that a file imports."""
-    parts = [name.split(".") for name in imported(path) if name.split(".")[0] == "htltools"]
-    return {part[1] if len(part) > 1 and not part[1].startswith("__") else "version" for part in parts}
+def modules_imported(path: Path, at_start: bool = False) -> set[str]:
+    """The modules of htltools that a file imports, or imports names of."""
+    names = (name for name in imported(path, at_start) if name.split(".")[0] == "htltools")
+    return {name if name in MODULES else name.rpartition(".")[0] for name in names}
+
+
+def libraries(path: Path, at_start: bool = False) -> set[str]:
+    """The packages that a file imports, by their first names."""
+    return {name.split(".")[0] for name in imported(path, at_start)}
+
+
+def offences(check, names=MODULES) -> dict[str, set[str]]:
+    """What `check(name, path)` finds of each module; those without are left out."""
+    found = {name: check(name, MODULES[name]) for name in names}
+    return {name: offence for name, offence in found.items() if offence}
 
 
 def test_reads_what_it_should():
     """The check itself sees imports: a rule that sees nothing would hold for everything."""
-    assert len(FILES) > 30
-    assert "core" in layers_imported(PACKAGE / "commands" / "_scoring.py")
-    assert "htltools.formats.rows.schema" in imported(PACKAGE / "formats" / "store.py")
-    assert {layer_of(path) for path in FILES} == set(MAY_IMPORT)
+    assert len(FILES) > 100
+    assert "htltools.core.nets.localizer" in modules_imported(PACKAGE / "core/nets/mask_localizer.py")
+    assert "htltools.formats.store.safe_hdf5" in modules_imported(PACKAGE / "formats/store/shard.py")
+    assert {room_of(name)[0] for name in MODULES} == set(MAY_IMPORT)
+    for layer, rooms in ROOMS.items():
+        assert {room_of(name)[1] for name in MODULES if room_of(name)[0] == layer} == {*rooms, "__init__"}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_dependencies_point_one_way(path):
-    """cli -> commands -> core, formats -> errors; core and formats never meet."""
-    assert layers_imported(path) <= MAY_IMPORT[layer_of(path)]
+def test_layers_point_one_way():
+    """cli -> commands -> tasks -> core, formats -> errors; core and formats never meet."""
+
+    def forbidden(name, path):
+        return {room_of(other)[0] for other in modules_imported(path)} - MAY_IMPORT[room_of(name)[0]]
+
+    assert offences(forbidden) == {}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_libraries_have_their_place(path):
-    """Files are read in formats, flags in commands; so either can be replaced in one place."""
-    roots = {name.split(".")[0] for name in imported(path)}
-    misplaced = {name for name, layers in BELONGS_TO.items() if name in roots and layer_of(path) not in layers}
-    assert not misplaced
+def test_rooms_point_one_way():
+    """In core and formats a room imports itself and those before it; a command itself and `shared`, report `evaluate` too."""
+
+    def forbidden(name, path):
+        layer, room = room_of(name)
+        if layer == "commands":
+            allowed = set() if room == "shared" else SHARED_BY_COMMANDS.get(room, {"shared"})
+        else:
+            allowed = set(ROOMS[layer][: ROOMS[layer].index(room)])
+        return {there for of, there in map(room_of, modules_imported(path)) if of == layer} - allowed - {room}
+
+    assert offences(forbidden, [name for name in MODULES if room_of(name)[1] in ROOMS.get(room_of(name)[0], ())]) == {}
 
 
-@pytest.mark.parametrize(
-    "path",
-    [p for p in FILES if layer_of(p) in ("cli", "options", "console", "errors", "formats")],
-    ids=lambda path: str(path.relative_to(PACKAGE)),
-)
-def test_torch_waits(path):
+def circles(arrows: dict[str, set[str]]) -> list[list[str]]:
+    """The groups of nodes from each of which arrows lead to all others of the group, largest first.
+
+    Raises: AssertionError where a node is drawn to itself: a module that imports itself.
+    """
+    reached: dict[str, set[str]] = {}
+    for start in arrows:
+        assert start not in arrows[start], f"{start} imports itself"
+        reached[start], ahead = set(), [start]
+        while ahead:
+            new = arrows[ahead.pop()] - reached[start]
+            reached[start] |= new
+            ahead += new
+    groups = {frozenset(there for there in reached[start] if start in reached[there]) for start in arrows}
+    return sorted((sorted(group) for group in groups if group), key=len, reverse=True)
+
+
+def test_circles_are_seen():
+    """The check of circles finds one of three modules, and none in a tree."""
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
+    assert circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_no_circles():
+    """No module needs itself by way of others, also not inside of functions or for annotations: each can be read by itself."""
+    assert circles({name: modules_imported(path) for name, path in MODULES.items()}) == []
+
+
+def test_what_is_private_stays_so():
+    """No module imports or reaches a name of another that begins with an underscore."""
+
+    def private(name, path):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        ours = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "htltools"]
+        names = {alias.name for node in ours for alias in node.names}
+        reached = {node.attr for node in nodes if isinstance(node, ast.Attribute) and getattr(node.value, "id", None) in names}
+        return {other for other in names | reached if other.startswith("_") and not other.endswith("__")}
+
+    assert offences(private) == {}
+
+
+def test_libraries_have_their_place():
+    """Each library that does one thing is used in one room; so it can be replaced there."""
+
+    def misplaced(name, path):
+        layer, room = room_of(name)
+        return {library for library in libraries(path) if not {layer, f"{layer}.{room}"} & BELONGS_TO.get(library, {layer})}
+
+    assert offences(misplaced) == {}
+
+
+def test_torch_waits():
     """No torch before a command needs it: neither at the start of the shell, nor to read rows."""
-    assert not {name.split(".")[0] for name in imported(path, at_start=True)} & {"torch", "torchvision", "onnxruntime"}
+    early = [name for name in MODULES if room_of(name)[0] not in ("core", "tasks", "commands")]
+    assert offences(lambda name, path: libraries(path, at_start=True) & {"torch", "torchvision", "onnxruntime"}, early) == {}
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if p.parent.name == "commands" and not p.name.startswith("_")], ids=lambda p: p.name)
-def test_commands_import_inside(path):
-    """A command's module imports only the shell; the rest waits until the command runs."""
-    allowed = {"options", "console", "errors", "__version__"}
-    at_start = {name.split(".")[1] for name in imported(path, at_start=True) if name.startswith("htltools.")}
-    assert at_start <= allowed
+def test_commands_import_inside():
+    """A command's module imports only the shell at its start; the rest waits until the command runs."""
+    commands = [name for name in MODULES if name.endswith(".command")]
+    assert len(commands) == 9
+    assert offences(lambda name, path: modules_imported(path, at_start=True) - SHELL, commands) == {}
 
 
 def test_names():
-    """Modules are called for what they hold."""
-    assert not {path.stem for path in FILES} & NAMES_TO_AVOID
+    """Modules are called for what they hold, and none is private."""
+    stems = {path.stem for path in FILES} - {"__init__", "__main__"}
+    assert not stems & NAMES_TO_AVOID
+    assert not [stem for stem in stems if stem.startswith("_")]
+
+
+def test_rooms_are_small():
+    """A room has few enough modules to be seen at a glance."""
+    counts = Counter(path.parent.relative_to(PACKAGE) for path in FILES if path.stem != "__init__")
+    assert {str(room): count for room, count in counts.items() if count > MOST_MODULES} == {}
+
+
+def test_files_are_short():
+    """A file can be read at one sitting."""
+    lines = {name: len(path.read_text().splitlines()) for name, path in MODULES.items()}
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}

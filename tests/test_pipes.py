@@ -107,8 +107,8 @@ def test_the_whole_chain(shell, tmp_path):
     done = shell(
         "htl prepare --phantom 80 --size 32 -j 1 -o store | htl train -o dense.h5 --epochs 2 --batch-size 16"
         " | htl prune -o pruned.h5 --sparsity 0.5 --epochs 1 --batch-size 16 | htl score"
-        " | htl resample --by pruned_loss | htl train -o attended.h5 --epochs 2 --batch-size 16 | htl evaluate --against dense.h5"
-        " && htl export --onnx --model attended.h5 -o lesion.onnx",
+        " | htl resample --by pruned_loss | htl train -o attended.h5 --epochs 2 --batch-size 16 | htl evaluate --baseline dense.h5"
+        " && htl export --model attended.h5 -o lesion.onnx",
         OMP_NUM_THREADS=1,
     )
     assert done.returncode == 0, done.stderr

@@ -93,7 +93,7 @@ def test_debug_shows_where(tmp_path):
         ("htl tr", ["train"]),
         ("htl pr", ["prepare", "prune"]),
         ("htl train --dev", ["--device"]),
-        ("htl train --schedule ", ["onecycle", "cosine"]),
+        ("htl train --lr-scheduler ", ["onecycle", "cosine"]),
         ("htl prune --method l", ["l1", "layer-l1"]),
         ("htl help ex", ["export"]),
     ],

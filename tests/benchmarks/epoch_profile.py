@@ -12,8 +12,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, sys.argv[1] if len(sys.argv) > 1 else str(Path(__file__).parents[2]))
 from htltools.core.nets.factory import architecture, build
-from htltools.core.training.box_objective import Supervised
+from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Recipe, trained
+from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Images, write_shard
 
 SIDE, COUNT, BATCH, EPOCHS = 128, 1024, 32, 5
@@ -33,7 +34,7 @@ def images_of(folder: Path) -> Images:
     for k in range(2):
         path = folder / f"{k:05d}.h5"
         write_shard(path, images[k * half : (k + 1) * half], None, [], [], plan="", history=[])
-        rows += [{"id": f"{k}-{i}", "store": str(path), "index": i} for i in range(half)]
+        rows += [Row(id=f"{k}-{i}", store=str(path), index=i) for i in range(half)]
     return Images(rows)
 
 
@@ -67,7 +68,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         stored = images_of(Path(folder))
         recipe = Recipe(EPOCHS + 1, BATCH)
-        training = trained(Supervised(build(shape), stored, boxes, weights, recipe, device=device, dtype=torch.float32), None, recipe)
+        training = trained(BoxObjective(build(shape), stored, boxes, weights, recipe, device=device, dtype=torch.float32), None, recipe)
         next(training)
         seconds = []
         for _ in range(EPOCHS - 1):

@@ -20,6 +20,7 @@ from htltools.core.nets.localizer import Localizer, boxes_of
 from htltools.core.runtime.predict import predict_all
 from htltools.formats.rows.jsonlines import joined_lines
 from htltools.formats.rows.provenance import Run
+from htltools.formats.rows.row import Row
 from htltools.formats.rows.stream import RowReader, RowWriter
 from htltools.formats.store.shard import Images, write_shard
 
@@ -40,7 +41,7 @@ def made_rows(folder: Path, count: int) -> list[dict[str, Any]]:
     write_shard(folder / "00000.h5", noise, None, [], [], plan="", history=[])
     usual = {"split": "train", "store": str(folder / "00000.h5"), "size": [600, 450], "boxes": [[180.0, 7.0, 508.0, 419.0]], "label": "nv"}
     meta = {"age": 45, "sex": "male", "site": "trunk"}
-    return [{"id": f"ISIC_{i:07d}", "group": f"HAM_{i:07d}", "index": i, "meta": meta} | usual for i in range(count)]
+    return [Row(id=f"ISIC_{i:07d}", group=f"HAM_{i:07d}", index=i, meta=meta, **usual) for i in range(count)]
 
 
 def one_pass(nets: list[Localizer], rows: list[dict[str, Any]]) -> None:

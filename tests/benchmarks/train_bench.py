@@ -22,8 +22,9 @@ from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.localizer import NORMALISATION, boxes_of
 from htltools.core.runtime.predict import batches
 from htltools.core.training.augmentation import augmented, changes
-from htltools.core.training.box_objective import Supervised
+from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Recipe, optimizer_for, trained
+from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Images, write_shard
 
 SIDE, COUNT, SHARDS, BATCH = 128, 2048, 4, 32
@@ -37,7 +38,7 @@ def made_store(folder: Path) -> tuple[list[dict], np.ndarray]:
     for k in range(SHARDS):
         path = folder / f"{k:05d}.h5"
         write_shard(path, images[k * each : (k + 1) * each], None, [], [], plan="", history=[])
-        rows += [{"id": f"{k}-{i}", "store": str(path), "index": i} for i in range(each)]
+        rows += [Row(id=f"{k}-{i}", store=str(path), index=i) for i in range(each)]
     return rows, images
 
 
@@ -149,7 +150,7 @@ def step_rows(folder: Path, repeats: int) -> list[dict]:
         return work
 
     def epoch() -> None:
-        next(trained(Supervised(build(shape), stored, boxes, np.ones(COUNT, np.float32), recipe, **CPU), None, recipe))
+        next(trained(BoxObjective(build(shape), stored, boxes, np.ones(COUNT, np.float32), recipe, **CPU), None, recipe))
 
     found = []
     for augment, peer in (False, "the same steps on one batch in place"), (True, "the same, augmented as well"):
@@ -201,7 +202,7 @@ def pipeline_rows(folder: Path, repeats: int, count: int = 256) -> list[dict]:
 
     def ours() -> None:
         recipe = Recipe(1, BATCH)
-        next(trained(Supervised(build(shape), stored, boxes, np.ones(count, np.float32), recipe, **CPU), None, recipe))
+        next(trained(BoxObjective(build(shape), stored, boxes, np.ones(count, np.float32), recipe, **CPU), None, recipe))
 
     def theirs(workers: int) -> Callable[[], None]:
         def work() -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from htltools.formats.models.onnx import OnnxLocalizer
 from htltools.formats.rows.jsonlines import joined_lines
 from htltools.formats.rows.provenance import file_digest
-from htltools.formats.rows.schema import ONNX
+from htltools.formats.rows.vocabulary import ONNX
 
 CLIENT = Path(__file__).parents[2] / "examples" / "onnx_client.py"
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from htltools import console
 from htltools.formats.rows.jsonlines import compact_json, joined_lines, parsed_json
-from htltools.formats.rows.stream import read_rows
+from htltools.formats.sources.open_rows import read_rows
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202egnp\u2066\r\n[bold]x[/nothing]<b onclick='x'>&amp;</script>"
 STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -278,7 +278,7 @@ def test_boxes_beyond_all_bounds(htl, tmp_path, number):
 
 def test_a_line_without_end(htl, monkeypatch):
     """A file that never ends a line is refused, and not gathered in memory."""
-    monkeypatch.setattr("htltools.formats.rows.stream.LONGEST", 1000)
+    monkeypatch.setattr("htltools.formats.sources.open_rows.LONGEST", 1000)
     code, _, err = htl("view", stdin=b'{"id":"' + b"x" * 5000)
     assert code == 65 and "holds a line of more than 0 MiB; it is no file of rows" in err
 

@@ -1,4 +1,4 @@
-"""`--nproc` and torchrun: one job in several processes."""
+"""`--nproc-per-node` and torchrun: one job in several processes."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import pytest
 from htltools.formats.models.checkpoint import Checkpoint
 
 ROOT = Path(__file__).parents[2]
-QUICK = ["--epochs", "3", "--model", "compact", "--batch-size", "16"]
+QUICK = ["--epochs", "3", "--batch-size", "16"]
 
 
 def start(*arguments, stdin=None, module="htltools", **environment) -> subprocess.Popen:
@@ -51,7 +51,7 @@ def undisturbed(rows, tmp_path_factory):
     """A training in two processes: its checkpoint and what it said."""
     out = tmp_path_factory.mktemp("two") / "two.h5"
     with rows.open("rb") as stdin:
-        return out, *ended(start("train", "-o", out, "--nproc", 2, *QUICK, stdin=stdin))
+        return out, *ended(start("train", "-o", out, "--nproc-per-node", 2, *QUICK, stdin=stdin))
 
 
 def test_rows_from_stdin_and_one_voice(undisturbed):
@@ -66,7 +66,7 @@ def test_rows_from_stdin_and_one_voice(undisturbed):
 
 
 def test_torchrun_is_the_same(rows, undisturbed, tmp_path):
-    """torchrun itself gives the same weights in every bit as --nproc."""
+    """torchrun itself gives the same weights in every bit as --nproc-per-node."""
     out = tmp_path / "two.h5"
     run = ["--standalone", "--nproc-per-node", 2, "-m", "htltools", "train", rows, "-o", out, *QUICK]
     code, lines, err = ended(start(*run, module="torch.distributed.run"))
@@ -79,7 +79,7 @@ def test_torchrun_is_the_same(rows, undisturbed, tmp_path):
 def test_a_killed_worker_changes_nothing(rows, undisturbed, tmp_path):
     """A worker that is killed: all start again after the last epoch, and end where the undisturbed training does, bit for bit."""
     out = tmp_path / "two.h5"
-    process = start("train", rows, "-o", out, "--nproc", 2, *QUICK)
+    process = start("train", rows, "-o", out, "--nproc-per-node", 2, *QUICK)
     while not (out.with_name("two.resume.h5")).exists():
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
@@ -96,7 +96,7 @@ def test_a_killed_worker_changes_nothing(rows, undisturbed, tmp_path):
 
 def test_evaluate_shares_the_rows(rows, dense):
     """Two processes measure what one measures, and write it once."""
-    code, shared, err = ended(start("evaluate", rows, "--model", dense, "--batch-size", 3, "--nproc", 2))
+    code, shared, err = ended(start("evaluate", rows, "--model", dense, "--batch-size", 3, "--nproc-per-node", 2))
     assert code == 0, err
     for ours, theirs in zip(shared, ended(start("evaluate", rows, "--model", dense))[1], strict=True):
         assert ours["metric"] == theirs["metric"]
@@ -105,9 +105,9 @@ def test_evaluate_shares_the_rows(rows, dense):
 
 def test_score_shares_the_rows(rows, dense, pruned):
     """Two processes give every row, in order, the hardness that one gives it."""
-    models = ["--model", dense, "--pruned", pruned, "--also", "grand,dropout", "--batch-size", 7]
+    models = ["--model", dense, "--pruned", pruned, "--also", "grand,dropout_disagreement", "--batch-size", 7]
     with rows.open("rb") as stdin:
-        code, shared, err = ended(start("score", "--nproc", 2, *models, stdin=stdin))
+        code, shared, err = ended(start("score", "--nproc-per-node", 2, *models, stdin=stdin))
     assert code == 0, err
     alone = ended(start("score", rows, *models))[1]
     assert [line.get("id") for line in shared] == [line.get("id") for line in alone]
@@ -124,9 +124,11 @@ def test_score_shares_the_rows_of_all_folds(rows, dense, pruned, tmp_path):
             checkpoint.fold = {"k": k, "K": 2, "seed": 0}
             checkpoint.save(tmp_path / f"{flag}{k}.h5")
             flags += [flag, tmp_path / f"{flag}{k}.h5"]
-    code, shared, err = ended(start("score", rows, "--nproc", 2, *flags, "--also", "grand,dropout", "--batch-size", 7))
+    code, shared, err = ended(
+        start("score", rows, "--nproc-per-node", 2, *flags, "--also", "grand,dropout_disagreement", "--batch-size", 7)
+    )
     assert code == 0, err
-    alone = ended(start("score", rows, *flags, "--also", "grand,dropout"))[1]
+    alone = ended(start("score", rows, *flags, "--also", "grand,dropout_disagreement"))[1]
     assert {row["split"]: "pie" in row["hardness"] for row in shared if "id" in row} == {"train": False, "val": True, "test": True}
     for ours, theirs in zip(shared, alone, strict=True):
         assert ours.get("hardness", {}) == pytest.approx(theirs.get("hardness", {}), abs=1e-4)
@@ -135,7 +137,7 @@ def test_score_shares_the_rows_of_all_folds(rows, dense, pruned, tmp_path):
 def test_prune_shares_the_recovery(rows, dense, tmp_path):
     """Two processes recover one pruned model, with the zeros held, and write it once."""
     out = tmp_path / "p.h5"
-    code, lines, err = ended(start("prune", rows, "--model", dense, "-o", out, "--sparsity", 0.6, "--epochs", 1, "--nproc", 2))
+    code, lines, err = ended(start("prune", rows, "--model", dense, "-o", out, "--sparsity", 0.6, "--epochs", 1, "--nproc-per-node", 2))
     assert code == 0, err
     assert sum("id" in line for line in lines) == 80
     assert err.count("of the weights cut") == 1
@@ -147,23 +149,23 @@ def test_told_once(rows, tmp_path):
     """What is wrong with flags, rows or the output is found before any process starts, and told once."""
     out = tmp_path / "m.h5"
     out.touch()
-    assert ended(start("train", rows, "-o", out, "--nproc", 2)) == (
+    assert ended(start("train", rows, "-o", out, "--nproc-per-node", 2)) == (
         73,
         [],
         f"htl train: {out} exists; replace it with --force, or name another output\n",
     )
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"id": 1}\n')
-    code, _, err = ended(start("train", bad, "-o", tmp_path / "n.h5", "--nproc", 2))
+    code, _, err = ended(start("train", bad, "-o", tmp_path / "n.h5", "--nproc-per-node", 2))
     assert (code, err.count("\n")) == (65, 1)
-    assert ended(start("train", rows, "-o", out, "--nproc", 0))[0] == 2
+    assert ended(start("train", rows, "-o", out, "--nproc-per-node", 0))[0] == 2
 
 
 def test_a_failure_of_the_workers_has_its_code(rows, tmp_path):
     """A worker that fails gives its exit code to the whole: here rows without a split."""
     path = tmp_path / "all.jsonl"
     path.write_text(rows.read_text().replace('"split":"train"', '"split":"test"'))
-    code, _, err = ended(start("train", path, "-o", tmp_path / "m.h5", "--nproc", 2))
+    code, _, err = ended(start("train", path, "-o", tmp_path / "m.h5", "--nproc-per-node", 2))
     assert code == 65
     assert "no annotated row of split train" in err
     assert "Traceback" not in err
@@ -173,12 +175,12 @@ def test_stdin_cannot_be_shared(tmp_path):
     """Under torchrun rows come from a file: two processes would tear stdin apart."""
     alone = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
     code, _, err = ended(start("train", "-o", tmp_path / "m.h5", **alone))
-    assert (code, err) == (2, "htl train: several processes cannot share stdin; name a file of rows, or start them with --nproc\n")
+    assert (code, err) == (2, "htl train: several processes cannot share stdin; name a file of rows, or start them with --nproc-per-node\n")
 
 
 def test_a_result_that_stands_goes_on_to_its_rows(rows, dense, tmp_path):
     """The same prune again, whose checkpoint is there, writes the rows of before; another one is refused as ever (73)."""
-    command = "prune", rows, "--model", dense, "-o", tmp_path / "p.h5", "--recover", "none", "--nproc", 2, "--sparsity"
+    command = "prune", rows, "--model", dense, "-o", tmp_path / "p.h5", "--recover", "none", "--nproc-per-node", 2, "--sparsity"
     code, first, err = ended(start(*command, 0.5))
     assert code == 0, err
     code, again, err = ended(start(*command, 0.5))

@@ -9,7 +9,7 @@ import pytest
 from htltools.formats.models.checkpoint import Checkpoint
 from htltools.formats.models.onnx import OnnxLocalizer
 from htltools.formats.rows.jsonlines import joined_lines, split_lines
-from htltools.formats.rows.stream import read_rows
+from htltools.formats.sources.open_rows import read_rows
 
 QUICK = ["--epochs", 2, "--batch-size", 16, "-q"]
 BY_MASK = {"pruned_disagreement", "pruned_shift", "pruned_loss", "iou_drop", "loss_gap", "suspect", "loss", "smallness", "random"}
@@ -157,8 +157,8 @@ def test_evaluate_without_masks(htl, masked, onnx, tmp_path):
 def test_export_has_masks(onnx, masked, phantom):
     """The file answers with boxes and masks, says so, and was held against torch on both."""
     import torch
-
     from htltools.commands.shared.inputs import load_localizer
+
     from htltools.formats.store.shard import Images
 
     path, said = onnx

@@ -8,7 +8,7 @@ import pytest
 from htltools.commands.shared.next_steps import subgroup_flags
 from htltools.formats.rows.jsonlines import joined_lines
 from htltools.formats.rows.row import Row
-from htltools.formats.rows.stream import read_rows
+from htltools.formats.sources.open_rows import read_rows
 
 
 def steps(shown: str) -> list[str]:

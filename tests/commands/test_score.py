@@ -16,8 +16,9 @@ from htltools.core.hardness.cross_fitting import fold_of
 from htltools.errors import DataError
 from htltools.formats.models.checkpoint import Checkpoint
 from htltools.formats.rows.jsonlines import joined_lines, split_lines
-from htltools.formats.rows.schema import HARDNESS
-from htltools.formats.rows.stream import RowReader, read_rows
+from htltools.formats.rows.stream import RowReader
+from htltools.formats.rows.vocabulary import HARDNESS
+from htltools.formats.sources.open_rows import read_rows
 
 ROOT = Path(__file__).parents[2]
 DYNAMICS = {"forgetting", "cartography_error", "cartography_spread", "negative_aum"}  # those that a training leaves

@@ -11,7 +11,7 @@ from htltools.core.geometry.matching import set_overlap
 from htltools.core.geometry.objects import packed
 from htltools.formats.models.checkpoint import Checkpoint
 from htltools.formats.rows.jsonlines import joined_lines, split_lines
-from htltools.formats.rows.stream import read_rows
+from htltools.formats.sources.open_rows import read_rows
 
 CLASSES = "bright", "red"
 

@@ -125,7 +125,7 @@ def rgb(colour):
 
 def rows_of(path):
     """The rows of a file."""
-    from htltools.formats.rows.stream import read_rows
+    from htltools.formats.sources.open_rows import read_rows
 
     return read_rows(path)[0]
 

@@ -13,7 +13,7 @@ import pytest
 from htltools.core.hardness.cross_fitting import fold_of
 from htltools.formats.models.checkpoint import Checkpoint, read_arrays
 from htltools.formats.rows.jsonlines import joined_lines, split_lines
-from htltools.formats.rows.stream import read_rows
+from htltools.formats.sources.open_rows import read_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ["--epochs", 2, "--batch-size", 16, "-q"]

@@ -1,23 +1,24 @@
 """Fairness, for `evaluate --group-by`: the worst level by each metric, and how far it is from the best."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from htltools import console
 from htltools.commands.evaluate.lines import metric_line, rounded
-from htltools.core.statistics.sample_metrics import Agreement
+from htltools.core.statistics.sample_metrics import SampleMetrics
 from htltools.core.statistics.subgroup_gaps import Gap, fairness
 from htltools.core.statistics.subgroups import FEW, Crossing
 
 
 def gap_lines(
     crossing: Crossing,
-    parts: list[tuple[dict[str, str], np.ndarray]],
+    parts: Sequence[tuple[dict[str, str], np.ndarray]],
     by_level: list[list[dict]],
-    ours: list[Agreement],
+    ours: list[SampleMetrics],
     groups: np.ndarray,
-    theirs: list[Agreement],
+    theirs: list[SampleMetrics],
     against: list[Path],
     seed: int,
 ) -> list[dict]:

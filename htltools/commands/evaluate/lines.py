@@ -8,8 +8,7 @@ from htltools import console
 from htltools.commands.evaluate.tables import show
 from htltools.core.statistics.cluster_bootstrap import Estimate, run_interval
 from htltools.formats.files.atomic import replacing
-from htltools.formats.rows.jsonlines import joined_lines
-from htltools.formats.rows.stream import writing
+from htltools.formats.rows.jsonlines import joined_lines, writing
 
 
 def metric_line(name: str, about: dict, estimate: Estimate, against: Sequence[Path] = ()) -> dict:

@@ -1,158 +1,96 @@
-"""What `export` does with a localizer: write it, hold the file against torch, and time both."""
+"""`export`: an ONNX file is held against torch, on noise and images, or by what it loses of the mean IoU."""
 
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import copy
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 
 from htltools import console
-from htltools.commands.export.latency import latencies
-from htltools.commands.shared.inputs import CountedImages, annotation, is_annotated, matching_images, split_rows
-from htltools.core.geometry.matching import object_difference
-from htltools.core.nets.detector import Detector
-from htltools.core.nets.mask_localizer import MaskLocalizer, MasksOf
-from htltools.core.nets.onnx_wrapper import Deployed, eager
-from htltools.core.runtime.predict import batches
-from htltools.errors import DataError, HtlError, UsageError
-from htltools.formats.models.onnx import MASKS, OBJECTS, OUTPUT, OnnxLocalizer, write_onnx
-from htltools.formats.models.onnx_int8 import IMAGES, METHOD, write_int8
-from htltools.formats.rows.jsonlines import compact_json
+from htltools.core.nets.localizer import Localizer
+from htltools.core.runtime.prefetch import ImageSource
+from htltools.errors import HtlError
+from htltools.formats.rows.row import Row
+from htltools.tasks.predictor import CheckpointPredictor, OnnxPredictor
+from htltools.tasks.rows import matching_images
+from htltools.tasks.task import Data, Task
 
-Answer = Callable[[np.ndarray], np.ndarray]  # uint8 [B, H, W, C] to float32 [B, 4]
+Outputs = Callable[[np.ndarray], Mapping[str, np.ndarray]]  # uint8 [B, H, W, C] to outputs by name
 
 BATCHES = 1, 2, 5
 REAL = 64  # rows to check on, when there are rows
 TOLERANCE = 1e-4  # shares of the image's sides
-AT_ONCE = 64
-BENCH = 1, 16
 
 
-def write_as(kind: str, path: Path, localizer, size: list[int], calibration: Iterator[np.ndarray]) -> None:
-    """Write a localizer as one ONNX file: kind `none` (float32), `float16`, or `int8`, which uses up the calibration images."""
-    about = {name: compact_json(value).decode() for name, value in objects_metadata(localizer).items()}
-    outputs = OBJECTS if about else MASKS if isinstance(localizer, MaskLocalizer) else [OUTPUT]
-    if kind != "int8":
-        write_onnx(path, Deployed(localizer, torch.float16 if kind == "float16" else torch.float32), size, about, outputs)
-        return
-    if about:
-        raise UsageError("--quantize int8 is for nets with one box", "use float16 or none")
-    with tempfile.TemporaryDirectory() as folder:
-        precise = Path(folder, "float32.onnx")
-        write_onnx(precise, Deployed(localizer), size, about, outputs)
-        write_int8(path, precise, calibration)
+def torch_outputs(localizer: Localizer, device: torch.device, names: list[str]) -> Outputs:
+    """A localizer on a device, in channels-last memory, as a function from images uint8 [B, H, W, C] to its outputs by name."""
+    placed = copy.deepcopy(localizer).to(device).to(memory_format=torch.channels_last)
+
+    def outputs(batch: np.ndarray) -> dict[str, np.ndarray]:
+        with torch.inference_mode():
+            values = placed.onnx_outputs(placed.normalised(torch.from_numpy(batch).to(device)))
+        each = values if isinstance(values, tuple) else (values,)
+        return dict(zip(names, (value.cpu().numpy() for value in each), strict=True))
+
+    return outputs
 
 
-def objects_metadata(localizer) -> dict[str, dict]:
-    """What a file says of the objects that its net finds; nothing where it answers with one box."""
-    if not isinstance(localizer, Detector):
-        return {}
-    return {"htl.objects": {"classes": localizer.classes, "threshold": round(float(localizer.threshold), 6)}}
-
-
-def calibration_images(rows: list[dict], size: list[int], model: Path, seed: int) -> Iterator[np.ndarray]:
-    """Images of some rows of the split train, drawn at random, in batches uint8 [B, H, W, C].
-
-    Raises: DataError where there are none.
-    """
-    fitted = split_rows(rows, "train")
-    if not fitted:
-        raise DataError("no row is of the split train", "--quantize int8 is calibrated on those")
-    drawn = np.random.default_rng(seed).permutation(len(fitted))[:IMAGES]
-    images = matching_images([fitted[place] for place in drawn], size, model)
-    return (images.batch(chosen) for chosen in batches(images.shape[0], AT_ONCE))
-
-
-def checking_batches(rows: list[dict], size: list[int], model: Path, seed: int) -> tuple[list[np.ndarray], str]:
+def checking_batches(rows: list[Row], dense: CheckpointPredictor, seed: int) -> tuple[list[np.ndarray], str]:
     """Noise in several batch sizes, and the images of the first rows where there are rows; and what that is, in words."""
-    noise = np.random.default_rng(seed)
-    found = [noise.integers(0, 256, (count, *size), np.uint8) for count in BATCHES]
+    random = np.random.default_rng(seed)
+    noise = [random.integers(0, 256, (count, *dense.frame), np.uint8) for count in BATCHES]
     if not rows:
-        return found, "noise"
-    images = matching_images(rows[:REAL], size, model)
-    return [*found, images.batch(np.arange(images.shape[0]))], f"noise and {images.shape[0]} images"
+        return noise, "noise"
+    images = matching_images(rows[:REAL], dense.frame, dense.path)
+    return [*noise, images.batch(np.arange(images.shape[0]))], f"noise and {images.shape[0]} images"
 
 
-def largest_difference(ours: Answer, theirs: Answer, checks: list[np.ndarray]) -> float:
-    """The largest difference of any edge, or score, between two localizers; NaN where one answers NaN."""
-    return float(np.max([difference(ours(batch), theirs(batch)) for batch in checks]))
-
-
-def difference(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """The largest difference between two answers, [B, 4] or [B, D, 6]; objects are compared with the most similar of their class."""
-    return object_difference(ours, theirs) if ours.ndim == 3 else float(np.abs(ours - theirs).max())
-
-
-def agreement(kind: str, ours: Answer, theirs: Answer, checks: list[np.ndarray], what: str) -> str:
-    """How far the file (theirs) is from torch (ours), in words.
+def agreement(kind: str, task: Task, ours: Outputs, theirs: Outputs, batches: list[np.ndarray], what: str) -> str:
+    """How far the outputs of the file (theirs) are from those of torch (ours), in words.
 
     Raises: HtlError where that is too far: more than the rounding of float32, and for other kinds no number at all.
     """
-    difference = largest_difference(ours, theirs, checks)
-    if kind == "none" and not difference <= TOLERANCE:
-        raise HtlError(f"the ONNX model differs from torch by {difference:.2g} of the image's sides, more than {TOLERANCE:g}")
-    if not np.isfinite(difference):
-        raise HtlError(f"the {kind} file answers with no number: the weights or activations overflow", "use --quantize none")
+    each = [task.largest_differences(ours(batch), theirs(batch)) for batch in batches]
+    differences = {name: float(np.max([one[name] for one in each])) for name in each[0]}
+    for name, difference in differences.items():
+        if kind == "none" and not difference <= TOLERANCE:
+            of = "" if name == "boxes" else f" in its {name}"
+            raise HtlError(f"the ONNX model differs from torch{of} by {difference:.2g} of the image's sides, more than {TOLERANCE:g}")
+        if not np.isfinite(difference):
+            raise HtlError(f"the {kind} file gives no numbers as {name}: the weights or activations overflow", "use --quantize none")
+    others = "".join(f"; largest difference of {name} {each:.1e}" for name, each in differences.items() if name != "boxes")
     unknown = "" if kind == "none" else "; its loss of IoU is not known, without annotated rows of the split val"
-    return f"largest difference from torch {difference:.1e} of the image's sides, on {what}{unknown}"
+    return f"largest difference from torch {differences['boxes']:.1e} of the image's sides, on {what}{unknown}{others}"
 
 
-def agreement_of_masks(kind: str, localizer, net: OnnxLocalizer, checks: list[np.ndarray]) -> str:
-    """How far the masks of the file are from those of torch, in words; nothing where it answers with none.
-
-    Raises: HtlError as `agreement`.
-    """
-    if not isinstance(localizer, MaskLocalizer):
-        return ""
-    ours = eager(MasksOf(localizer), torch.device("cpu"))
-    difference = float(np.max([np.abs(ours(batch) - net.masks(batch)[1]).max() for batch in checks]))
-    if kind == "none" and not difference <= TOLERANCE or not np.isfinite(difference):
-        raise HtlError(f"the masks of the ONNX model differ from those of torch by {difference:.2g}, more than {TOLERANCE:g}")
-    return f"; largest difference of masks {difference:.1e}"
+def mean_ious(dense: CheckpointPredictor, file: OnnxPredictor, rows: list[Row]) -> list[float]:
+    """The mean IoU of the checkpoint and of the file with the annotation of the rows; of several objects the overlap of sets."""
+    data = dense.data(rows)
+    with console.progress("measuring", 2 * len(rows)) as steps:
+        counted = Data(rows, CountedImages(data.images, steps), data.targets)
+        predictions = [predictor.predict(counted) for predictor in (dense, file)]
+    measured = [dense.task.per_sample(each, data.targets, dense.classes, dense.threshold) for each in predictions]
+    return [float(each.values()["iou_mean"][0]) for each in measured]
 
 
-def validation_rows(rows: list[dict]) -> list[dict]:
-    """The annotated rows of the split val, repeats counted once."""
-    return [row for row in split_rows(rows, "val") if is_annotated(row) and not row.get("repeat")]
+class CountedImages:
+    """Images that tell a progress bar how many of them were read."""
+
+    def __init__(self, images: ImageSource, steps: console.Steps):
+        self.images, self.steps, self.shape = images, steps, images.shape
+
+    def batch(self, chosen: np.ndarray) -> np.ndarray:
+        """As `ImageSource.batch`."""
+        self.steps.advance(len(chosen))
+        return self.images.batch(chosen)
 
 
-def mean_ious(predictions: list[Answer], rows: list[dict], size: list[int], model: Path, localizer, architecture: dict) -> list[float]:
-    """The mean IoU of each localizer and the annotation, on all the rows; of several objects their overlap."""
-    targets = annotation(architecture, rows)
-    with console.progress("measuring", len(rows) * len(predictions)) as steps:
-        images = CountedImages(matching_images(rows, size, model), steps)
-        places = batches(len(rows), AT_ONCE)
-        found = [np.concatenate([answer(images.batch(i)) for i in places]) for answer in predictions]
-    return [float(localizer.overlap(each, targets).mean()) for each in found]
-
-
-def loss_of_iou(kind: str, theirs: float, ours: float, count: int, most: float) -> str:
+def iou_loss_text(kind: str, theirs: float, ours: float, count: int, most: float) -> str:
     """What a quantized file loses of the mean IoU of float32 (ours), in words.
 
     Raises: HtlError where that is more than `most`.
     """
-    found = f"mean IoU on {count} validation rows {theirs:.4f}, float32 {ours:.4f}"
+    reached = f"mean IoU on {count} validation rows {theirs:.4f}, float32 {ours:.4f}"
     if not ours - theirs <= most:
-        raise HtlError(f"{kind} loses too much: {found}, {ours - theirs:.2g} less", f"--max-loss {most:g} allows no more")
-    return f"{found}: {theirs - ours:+.4f}"
-
-
-def quantization(kind: str, measured: tuple[float, float, int] | None) -> dict:
-    """What the file says of its quantization, see schema.ONNX; measured: its mean IoU, that of float32, and on how many rows."""
-    calibration = {"calibration": f"{METHOD} over up to {IMAGES} rows of the split train"} if kind == "int8" else {}
-    names = "iou_mean", "iou_mean_float32", "n"
-    return {"kind": kind} | calibration | (dict(zip(names, measured, strict=True)) if measured else {})
-
-
-def bench_lines(localizer, path: Path, device: str, place: torch.device, seed: int) -> Iterator[list[str]]:
-    """Lines for a table of latencies: torch and onnxruntime by turns, with as many threads, host memory to host memory."""
-    net = OnnxLocalizer(path, device, torch.get_num_threads())
-    torch_predict, noise = eager(localizer, place), np.random.default_rng(seed)
-    names = f"torch {torch.__version__} eager {place}", f"onnxruntime {net.provider}"
-    for count in BENCH:
-        batch = noise.integers(0, 256, (count, *net.size), np.uint8)
-        seconds = latencies([lambda: torch_predict(batch), lambda: net.predict(batch)])  # noqa: B023  they are called at once
-        medians, slow = np.median(seconds, 1), np.quantile(seconds, 0.9, 1)
-        for name, median, late in zip(names, medians, slow):
-            yield [f"{count}", name, f"{median * 1e3:.2f}", f"{late * 1e3:.2f}", f"{count / median:.0f}", f"{medians[0] / median:.2f}"]
+        raise HtlError(f"{kind} loses too much: {reached}, {ours - theirs:.2g} less", f"--max-loss {most:g} allows no more")
+    return f"{reached}: {theirs - ours:+.4f}"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Option
 
-from htltools import console, options
+from htltools import options
 from htltools.errors import UsageError
 
 
@@ -13,20 +13,26 @@ from htltools.errors import UsageError
 def report(
     run,
     rows: options.Rows = None,
-    out: Annotated[Path, Option("-o", "--out", metavar="R.html", help="The page to write.", show_default=False)] = ...,
+    *,
+    out: Annotated[Path, Option("-o", "--out", metavar="R.html", help="The page to write.", show_default=False)],
     model: Annotated[
         list[Path] | None, Option("--model", metavar="FILE", help="Score anew with this dense model; repeat it.", show_default=False)
     ] = None,
     pruned: Annotated[
         list[Path] | None, Option("--pruned", metavar="FILE", help="Score anew with this pruned model; repeat it.", show_default=False)
     ] = None,
-    against: Annotated[Path | None, Option("--against", metavar="FILE", help="A model that attended.", show_default=False)] = None,
+    attended: Annotated[
+        Path | None, Option("--attended", metavar="FILE", help="A model that attended.", show_default=False, rich_help_panel="Model")
+    ] = None,
+    trust: options.Trust = None,
     by: Annotated[str, Option("--by", metavar="COLUMN", help="The hardness that the page is about.")] = "pruned_loss",
     split: Annotated[str, Option("--split", metavar="train|val|test", help="The rows to measure on.")] = "test",
     group_by: Annotated[
         str | None, Option("--group-by", metavar="FIELD[:WIDTH],...", help="Subgroups: sex,age:20,site.", show_default=False)
     ] = None,
-    images: Annotated[int, Option("--images", metavar="N", min=1, max=2000, help="Images in the gallery.")] = 200,
+    gallery: Annotated[
+        int, Option("--gallery", metavar="N", min=1, max=2000, help="Images in the gallery.", rich_help_panel="Output")
+    ] = 200,
     meta: Annotated[bool, Option("--meta/--no-meta", help="Show meta, label and group of each image.")] = True,
     batch_size: options.BatchSize = 256,
     seed: options.Seed = 0,
@@ -40,15 +46,18 @@ def report(
 
     \b
     htl score rows.jsonl --model dense.h5 --pruned pruned.h5 | htl report -o report.html
-    htl report scored.jsonl --against attended.h5 --group-by sex,age:20 -o report.html
+    htl report scored.jsonl --attended attended.h5 --group-by sex,age:20 -o report.html
     htl report rows.jsonl --model d0.h5 --model d1.h5 --pruned p0.h5 --pruned p1.h5 -o report.html
 
     The page needs no network and nothing beside it. Metrics come with intervals, overall and by subgroup; there are the
     training curves and the sweep of the health gate of the models that the rows name, how hardness is spread, and images with
-    annotated, dense and pruned box to sort and filter: the hardest, the suspects, and with --against what attention gained
+    annotated, dense and pruned box to sort and filter: the hardest, the suspects, and with --attended what attention gained
     and lost. Rows without scores, or with --model or --pruned, are scored first; several models tell how reliable hardness is.
     --no-meta leaves out meta, label and group of each image; ids and images stay.
     """
+    options.rows_expected(rows)
+    from htltools.commands.report.write import write_report
+    from htltools.core.runtime.runtime import Runtime
     from htltools.core.statistics.subgroups import parsed_fields
     from htltools.formats.files.atomic import refuse_existing
     from htltools.formats.rows.schema import SPLITS
@@ -57,20 +66,7 @@ def report(
         raise UsageError(f"--split takes {', '.join(SPLITS)}, not {split!r}")
     fields = parsed_fields(group_by) if group_by is not None else None
     refuse_existing(out, force)
-    options.rows_expected(rows)
-    from htltools.commands.report import gallery, samples, sections
-    from htltools.commands.shared.machine import Machine
-    from htltools.formats.page.html import write_page
-    from htltools.formats.rows.provenance import file_digest
-    from htltools.formats.rows.stream import read_rows
-
-    everything, reader = read_rows(rows, partial=partial, limit=limit)
-    machine = Machine(device, str(precision), batch_size, seed=seed)
-    judged = samples.judged(everything, reader, model or [], pruned or [], against, machine)
-    hardness = judged.column(by)
-    history = run.chain(reader.history, {str(path): file_digest(path) for path in judged.paths})
-    fields = gallery.shown_fields(judged.rows, fields, meta)
-    sections = sections.sections(judged, by, hardness, split, fields, seed, history)
-    data = gallery.gallery_data(judged, by, hardness, split, fields, images, meta)
-    size = write_page(out, "htl report", sections, data)
-    console.say(f"{out}: {len(judged.rows)} samples, {len(data['samples'])} images, {size / 1e6:.1f} MB")
+    runtime = Runtime(device, str(precision), batch_size, seed, options.trusted_names(trust))
+    write_report(
+        run, rows, out, model or [], pruned or [], attended, by, split, fields, gallery, meta, runtime, limit=limit, partial=partial
+    )

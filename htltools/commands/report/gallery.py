@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 
 from htltools.commands.report.samples import ReportSamples
-from htltools.core.figures.gallery_selection import chosen, sections
+from htltools.core.figures.gallery_selection import gallery_positions, gallery_sections
 from htltools.core.statistics.subgroups import Crossing, level, rank, usual_fields, value_of
 from htltools.formats.images.webp import fitting_uris
 from htltools.formats.rows.fields import cell
+from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Images
-from htltools.tasks.objects import drawn
+from htltools.tasks.role_objects import box_lists
 
 ROOM = 24_000_000  # bytes for images: what they leave of 30 MB is ample for all else
 LONGEST = 120  # letters of a value
@@ -24,39 +25,39 @@ TITLES = {
 MAIN = "gain", "IoU dense", "IoU pruned", "IoU attended", "pruned_disagreement", "suspect", "loss"
 
 
-def shown_fields(rows: list[dict], asked: list[Crossing] | None, meta: bool) -> list[Crossing]:
+def shown_fields(rows: list[Row], asked: list[Crossing] | None, meta: bool) -> list[Crossing]:
     """The fields to group and to filter by: those asked for, else the usual ones unless patient-level fields are left out."""
     return asked if asked is not None else [(field,) for field in usual_fields(rows)] if meta else []
 
 
 def gallery_data(
-    judged: ReportSamples, by: str, hardness: np.ndarray, split: str, fields: list[Crossing], count: int, meta: bool
+    samples: ReportSamples, by: str, hardness: np.ndarray, split: str, fields: list[Crossing], count: int, meta: bool
 ) -> dict[str, Any]:
     """What the script of the page needs."""
-    iou, splits, boxes = judged.iou, judged.splits, {role: drawn(own) for role, own in judged.objects.items()}
+    iou, splits, boxes = samples.iou, samples.splits, {role: box_lists(own) for role, own in samples.objects.items()}
     gain = iou["attended"] - iou["dense"] if {"attended", "dense"} <= iou.keys() else np.full(len(splits), np.nan)
-    found = sections(hardness, judged.known("suspect"), np.where(splits == split, gain, np.nan), splits, count)
-    places = chosen(found)
-    rows = [judged.rows[place] for place in places]
-    names = dict.fromkeys([by, *(name for row in rows for name in row.get("hardness", {}))])
-    columns = {name: judged.known(name) for name in names} | {f"IoU {role}": values for role, values in iou.items()} | {"gain": gain}
+    gain_of_split, ids = np.where(splits == split, gain, np.nan), [row["id"] for row in samples.rows]
+    found = gallery_sections(hardness, samples.known("suspect"), gain_of_split, splits, ids, count, samples.seed)
+    places = gallery_positions(found)
+    rows = [samples.rows[place] for place in places]
+    names = dict.fromkeys([by, *(name for row in rows for name in row.hardness)])
+    columns = {name: samples.known(name) for name in names} | {f"IoU {role}": values for role, values in iou.items()} | {"gain": gain}
     columns = {name: values[places] for name, values in columns.items() if np.isfinite(values[places]).any()}
     filters = [field for field in dict.fromkeys(chain(*fields)) if meta and field.name != "split"]
-    samples = [
+    cards = [
         {
-            "id": row["id"],
-            "size": row["size"],
+            "id": row.id,
+            "size": row.size,
             "image": uri,
-            "about": told(row) if meta else [["split", row.get("split", "none")]],
-            "levels": {"split": row.get("split", "none")}
-            | {field.name: level(value_of(row, field.name), field.width) for field in filters},
+            "about": told(row) if meta else [["split", row.split or "none"]],
+            "levels": {"split": row.split or "none"} | {field.name: level(value_of(row, field.name), field.width) for field in filters},
             "boxes": {role: rounded(own[place]) for role, own in boxes.items() if len(own[place])},
             "scores": {name: round(float(values[i]), 4) for name, values in columns.items() if np.isfinite(values[i])},
             "sections": [name for name, own in found.items() if place in own],
         }
         for i, (place, row, uri) in enumerate(zip(places, rows, thumbnails(rows)))
     ]
-    levels = {name: {sample["levels"][name] for sample in samples} for name in ("split", *(field.name for field in filters))}
+    levels = {name: {card["levels"][name] for card in cards} for name in ("split", *(field.name for field in filters))}
     return {
         "by": by,
         "roles": list(boxes),
@@ -64,14 +65,14 @@ def gallery_data(
         "columns": list(columns),
         "main": [name for name in MAIN if name in columns],
         "filters": [{"name": name, "levels": sorted(own, key=lambda each: rank(each, each))} for name, own in levels.items()],
-        "samples": samples,
+        "samples": cards,
     }
 
 
-def thumbnails(rows: list[dict]) -> list[str]:
+def thumbnails(rows: list[Row]) -> list[str]:
     """The stored image of each row as a data URI, all of them within the room that there is."""
     stored = Images(rows)
-    return fitting_uris(lambda i: stored.batch(np.array([i]))[0], np.array([row["size"] for row in rows]), ROOM)
+    return fitting_uris(lambda i: stored.batch(np.array([i]))[0], np.array([row.size for row in rows]), ROOM)
 
 
 def rounded(boxes: np.ndarray) -> list[list[float]]:
@@ -79,7 +80,7 @@ def rounded(boxes: np.ndarray) -> list[list[float]]:
     return np.clip(boxes.astype(float), 0, 1).round(4).tolist()
 
 
-def told(row: dict) -> list[list[str]]:
+def told(row: Row) -> list[list[str]]:
     """Split, label, group and metadata of a row as text."""
     known = {name: row.get(name) for name in ("split", "label", "group")} | (row.get("meta") or {})
     return [[str(name), cell(value)[:LONGEST]] for name, value in known.items() if value not in (None, "")]

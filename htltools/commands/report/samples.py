@@ -1,5 +1,6 @@
-"""What `report` knows of its samples: scores, boxes and IoU by role, and the models that gave them."""
+"""The samples of a report: their scores, boxes and IoU by role, and the models that predicted them."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -7,52 +8,74 @@ from pathlib import Path
 import numpy as np
 
 from htltools import console
-from htltools.commands.shared import inputs
-from htltools.commands.shared.machine import Machine
-from htltools.commands.shared.streaming import FLAGS
+from htltools.commands.evaluate.measure import opened
+from htltools.commands.score.scorer import ModelScorer
+from htltools.commands.shared.hardness import hardness_column, known_hardness
+from htltools.commands.shared.models import FLAGS, model_path
 from htltools.core.geometry.matching import set_overlap
+from htltools.core.hardness.rank_stability import Stability
+from htltools.core.runtime.runtime import Runtime
 from htltools.formats.models.checkpoint import Checkpoint
+from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import ROLES, SPLITS
 from htltools.formats.rows.stream import RowReader
-from htltools.tasks.objects import objects_by_role
+from htltools.tasks.predictor import CheckpointPredictor, Predictor, predictor
+from htltools.tasks.role_objects import objects_by_role
+from htltools.tasks.rows import image_sizes
+
+ATTENDED = "attended"  # the role of a model that attended
 
 
 @dataclass(frozen=True)
 class ReportSamples:
     """Samples with all that is known of them.
 
-    objects: by role (annotated, dense, pruned, attended), as `core.objects` has them [N, M, 5]; iou: [N] with the annotated ones, by
-    role, of several objects as `core.matching` has it; checkpoints: by role, those that could be read; stability: rank correlation
-    between models by column and split.
+    models: by role (dense, pruned, attended), those that are at hand, each opened once. stability: rank correlation between models by
+    column and split.
     """
 
-    rows: list[dict]
-    objects: dict[str, np.ndarray]
-    paths: dict[Path, str]
-    checkpoints: dict[str, list[Checkpoint]]
+    rows: list[Row]
+    models: dict[str, list[Predictor]]
     stability: dict[str, dict[str, float]]
     seed: int
 
     @cached_property
+    def objects(self) -> dict[str, np.ndarray]:
+        """Boxes by role (annotated, dense, pruned, attended) as objects, [N, M, 5] each."""
+        return objects_by_role(self.rows, [*ROLES, ATTENDED])
+
+    @cached_property
     def iou(self) -> dict[str, np.ndarray]:
+        """IoU with the annotation by role, of several objects the overlap of the sets: [N] each."""
         return {role: set_overlap(own, self.objects["annotated"]) for role, own in self.objects.items() if role != "annotated"}
 
     @cached_property
     def splits(self) -> np.ndarray:
-        return np.array([row.get("split") or "none" for row in self.rows])
+        """The split of each row."""
+        return np.array([row.split or "none" for row in self.rows])
 
     @cached_property
     def groups(self) -> np.ndarray:
-        return np.array(inputs.groups_of(self.rows))
+        """The group of each row."""
+        return np.array([row.group for row in self.rows])
 
     @cached_property
-    def parts(self) -> list[str]:
+    def known_splits(self) -> list[str]:
         """The splits that there are."""
         return [part for part in (*SPLITS, "none") if part in self.splits]
 
+    @property
+    def paths(self) -> dict[Path, str]:
+        """The role of each model by its file."""
+        return {each.path: role for role, own in self.models.items() for each in own}
+
+    def checkpoints(self, role: str) -> list[Checkpoint]:
+        """The checkpoints among the models of a role."""
+        return [each.checkpoint for each in self.models.get(role, []) if isinstance(each, CheckpointPredictor)]
+
     def known(self, name: str) -> np.ndarray:
         """A column of hardness: float [N], NaN where a row lacks it."""
-        return inputs.known_hardness(self.rows, name, self.seed)
+        return known_hardness(self.rows, name, self.seed)
 
     def column(self, name: str) -> np.ndarray:
         """As `known`.
@@ -60,61 +83,66 @@ class ReportSamples:
         Raises: DataError where no row has it.
         """
         values = self.known(name)
-        return values if np.isfinite(values).any() else inputs.hardness_column(self.rows, name, self.seed)
+        return values if np.isfinite(values).any() else hardness_column(self.rows, name, self.seed)
 
 
-def judged(
-    rows: list[dict], reader: RowReader, dense: list[Path], pruned: list[Path], against: Path | None, machine: Machine
+def report_samples(
+    rows: Sequence[Row], reader: RowReader, dense: list[Path], pruned: list[Path], attended: Path | None, runtime: Runtime
 ) -> ReportSamples:
     """The samples of some rows. They are scored first where they are not, or where models were named."""
-    rows = [row for row in rows if not row.get("repeat")]
-    paths = {"dense": dense, "pruned": pruned}
-    stability: dict = {}
-    if dense or pruned or not any(row.get("predicted") or row.get("detected") for row in rows):
-        paths = {role: own or [inputs.model_path(None, reader, role, FLAGS[role])] for role, own in paths.items()}
-        rows, stability = scored(rows, paths, machine)
+    rows = [row for row in rows if not row.repeat]
+    stability: dict[str, dict[str, float]] = {}
+    models: dict[str, list[Predictor]] = {}
+    if dense or pruned or not any(row.predicted or row.detected for row in rows):
+        named = {"dense": dense, "pruned": pruned}
+        checkpoints = {
+            role: [CheckpointPredictor(path, runtime) for path in own or [model_path(None, reader, role)]] for role, own in named.items()
+        }
+        rows, stability = scored(rows, checkpoints, runtime)
+        models = {role: list(own) for role, own in checkpoints.items()}
     else:
-        paths = {role: in_stream(reader, role) for role in ROLES}
-    if against:
-        from htltools.commands.evaluate import measure
-
-        rows = [row | answer for row, answer in zip(rows, measure.row_predictions(against, rows, "attended", machine))]
-        paths["attended"] = [against]
-    objects = objects_by_role(rows, [*ROLES, "attended"])
-    by_path = {path: role for role, own in paths.items() for path in own}
-    return ReportSamples(rows, objects, by_path, {role: checkpoints(own) for role, own in paths.items()}, stability, machine.seed)
+        models = {role: opened(models_at_hand(reader, role), rows, runtime, None) for role in ROLES}
+    if attended:
+        models[ATTENDED] = [predictor(attended, rows, runtime)]
+        rows = with_predictions(rows, models[ATTENDED][0], ATTENDED)
+    return ReportSamples(rows, {role: own for role, own in models.items() if own}, stability, runtime.seed)
 
 
-def scored(rows: list[dict], paths: dict[str, list[Path]], machine: Machine) -> tuple[list[dict], dict]:
+def scored(
+    rows: list[Row], models: dict[str, list[CheckpointPredictor]], runtime: Runtime
+) -> tuple[list[Row], dict[str, dict[str, float]]]:
     """The rows as `score` writes them, and how alike the models rank them: rank correlation by column and split."""
-    from htltools.commands.score.scorer import Scorer
-    from htltools.core.hardness.rank_stability import Stability
-
-    place, dtype = inputs.chosen_machine(machine.device, machine.precision)
-    several = max(map(len, paths.values())) > 1
-    stability = Stability() if several else None
-    scorer = Scorer(paths["dense"], paths["pruned"], machine.batch_size, machine.seed, [], place, dtype, stability)
-    found: list[dict] = []
+    stability = Stability() if max(map(len, models.values())) > 1 else None
+    scorer = ModelScorer(models["dense"], models["pruned"], [], runtime, stability)
+    results: list[Row] = []
     with console.progress("scoring", len(rows)) as steps:
-        for start in range(0, len(rows), machine.batch_size):
-            found += scorer.scored(rows[start : start + machine.batch_size])
-            steps.advance(len(found) - start)
-    return found, stability.correlations() if stability else {}
+        for batch in in_batches(rows, runtime.batch_size):
+            results += scorer.scored(batch)
+            steps.advance(len(batch))
+    return results, stability.correlations() if stability else {}
 
 
-def in_stream(reader: RowReader, role: str) -> list[Path]:
+def in_batches(rows: list[Row], size: int) -> Iterator[list[Row]]:
+    """The rows in lists of at most `size`."""
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+def with_predictions(rows: list[Row], model: Predictor, role: str) -> list[Row]:
+    """The rows with what a model predicts, as a role beside what they have."""
+    task, data = model.task, model.data(rows)
+    predictions = task.counted(model.predict(data), model.threshold)
+    for note in model.notes():
+        console.say(note)
+    values = task.field_values(predictions[None], image_sizes(rows), model.classes)
+    return [row.changed(**{task.field: (row.get(task.field) or {}) | {role: value}}) for row, value in zip(rows, values)]
+
+
+def models_at_hand(reader: RowReader, role: str) -> list[Path]:
     """The model of that role that the stream names, if it is still there."""
     if role not in reader.models:
         return []
-    path = inputs.model_path(None, reader, role, FLAGS[role])
+    path = model_path(None, reader, role, FLAGS[role])
     if not path.is_file():
         console.say(f"the {role} model {path} is not there: the page goes without its curves")
         return []
     return [path]
-
-
-def checkpoints(paths: list[Path]) -> list[Checkpoint]:
-    """The checkpoints among some models; an ONNX file is none."""
-    from htltools.formats.models.onnx import is_onnx
-
-    return [Checkpoint.load(path) for path in paths if not is_onnx(path)]

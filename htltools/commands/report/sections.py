@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from htltools.commands.report.measured import Measured
+from htltools.commands.report.metrics import ReportMetrics
 from htltools.commands.report.samples import ReportSamples
 from htltools.core.figures import svg_plots
 from htltools.core.hardness.baselines import smallness
@@ -12,21 +12,21 @@ from htltools.core.hardness.rank_stability import correlation_interval, rank_cor
 from htltools.core.statistics.subgroups import Crossing
 from htltools.formats.page import html
 from htltools.formats.rows.fields import cell
-from htltools.formats.rows.schema import HARDNESS
+from htltools.formats.rows.vocabulary import HARDNESS
 
 
-def sections(
-    judged: ReportSamples, by: str, hardness: np.ndarray, split: str, fields: list[Crossing], seed: int, history: list[dict]
+def page_sections(
+    samples: ReportSamples, by: str, hardness: np.ndarray, split: str, fields: list[Crossing], seed: int, history: list[dict]
 ) -> dict:
     """Parts of HTML by heading, in the order of the page."""
-    measured = Measured(judged, split, seed)
+    metrics = ReportMetrics(samples, split, fields, seed)
     return {
-        "What was run": run_parts(judged, history),
-        "Metrics": measured.parts(),
-        "Subgroups": measured.subgroup_parts(fields),
-        "Training and pruning": training_parts(judged),
-        "Hardness": hardness_parts(judged, by, hardness, split),
-        "Reliability over seeds": stability_parts(judged),
+        "What was run": run_parts(samples, history),
+        "Metrics": metrics.overall(),
+        "Subgroups": [*metrics.by_subgroup(), *metrics.who_is_hard(by)],
+        "Training and pruning": training_parts(samples),
+        "Hardness": hardness_parts(samples, by, hardness, split),
+        "Reliability over seeds": stability_parts(samples),
         "Gallery": [
             html.paragraph(
                 f"The hardest and the suspects stand highest within their split by {by} and by suspect: scores of rows that a model was "
@@ -38,12 +38,14 @@ def sections(
     }
 
 
-def run_parts(judged: ReportSamples, history: list[dict]) -> list[str]:
+def run_parts(samples: ReportSamples, history: list[dict]) -> list[str]:
     """Rows, models and the chain of commands."""
-    models = [[role, path.name] for path, role in judged.paths.items()]
+    models = [[role, path.name] for path, role in samples.paths.items()]
     parts = [
         html.paragraph(
-            f"{len(judged.rows)} samples: " + ", ".join(f"{(judged.splits == part).sum()} of split {part}" for part in judged.parts) + "."
+            f"{len(samples.rows)} samples: "
+            + ", ".join(f"{(samples.splits == part).sum()} of split {part}" for part in samples.known_splits)
+            + "."
         )
     ]
     if models:
@@ -57,11 +59,11 @@ def run_parts(judged: ReportSamples, history: list[dict]) -> list[str]:
     return parts
 
 
-def training_parts(judged: ReportSamples) -> list[str]:
+def training_parts(samples: ReportSamples) -> list[str]:
     """Training curves, and the sweep of the health gate."""
     logs = {
         role: [(f"{role} {number}" if len(own) > 1 else role, checkpoint.log) for number, checkpoint in enumerate(own, 1) if checkpoint.log]
-        for role, own in judged.checkpoints.items()
+        for role, own in ((role, samples.checkpoints(role)) for role in samples.models)
     }
     drawn = (
         [html.figure(svg_plots.curves(logs), "Training curves. Validation rows chose the epoch: no held-out figure.")]
@@ -69,7 +71,7 @@ def training_parts(judged: ReportSamples) -> list[str]:
         else []
     )
     words = []
-    for checkpoint in judged.checkpoints.get("pruned", []):
+    for checkpoint in samples.checkpoints("pruned"):
         pruning = checkpoint.pruning or {}
         if pruning.get("sweep"):
             svg = svg_plots.sweep(pruning["sweep"], pruning["dense_val_iou"], pruning["gate"], pruning["asked"])
@@ -86,24 +88,24 @@ def training_parts(judged: ReportSamples) -> list[str]:
     return [*words, html.figures(*drawn)] if drawn or words else [html.paragraph("The models that the rows name were not at hand.")]
 
 
-def hardness_parts(judged: ReportSamples, by: str, hardness: np.ndarray, split: str) -> list[str]:
+def hardness_parts(samples: ReportSamples, by: str, hardness: np.ndarray, split: str) -> list[str]:
     """How hardness is spread, and what else it goes with: lesion area and loss."""
     drawn = []
     for name in dict.fromkeys([by, "pruned_disagreement", "suspect"]):
-        values = hardness if name == by else judged.known(name)
-        by_split = {part: own for part in judged.parts if (own := values[(judged.splits == part) & np.isfinite(values)]).size}
+        values = hardness if name == by else samples.known(name)
+        by_split = {part: own for part in samples.known_splits if (own := values[(samples.splits == part) & np.isfinite(values)]).size}
         if by_split:
             drawn.append(html.figure(svg_plots.distribution(by_split, name), f"{name} by split."))
-    covered = 1 - smallness(judged.objects["annotated"][..., :4])
-    for name, other in (("share of the image that is annotated", covered), ("loss", judged.known("loss"))):
+    covered = 1 - smallness(samples.objects["annotated"][..., :4])
+    for name, other in (("share of the image that is annotated", covered), ("loss", samples.known("loss"))):
         both = np.isfinite(hardness) & np.isfinite(other)
         if both.sum() > 2 and by != name:
-            found = correlation(hardness, other, judged.groups)
+            found = correlation(hardness, other, samples.groups)
             caption = f"{by} against {name}, all splits: rank correlation {found}. Fuller colour: more samples."
             drawn.append(html.figure(svg_plots.cloud(other[both], hardness[both], name, by), caption))
-    own = np.flatnonzero(judged.splits == split)
-    columns = [name for name in HARDNESS if np.isfinite(judged.known(name)[own]).sum() > 2 and name != "random"]
-    lines = [[name, *(with_others(judged.known(name)[own], judged, own)), HARDNESS[name]] for name in columns]
+    own = np.flatnonzero(samples.splits == split)
+    columns = [name for name in HARDNESS if np.isfinite(samples.known(name)[own]).sum() > 2 and name != "random"]
+    lines = [[name, *(with_others(samples.known(name)[own], samples, own)), HARDNESS[name]] for name in columns]
     return [
         html.paragraph(
             "Higher is harder in every column. pruned_disagreement, 1 - IoU of the dense and the pruned box, also measures smallness: the same shift "
@@ -115,9 +117,9 @@ def hardness_parts(judged: ReportSamples, by: str, hardness: np.ndarray, split: 
     ]
 
 
-def with_others(values: np.ndarray, judged: ReportSamples, places: np.ndarray) -> list[str]:
+def with_others(values: np.ndarray, samples: ReportSamples, places: np.ndarray) -> list[str]:
     """Rank correlation of a column with smallness and with loss, in words."""
-    return [correlation(values, judged.known(other)[places], judged.groups[places]) for other in ("smallness", "loss")]
+    return [correlation(values, samples.known(other)[places], samples.groups[places]) for other in ("smallness", "loss")]
 
 
 def correlation(a: np.ndarray, b: np.ndarray, groups: np.ndarray) -> str:
@@ -130,19 +132,19 @@ def correlation(a: np.ndarray, b: np.ndarray, groups: np.ndarray) -> str:
     return f"{found:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
-def stability_parts(judged: ReportSamples) -> list[str]:
+def stability_parts(samples: ReportSamples) -> list[str]:
     """How alike several models rank the samples."""
-    if not judged.stability:
+    if not samples.stability:
         return [
             html.paragraph(
                 "The rows come with one set of scores: how much of their order another training seed would keep is not known here. Name "
                 "models of several seeds, each with --model and --pruned, to see it."
             )
         ]
-    splits = list(dict.fromkeys(split for by_split in judged.stability.values() for split in by_split))
-    lines = [[name, *("-" if np.isnan(own[s]) else f"{own[s]:.3f}" for s in splits)] for name, own in judged.stability.items()]
+    splits = list(dict.fromkeys(split for by_split in samples.stability.values() for split in by_split))
+    lines = [[name, *("-" if np.isnan(own[s]) else f"{own[s]:.3f}" for s in splits)] for name, own in samples.stability.items()]
     return [
         html.paragraph("Mean rank correlation over the pairs of models, by split; 1 = the same order."),
-        html.figure(svg_plots.dots(judged.stability, "rank correlation from model to model"), "Reliability of each column of hardness."),
+        html.figure(svg_plots.dots(samples.stability, "rank correlation from model to model"), "Reliability of each column of hardness."),
         html.table(["column", *splits], lines),
     ]

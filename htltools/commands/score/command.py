@@ -1,13 +1,11 @@
 """`htl score`: rows and both models in, rows with hardness out."""
 
-from collections import deque
-from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
 from typer import Option
 
-from htltools import console, options
+from htltools import options
 from htltools.errors import UsageError
 
 ALSO = ("grand", "dropout_disagreement")  # columns that are computed only when asked for
@@ -70,66 +68,14 @@ def score(
     Rows go out batch by batch while others come in, so any number of them fits in memory.
     """
     options.rows_expected(rows)
-    further = columns_asked(also)
+    from htltools.commands.score.write import score_rows
+    from htltools.commands.shared.columns import column_named
+    from htltools.core.runtime.runtime import Runtime
+
+    columns = [column_named(name, ALSO, "--also") for name in also.split(",")] if also else []
     if predictions:
         model, pruned = [predictions[0], *(model or [])], [predictions[1], *(pruned or [])]
     if stability and max(len(model or []), len(pruned or [])) < 2:
         raise UsageError("--stability compares models: name two or more with --model or --pruned")
-    roles = {role for role, flag in {"dense": model, "pruned": pruned}.items() if not flag}
-    from htltools.commands.shared import streaming
-    from htltools.formats.rows.provenance import file_digest
-    from htltools.formats.rows.stream import RowWriter
-
-    samples, reader = streaming.opened(rows, roles, partial=partial, limit=limit)
-    from htltools.commands.score import scorer
-    from htltools.commands.shared import inputs, next_steps
-    from htltools.tasks import prediction_scoring, predictions
-
-    dense = model or [inputs.model_path(None, reader, "dense")]
-    pruned = pruned or [inputs.model_path(None, reader, "pruned", "--pruned")]
-    gathered = scorer.Stability() if stability else None
-    by_others = bool(predictions) or predictions.are_predictions([*dense, *pruned])
-    if by_others and further:
-        raise UsageError(f"--also {further[0]} needs models: predictions do not tell it")
-    if coco and not by_others:
-        raise UsageError("--coco numbers the images of predictions, and there are none", "name some with --predictions")
-    if by_others:
-        place, scorer = "cpu", prediction_scoring.PredictionScorer(dense, pruned, batch_size, seed, coco, gathered)
-    else:
-        place, dtype = inputs.chosen_machine(device, precision)
-        scorer = scorer.Scorer(dense, pruned, batch_size, seed, further, place, dtype, gathered, options.names_trusted(trust))
-    scored = map(scorer.scored, streaming.batches(samples, scorer.rows_at_once, reader, roles))
-    if not options.first_process():
-        deque(scored, maxlen=0)
-        return
-    first = next(scored)  # what is wrong with all rows is wrong with these, and said before anything is written
-    own = run.chain([], {str(path): file_digest(path) for path in scorer.paths}, device=str(place))
-    told = len(reader.history)
-    named = {} if by_others else {"dense": str(dense[-1].absolute()), "pruned": str(pruned[-1].absolute())}
-    with RowWriter(run, own and [*reader.history, *own]) as writer, console.progress("scoring", limit) as steps:
-        writer.models(reader.models | named)
-        for batch in chain([first], scored):
-            writer.write(batch)
-            writer.flush()
-            steps.advance(len(batch))
-        if by_others:
-            scorer.tell()
-        writer.skipped = reader.skipped
-    if scorer.stability:
-        scorer.show(scorer.stability)
-    if own and len(reader.history) > told:  # a stream after `cat` tells more of its history as it goes on
-        with RowWriter(run, [*reader.history, *own]):
-            pass
-    next_steps.after_score(first)
-
-
-def columns_asked(also: str | None) -> list[str]:
-    """The columns that --also names.
-
-    Raises: UsageError where there is no such column.
-    """
-    names = also.split(",") if also else []
-    unknown = [name for name in names if name not in ALSO]
-    if unknown:
-        raise UsageError(f"--also knows no column {unknown[0]!r}", f"it knows {', '.join(ALSO)}")
-    return names
+    runtime = Runtime(device, str(precision), batch_size, seed, options.trusted_names(trust))
+    score_rows(run, rows, model, pruned, coco, columns, runtime, stability=stability, limit=limit, partial=partial)

@@ -1,16 +1,17 @@
-"""Rows as they come: for commands that write the first ones before they have read the last."""
+"""Rows as a stream, for commands that write the first ones before they have read the last."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 
+from htltools.commands.shared.models import FLAGS
 from htltools.errors import DataError
-from htltools.formats.rows.stream import RowReader, no_rows, open_rows
+from htltools.formats.rows.row import Row
+from htltools.formats.rows.stream import RowReader
+from htltools.formats.sources.open_rows import no_rows, open_rows
 
-FLAGS = {"dense": "--model", "pruned": "--pruned"}
 
-
-def opened(source: Path | None, roles: set[str], *, partial: bool, limit: int | None) -> tuple[Iterator[dict], RowReader]:
+def opened(source: Path | None, roles: set[str], *, partial: bool, limit: int | None) -> tuple[Iterator[Row], RowReader]:
     """The rows of a source, and their reader, which by then knows a model for each of the roles if there is one at all.
 
     Raises: DataError where the source is bad or holds no row; MissingInput.
@@ -26,7 +27,7 @@ def opened(source: Path | None, roles: set[str], *, partial: bool, limit: int | 
     return chain(waiting, rows), reader
 
 
-def first_rows(rows: Iterable[dict], limit: int | None) -> Iterator[dict]:
+def first_rows(rows: Iterable[Row], limit: int | None) -> Iterator[Row]:
     """The first rows. The others are read and checked all the same, so that the command before them ends well."""
     rows = iter(rows)
     yield from islice(rows, limit)
@@ -34,7 +35,7 @@ def first_rows(rows: Iterable[dict], limit: int | None) -> Iterator[dict]:
         pass
 
 
-def batches(rows: Iterator[dict], size: int, reader: RowReader, roles: set[str]) -> Iterator[list[dict]]:
+def batches(rows: Iterator[Row], size: int, reader: RowReader, roles: set[str]) -> Iterator[list[Row]]:
     """The rows in lists of at most `size`, as long as the notes between them name no other model for the roles.
 
     Raises: DataError where they do: rows that were scored by different models do not compare.

@@ -92,7 +92,7 @@ def view(
     source = only_source(rows)
     options.rows_expected(source)
     from htltools.commands.view import outputs, selection
-    from htltools.formats.rows.stream import open_rows
+    from htltools.formats.sources.open_rows import open_rows
 
     target = outputs.checked_target(to, columns=columns, summary=summary, group_by=group_by, thumbnails=thumbnails)
     query = selection.Query(split, where or [], sort, columns.split(",") if columns else None)

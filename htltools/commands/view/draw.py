@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from htltools.commands.shared.inputs import image_sizes
 from htltools.core.figures.contact_sheet import contact_sheet
 from htltools.errors import UsageError
 from htltools.formats.rows.fields import cell, field
 from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Images
-from htltools.tasks.objects import drawn, objects_by_role
+from htltools.tasks.role_objects import box_lists, objects_by_role
+from htltools.tasks.rows import image_sizes
 
 MOST = 60  # images of a sheet
 
@@ -43,5 +43,5 @@ def drawing(rows: Sequence[Row], sort: str | None) -> Drawing:
         raise UsageError("no row is left to draw")
     values = [cell(field(row, sort) if sort else row.label) for row in rows]
     title = f"{len(rows)} samples" + (f", highest {sort} first" if sort else "")
-    boxes = {role: drawn(objects) for role, objects in objects_by_role(rows).items()}
+    boxes = {role: box_lists(objects) for role, objects in objects_by_role(rows).items()}
     return Drawing(Images(rows).batch(np.arange(len(rows))), image_sizes(rows), boxes, [row.id for row in rows], values, title)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from htltools.commands.shared.inputs import known_hardness
+from htltools.commands.shared.hardness import known_hardness
 from htltools.commands.view.selection import hardness_columns
 from htltools.core.statistics.dataset_summary import parts
 from htltools.core.statistics.subgroups import Crossing, usual_fields
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
-from htltools.formats.rows.schema import HARDNESS
+from htltools.formats.rows.vocabulary import HARDNESS
 
 COUNTS = "samples", "groups", "annotated"
 

@@ -1,11 +1,11 @@
 """Hardness: how much a sample depends on the weights that were cut, and the controls that do not prune.
 
-Answers are boxes [N, 4], shares of the image's sides, unless a `Comparison` says how others compare. Every score is higher for
-harder samples. A box of NaN is none: the annotation of an unlabelled sample, or the answer of a model that has no say on it.
-What needs an answer that is not there is NaN.
+Predictions are arrays [N, ...] of one task; a `Comparison` says how two of them compare. Every score is higher for harder samples.
+A prediction of NaN is none: the annotation of an unlabelled sample, or a model that may not predict the sample. What needs a
+prediction that is missing is NaN.
 
 Reference: Jaiswal et al., "Attend Who is Weak", WACV 2023, which names the idea but not the formula; Hooker et al. 2019 for
-classification. Deviation: the loss of a pruned net that has had a short recovery is the default, because the answer of an
+classification. Deviation: the loss of a pruned net that has had a short recovery is the default, because the prediction of an
 unrecovered one says little beyond lesion size.
 """
 
@@ -18,12 +18,9 @@ import torch
 
 from htltools.core.geometry.box_loss import box_loss
 from htltools.core.geometry.boxes import overlap
-from htltools.core.geometry.mask_comparison import mask_overlap, mask_shift, mask_smallness
-from htltools.core.geometry.matching import set_overlap, set_shift
-from htltools.core.hardness.baselines import smallness
 from htltools.core.hardness.label_error import suspect
 
-RIGHT = 0.75  # the IoU from which on an answer counts as right in `pie`
+RIGHT = 0.75  # the IoU from which on a prediction counts as right in `pie`
 
 
 def disagreement(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -38,18 +35,16 @@ def edge_distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How two answers of one kind compare, answers [N, ...] twice: their `overlap` [N] in [0, 1], 1 = the same, NaN where either is
-    none, and how far they are `apart` [N], 0 = the same; and `smallness` [N] of the annotation, 1 - the share of the image that it
-    covers, in [0, 1]."""
+    """How two predictions of one task compare, sample by sample; N predictions [N, ...] twice give [N].
+
+    overlap: in [0, 1], 1 = the same, NaN where either is none. distance: mean distance of edges, shares of the image's sides, 0 = the
+    same. smallness: of the annotation alone, 1 - the share of the image that it covers, in [0, 1]. edge_error: `el2n`, or None.
+    """
 
     overlap: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    apart: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    distance: Callable[[np.ndarray, np.ndarray], np.ndarray]
     smallness: Callable[[np.ndarray], np.ndarray]
-
-
-BOXES = Comparison(overlap, edge_distance, smallness)
-OBJECTS = Comparison(set_overlap, set_shift, lambda objects: smallness(objects[..., :4]))
-MASKS = Comparison(mask_overlap, mask_shift, mask_smallness)
+    edge_error: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
 
 
 def losses(predicted: np.ndarray, annotated: np.ndarray) -> np.ndarray:
@@ -92,9 +87,9 @@ def is_right(reached: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(reached), np.nan, reached >= RIGHT)
 
 
-def seed_disagreement(dense: np.ndarray, how: Comparison = BOXES) -> np.ndarray:
-    """Mean of 1 - IoU over all pairs of dense models, boxes [D, N, 4]: [N] in [0, 1]; NaN with fewer than two. Also measures smallness."""
-    pairs = [1 - how.overlap(one, other) for one, other in combinations(dense, 2)]
+def seed_disagreement(dense: np.ndarray, comparison: Comparison) -> np.ndarray:
+    """Mean of 1 - overlap over all pairs of dense models, [D, N, ...]: [N] in [0, 1]; NaN with fewer than two. Also measures smallness."""
+    pairs = [1 - comparison.overlap(one, other) for one, other in combinations(dense, 2)]
     return present_mean(pairs) if pairs else np.full(dense.shape[1], np.nan)
 
 
@@ -110,55 +105,70 @@ def present_mean(values: Iterable[np.ndarray]) -> np.ndarray:
     return np.divide(np.where(present, values, 0).sum(0), count, out=np.full(count.shape, np.nan), where=count > 0)
 
 
-def by_model(
-    dense: np.ndarray,
-    pruned: np.ndarray,
-    annotated: np.ndarray,
-    pairs: Sequence[tuple[int, int]],
-    how: Comparison = BOXES,
-    loss: tuple[np.ndarray, np.ndarray] | None = None,
-) -> dict[str, np.ndarray]:
-    """Columns that each of K models, or pairs of models, has of its own: [K, N] each. Arguments as in `scores`."""
-    columns = {
-        "pruned_disagreement": np.array([1 - how.overlap(dense[one], pruned[other]) for one, other in pairs]),
-        "pruned_shift": np.array([how.apart(dense[one], pruned[other]) for one, other in pairs]),
-    }
-    of_dense, of_pruned = loss or [np.array([losses(boxes, annotated) for boxes in side]) for side in (dense, pruned)]
-    columns |= {"pruned_loss": of_pruned, "loss": of_dense}
-    return columns | ({"el2n": np.array([el2n(boxes, annotated) for boxes in dense])} if how is BOXES else {})
+@dataclass(frozen=True)
+class Sides:
+    """Predictions and losses of D dense and M pruned models for N samples.
 
-
-def scores(
-    dense: np.ndarray,
-    pruned: np.ndarray,
-    annotated: np.ndarray,
-    pairs: Sequence[tuple[int, int]],
-    how: Comparison = BOXES,
-    loss: tuple[np.ndarray, np.ndarray] | None = None,
-) -> dict[str, np.ndarray]:
-    """Every column that follows from the answers alone: [N] each.
-
-    dense [D, N, 4], pruned [M, N, 4], annotated [N, 4], or answers of another kind and `how` they compare. Each column is the mean
-    over the models that have a say on the sample; `pruned_disagreement`, `pruned_shift` and `suspect` over the pairs (place of the dense one, place of
-    the pruned one) that are to be compared. `loss`: of the dense [D, N] and the pruned models [M, N], where it does not follow
-    from the answers. `el2n` there is of boxes alone.
-
-    Raises: ValueError for boxes of other shapes.
+    dense [D, N, ...], pruned [M, N, ...]; dense_loss [D, N], pruned_loss [M, N]. pairs: (place of the dense model, place of the
+    pruned one) of each pair that is compared. Samples that a model may not predict are NaN.
     """
-    if how is BOXES and (dense.ndim != 3 or pruned.ndim != 3 or not dense.shape[1:] == pruned.shape[1:] == annotated.shape):
-        raise ValueError(f"expected [D, N, 4], [M, N, 4], [N, 4], got {dense.shape}, {pruned.shape}, {annotated.shape}")
-    found = by_model(dense, pruned, annotated, pairs, how, loss)
-    mean = {name: present_mean(values) for name, values in found.items()}
-    dense_iou, pruned_iou = (np.array([how.overlap(predictions, annotated) for predictions in side]) for side in (dense, pruned))
+
+    dense: np.ndarray
+    pruned: np.ndarray
+    dense_loss: np.ndarray
+    pruned_loss: np.ndarray
+    pairs: Sequence[tuple[int, int]]
+
+
+def two_sides(predictions: np.ndarray, losses: np.ndarray, count: int, pairs: Sequence[tuple[int, int]]) -> Sides:
+    """The sides of K models of which the first `count` are dense: predictions [K, N, ...] and losses [K, N]."""
+    return Sides(predictions[:count], predictions[count:], losses[:count], losses[count:], pairs)
+
+
+def scores_by_model(sides: Sides, comparison: Comparison) -> dict[str, np.ndarray]:
+    """Columns that each of K models, or pairs of models, has of its own: [K, N] each."""
+    pairs = [(sides.dense[one], sides.pruned[other]) for one, other in sides.pairs]
     return {
-        **{name: mean[name] for name in ("pruned_disagreement", "pruned_shift", "pruned_loss")},
-        "iou_drop": present_mean(dense_iou) - present_mean(pruned_iou),
-        "loss_gap": mean["pruned_loss"] - mean["loss"],
-        "pie": pie(dense_iou, pruned_iou),
-        "suspect": present_mean(
-            suspect(1 - (dense_iou[one] + pruned_iou[other]) / 2, apart) for (one, other), apart in zip(pairs, found["pruned_disagreement"])
-        ),
-        **{name: mean[name] for name in ("loss", "el2n") if name in mean},
-        "seed_disagreement": seed_disagreement(dense, how),
-        "smallness": how.smallness(annotated),
+        "pruned_disagreement": np.array([1 - comparison.overlap(*pair) for pair in pairs]),
+        "pruned_shift": np.array([comparison.distance(*pair) for pair in pairs]),
+        "pruned_loss": sides.pruned_loss,
+        "loss": sides.dense_loss,
     }
+
+
+def scores(sides: Sides, annotation: np.ndarray, comparison: Comparison, missed: Sides | None = None) -> dict[str, np.ndarray]:
+    """Every column that follows from predictions and losses alone: [N] each.
+
+    annotation [N, ...] in the form of predictions, NaN where a sample has none. Each column is the mean over the models that may
+    predict the sample; `pruned_disagreement`, `pruned_shift` and `suspect` over the pairs of models. missed: the same sides with
+    misses in the place of missing predictions, which is what is held against the annotation (see `missing_predictions`).
+
+    Raises: ValueError where predictions and annotation are not of the same N samples.
+    """
+    if not sides.dense.shape[1] == sides.pruned.shape[1] == len(annotation):
+        raise ValueError(f"expected [D, N, ...], [M, N, ...], [N, ...], got {sides.dense.shape}, {sides.pruned.shape}, {annotation.shape}")
+    judged = missed or sides
+    dense_iou, pruned_iou = (overlaps(side, annotation, comparison) for side in (sides.dense, sides.pruned))
+    dense_reached, pruned_reached = (overlaps(side, annotation, comparison) for side in (judged.dense, judged.pruned))
+    by_model = scores_by_model(sides, comparison)
+    pruned_loss, loss = present_mean(judged.pruned_loss), present_mean(judged.dense_loss)
+    disagreements = zip(sides.pairs, by_model["pruned_disagreement"])
+    columns = {
+        "pruned_disagreement": present_mean(by_model["pruned_disagreement"]),
+        "pruned_shift": present_mean(by_model["pruned_shift"]),
+        "pruned_loss": pruned_loss,
+        "iou_drop": present_mean(dense_reached) - present_mean(pruned_reached),
+        "loss_gap": pruned_loss - loss,
+        "pie": pie(dense_reached, pruned_reached),
+        "suspect": present_mean(suspect(1 - (dense_iou[one] + pruned_iou[other]) / 2, own) for (one, other), own in disagreements),
+        "loss": loss,
+        "seed_disagreement": seed_disagreement(sides.dense, comparison),
+        "smallness": comparison.smallness(annotation),
+    }
+    error = comparison.edge_error
+    return columns if error is None else columns | {"el2n": present_mean(error(each, annotation) for each in judged.dense)}
+
+
+def overlaps(side: np.ndarray, annotation: np.ndarray, comparison: Comparison) -> np.ndarray:
+    """Overlap of the predictions of K models [K, N, ...] with the annotation [N, ...]: [K, N]."""
+    return np.array([comparison.overlap(predictions, annotation) for predictions in side])

@@ -7,13 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from htltools.core.geometry.matching import set_overlap
-from htltools.core.geometry.objects import above, is_known
+from htltools.core.geometry.objects import above
 from htltools.core.nets.localizer import Localizer
-from htltools.core.runtime import distributed
-from htltools.core.runtime.predict import batches, predict_all
-from htltools.core.runtime.prefetch import ImageSource, OnDevice, fed
 
-THRESHOLDS = np.linspace(0.05, 0.95, 19).round(2)  # of the score, that are tried
 MOST = 100  # objects on an image, at most
 
 
@@ -22,6 +18,8 @@ class Detector(Localizer):
 
     `classes`: their names. `threshold`: the score from which on an object counts where sets are compared; it lies with the weights.
     """
+
+    task = "detect"
 
     def __init__(self, net: nn.Module, mean: list[float], std: list[float], classes: Collection[str]):
         super().__init__(net, mean, std)
@@ -49,32 +47,3 @@ class Detector(Localizer):
 def room_for(most_annotated: int) -> int:
     """How many objects a detector should be able to tell, where images have at most so many annotated."""
     return min(max(2 * most_annotated, 10), MOST)
-
-
-def calibrate(
-    model: Detector, images: ImageSource | OnDevice, objects: np.ndarray, batch_size: int, *, device: torch.device, dtype: torch.dtype
-) -> None:
-    """Set the threshold of a detector, in place, to the one of THRESHOLDS with the highest mean overlap with objects [N, M, 5]."""
-    predictions = predict_all([model], images, batch_size, device=device, dtype=dtype)[0]
-    reached = [set_overlap(above(predictions, threshold), objects).mean() for threshold in THRESHOLDS]
-    model.threshold.fill_(float(THRESHOLDS[int(np.argmax(reached))]))
-
-
-def object_losses(
-    model: Detector, images: ImageSource, objects: np.ndarray, batch_size: int, seed: int, *, device: torch.device, dtype: torch.dtype
-) -> np.ndarray:
-    """The training loss of each of N images as it is, not augmented, and its objects [N, M, 5]: float [N]; NaN where nothing is known.
-
-    Every process of a job computes its share. What a two-stage net draws follows from the seed.
-    """
-    model.eval()
-    turns = distributed.share(batches(len(objects), batch_size))
-    losses = torch.zeros(len(objects), device=device)
-    known = torch.from_numpy(is_known(objects))
-    targets = torch.from_numpy(np.nan_to_num(objects, nan=-1.0))
-    with torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        for chosen, batch in zip(turns, fed(images, turns, device)):
-            torch.manual_seed(seed)  # anew, so that an image's loss does not depend on those before it
-            with torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-                losses[chosen[0] : chosen[-1] + 1] = model.net(model.normalised(batch), targets[chosen].to(device)).float()
-    return np.where(known.numpy(), distributed.summed(losses).cpu().numpy(), np.nan)

@@ -1,6 +1,6 @@
 """From the name of a net to a localizer: the compact net, or any of torchvision's, with a head that answers."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from urllib.error import URLError
 
@@ -21,44 +21,85 @@ from htltools.errors import MissingInput, UsageError
 COMPACT_UNET = "compact_unet"  # the name of the encoder-decoder
 
 
-def architecture(name: str, size: tuple[int, int, int], **more: Any) -> dict[str, Any]:
-    """What `build` needs to make a localizer for images of `size` (H, W, C); with `classes`, names of them, one that answers by a map;
-    with `objects`, names of classes, and `most`, one that finds up to so many objects. `masks` is true of the nets of lesion masks."""
-    return {"name": name, "size": list(size), **({"masks": True} if predicts_masks(name) else {}), **more}
+def architecture(name: str, size: Sequence[int], task: str = "box", **more: Any) -> dict[str, Any]:
+    """What `build` needs to make a localizer: the name of its net, the size (H, W, C) of its images, and its task.
+
+    `more`: for tasks detect and class_map `classes`, the names of the classes; for detect also `most`, objects per image at most.
+    """
+    return {"name": name, "size": list(size), "task": task, **more}
+
+
+def task_of_net(name: str) -> str:
+    """The task that the net of a name is made for: "detect", "mask" or else "box", whose nets also learn "class_map"."""
+    from torchvision import models
+
+    if name in DETECTORS:
+        return "detect"
+    return "mask" if name == COMPACT_UNET or name in models.list_models(module=models.segmentation) else "box"
 
 
 def build(architecture: dict[str, Any], *, imagenet: bool = False, trusted: Collection[str] = ()) -> Localizer:
     """A localizer with fresh weights, or with torchvision's ImageNet weights in its backbone.
 
-    Raises: UsageError for a name of no net, or one that cannot do this; MissingInput where the ImageNet weights cannot be
-    fetched; DataError for a net of the user's own, `package.module:function`, that is none of the `trusted`.
+    Raises: UsageError for an unknown name or task, or a net that cannot do the task; MissingInput where the ImageNet weights
+    cannot be fetched; DataError for a net of the user's own, `package.module:function`, that is none of the `trusted`.
     """
-    name, size, classes = architecture["name"], architecture["size"], architecture.get("classes")
+    name, task = architecture["name"], architecture["task"]
     if name.startswith("compact") and imagenet:
         other = "lraspp_mobilenet_v3_large" if name == COMPACT_UNET else "resnet18"
-        raise UsageError(f"there are no ImageNet weights for {name}", f"use --init none, or a torchvision backbone such as {other}")
-    if architecture.get("masks"):
-        net = EncoderDecoder(*size) if name == COMPACT_UNET else Segmentation(segmentation_net(name, imagenet))
-        return MaskLocalizer(net, size[:2], **NORMALISATION)
+        raise UsageError(
+            f"there are no ImageNet weights for {name}", f"start from fresh weights, or use a torchvision backbone such as {other}"
+        )
+    if task not in BUILDERS:
+        raise UsageError(f"no task is called {task!r}", f"use one of {', '.join(BUILDERS)}")
+    return BUILDERS[task](architecture, imagenet, trusted)
+
+
+def box_localizer(architecture: dict[str, Any], imagenet: bool, trusted: Collection[str]) -> Localizer:
+    """A localizer of one box."""
+    name, size = architecture["name"], architecture["size"]
     if is_own(name):
-        if imagenet or classes is not None:
-            raise UsageError(f"{name} has neither ImageNet weights nor maps of classes", "use compact or a torchvision backbone for these")
+        refuse_own(name, imagenet)
         return Localizer(own_net(name, size, trusted), **NORMALISATION)
-    if "objects" in architecture:
-        net = detection_net(name, size, len(architecture["objects"]), architecture["most"], imagenet)
-        return Detector(net, **NORMALISATION, classes=architecture["objects"])
-    if classes is not None:
-        compacted = name == "compact"
-        net = compact_maps(size, len(classes)) if compacted else backbone_maps(torchvision_net(name, imagenet), size, len(classes))
-        return MapLocalizer(net, **NORMALISATION)
     return Localizer(compact(*size) if name == "compact" else backbone(name, imagenet), **NORMALISATION)
 
 
-def predicts_masks(name: str) -> bool:
-    """Whether a name means a net that answers with a lesion mask: `compact_unet`, or a segmentation net of torchvision."""
-    from torchvision import models
+def mask_localizer(architecture: dict[str, Any], imagenet: bool, trusted: Collection[str]) -> MaskLocalizer:
+    """A localizer of lesion masks."""
+    name, size = architecture["name"], architecture["size"]
+    net = EncoderDecoder(*size) if name == COMPACT_UNET else Segmentation(segmentation_net(name, imagenet))
+    return MaskLocalizer(net, size[:2], **NORMALISATION)
 
-    return name == COMPACT_UNET or name in models.list_models(module=models.segmentation)
+
+def detector(architecture: dict[str, Any], imagenet: bool, trusted: Collection[str]) -> Detector:
+    """A localizer of several objects, of the `classes`, at most `most` per image."""
+    classes = architecture["classes"]
+    net = detection_net(architecture["name"], architecture["size"], len(classes), architecture["most"], imagenet)
+    return Detector(net, **NORMALISATION, classes=classes)
+
+
+def map_localizer(architecture: dict[str, Any], imagenet: bool, trusted: Collection[str]) -> MapLocalizer:
+    """A localizer by maps of the `classes`."""
+    name, size, count = architecture["name"], architecture["size"], len(architecture["classes"])
+    if is_own(name):
+        refuse_own(name, True)
+    net = compact_maps(size, count) if name == "compact" else backbone_maps(torchvision_net(name, imagenet), size, count)
+    return MapLocalizer(net, **NORMALISATION)
+
+
+def refuse_own(name: str, refused: bool) -> None:
+    """Raise a UsageError where something is asked of a net of the user's own that only others have."""
+    if refused:
+        raise UsageError(f"{name} has neither ImageNet weights nor maps of classes", "use compact or a torchvision backbone for these")
+
+
+# a task's localizer from (architecture, imagenet, trusted); tasks may add their own
+BUILDERS: dict[str, Callable[[dict[str, Any], bool, Collection[str]], Localizer]] = {
+    "box": box_localizer,
+    "mask": mask_localizer,
+    "detect": detector,
+    "class_map": map_localizer,
+}
 
 
 def torchvision_net(name: str, imagenet: bool) -> nn.Module:

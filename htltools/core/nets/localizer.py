@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from htltools.core.geometry.boxes import iou
-from htltools.core.geometry.class_maps_to_boxes import evidence, map_boxes, stretched
+from htltools.core.geometry.class_maps_to_boxes import class_spread, map_boxes, min_max_scaled
 
 # ImageNet's colours: what pretrained backbones expect, and as good as any for the others.
 NORMALISATION = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
@@ -22,6 +22,7 @@ class Localizer(nn.Module):
     one image is answered with, and `overlap` holds answers against the annotation, or against each other.
     """
 
+    task = "box"
     prediction_shape: tuple[int, ...] = (4,)
 
     @property
@@ -67,6 +68,8 @@ class MapLocalizer(Localizer):
     `threshold` is where the map counts as the object, in [0, 1]; it lies with the weights.
     """
 
+    task = "class_map"
+
     def __init__(self, net: nn.Module, mean: list[float], std: list[float]):
         super().__init__(net, mean, std)
         self.register_buffer("threshold", torch.tensor(THRESHOLD))
@@ -77,9 +80,9 @@ class MapLocalizer(Localizer):
         Twice as fine as the net's map, by cubic interpolation, which gained .007 of validation IoU on HAM10000 in each of two nets;
         linear interpolation gained nothing.
         """
-        views = [evidence(self.net(x.flip(axes))[0]).flip([axis - 1 for axis in axes]) for axes in MIRRORS]
+        views = [class_spread(self.net(x.flip(axes))[0]).flip([axis - 1 for axis in axes]) for axes in MIRRORS]
         mean = torch.stack(views).mean(0).unsqueeze(1)
-        return stretched(interpolate(mean, scale_factor=2, mode="bicubic", align_corners=False).squeeze(1))
+        return min_max_scaled(interpolate(mean, scale_factor=2, mode="bicubic", align_corners=False).squeeze(1))
 
     def boxes(self, x: Tensor) -> Tensor:
         return map_boxes(self.map(x), self.threshold)

@@ -7,8 +7,7 @@ import warnings
 import torch
 from torch import nn
 
-from htltools.core.nets.localizer import Localizer, MapLocalizer
-from htltools.core.nets.mask_localizer import MaskLocalizer
+from htltools.core.nets.localizer import Localizer
 from htltools.core.pruning.unstructured import prunable, prunable_count
 
 STEPS = 5  # of the search for the share of channels, at most
@@ -65,6 +64,6 @@ def without_channels(model: Localizer, ratio: float, size: list[int]) -> Localiz
 
 def prediction_layers(model: Localizer) -> list[nn.Module]:
     """The layers whose outputs are the answer: the last linear one, or the heads of maps and masks."""
-    if isinstance(model, (MapLocalizer, MaskLocalizer)):
+    if model.task in ("class_map", "mask"):
         return list(model.net.heads)
     return [module for module, _ in prunable(model) if isinstance(module, nn.Linear)][-1:]

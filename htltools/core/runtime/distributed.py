@@ -61,6 +61,13 @@ def summed(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def gathered(own: Tensor, count: int) -> Tensor:
+    """Batches of `count` samples from the parts of all processes (see `share`): [S, own part, ...] to [S, count, ...]."""
+    whole = own.new_zeros(len(own), count, *own.shape[2:])
+    share(whole.transpose(0, 1))[:] = own.transpose(0, 1)
+    return summed(whole)
+
+
 def trained_together(net: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:
     """The net as all processes train it: gradients are means over them, batch norm sees the batches of all."""
     if not together():

@@ -1,14 +1,26 @@
-"""What localizers answer: batches of stored images through one or several of them, in one pass over the data."""
+"""Predictions of models: batches of stored images through one or several of them, in one pass over the data."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from htltools.core.nets.localizer import Localizer
 from htltools.core.runtime import distributed
 from htltools.core.runtime.prefetch import ImageSource, OnDevice, fed
+from htltools.core.runtime.runtime import Runtime
+
+
+class Predicting(Protocol):
+    """A torch module from images uint8 [B, H, W, C] to predictions float [B, *prediction_shape]."""
+
+    prediction_shape: tuple[int, ...]
+    training: bool
+
+    def __call__(self, images: Tensor) -> Tensor: ...
+
+    def train(self, mode: bool = True) -> nn.Module: ...
 
 
 def batches(count: int, size: int) -> list[np.ndarray]:
@@ -16,17 +28,17 @@ def batches(count: int, size: int) -> list[np.ndarray]:
     return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def predictions(models: Sequence[nn.Module], images: Iterable[Tensor], *, device: torch.device, dtype: torch.dtype) -> Iterator[Tensor]:
-    """Answers of each model for each batch: uint8 [B, H, W, C] on the device in, float32 [M, B, *answer] there out.
+def predictions(models: Sequence[Predicting | nn.Module], batches: Iterable[Tensor], runtime: Runtime) -> Iterator[Tensor]:
+    """Predictions of each model for each batch: uint8 [B, H, W, C] in, float32 [M, B, *prediction_shape] out, both on the device.
 
-    Weights, buffers and random state stay as they are.
+    Weights, buffers, modes and the random state stay as they are.
     """
     modes = [model.training for model in models]
     for model in models:
-        model.eval()
+        model.train(False)
     try:
-        for batch in images:
-            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+        for batch in batches:
+            with torch.inference_mode(), runtime.autocast():
                 out = torch.stack([model(batch).float() for model in models])
             yield out
     finally:
@@ -34,16 +46,14 @@ def predictions(models: Sequence[nn.Module], images: Iterable[Tensor], *, device
             model.train(mode)
 
 
-def predict_all(
-    models: Sequence[Localizer], images: ImageSource | OnDevice, batch_size: int, *, device: torch.device, dtype: torch.dtype
-) -> np.ndarray:
-    """Answers of each model for all images: float32 [M, N, *answer], of localizers with one box float32 [M, N, 4].
+def predict_all(models: Sequence[Predicting], images: ImageSource | OnDevice, runtime: Runtime) -> np.ndarray:
+    """Predictions of each model for all images: float32 [M, N, *prediction_shape]; the shape is the same for all models.
 
-    Every batch is read and moved once, however many models there are. Where processes share the job, each answers for some of
-    the batches. All models answer in one form.
+    Every batch is read and moved once, however many models there are. Each process of a job predicts its share of the batches,
+    and all get the whole.
     """
-    turns = distributed.share(batches(images.shape[0], batch_size))
-    out = torch.zeros(len(models), images.shape[0], *models[0].prediction_shape, device=device)
-    for chosen, part in zip(turns, predictions(models, fed(images, turns, device), device=device, dtype=dtype)):
+    turns = distributed.share(batches(images.shape[0], runtime.batch_size))
+    out = torch.zeros(len(models), images.shape[0], *models[0].prediction_shape, device=runtime.device)
+    for chosen, part in zip(turns, predictions(models, fed(images, turns, runtime.device), runtime)):
         out[:, chosen[0] : chosen[-1] + 1] = part
     return distributed.summed(out).cpu().numpy()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from htltools.core.statistics.sample_metrics import Agreement, Runs, runs_of
+from htltools.core.statistics.sample_metrics import Runs, SampleMetrics, runs_of
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -67,7 +67,7 @@ def estimate(values: Sequence[np.ndarray], draws: Sequence[np.ndarray | None]) -
     return Estimate(sum(runs) / len(runs), float(low), float(high), runs)
 
 
-def resampled(models: Sequence[Agreement], groups: Sequence[str], seed: int, resamples: int) -> list[dict[str, np.ndarray]]:
+def resampled(models: Sequence[SampleMetrics], groups: Sequence[str], seed: int, resamples: int) -> list[dict[str, np.ndarray]]:
     """For each model, every metric by name in each of R draws, [R]; nothing where there is only one group."""
     if len(set(groups)) < 2:
         return [{} for _ in models]

@@ -7,7 +7,7 @@ import numpy as np
 
 from htltools.core.statistics.cluster_bootstrap import CELLS, RESAMPLES, Estimate, estimate, multiplicities
 from htltools.core.statistics.iou_metrics import LOWER_IS_BETTER
-from htltools.core.statistics.sample_metrics import Agreement, Runs, runs_of
+from htltools.core.statistics.sample_metrics import Runs, SampleMetrics, runs_of
 
 PERMUTATIONS = 1000
 
@@ -68,7 +68,7 @@ def fairness(
     return found
 
 
-def level_values(models: Sequence[Agreement], level: np.ndarray, times: np.ndarray, count: int) -> dict[str, np.ndarray]:
+def level_values(models: Sequence[SampleMetrics], level: np.ndarray, times: np.ndarray, count: int) -> dict[str, np.ndarray]:
     """Every metric by level in R draws, mean over K runs: [L, R] by name; NaN where a draw has none of a level."""
     found: dict[str, list[np.ndarray]] = {}
     for each in range(count):
@@ -81,7 +81,7 @@ def level_values(models: Sequence[Agreement], level: np.ndarray, times: np.ndarr
     return {name: np.array(values) for name, values in found.items()}
 
 
-def chance_distances(models: Sequence[Agreement], level: np.ndarray, groups: Sequence[str], seed: int) -> dict[str, np.ndarray]:
+def chance_distances(models: Sequence[SampleMetrics], level: np.ndarray, groups: Sequence[str], seed: int) -> dict[str, np.ndarray]:
     """The largest distance between two levels by each metric, [P] by name, where levels are dealt by chance."""
     count, pieces = level.max() + 1, []
     for dealt in permutations(level, groups, seed):

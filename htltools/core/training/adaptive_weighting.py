@@ -1,9 +1,8 @@
-"""Attention while a localizer trains: who is hard for it now."""
+"""Attention while a localizer trains: the hardness of its samples, measured anew every few epochs."""
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from htltools.core.hardness.baselines import chance
 from htltools.core.hardness.scores import disagreement, edge_distance, losses
@@ -11,22 +10,21 @@ from htltools.core.nets.localizer import Localizer
 from htltools.core.pruning.unstructured import baked, masked, recalibrate
 from htltools.core.runtime.predict import batches, predict_all
 from htltools.core.runtime.prefetch import ImageSource, OnDevice, fed
+from htltools.core.runtime.runtime import Runtime
 
-WAYS = ("none", "adaptive", "replay", "damaged")
-COLUMNS = ("pruned_loss", "pruned_disagreement", "pruned_shift", "loss", "random")
 CALIBRATING = 1024  # images that renew the batch-norm statistics of a pruned copy
 SECOND_PHASE = 0.5  # of the epochs, after which `replay` begins
-AT_ONCE = 256
-DAMAGE = 0.4  # sparsity of the branch of `damaged`: at 0.8 it answered too badly to help (validation, three seeds)
+AT_ONCE = 256  # images, whatever the batches of the training
+DAMAGE = 0.4  # sparsity of the branch of `damaged`: at 0.8 it predicted too badly to help (validation, three seeds)
 
 
 @dataclass(frozen=True)
-class Attending:
+class Attention:
     """How a training attends to hard samples. `by` is a column of hardness, `loss` and `random` the controls that do not prune.
 
-    `adaptive`: samples weigh 1 + boost while they are in the top share, which is told anew every few epochs, and first after as many.
+    `adaptive`: samples weigh 1 + boost while they are in the top share, which is measured anew every `renew` epochs, and first after as many.
     `replay`: a first phase without attention; in the second one hard samples come 1 + boost times as often, all others are replayed.
-    `damaged`: a pruned branch with batch-norm statistics of its own trains beside the dense one (see `core.branch`).
+    `damaged`: a pruned branch with batch-norm statistics of its own trains beside the dense one (see `PrunedBranch`).
     """
 
     way: str = "none"
@@ -41,7 +39,7 @@ class Attending:
         return round(SECOND_PHASE * epochs) if self.way == "replay" else self.renew
 
     def is_due(self, epoch: int, epochs: int) -> bool:
-        """Whether who is hard must be told anew before that epoch (from 0)."""
+        """Whether hardness must be measured before that epoch (from 0)."""
         since = epoch - self.begins(epochs)
         return self.way in ("adaptive", "replay") and since >= 0 and since % self.renew == 0
 
@@ -50,11 +48,9 @@ def hardness_now(
     model: Localizer,
     images: ImageSource | OnDevice,
     boxes: np.ndarray,  # float32 [N, 4]
-    how: Attending,
+    attention: Attention,
     seed: int,
-    *,
-    device: torch.device,
-    dtype: torch.dtype,
+    runtime: Runtime,
 ) -> np.ndarray:
     """A column of hardness of N training samples for a model in training: float [N], higher = harder. The model stays as it is.
 
@@ -62,13 +58,13 @@ def hardness_now(
     few epochs would be gradient steps that no control has.
     """
     count = len(boxes)
-    if how.by == "random":
+    if attention.by == "random":
         return chance([str(i) for i in range(count)], seed)
     models = [model]
-    if how.by != "loss":
-        models.append(damaged_copy(model, images, how.sparsity, seed, device))
-    predictions = predict_all(models, images, AT_ONCE, device=device, dtype=dtype)
-    match how.by:
+    if attention.by != "loss":
+        models.append(damaged_copy(model, images, attention.sparsity, seed, runtime))
+    predictions = predict_all(models, images, runtime.at(AT_ONCE))
+    match attention.by:
         case "loss":
             return losses(predictions[0], boxes)
         case "pruned_loss":
@@ -77,12 +73,12 @@ def hardness_now(
             return disagreement(predictions[0], predictions[1])
         case "pruned_shift":
             return edge_distance(predictions[0], predictions[1])
-    raise ValueError(f"no column {how.by!r}")
+    raise ValueError(f"no column {attention.by!r}")
 
 
-def damaged_copy(model: Localizer, images: ImageSource | OnDevice, sparsity: float, seed: int, device: torch.device) -> Localizer:
+def damaged_copy(model: Localizer, images: ImageSource | OnDevice, sparsity: float, seed: int, runtime: Runtime) -> Localizer:
     """A copy of the model cut by global magnitude, with batch-norm statistics renewed on some of the images."""
     cut = baked(masked(model, "l1", sparsity))
     chosen = np.sort(np.random.default_rng(seed).permutation(images.shape[0])[:CALIBRATING])
-    recalibrate(cut, fed(images, [chosen[places] for places in batches(len(chosen), AT_ONCE)], device))
+    recalibrate(cut, fed(images, [chosen[places] for places in batches(len(chosen), AT_ONCE)], runtime.device))
     return cut

@@ -11,21 +11,19 @@ from htltools.core.nets.localizer import MapLocalizer
 from htltools.core.runtime import distributed
 from htltools.core.runtime.predict import batches, predictions
 from htltools.core.runtime.prefetch import ImageSource, OnDevice, fed
+from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import augmented
 from htltools.core.training.loop import Recipe
-from htltools.core.training.threshold_objective import Calibrated
+from htltools.core.training.threshold_objective import ThresholdObjective
 
 THRESHOLDS = np.linspace(0.1, 0.6, 21).round(3)  # that are tried
-AT_ONCE = 128
+AT_ONCE = 128  # images in calibration
 
 
-class WeaklySupervised(Calibrated):
+class ClassMapObjective(ThresholdObjective):
     """The objective of N samples with a class each: the cross-entropy of every class map's mean, each sample times its weight.
 
-    Rare classes weigh more (see `class_balance`). After each epoch the threshold of the map is set anew on the validation samples.
-    The last incomplete batch of an epoch is left out, unless it is the only one.
-
-    Raises: UsageError for fewer samples in a batch than processes; whatever torch.compile raises.
+    Rare classes weigh more (see `class_balance`). After each epoch the threshold of the map is calibrated on the validation samples.
     """
 
     def __init__(
@@ -36,21 +34,23 @@ class WeaklySupervised(Calibrated):
         weights: np.ndarray,  # float32 [N], mean 1
         validation: tuple[ImageSource, np.ndarray] | None,
         recipe: Recipe,
-        **how,
+        runtime: Runtime,
+        *,
+        compiled: bool = False,
     ):
-        super().__init__(model, images, weights * class_balance(classes), validation, recipe, **how)
-        self.classes = torch.from_numpy(classes).to(self.device)
+        super().__init__(model, images, weights * class_balance(classes), validation, recipe, runtime, compiled=compiled)
+        self.classes = torch.from_numpy(classes).to(runtime.device)
 
     def loss(self, batch: Tensor, chosen: Tensor, change: Tensor, seed: int) -> Tensor:
-        nowhere = torch.zeros(len(batch), 4, device=batch.device)
-        x, _ = augmented(batch, nowhere, change, self.model.gain, self.model.bias)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+        no_boxes = torch.zeros(len(batch), 4, device=batch.device)
+        x, _ = augmented(batch, no_boxes, change, self.model.gain, self.model.bias)
+        with self.runtime.autocast():
             maps = self.net(x.contiguous(memory_format=torch.channels_last))  # [B, K, h, w] each
         each = [cross_entropy(scores.float().mean((2, 3)), self.classes[chosen], reduction="none") for scores in maps]
         return torch.stack(each).mean(0)
 
-    def calibrate(self, images: ImageSource | OnDevice, annotated: np.ndarray) -> None:
-        calibrate(self.model, images, annotated, device=self.device, dtype=self.dtype)
+    def calibrate(self, images: ImageSource | OnDevice, targets: np.ndarray) -> None:
+        calibrate_map_threshold(self.model, images, targets, self.runtime)
 
 
 def class_balance(classes: np.ndarray) -> np.ndarray:
@@ -67,7 +67,7 @@ def class_balance(classes: np.ndarray) -> np.ndarray:
 
 
 class MapOf(nn.Module):
-    """The map of a localizer in the place of its box: uint8 [B, H, W, C] to [B, h, w]."""
+    """The map of a localizer in place of its box: uint8 [B, H, W, C] to [B, h, w]."""
 
     def __init__(self, model: MapLocalizer):
         super().__init__()
@@ -77,11 +77,11 @@ class MapOf(nn.Module):
         return self.model.map(self.model.normalised(images))
 
 
-def calibrate(model: MapLocalizer, images: ImageSource | OnDevice, boxes: np.ndarray, *, device: torch.device, dtype: torch.dtype) -> None:
+def calibrate_map_threshold(model: MapLocalizer, images: ImageSource | OnDevice, boxes: np.ndarray, runtime: Runtime) -> None:
     """Set the threshold of a map localizer, in place, to the one of THRESHOLDS with the highest mean IoU with the boxes [N, 4]."""
     turns = distributed.share(batches(images.shape[0], AT_ONCE))
     sums = torch.zeros(len(THRESHOLDS), dtype=torch.float64)
-    for chosen, maps in zip(turns, predictions([MapOf(model)], fed(images, turns, device), device=device, dtype=dtype)):
+    for chosen, maps in zip(turns, predictions([MapOf(model)], fed(images, turns, runtime.device), runtime)):
         sums += torch.tensor([iou(map_boxes(maps[0], threshold).cpu().numpy(), boxes[chosen]).sum() for threshold in THRESHOLDS])
-    best = int(distributed.summed(sums.to(device, torch.float32)).argmax())
+    best = int(distributed.summed(sums.to(runtime.device, torch.float32)).argmax())
     model.threshold.fill_(float(THRESHOLDS[best]))

@@ -4,23 +4,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from htltools.core.geometry.objects import EMPTY
-from htltools.core.nets.detector import Detector, calibrate
-from htltools.core.runtime.prefetch import ImageSource, OnDevice
+from htltools.core.geometry.matching import set_overlap
+from htltools.core.geometry.objects import EMPTY, above, is_known
+from htltools.core.nets.detector import Detector
+from htltools.core.runtime import distributed
+from htltools.core.runtime.predict import batches, predict_all
+from htltools.core.runtime.prefetch import ImageSource, OnDevice, fed
+from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import augmented
 from htltools.core.training.loop import Recipe
-from htltools.core.training.threshold_objective import Calibrated
+from htltools.core.training.threshold_objective import ThresholdObjective
 
 LEAST = 0.25  # share of an object that must be left where the image's new border cuts it
+THRESHOLDS = np.linspace(0.05, 0.95, 19).round(2)  # of the score, that are tried
 
 
-class Detecting(Calibrated):
+class DetectionObjective(ThresholdObjective):
     """The objective of N samples with objects [N, M, 5] each: torchvision's loss of augmented images, each times its weight.
 
-    After each epoch the score from which on an object counts is set anew on the validation samples. The last incomplete batch of an
-    epoch is left out, unless it is the only one.
-
-    Raises: UsageError for fewer samples in a batch than processes; whatever torch.compile raises.
+    After each epoch the score threshold is calibrated on the validation samples, in batches of the recipe's size.
     """
 
     def __init__(
@@ -31,26 +33,27 @@ class Detecting(Calibrated):
         weights: np.ndarray,  # float32 [N], mean 1
         validation: tuple[ImageSource, np.ndarray] | None,
         recipe: Recipe,
-        **how,
+        runtime: Runtime,
+        *,
+        compiled: bool = False,
     ):
-        super().__init__(model, images, weights, validation, recipe, **how)
-        self.objects = torch.from_numpy(objects).to(self.device)
+        super().__init__(model, images, weights, validation, recipe, runtime, compiled=compiled)
+        self.objects = torch.from_numpy(objects).to(runtime.device)
 
     def loss(self, batch: Tensor, chosen: Tensor, change: Tensor, seed: int) -> Tensor:
-        """As `Calibrated.loss`; a two-stage net draws which of its proposals count."""
-        objects = self.objects[chosen]  # [B, M, 5]
+        """As `EpochObjective.loss`; a two-stage net draws which of its proposals count."""
+        objects, device = self.objects[chosen], self.runtime.device  # [B, M, 5]
         x, boxes = augmented(batch, objects[..., :4].contiguous(), change, self.model.gain, self.model.bias)
-        targets = torch.cat([boxes, still_there(objects, boxes, change[:, :2]).unsqueeze(2)], 2)
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+        targets = torch.cat([boxes, visible_classes(objects, boxes, change[:, :2]).unsqueeze(2)], 2)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), self.runtime.autocast():
             torch.manual_seed(seed)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-                return self.net(x.contiguous(memory_format=torch.channels_last), targets)
+            return self.net(x.contiguous(memory_format=torch.channels_last), targets)
 
-    def calibrate(self, images: ImageSource | OnDevice, annotated: np.ndarray) -> None:
-        calibrate(self.model, images, annotated, self.recipe.batch_size, device=self.device, dtype=self.dtype)
+    def calibrate(self, images: ImageSource | OnDevice, targets: np.ndarray) -> None:
+        calibrate_score_threshold(self.model, images, targets, self.runtime.at(self.recipe.batch_size))
 
 
-def still_there(objects: Tensor, moved: Tensor, factor: Tensor) -> Tensor:
+def visible_classes(objects: Tensor, moved: Tensor, factor: Tensor) -> Tensor:
     """The class of each object [B, M, 5] after its box moved to [B, M, 4] by a factor [B, 2]; EMPTY where too little of it is left."""
 
     def area(boxes: Tensor) -> Tensor:
@@ -58,3 +61,28 @@ def still_there(objects: Tensor, moved: Tensor, factor: Tensor) -> Tensor:
 
     whole = area(objects) / factor.abs().prod(1, keepdim=True)
     return torch.where(area(moved) > LEAST * whole, objects[..., 4], float(EMPTY))
+
+
+def calibrate_score_threshold(model: Detector, images: ImageSource | OnDevice, objects: np.ndarray, runtime: Runtime) -> None:
+    """Set the threshold of a detector, in place, to the one of THRESHOLDS with the highest mean overlap with objects [N, M, 5]."""
+    predictions = predict_all([model], images, runtime)[0]
+    reached = [set_overlap(above(predictions, threshold), objects).mean() for threshold in THRESHOLDS]
+    model.threshold.fill_(float(THRESHOLDS[int(np.argmax(reached))]))
+
+
+def object_losses(model: Detector, images: ImageSource, objects: np.ndarray, runtime: Runtime) -> np.ndarray:
+    """The training loss of each of N images, not augmented, against its objects [N, M, 5]: float [N]; NaN where these are unknown.
+
+    Every process of a job computes its share. What a two-stage net draws follows from the runtime's seed.
+    """
+    model.eval()
+    device = runtime.device
+    turns = distributed.share(batches(len(objects), runtime.batch_size))
+    losses = torch.zeros(len(objects), device=device)
+    targets = torch.from_numpy(np.nan_to_num(objects, nan=-1.0))
+    with torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        for chosen, batch in zip(turns, fed(images, turns, device)):
+            torch.manual_seed(runtime.seed)  # anew, so that an image's loss does not depend on those before it
+            with runtime.autocast():
+                losses[chosen[0] : chosen[-1] + 1] = model.net(model.normalised(batch), targets[chosen].to(device)).float()
+    return np.where(is_known(objects), distributed.summed(losses).cpu().numpy(), np.nan)

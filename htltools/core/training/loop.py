@@ -15,6 +15,7 @@ from htltools.core.nets.localizer import Localizer
 from htltools.core.runtime import distributed
 from htltools.core.runtime.predict import predict_all
 from htltools.core.runtime.prefetch import ImageSource, OnDevice, nearest
+from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import Augmentation
 from htltools.errors import HtlError
 
@@ -34,14 +35,14 @@ class Recipe:
 
 @dataclass
 class State:
-    """All that a training needs to go on after an epoch as if it had never stopped."""
+    """State to resume a training from after an epoch, as if it had never stopped."""
 
     epoch: int  # epochs done
     weights: dict[str, Tensor]
     optimizer: dict[str, Any]
     best: dict[str, Tensor]  # weights of the best epoch so far
     log: list[dict[str, Any]]
-    state_dict: dict[str, Tensor] = field(default_factory=dict)  # of the objective
+    objective: dict[str, Tensor] = field(default_factory=dict)  # its state_dict
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
@@ -50,17 +51,15 @@ def epoch_seed(seed: int, epoch: int) -> int:
 
 
 class Objective(Protocol):
-    """What a training learns from: batches become losses here, and the loop does the rest.
+    """What a training minimises: it turns batches into losses, and the loop does the rest.
 
-    `model` has the weights that the optimizer moves; `evaluated` is the localizer whose validation counts and whose weights
-    are kept, which may be the same. `memory` is what an objective must know again to go on after an epoch.
+    `model` has the weights that the optimizer moves; `evaluated` is the localizer that is validated and whose weights are kept,
+    which may be the same. `state_dict` has all that an objective needs to resume after an epoch, beside the weights of `model`.
     """
 
     model: Localizer
     evaluated: Localizer
     steps: int  # gradient steps in an epoch
-    device: torch.device
-    dtype: torch.dtype
 
     def losses(self, epoch: int) -> Iterator[Tensor]:
         """The loss of each step of an epoch (from 0), []; the loop takes the step before it asks for the next one."""
@@ -71,23 +70,28 @@ class Objective(Protocol):
 
 
 def trained(
-    objective: Objective, validation: tuple[ImageSource, np.ndarray] | None, recipe: Recipe, *, resume: State | None = None
+    objective: Objective,
+    validation: tuple[ImageSource, np.ndarray] | None,  # images, and the targets of the model's task
+    recipe: Recipe,
+    runtime: Runtime,
+    *,
+    resume: State | None = None,
 ) -> Iterator[State]:
     """Train the objective's model in place and yield the state after each epoch.
 
     The best epoch is that of the highest mean validation IoU, the last one where there is no validation set. All that is
-    random follows from the seed and the epoch. Processes that share the job (see `ranks`) take a part of every batch each.
+    random follows from the seed and the epoch. Processes that share the job (see `distributed`) take a part of every batch each.
 
     Raises: HtlError where the loss is no longer finite; whatever the objective raises.
     """
-    model, device = objective.model, objective.device
+    model, device = objective.model, runtime.device
     optimizer, scheduled_rate = optimizer_for(model, recipe, objective.steps)
-    state = State(0, {}, {}, {}, [], {})
+    state = State(0, {}, {}, {}, [])
     if resume:
         state = resume
         model.load_state_dict(state.weights)
         optimizer.load_state_dict(state.optimizer)
-        objective.load_state_dict(state.state_dict)
+        objective.load_state_dict(state.objective)
         for parameter, moments in optimizer.state.items():  # the fused step walks memory: moments must lie as their weights do
             moments |= {name: torch.empty_like(parameter).copy_(m) for name, m in moments.items() if m.shape == parameter.shape}
     validation = (nearest(validation[0], device), validation[1]) if validation else None
@@ -104,15 +108,15 @@ def trained(
             total += loss.detach()
         record = {"epoch": epoch + 1, "loss": round(distributed.summed(total).item() / objective.steps, 6)}
         if not math.isfinite(record["loss"]):
-            raise HtlError(f"the training diverged in epoch {epoch + 1}: the loss is {record['loss']}", "try a lower --lr")
+            raise HtlError(f"the training diverged in epoch {epoch + 1}: the loss is {record['loss']}", "try a lower learning rate")
         evaluated = objective.evaluated
         if validation:
-            record["val_iou"] = round(mean_iou(evaluated, *validation, recipe.batch_size, device=device, dtype=objective.dtype), 6)
+            record["val_iou"] = round(mean_iou(evaluated, *validation, runtime.at(recipe.batch_size)), 6)
         better = not validation or not state.log or record["val_iou"] > max(entry["val_iou"] for entry in state.log)
-        now, state_dict = copied(model.state_dict()), copied(objective.state_dict())
+        now = copied(model.state_dict())
         kept = now if evaluated is model else copied(evaluated.state_dict())
         best = kept if better else state.best
-        state = State(epoch + 1, now, copy.deepcopy(optimizer.state_dict()), best, [*state.log, record], state_dict)
+        state = State(epoch + 1, now, copy.deepcopy(optimizer.state_dict()), best, [*state.log, record], copied(objective.state_dict()))
         yield state
 
 
@@ -144,19 +148,11 @@ def rates(recipe: Recipe, steps: int) -> list[float]:
     return values
 
 
-def mean_iou(
-    model: Localizer,
-    images: ImageSource | OnDevice,
-    annotated: np.ndarray,
-    batch_size: int,
-    *,
-    device: torch.device,
-    dtype: torch.dtype,
-) -> float:
-    """Mean overlap of the model's answers and the annotation, boxes [N, 4] or what else such a model answers with, in [0, 1]."""
+def mean_iou(model: Localizer, images: ImageSource | OnDevice, targets: np.ndarray, runtime: Runtime) -> float:
+    """Mean overlap of the model's predictions and the targets of its task, boxes [N, 4] or others, in [0, 1]."""
     validator = model.validator
-    predictions = predict_all([validator], images, max(batch_size, 64), device=device, dtype=dtype)[0]
-    return float(validator.overlap(predictions, annotated).mean())
+    predictions = predict_all([validator], images, runtime.at(max(runtime.batch_size, 64)))[0]
+    return float(validator.overlap(predictions, targets).mean())
 
 
 def copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:

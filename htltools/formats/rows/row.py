@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from htltools.errors import DataError
+
 Box = list[float]  # [x0, y0, x1, y1] in pixels of the original image, x1 and y1 exclusive
 
 
@@ -39,6 +41,16 @@ class Row(dict[str, Any]):
     def index(self) -> int | None:
         """Place of the image in its shard."""
         return self.get("index")
+
+    @property
+    def stored_at(self) -> tuple[str, int]:
+        """The shard that holds the image, and the place of the image in it.
+
+        Raises: DataError where the row names none.
+        """
+        if "store" not in self or "index" not in self:
+            raise DataError(f"the row {self.id!r} names no stored image (store and index)", "make rows with htl prepare")
+        return self["store"], self["index"]
 
     @property
     def size(self) -> list[int] | None:
@@ -107,4 +119,7 @@ class Row(dict[str, Any]):
 
     def changed(self, **fields: Any) -> "Row":
         """The row with other or more fields."""
-        return Row(self | fields)
+        return Row({**self, **fields})
+
+    def __or__(self, fields: dict[str, Any]) -> "Row":  # type: ignore[override]  # narrower than dict's: what is joined stays a row
+        return self.changed(**fields)

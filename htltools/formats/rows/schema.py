@@ -3,13 +3,15 @@
 Letters: N samples, B boxes, H x W x C a stored image (rows, columns, channels).
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 SCHEMA = 1
-SPLITS = ("train", "val", "test")
-ROLES = ("dense", "pruned")
+Split = Literal["train", "val", "test"]
+Role = Literal["dense", "pruned"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+ROLES: tuple[Role, ...] = get_args(Role)
 OBJECT = "object"  # class of boxes that nobody gave one
 
 SIDE = 2**31  # pixels of an image's side, and more than any number of a box
@@ -37,7 +39,7 @@ class Sample(BaseModel):
 
     id: str = Field(description="name of the sample, unique in the stream (together with `repeat`)")
     group: str | None = Field(None, description="what must never be split: a lesion or a patient; absent: the id")
-    split: Literal["train", "val", "test"] | None = Field(None, description="train, val or test")
+    split: Split | None = Field(None, description="train, val or test")
     store: str | None = Field(None, description="path of the HDF5 shard that holds the image")
     index: NonNegativeInt | None = Field(None, description="place of the image in its shard")
     frame: PositiveInt | None = Field(None, description="number of the frame in its DICOM file, from 1; absent: the only one")
@@ -85,78 +87,35 @@ class ModelNote(BaseModel):
     """The note that hands a model on; the last one of a role counts."""
 
     htl: Literal["model"]
-    role: Literal["dense", "pruned"] = Field(description="dense or pruned")
+    role: Role = Field(description="dense or pruned")
     path: str = Field(description="path of the checkpoint")
     sha256: str | None = Field(None, description="digest of the checkpoint")
 
 
 NOTES = {"begin": Begin, "end": End, "model": ModelNote}
 
-# Columns of `hardness`: higher = harder in every one of them. Of models that answer with masks, IoU, loss and smallness are those of masks.
-HARDNESS = {
-    "pruned_disagreement": "1 - IoU of the dense and the pruned box, in [0, 1]; needs no annotation; also measures smallness",
-    "pruned_shift": "mean distance of the four edges of the dense and the pruned box, in units of the image's sides; needs no annotation",
-    "pruned_loss": "box loss of the pruned model, 0 or more",
-    "iou_drop": "IoU(dense, annotated) - IoU(pruned, annotated), in [-1, 1]",
-    "loss_gap": "box loss of the pruned model minus that of the dense one",
-    "pie": "share of the pruned models for which [IoU(pruned, annotated) >= 0.75] differs from the dense model, in [0, 1]; only where "
-    "two or more pruned models answer for the row",
-    "suspect": "how much the annotation looks wrong rather than the sample hard: 1 - IoU with the annotation, where dense and pruned "
-    "model agree, in [0.03, 5.95]",
-    "loss": "box loss of the dense model, 0 or more: the control that does not prune",
-    "el2n": "L2 norm of the error of the dense box, in units of the image's sides, in [0, 2]: a control that does not prune",
-    "seed_disagreement": "mean of 1 - IoU over the pairs of dense models, in [0, 1]; only where two or more of them answer for the row; needs "
-    "no annotation; also measures smallness: a control that does not prune",
-    "smallness": "1 - share of the image that the annotated box covers, in [0, 1]: the control for lesion size",
-    "grand": "norm of the gradient of the sample's box loss with respect to all weights of the dense model, 0 or more; only on request",
-    "dropout_disagreement": "mean of 1 - IoU of the dense box and those under dropout of the last features, in [0, 1]; needs no annotation; also "
-    "measures smallness: a control that does not prune; only on request",
-    "forgetting": "how often the sample went from right (IoU >= 0.75) to wrong between epochs of a training, or the epochs where it was "
-    "never right: a control that does not prune, of `train`, for training rows",
-    "cartography_error": "1 - mean IoU over the epochs of a training, in [0, 1]: a control, as `forgetting`",
-    "cartography_spread": "standard deviation of the IoU over the epochs of a training, in [0, 0.5]: a control, as `forgetting`",
-    "negative_aum": "the largest IoU with the box of another sample of the batch less the IoU with its own, mean over the epochs of a training, "
-    "in [-1, 1]: a control, as `forgetting`",
-    "random": "a number in [0, 1) that depends on seed and id alone: the control for chance",
-}
-
-# Datasets and attributes of a shard of the store.
-STORE = {
-    "images": "uint8 [N, H, W, C], contiguous, RGB: the images, squashed to the store's frame",
-    "masks": "uint8 [N, H, W], contiguous, 0 or 255 = lesion: lesion masks in the same frame; absent where none were given",
-    "rows": "uint8 [bytes], JSON Lines: the rows of the shard without `store`",
-    "digests": "uint64 [N]: the first 8 bytes of the sha256 of each image",
-    "skips": "uint8 [bytes], JSON Lines: {id, source, reason} of the samples left out",
-    "@kind": "'htl-store'",
-    "@schema": "version of this format",
-    "history": "uint8 [bytes], JSON: provenance",
-    "@plan": "digest of the sources and parameters that the shard was made from",
-    "@shards": "number of shards of the whole store",
-}
-
-MOST = 100  # objects that a net can tell on an image
 FRAME = 8192  # pixels of the longest side of a stored image
+ImageSize = Annotated[list[Annotated[int, Field(ge=1, le=FRAME)]], Field(min_length=3, max_length=3)]  # [H, W, C]
 
 
 class Architecture(BaseModel):
-    """What builds a net."""
+    """The description that a net is built from, see vocabulary.CHECKPOINT."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
+    task: Annotated[str, Field(min_length=1, max_length=200)]
     name: Annotated[str, Field(max_length=200)]
-    size: Annotated[list[Annotated[int, Field(ge=1, le=FRAME)]], Field(min_length=3, max_length=3)]
-    classes: list[str] | None = None
-    objects: Annotated[list[str], Field(min_length=1)] | None = None
-    most: Annotated[int, Field(ge=1, le=MOST)] | None = None
-    masks: bool | None = None
+    size: ImageSize
+    classes: Annotated[list[str], Field(min_length=1)] | None = None
+    most: Annotated[int, Field(ge=1, le=100)] | None = None  # core.nets.detector.MOST
 
 
 class Preprocessing(BaseModel):
-    """What a net takes."""
+    """The images that a net takes."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
-    size: Annotated[list[Annotated[int, Field(ge=1, le=FRAME)]], Field(min_length=3, max_length=3)]
+    size: ImageSize
 
 
 class LeftOut(BaseModel):
@@ -225,63 +184,3 @@ class About(BaseModel):
     history: list[dict[str, Any]]
     fold: LeftOut | None
     training: Training
-
-
-# Datasets and attributes of a checkpoint. The entries under about/ are JSON as uint8 [bytes].
-CHECKPOINT = {
-    "weights/<name>": "the shape and type of the tensor: one dataset for each entry of the model's state, "
-    "compressed (gzip) where a third or more of it is zero",
-    "about/architecture": "name of the net and what it takes to build it; `classes`, the labels, of one that answers by a map; "
-    "`objects`, the classes, and `most`, how many it can tell, of one that finds several objects; `masks`, true, of one that answers with "
-    "masks",
-    "about/preprocessing": "size [H, W, C] of its input, mean and std of its normalisation in [0, 1] units",
-    "about/metrics": "validation metrics of these weights",
-    "about/pruning": "method, sparsity asked and achieved, recovery, sweep of the health gate; request, a digest of the rows, the "
-    "dense model and the parameters that it follows from; null in a dense model",
-    "about/log": "one record per epoch",
-    "about/fold": "k, K and seed of the fold of split train that the model was not fitted to; null where it left none out",
-    "about/training": "flip: chances of a mirror image, left for right and upside down, which the recovery of a pruned copy keeps",
-    "about/history": "provenance",
-    "@kind": "'htl-checkpoint'",
-    "@schema": "version of this format",
-}
-
-# What an ONNX file says of itself, in its metadata.
-ONNX = {
-    "htl.input": "images: uint8 [N, H, W, 3], RGB, the whole image squashed to H x W",
-    "htl.output": "boxes: float32 [N, 4], [x0, y0, x1, y1] as shares of the image's width and height, in [0, 1]; of a net that finds "
-    "several objects boxes [N, D, 4], scores float32 [N, D] in falling order, 0 in empty places, and labels int64 [N, D], -1 there",
-    "htl.objects": "JSON, of a net that finds several objects: classes, their names, and threshold, the score from which on one counts",
-    "htl.masks": "masks: float32 [N, H, W], probability of lesion at each pixel, in [0, 1], lesion from 0.5 on; only of a model that "
-    "answers with masks",
-    "htl.history": "JSON: provenance",
-    "htl.model": "sha256 of the checkpoint it was made from",
-    "htl.sha256": "sha256 of the file with 64 zeros in the place of this value",
-    "htl.quantize": "JSON: kind (none, float16 or int8), the calibration of int8, and where it was measured iou_mean and "
-    "iou_mean_float32, the mean IoU of this file and of the net in float32 on n rows of the split val",
-}
-
-METRICS = {
-    "iou_mean": "mean IoU of predicted and annotated box",
-    "iou_median": "median IoU",
-    "iou_p10": "10th percentile of IoU: how the hard ones fare",
-    "acc@0.3": "share of samples with IoU >= 0.3",
-    "acc@0.5": "share of samples with IoU >= 0.5",
-    "acc@0.7": "share of samples with IoU >= 0.7",
-    "acc@0.75": "share of samples with IoU >= 0.75",
-    "acc@0.9": "share of samples with IoU >= 0.9",
-    "failure_rate": "share of samples with IoU < 0.1; lower is better",
-    "dice": "mean Dice of predicted and annotated lesion mask; only of models that answer with masks, over samples whose store holds one",
-    "mask_iou": "mean IoU of predicted and annotated lesion mask; as `dice`",
-    "maxboxacc_v2": "mean of the shares of samples with IoU >= 0.3, 0.5 and 0.7; only of models that answer by a map, at their threshold",
-    "maxboxacc_v2_oracle": "the same at the thresholds that are best on these samples: what it could be, and no held-out figure",
-    "ap": "average precision of the objects found, mean over IoU .5 to .95 and classes (COCO); only of models that find several",
-    "ap50": "the same at IoU .5",
-    "ap75": "the same at IoU .75",
-    "pxap": "average precision of the pixels of the map; only of models that answer by a map, where the store holds lesion masks",
-}
-
-# Metrics of hardness, and not of a model.
-ODDS = {
-    "odds_ratio": "odds of the samples of a subgroup to be among the hard, over those of all others; more than 1: more often hard",
-}

@@ -17,8 +17,6 @@ from htltools.formats.rows.schema import NOTES, SCHEMA, Sample
 from htltools.formats.rows.stream_checksum import closing_note
 from htltools.formats.rows.validation import check_row, check_schema
 
-LONGEST = 2**26  # bytes of a line
-
 
 class RowReader:
     """Iterates over the rows of a stream, and keeps what its notes say.
@@ -100,45 +98,6 @@ class RowReader:
                 self.digests[note["role"]] = note.get("sha256")
 
 
-def open_rows(source: Path | None, *, partial: bool = False) -> RowReader:
-    """Rows of a file, of a finished store, or of stdin (None or "-").
-
-    Raises: MissingInput where there is no such file.
-    """
-    if source is None or str(source) == "-":
-        return RowReader(lines_of(sys.stdin.buffer, "stdin"), partial=partial)
-    if source.is_dir():
-        from htltools.formats.store.store import store_lines
-
-        return RowReader(store_lines(source, partial=partial), name=str(source), partial=partial)
-    if not source.exists():
-        raise MissingInput(f"{source} is not there", "name a file of rows, a store, or - for stdin")
-    return RowReader(lines_of(source.open("rb"), str(source)), name=str(source), partial=partial)
-
-
-def lines_of(file: BinaryIO, name: str) -> Iterator[bytes]:
-    """The lines of a file.
-
-    Raises: DataError where one has no end within reason.
-    """
-    while line := file.readline(LONGEST):
-        if len(line) == LONGEST:
-            raise DataError(f"{name} holds a line of more than {LONGEST // 2**20} MiB", "it is no file of rows")
-        yield line
-
-
-def read_rows(source: Path | None, *, partial: bool = False, limit: int | None = None) -> tuple[list[Row], RowReader]:
-    """All rows of a source, or its first `limit`, and the reader that knows its notes.
-
-    Raises: DataError where the stream is bad or holds no row at all; MissingInput.
-    """
-    reader = open_rows(source, partial=partial)
-    rows = list(reader)
-    if not rows:
-        raise no_rows(reader)
-    return rows[:limit], reader
-
-
 def quickly_parsed(line: bytes) -> Any:
     """The value of one line of JSON, by pydantic's parser; what that refuses, Python's reads (a byte order mark) or explains.
 
@@ -150,11 +109,6 @@ def quickly_parsed(line: bytes) -> Any:
         value = parsed_json(line)
         json.dumps(value, ensure_ascii=False).encode()  # halves of a pair of surrogates are no text
         return value
-
-
-def no_rows(reader: RowReader) -> DataError:
-    """What is wrong with a stream that holds no row at all."""
-    return DataError(f"no rows in {reader.name}", "did the command before fail, or a filter drop them all?")
 
 
 class RowWriter:
@@ -203,13 +157,12 @@ class RowWriter:
             self.out.write(line)
 
 
-def check_groups(rows: Iterable[dict[str, Any]]) -> None:
+def check_groups(rows: Iterable[Row]) -> None:
     """Refuse a group that stands in two splits: what is learned from it would leak into what is measured on it.
 
     Raises: DataError naming the first such group.
     """
     home: dict[str, str] = {}
     for row in rows:
-        group, split = row.get("group") or row["id"], row.get("split")
-        if split and home.setdefault(group, split) != split:
-            raise DataError(f"the group {group!r} stands in two splits, {home[group]} and {split}", "keep every group on one side")
+        if row.split and (first := home.setdefault(row.group, row.split)) != row.split:
+            raise DataError(f"the group {row.group!r} stands in two splits, {first} and {row.split}", "keep every group on one side")

@@ -2,24 +2,26 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Images, Place, mapped, opened
 
 PIECE = 64  # masks looked at together
 
 
-def lesion_masks(rows: Sequence[dict[str, Any]]) -> np.ndarray | None:
+def lesion_masks(rows: Sequence[Row]) -> np.ndarray | None:
     """The lesion masks of rows with a store and an index: bool [N, H, W]; None where a store of theirs holds none.
 
     Raises: DataError, MissingInput where a store is damaged or missing.
     """
-    shards = {path: mapped(Path(path), "masks") if holds_masks(path) else None for path in {row["store"] for row in rows}}
-    if any(shard is None for shard in shards.values()):
+    stored = [row.stored_at for row in rows]
+    paths = {path for path, _ in stored}
+    if not all(map(holds_masks, paths)):
         return None
-    return np.stack([shards[row["store"]][row["index"]] > 0 for row in rows])
+    shards = {path: mapped(Path(path), "masks") for path in paths}
+    return np.stack([shards[path][index] > 0 for path, index in stored])
 
 
 def holds_masks(path: str) -> bool:
@@ -34,10 +36,11 @@ class MaskedImages:
     A mask is empty where the store holds none. `there`: bool [N], which rows have one that is not empty. Raises as `Images`.
     """
 
-    def __init__(self, rows: Sequence[dict[str, Any]], place: Place | None = None):
+    def __init__(self, rows: Sequence[Row], place: Place | None = None):
         self.images = Images(rows, place)
-        stored = {path: holds_masks(path) for path in {row["store"] for row in rows}}
-        holds = np.array([stored[row["store"]] for row in rows], bool)
+        paths = [row.stored_at[0] for row in rows]
+        by_path = {path: holds_masks(path) for path in set(paths)}
+        holds = np.array([by_path[path] for path in paths], bool)
         self.masks = Images([row for row, held in zip(rows, holds) if held], place, "masks") if holds.any() else None
         self.number = np.where(holds, holds.cumsum() - 1, -1)  # [N], the place of each row among those whose store holds masks
         self.shape = (*self.images.shape[:3], self.images.shape[3] + 1)

@@ -11,6 +11,7 @@ import numpy as np
 
 from htltools.errors import DataError, MissingInput
 from htltools.formats.rows.jsonlines import compact_json, joined_lines, split_lines
+from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import SCHEMA
 from htltools.formats.store import safe_hdf5
 from htltools.formats.store.checksummed_hdf5 import sealing
@@ -80,7 +81,7 @@ def reserved(file: h5py.File, name: str, shape: tuple[int, ...]) -> int | None:
     return h5py.h5d.create(file.id, name.encode(), h5py.h5t.STD_U8LE, h5py.h5s.create_simple(shape), how).get_offset()
 
 
-def read_shard(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str]:
+def read_shard(path: Path) -> tuple[list[Row], list[dict[str, Any]], str]:
     """Rows (with their store), skips and plan of a shard.
 
     Raises: DataError where it is no shard of a store.
@@ -108,9 +109,9 @@ def opened(path: Path) -> AbstractContextManager[h5py.File]:
     return safe_hdf5.opened(path, KIND, "shard of a store", "remove it and run prepare again")
 
 
-def with_store(row: dict[str, Any], store: str) -> dict[str, Any]:
+def with_store(row: dict[str, Any], store: str) -> Row:
     """The row with `store` in front of `index`, where a reader expects it."""
-    named = {}
+    named = Row()
     for key, value in row.items():
         if key == "index":
             named["store"] = store
@@ -125,15 +126,13 @@ class Images:
     Raises DataError where a shard is missing, damaged or of another shape than the first.
     """
 
-    def __init__(self, rows: Sequence[dict[str, Any]], place: Place | None = None, name: str = "images"):
-        missing = next((row["id"] for row in rows if "store" not in row or "index" not in row), None)
-        if missing is not None:
-            raise DataError(f"the row {missing!r} names no stored image (store and index)", "make rows with htl prepare")
-        paths = sorted({row["store"] for row in rows})
+    def __init__(self, rows: Sequence[Row], place: Place | None = None, name: str = "images"):
+        stored = [row.stored_at for row in rows]
+        paths = sorted({path for path, _ in stored})
         self.maps = [mapped(Path(path), name, place) for path in paths]
         number = {path: i for i, path in enumerate(paths)}
-        shard = np.array([number[row["store"]] for row in rows], np.int64)  # [N]
-        index = np.array([row["index"] for row in rows], np.int64)  # [N]
+        shard = np.array([number[path] for path, _ in stored], np.int64)  # [N]
+        index = np.array([place for _, place in stored], np.int64)  # [N]
         frames = {array.shape[1:] for array in self.maps}
         if len(frames) > 1:
             raise DataError(f"the rows mix stores of different frames {sorted(frames)}", "prepare them with one --size")

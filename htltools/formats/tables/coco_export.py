@@ -6,12 +6,13 @@ from typing import Any
 
 from htltools.formats.files.atomic import replacing
 from htltools.formats.rows.jsonlines import compact_json
+from htltools.formats.rows.row import Box, Row
 from htltools.formats.rows.schema import OBJECT
 
 KEPT = "group", "split", "label", "meta", "hardness", "weight"  # fields of a row that become keys of its image
 
 
-def write_coco(path: Path, rows: Iterable[dict[str, Any]]) -> int:
+def write_coco(path: Path, rows: Iterable[Row]) -> int:
     """Write rows as a COCO data set, and give the number of images without an annotation."""
     content = coco_dataset(rows)
     with replacing(path) as temporary:
@@ -19,20 +20,18 @@ def write_coco(path: Path, rows: Iterable[dict[str, Any]]) -> int:
     return sum(not image["annotated"] for image in content["images"])
 
 
-def coco_dataset(rows: Iterable[dict[str, Any]]) -> dict[str, list]:
+def coco_dataset(rows: Iterable[Row]) -> dict[str, list]:
     """Rows as a COCO data set. Images are numbered from 1 in the order of the rows, and a repeated row is one image.
 
     `file_name` is the row's own, where it has one, else its id. An image that nobody annotated says so by `annotated`; one with a
     model's answer for a box (`pseudo`) counts as such.
     """
-    once = [row for row in rows if not row.get("repeat")]
+    once = [row for row in rows if not row.repeat]
     names = sorted({name for row in once for name in category_names(row)})
     categories = {name: number for number, name in enumerate(names, 1)}
     images, annotations = [], []
     for number, row in enumerate(once, 1):
-        image = {"id": number, "file_name": row.get("file_name", row["id"])}
-        if row.get("size"):
-            image |= dict(zip(("width", "height"), row["size"]))
+        image: dict[str, Any] = {"id": number, "file_name": row.get("file_name", row.id)} | dict(zip(("width", "height"), row.size or ()))
         boxes = annotated_boxes(row)
         images.append(image | {"annotated": boxes is not None} | {name: row[name] for name in KEPT if row.get(name) is not None})
         for (x0, y0, x1, y1), name in zip(boxes or (), category_names(row)):
@@ -49,11 +48,11 @@ def coco_dataset(rows: Iterable[dict[str, Any]]) -> dict[str, list]:
     return {"images": images, "annotations": annotations, "categories": [{"id": n, "name": name} for name, n in categories.items()]}
 
 
-def category_names(row: dict[str, Any]) -> list[str]:
+def category_names(row: Row) -> list[str]:
     """The category of each annotated box: what `labels` says, else the label of the image."""
-    return row.get("labels") or [row.get("label") or OBJECT] * len(annotated_boxes(row) or ())
+    return row.labels or [row.label or OBJECT] * len(annotated_boxes(row) or ())
 
 
-def annotated_boxes(row: dict[str, Any]) -> list[list[float]] | None:
+def annotated_boxes(row: Row) -> list[Box] | None:
     """The boxes that somebody annotated; None where nobody did."""
-    return None if row.get("pseudo") else row.get("boxes")
+    return None if row.is_pseudo else row.boxes

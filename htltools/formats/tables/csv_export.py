@@ -7,6 +7,7 @@ from typing import Any
 
 from htltools.formats.rows.fields import NESTED, field
 from htltools.formats.rows.jsonlines import compact_json
+from htltools.formats.rows.row import Row
 from htltools.formats.tables.coco_export import annotated_boxes
 from htltools.formats.tables.csv_table import NAMES, XYWH, XYXY
 
@@ -18,7 +19,7 @@ LEFT_OUT = {"boxes", "labels", "detected", "size", "store", "index", "repeat", *
 MEANT = {name for names in (*NAMES.values(), *XYXY, *XYWH) for name in names}  # columns of which `prepare` takes more than a meta
 
 
-def csv_lines(rows: Sequence[dict[str, Any]], columns: Sequence[str] | None, shown: Callable[[str], str] = str) -> Iterator[str]:
+def csv_lines(rows: Sequence[Row], columns: Sequence[str] | None, shown: Callable[[str], str] = str) -> Iterator[str]:
     """Rows as lines of CSV with their ends, a heading first; `shown` is what becomes of each text.
 
     With `columns`, fields by name, each row is one line. Without them all there is: a row of several boxes is as many lines, a
@@ -34,14 +35,14 @@ def csv_lines(rows: Sequence[dict[str, Any]], columns: Sequence[str] | None, sho
         out.truncate()
 
 
-def field_lines(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> Iterator[list]:
+def field_lines(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[list]:
     """The heading and the cells of chosen fields."""
     yield list(columns)
     for row in rows:
         yield [field(row, name) for name in columns]
 
 
-def all_lines(rows: Sequence[dict[str, Any]]) -> Iterator[list]:
+def all_lines(rows: Sequence[Row]) -> Iterator[list]:
     """The heading and the cells of all that the rows say."""
     told = {name for row in rows for name in row if row[name] is not None}
     first = {column: name for column, name in FIRST.items() if name in told or (name == "label" and "labels" in told)}
@@ -52,10 +53,10 @@ def all_lines(rows: Sequence[dict[str, Any]]) -> Iterator[list]:
     ]
     yield [*first, *EDGES, "width", "height", *others, *headings]
     for row in rows:
-        if row.get("repeat"):
+        if row.repeat:
             continue
-        labels = None if row.get("pseudo") else row.get("labels")
-        after = [*(row.get("size") or [None, None]), *(row.get(name) for name in others)]
+        labels = None if row.is_pseudo else row.labels
+        after = [*(row.size or [None, None]), *(row.get(name) for name in others)]
         after += [(row.get(outer) or {}).get(name) for outer, name in inner]
         for i, box in enumerate(annotated_boxes(row) or [[None] * len(EDGES)]):
             own = row | ({"label": labels[i]} if labels else {})

@@ -18,8 +18,10 @@ from htltools.errors import CannotCreate, DataError, StorageError
 from htltools.formats.files.atomic import refuse_existing, sync_folder
 from htltools.formats.rows.fields import NESTED
 from htltools.formats.rows.jsonlines import compact_json
+from htltools.formats.rows.row import Row
+from htltools.formats.rows.schema import OBJECT
 from htltools.formats.store.shard import Images
-from htltools.formats.tables.coco_export import OBJECT, annotated_boxes
+from htltools.formats.tables.coco_export import annotated_boxes
 from htltools.formats.tables.csv_export import plain
 
 ELSEWHERE = {"id", "group", "split", "label", "size", "boxes", "labels", "predicted", "detected", "pseudo", "store", "index", "repeat"}
@@ -56,12 +58,12 @@ def written_here(folder: Path) -> bool:
     return by == BY and found <= own | {"metadata.json", "samples.json"}
 
 
-def write_fiftyone(folder: Path, rows: Iterable[dict[str, Any]], history: Sequence[dict], *, force: bool = False) -> int:
+def write_fiftyone(folder: Path, rows: Iterable[Row], history: Sequence[dict], *, force: bool = False) -> int:
     """Write rows and their images as a folder for FiftyOne, whole or not at all, and give the number of samples without an annotation.
 
     Raises: CannotCreate as `refuse_folder`, or where it cannot be written; StorageError; DataError as `Images` and `samples_of`.
     """
-    once = [row for row in rows if not row.get("repeat")]
+    once = [row for row in rows if not row.repeat]
     samples, images = samples_of(once), Images(once)
     folder = Path(os.path.abspath(folder))
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
@@ -101,7 +103,7 @@ def take_place(new: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def samples_of(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def samples_of(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """The samples of FiftyOne, one for each row.
 
     Raises: DataError where a row has boxes and no size.
@@ -109,42 +111,39 @@ def samples_of(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     digits = len(str(len(rows)))
     samples = []
     for number, (row, fields) in enumerate(zip(rows, plain_fields(rows))):
-        name = re.sub(r"[^A-Za-z0-9_-]+", "_", row["id"])[:100]  # an id is the data's own: it must not lead out of the folder
-        sample = {"filepath": f"data/{number:0{digits}d}_{name}.png", "row_id": row["id"], "tags": []}
-        if row.get("split"):
-            sample["tags"].append(row["split"])
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", row.id)[:100]  # an id is the data's own: it must not lead out of the folder
+        sample = {"filepath": f"data/{number:0{digits}d}_{name}.png", "row_id": row.id, "tags": [row.split] if row.split else []}
         if row.get("group") is not None:
             sample["group_id"] = row["group"]
-        if row.get("size"):
-            sample |= dict(zip(("width", "height"), row["size"]))
-        if row.get("label") is not None:
-            sample["label"] = {"_cls": "Classification", "label": row["label"]}
+        sample |= dict(zip(("width", "height"), row.size or ()))
+        if row.label is not None:
+            sample["label"] = {"_cls": "Classification", "label": row.label}
         samples.append(sample | dict(detected_fields(row)) | fields)
     return samples
 
 
-def detected_fields(row: dict[str, Any]) -> Iterator[tuple[str, dict]]:
+def detected_fields(row: Row) -> Iterator[tuple[str, dict]]:
     """The boxes of a row by field: annotated, pseudo, and those of each role."""
-    if row.get("boxes") is not None:
-        yield "pseudo" if annotated_boxes(row) is None else "annotated", detections(row, row["boxes"], row.get("labels"))
-    for role, box in (row.get("predicted") or {}).items():
-        if role not in (row.get("detected") or {}):
+    if row.boxes is not None:
+        yield "pseudo" if annotated_boxes(row) is None else "annotated", detections(row, row.boxes, row.labels)
+    for role, box in row.predicted.items():
+        if role not in row.detected:
             yield named(role, "predicted"), detections(row, [box])
-    for role, found in (row.get("detected") or {}).items():
+    for role, found in row.detected.items():
         yield named(role, "detected"), detections(row, found["boxes"], found.get("labels"), found.get("scores"))
 
 
-def detections(row: dict[str, Any], boxes: Sequence, labels: Sequence | None = None, scores: Sequence | None = None) -> dict[str, Any]:
+def detections(row: Row, boxes: Sequence, labels: Sequence | None = None, scores: Sequence | None = None) -> dict[str, Any]:
     """Boxes in pixels as Detections, in shares of the image: [left, top, width, height].
 
     Raises: DataError where the row has no size.
     """
-    if boxes and not row.get("size"):
-        raise DataError(f"the row {row['id']!r} has no size", "rows need size [width, height] of the original image")
+    if boxes and not row.size:
+        raise DataError(f"the row {row.id!r} has no size", "rows need size [width, height] of the original image")
     labels, scores = (values if values and len(values) == len(boxes) else None for values in (labels, scores))
     found = []
     for number, (x0, y0, x1, y1) in enumerate(boxes):
-        width, height = row["size"]
+        width, height = row.size
         share = [x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height]
         found.append({"_cls": "Detection", "label": labels[number] if labels else OBJECT, "bounding_box": share})
         if scores:
@@ -152,7 +151,7 @@ def detections(row: dict[str, Any], boxes: Sequence, labels: Sequence | None = N
     return {"_cls": "Detections", "detections": found}
 
 
-def plain_fields(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def plain_fields(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Hardness as floats, then what the user's table and the rows' own keys say, of one type in each field: a dict for each row."""
     inner = [(outer, name) for outer in reversed(NESTED) for name in dict.fromkeys(n for row in rows for n in row.get(outer) or {})]
     own = [(None, name) for name in dict.fromkeys(n for row in rows for n in row) if name not in ELSEWHERE and name not in NESTED]

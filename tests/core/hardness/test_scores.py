@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from htltools.core.hardness.scores import disagreement, edge_distance, el2n, losses, pie, scores, seed_disagreement
-from htltools.formats.rows.schema import HARDNESS
+from htltools.formats.rows.vocabulary import HARDNESS
 
 COUNT = 5
 

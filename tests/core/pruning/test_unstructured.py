@@ -11,11 +11,12 @@ from hypothesis.extra.numpy import arrays
 from torch.nn.utils import prune
 
 from htltools.core.pruning.unstructured import baked, largest, masked, prunable, prunable_count, recalibrate, sparsity_of
-from htltools.core.training.box_objective import Supervised
+from htltools.core.runtime.runtime import Runtime
+from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Recipe, trained
 
 METHODS = ("l1", "layer-l1", "random")
-CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
+CPU = Runtime("cpu")
 
 
 def state_bytes(model) -> dict[str, bytes]:
@@ -123,7 +124,7 @@ def test_zeros_are_held_through_finetuning(localizer, shelf):
     cut = zeros(pruned)
     kept_before = pruned.net[0][0].weight.detach().clone()
     recipe = Recipe(2, 16)
-    for _ in trained(Supervised(pruned, shelf, shelf.boxes, np.ones(48, np.float32), recipe, **CPU), None, recipe):
+    for _ in trained(BoxObjective(pruned, shelf, shelf.boxes, np.ones(48, np.float32), recipe, CPU), None, recipe, CPU):
         pass
     kept_after = pruned.net[0][0].weight.detach().clone()
     after = zeros(baked(pruned))

@@ -9,7 +9,7 @@ from torchvision.ops import box_iou
 
 from htltools.core.geometry.boxes import iou
 from htltools.core.statistics.iou_metrics import metric_values
-from htltools.formats.rows.schema import METRICS
+from htltools.formats.rows.vocabulary import METRICS
 
 # Annotated [0, 0, 10, 10]; the answers cover w x 10 pixels of it, so that IoU = w / 10.
 BY_HAND = {

@@ -7,46 +7,48 @@ import torch
 from htltools.core.hardness.scores import disagreement, losses
 from htltools.core.pruning.unstructured import sparsity_of
 from htltools.core.runtime.predict import predict_all
-from htltools.core.training.adaptive_weighting import COLUMNS, Attending, damaged_copy, hardness_now
+from htltools.core.runtime.runtime import Runtime
+from htltools.core.training.adaptive_weighting import Attention, damaged_copy, hardness_now
 
-CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
+CPU = Runtime("cpu")
+COLUMNS = "pruned_loss", "pruned_disagreement", "pruned_shift", "loss", "random"
 
 
 def test_when_it_is_due():
     """Adaptive attention begins after as many epochs as it renews by, replay with the second half; both renew; the others never ask."""
-    adaptive, replay = Attending("adaptive", renew=3), Attending("replay", renew=2)
+    adaptive, replay = Attention("adaptive", renew=3), Attention("replay", renew=2)
     assert [epoch for epoch in range(10) if adaptive.is_due(epoch, 10)] == [3, 6, 9]
     assert [epoch for epoch in range(10) if replay.is_due(epoch, 10)] == [5, 7, 9]
-    assert not any(Attending(way).is_due(epoch, 10) for way in ("none", "damaged") for epoch in range(10))
+    assert not any(Attention(way).is_due(epoch, 10) for way in ("none", "damaged") for epoch in range(10))
 
 
 @pytest.mark.parametrize("by", COLUMNS)
 def test_every_column(localizer, shelf, by):
     """Each column is a finite number for each sample, the same for the same model and seed; the model stays as it was."""
     before = {name: tensor.clone() for name, tensor in localizer.state_dict().items()}
-    found = hardness_now(localizer, shelf, shelf.boxes, Attending("adaptive", by), 1, **CPU)
+    found = hardness_now(localizer, shelf, shelf.boxes, Attention("adaptive", by), 1, CPU)
     assert found.shape == (48,)
     assert np.isfinite(found).all()
-    np.testing.assert_array_equal(found, hardness_now(localizer, shelf, shelf.boxes, Attending("adaptive", by), 1, **CPU))
+    np.testing.assert_array_equal(found, hardness_now(localizer, shelf, shelf.boxes, Attention("adaptive", by), 1, CPU))
     assert all(torch.equal(before[name], tensor) for name, tensor in localizer.state_dict().items())
     assert localizer.training
 
 
 def test_columns_are_those_of_score(localizer, shelf):
     """`loss` is that of the model's own answers; `pruned_disagreement` and `pruned_loss` are of a copy with the asked share of its weights gone."""
-    cut = damaged_copy(localizer, shelf, 0.6, 1, CPU["device"])
+    cut = damaged_copy(localizer, shelf, 0.6, 1, CPU)
     assert sparsity_of(cut) == pytest.approx(0.6, abs=1e-3)
-    dense, pruned = predict_all([localizer, cut], shelf, 16, **CPU)
+    dense, pruned = predict_all([localizer, cut], shelf, CPU.at(16))
     for by, expected in {
         "loss": losses(dense, shelf.boxes),
         "pruned_disagreement": disagreement(dense, pruned),
         "pruned_loss": losses(pruned, shelf.boxes),
     }.items():
-        found = hardness_now(localizer, shelf, shelf.boxes, Attending("adaptive", by, sparsity=0.6), 1, **CPU)
+        found = hardness_now(localizer, shelf, shelf.boxes, Attention("adaptive", by, sparsity=0.6), 1, CPU)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_no_other_column(localizer, shelf):
     """A column that needs more than the models is refused."""
     with pytest.raises(ValueError, match="no column 'grand'"):
-        hardness_now(localizer, shelf, shelf.boxes, Attending("adaptive", "grand"), 1, **CPU)
+        hardness_now(localizer, shelf, shelf.boxes, Attention("adaptive", "grand"), 1, CPU)

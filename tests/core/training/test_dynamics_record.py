@@ -9,19 +9,20 @@ from hypothesis.extra.numpy import arrays
 
 from htltools.core.geometry.boxes import iou
 from htltools.core.nets.factory import architecture, build
-from htltools.core.training.box_objective import Supervised
+from htltools.core.runtime.runtime import Runtime
+from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.dynamics_record import Record, overlaps
 from htltools.core.training.loop import Recipe, trained
 
-CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
+CPU = Runtime("cpu")
 RECIPE = Recipe(epochs=3, batch_size=20)  # of 48: eight are left out in each epoch
 
 
 def recorded(shelf, resume=None):
     """The states of a training, and its record in the end."""
     torch.manual_seed(0)
-    objective = Supervised(build(architecture("compact", (32, 32, 3))), shelf, shelf.boxes, np.ones(48, np.float32), RECIPE, **CPU)
-    return list(trained(objective, None, RECIPE, resume=resume)), objective.record
+    objective = BoxObjective(build(architecture("compact", (32, 32, 3))), shelf, shelf.boxes, np.ones(48, np.float32), RECIPE, CPU)
+    return list(trained(objective, None, RECIPE, CPU, resume=resume)), objective.record
 
 
 @pytest.fixture(scope="module")

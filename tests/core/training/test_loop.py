@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from htltools.core.nets.factory import architecture, build
-from htltools.core.training.box_objective import Supervised
+from htltools.core.runtime.runtime import Runtime
+from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Recipe, mean_iou, rates, trained
 from htltools.errors import HtlError
 
-CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
+CPU = Runtime("cpu")
 ONES = np.ones(48, np.float32)
 RECIPE = Recipe(epochs=3, batch_size=16)
 
@@ -23,7 +24,7 @@ def fresh():
 def states(shelf, validation=None, weights=ONES, recipe=RECIPE, resume=None, model=None):
     """The states after each epoch of a training."""
     held_out = (validation, validation.boxes) if validation else None
-    return list(trained(Supervised(model or fresh(), shelf, shelf.boxes, weights, recipe, **CPU), held_out, recipe, resume=resume))
+    return list(trained(BoxObjective(model or fresh(), shelf, shelf.boxes, weights, recipe, CPU), held_out, recipe, CPU, resume=resume))
 
 
 def same(first, second):
@@ -86,7 +87,7 @@ def test_the_best_epoch_is_kept(shelf, other_shelf, undisturbed):
     assert same(undisturbed[-1].best, undisturbed[best].weights)
     model = fresh()
     model.load_state_dict(undisturbed[-1].best)
-    assert mean_iou(model, other_shelf, other_shelf.boxes, 16, **CPU) == pytest.approx(log[best]["val_iou"], abs=1e-6)
+    assert mean_iou(model, other_shelf, other_shelf.boxes, CPU.at(16)) == pytest.approx(log[best]["val_iou"], abs=1e-6)
     last = states(shelf, recipe=Recipe(2, 16))[-1]
     assert same(last.best, last.weights)
     assert "val_iou" not in last.log[-1]
@@ -103,7 +104,7 @@ def test_fewer_samples_than_a_batch(shelf):
     """A training set smaller than one batch is trained on whole."""
     few = type(shelf)(5)
     recipe = Recipe(1, 64)
-    (state,) = trained(Supervised(fresh(), few, few.boxes, np.ones(5, np.float32), recipe, **CPU), None, recipe)
+    (state,) = trained(BoxObjective(fresh(), few, few.boxes, np.ones(5, np.float32), recipe, CPU), None, recipe, CPU)
     assert np.isfinite(state.log[0]["loss"])
 
 
@@ -119,5 +120,5 @@ def test_schedules_end_low(schedule):
 
 def test_a_diverged_training_says_so(shelf):
     """A loss that is no longer finite ends the training with a remedy, instead of a checkpoint of NaN."""
-    with pytest.raises(HtlError, match="diverged in epoch 1: the loss is nan; try a lower --lr"):
+    with pytest.raises(HtlError, match="diverged in epoch 1: the loss is nan; try a lower learning rate"):
         states(shelf, weights=np.full(48, np.nan, np.float32))

@@ -1,16 +1,17 @@
 """The stream of rows and notes."""
 
 import io
-import json
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from htltools.errors import DataError, MissingInput
+from htltools.errors import DataError
 from htltools.formats.rows.jsonlines import compact_json, joined_lines, split_lines
 from htltools.formats.rows.provenance import Run
-from htltools.formats.rows.stream import RowReader, RowWriter, check_groups, open_rows, read_rows
+from htltools.formats.rows.row import Row
+from htltools.formats.rows.schema import SPLITS
+from htltools.formats.rows.stream import RowReader, RowWriter, check_groups
 
 BEGIN = b'{"htl":"begin","schema":1,"by":"a"}\n'
 END = b'{"htl":"end","by":"a","rows":1}\n'
@@ -54,7 +55,7 @@ def samples(draw):
     x0, y0 = draw(st.integers(0, width - 1)), draw(st.integers(0, height - 1))
     x1, y1 = draw(st.integers(x0 + 1, width)), draw(st.integers(y0 + 1, height))
     known = {
-        "split": st.sampled_from(["train", "val", "test"]),
+        "split": st.sampled_from(SPLITS),
         "group": words,
         "label": words,
         "weight": st.floats(0, 10),
@@ -248,26 +249,8 @@ def test_numbers_keep_every_bit(value):
     assert reading(joined_lines([{"id": "x", "value": value}]))[0][0]["value"] == value
 
 
-def test_a_source_that_is_missing_or_empty_is_told(tmp_path):
-    """A file that is not there and a file without rows fail with the name of the file."""
-    with pytest.raises(MissingInput, match=r"nowhere\.jsonl is not there; name a file of rows, a store, or - for stdin"):
-        open_rows(tmp_path / "nowhere.jsonl")
-    (tmp_path / "empty.jsonl").write_bytes(BEGIN + b'{"htl":"end","by":"a","rows":0}\n')
-    with pytest.raises(DataError, match=r"no rows in .*empty\.jsonl; did the command before fail, or a filter drop them all\?"):
-        read_rows(tmp_path / "empty.jsonl")
-
-
-def test_limit_still_reads_to_the_end(tmp_path):
-    """--limit uses the first rows, and still notices that the stream was cut."""
-    (tmp_path / "whole.jsonl").write_bytes(BEGIN + b"".join(json.dumps({"id": str(i)}).encode() + b"\n" for i in range(9)) + END)
-    assert [row["id"] for row in read_rows(tmp_path / "whole.jsonl", limit=2)[0]] == ["0", "1"]
-    (tmp_path / "cut.jsonl").write_bytes(BEGIN + ROW)
-    with pytest.raises(DataError, match="was cut"):
-        read_rows(tmp_path / "cut.jsonl", limit=1)
-
-
 def test_a_group_in_two_splits_is_refused():
     """A lesion or patient that is both trained on and tested on is refused by name; without a group, the id is the group."""
-    check_groups([{"id": "a", "group": "g", "split": "train"}, {"id": "b", "group": "g", "split": "train"}, {"id": "c", "group": "g"}])
+    check_groups([Row(id="a", group="g", split="train"), Row(id="b", group="g", split="train"), Row(id="c", group="g")])
     with pytest.raises(DataError, match="the group 'g' stands in two splits, train and test; keep every group on one side"):
-        check_groups([{"id": "a", "group": "g", "split": "train"}, {"id": "b", "group": "g", "split": "test"}])
+        check_groups([Row(id="a", group="g", split="train"), Row(id="b", group="g", split="test")])

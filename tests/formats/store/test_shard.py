@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from htltools.errors import CannotCreate, DataError, MissingInput
+from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import SCHEMA
 from htltools.formats.store.safe_hdf5 import texts
 from htltools.formats.store.shard import KIND, Images, mapped, placement, read_shard, shard_path, write_shard
@@ -140,7 +141,7 @@ def test_rows_must_name_a_image_that_is_there(store):
     """A row without a place, or with one beyond its shard, is refused."""
     row = store[0][0]
     with pytest.raises(DataError, match=r"the row 's0' names no stored image"):
-        Images([{key: value for key, value in row.items() if key != "index"}])
+        Images([Row({key: value for key, value in row.items() if key != "index"})])
     with pytest.raises(DataError, match=r"a row asks for an image that .* does not hold"):
         Images([row | {"index": 4}])
 

@@ -2,10 +2,11 @@
 
 import json
 
+from htltools.formats.rows.row import Row
 from htltools.formats.tables.coco import read_coco
 from htltools.formats.tables.coco_export import write_coco
 
-ROWS = [
+ROWS = [Row(row) for row in (
     {"id": "sub/a", "group": "P1", "split": "train", "size": [200, 100], "label": "nv", "boxes": [[10.0, 20.0, 40.0, 60.0], [0, 0, 5, 5.5]],
      "meta": {"age": 40}, "hardness": {"pruned_disagreement": 0.25}, "weight": 2.0, "store": "s.h5", "index": 0},
     {"id": "sub/a", "repeat": 1, "size": [200, 100], "boxes": [[10, 20, 40, 60]]},
@@ -13,7 +14,7 @@ ROWS = [
     {"id": "c", "file_name": "c.jpg", "label": "mel"},
     {"id": "d", "size": [10, 10], "boxes": [[1, 1, 2, 2]], "pseudo": True},
     {"id": "e", "size": [10, 10], "boxes": [[1, 1, 3, 2]]},
-]  # fmt: skip
+)]  # fmt: skip
 
 
 def test_what_others_read(tmp_path):

@@ -5,16 +5,17 @@ import csv
 from hypothesis import given
 from hypothesis import strategies as st
 
+from htltools.formats.rows.row import Row
 from htltools.formats.tables.csv_export import csv_lines
 from htltools.formats.tables.csv_table import read_table
 
-ROWS = [
+ROWS = [Row(row) for row in (
     {"id": "a", "group": "P1", "split": "train", "size": [200, 100], "boxes": [[10.0, 20.5, 40.0, 60.0], [0, 0, 5, 5]], "label": "n,v",
-     "mine": [1, 2.5], "meta": {"age": 40, "Site": 'the "back"\r\nlow', "x0": 7}, "hardness": {"pruned_disagreement": 1 / 3}, "store": "s.h5"},
+     "mine": [1, 2.5], "meta": {"age": 40, "Site": 'the "back"\r\nlow', "x0": 7}, "hardness": {"suspect": 1 / 3}, "store": "s.h5"},
     {"id": "a", "repeat": 1},
     {"id": "b", "boxes": [], "size": [9, 9], "hardness": {}, "predicted": {"dense": [0, 1, 2, 3]}, "other": {"k": True}},
     {"id": "c", "boxes": [[1, 2, 3, 4]], "size": [9, 9], "pseudo": True, "weight": 0.5},
-]  # fmt: skip
+)]  # fmt: skip
 
 
 def table(rows, columns=None):
@@ -27,7 +28,7 @@ def test_all_there_is():
     heading, *lines = table(ROWS)
     assert heading == [
         "id", "group_id", "split", "label", "x0", "y0", "x1", "y1", "width", "height", "mine", "other", "pseudo", "weight",
-        "age", "Site", "meta.x0", "hardness.pruned_disagreement", "predicted.dense",
+        "age", "Site", "meta.x0", "hardness.suspect", "predicted.dense",
     ]  # fmt: skip
     assert lines[0] == [
         "a", "P1", "train", "n,v", "10.0", "20.5", "40.0", "60.0", "200", "100", "1 2.5", "", "", "",
@@ -40,8 +41,8 @@ def test_all_there_is():
 
 def test_chosen_fields():
     """With columns each row is one line of these, under the names they were asked by; lines end as RFC 4180 has it."""
-    assert list(csv_lines(ROWS[:1], ["id", "pruned_disagreement", "boxes"])) == [
-        "id,pruned_disagreement,boxes\r\n",
+    assert list(csv_lines(ROWS[:1], ["id", "suspect", "boxes"])) == [
+        "id,suspect,boxes\r\n",
         'a,0.3333333333333333,"[[10.0,20.5,40.0,60.0],[0,0,5,5]]"\r\n',
     ]
     assert list(csv_lines([], None))[0].startswith("x0,y0,x1,y1,width")
@@ -54,21 +55,21 @@ def test_prepare_reads_it(tmp_path):
     told = facts["a"]
     assert (columns.id, columns.group, columns.boxes, columns.box_format) == ("id", "group_id", [(None, ["x0", "y0", "x1", "y1"])], "xyxy")
     assert (told.group, told.split, told.label, told.boxes) == ("P1", "train", "n,v", ROWS[0]["boxes"])
-    assert told.meta | {"age": 40, "Site": 'the "back"\r\nlow', "hardness.pruned_disagreement": 1 / 3} == told.meta
+    assert told.meta | {"age": 40, "Site": 'the "back"\r\nlow', "hardness.suspect": 1 / 3} == told.meta
     assert facts["b"].boxes is facts["c"].boxes is None
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"))))
 def test_any_text_survives(texts):
     """Commas, quotes and line ends of the data's own come back as they were."""
-    rows = [{"id": str(i), "meta": {"note": text}} for i, text in enumerate(texts)]
+    rows = [Row(id=str(i), meta={"note": text}) for i, text in enumerate(texts)]
     assert [line[1] for line in csv.reader(csv_lines(rows, ["id", "note"]))][1:] == texts
 
 
 def test_each_box_has_its_class(tmp_path):
     """Boxes with classes of their own have them as label of their lines, and the table of `prepare` finds them again."""
-    row = {"id": "a", "size": [9, 9], "boxes": [[0, 0, 4, 4], [5, 5, 9, 9]], "labels": ["left", "right"], "detected": {}}
-    lines = list(csv_lines([row, {"id": "b", "size": [9, 9], "boxes": []}], None))
+    row = Row(id="a", size=[9, 9], boxes=[[0, 0, 4, 4], [5, 5, 9, 9]], labels=["left", "right"], detected={})
+    lines = list(csv_lines([row, Row(id="b", size=[9, 9], boxes=[])], None))
     assert lines[0].startswith("id,label,x0,y0,x1,y1,width,height")
     assert [line.split(",")[:3] for line in lines[1:]] == [["a", "left", "0"], ["a", "right", "5"], ["b", "", ""]]
     (tmp_path / "rows.csv").write_text("".join(lines), newline="")

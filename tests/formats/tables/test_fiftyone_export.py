@@ -7,21 +7,22 @@ import pytest
 from PIL import Image
 
 from htltools.errors import CannotCreate, DataError, StorageError
+from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import shard_path, write_shard
 from htltools.formats.tables.fiftyone_export import RESERVED, refuse_folder, samples_of, write_fiftyone
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 6, 8, 3)).astype(np.uint8)
-ROWS = [
+ROWS = [Row(row) for row in (
     {"id": "../../a/b", "group": "P1", "split": "train", "size": [200, 100], "label": "nv", "boxes": [[10.0, 20.0, 40.0, 60.0]],
-     "meta": {"age": 40, "sex": "male", "id": 7, "pruned_disagreement": 3, "$x..y": 1, "_odd": True}, "hardness": {"pruned_disagreement": 0.25, "pie": 1},
+     "meta": {"age": 40, "sex": "male", "id": 7, "suspect": 3, "$x..y": 1, "_odd": True}, "hardness": {"suspect": 0.25, "pie": 1},
      "weight": 2.0, "predicted": {"dense": [0.0, 0.0, 100.0, 50.0]}, "mine": [1, 2], "file_name": "b.jpg"},
     {"id": "../../a/b", "repeat": 1, "size": [200, 100], "boxes": [[10, 20, 40, 60]]},
-    {"id": "b", "split": "test", "size": [10, 10], "boxes": [], "meta": {"age": 41.5, "sex": None, "id": "x"}, "hardness": {"pruned_disagreement": 1}},
-    {"id": "c", "label": "mel", "meta": {"age": None, "id": 2**70}, "hardness": {"pruned_disagreement": None}},
+    {"id": "b", "split": "test", "size": [10, 10], "boxes": [], "meta": {"age": 41.5, "sex": None, "id": "x"}, "hardness": {"suspect": 1}},
+    {"id": "c", "label": "mel", "meta": {"age": None, "id": 2**70}, "hardness": {"suspect": None}},
     {"id": "d", "size": [10, 10], "boxes": [[1, 1, 2, 2]], "pseudo": True},
     {"id": "e", "size": [10, 20], "boxes": [[0, 0, 5, 5], [5, 10, 10, 20]], "labels": ["nail", "spot"],
      "detected": {"dense": {"boxes": [[0, 0, 5, 10], [1, 2, 3, 4]], "scores": [0.75, 1], "labels": ["nail", "spot"]}}},
-]  # fmt: skip
+)]  # fmt: skip
 
 
 def named(shares: list[float], label: str = "object", **more) -> dict:
@@ -45,10 +46,10 @@ def test_samples():
         "label": {"_cls": "Classification", "label": "nv"},
         "annotated": {"_cls": "Detections", "detections": [named([0.05, 0.2, 0.15, 0.4])]},
         "dense": {"_cls": "Detections", "detections": [named([0, 0, 0.5, 0.5])]},
-        "pruned_disagreement": 0.25, "pie": 1.0, "age": 40.0, "sex": "male", "meta_id": "7", "meta_drift": 3, "meta_x_y": 1, "meta_odd": True,
+        "suspect": 0.25, "pie": 1.0, "age": 40.0, "sex": "male", "meta_id": "7", "meta_suspect": 3, "meta_x_y": 1, "meta_odd": True,
         "weight": 2.0, "mine": "1 2", "file_name": "b.jpg",
     }  # fmt: skip
-    assert all(isinstance(value, float) for value in (first["pie"], first["age"], b["pruned_disagreement"]))
+    assert all(isinstance(value, float) for value in (first["pie"], first["age"], b["suspect"]))
     assert (b["annotated"]["detections"], b["tags"], b["age"], b["meta_id"]) == ([], ["test"], 41.5, "x")
     assert set(c) == {"filepath", "row_id", "tags", "label", "meta_id"}
     assert c["meta_id"] == str(2**70)
@@ -61,7 +62,7 @@ def test_samples():
 def test_boxes_need_a_size():
     """Boxes of an image whose size is not told have no shares: the row is named."""
     with pytest.raises(DataError, match="the row 'a' has no size"):
-        samples_of([{"id": "a", "boxes": [[0, 0, 1, 1]]}])
+        samples_of([Row(id="a", boxes=[[0, 0, 1, 1]])])
 
 
 def test_folder(tmp_path, rows):
@@ -140,13 +141,10 @@ def test_fiftyone_imports_it(fiftyone, tmp_path, rows):
     write_fiftyone(tmp_path / "out", rows, [{"a.b": "$"}])
     found = fiftyone.Dataset.from_dir(dataset_dir=str(tmp_path / "out"), dataset_type=fiftyone.types.FiftyOneDataset)
     schema = found.get_field_schema()
-    kinds = {
-        name: type(schema[name]).__name__
-        for name in ("pruned_disagreement", "pie", "age", "sex", "weight", "row_id", "meta_id", "meta_filepath")
-    }
+    kinds = {name: type(schema[name]).__name__ for name in ("suspect", "pie", "age", "sex", "weight", "row_id", "meta_id", "meta_filepath")}
     assert set(kinds.values()) == {"FloatField", "StringField"}
-    assert [name for name, kind in kinds.items() if kind == "FloatField"] == ["pruned_disagreement", "pie", "age", "weight"]
-    assert [sample.row_id for sample in found.sort_by("pruned_disagreement", reverse=True)][:2] == ["b", "../../a/b"]
+    assert [name for name, kind in kinds.items() if kind == "FloatField"] == ["suspect", "pie", "age", "weight"]
+    assert [sample.row_id for sample in found.sort_by("suspect", reverse=True)][:2] == ["b", "../../a/b"]
     assert found.count_values("tags") == {"train": 1, "test": 1}
     first, *_, last = found
     assert first.annotated.detections[0].bounding_box == [0.05, 0.2, 0.15, 0.4]

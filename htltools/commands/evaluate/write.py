@@ -1,0 +1,71 @@
+"""`evaluate` from rows to metrics."""
+
+from pathlib import Path
+
+from htltools import console
+from htltools.commands.evaluate.conclusion import verdict
+from htltools.commands.evaluate.limits import require
+from htltools.commands.evaluate.lines import write_metrics
+from htltools.commands.evaluate.measure import measured, measured_rows, metric_lines, opened
+from htltools.commands.evaluate.odds import odds_lines
+from htltools.commands.shared import next_steps
+from htltools.commands.shared.models import explain_runtime, model_path
+from htltools.core.runtime.runtime import Runtime
+from htltools.core.statistics.subgroups import Crossing
+from htltools.formats.rows.stream import check_groups
+from htltools.formats.sources.open_rows import read_rows
+from htltools.processes import first_process
+
+
+def write_evaluation(
+    source: Path | None,
+    models: list[Path],
+    baselines: list[Path],
+    hard: list[str],
+    top: float,
+    crossings: list[Crossing],
+    split: str,
+    limits: dict[str, float],
+    out: Path | None,
+    runtime: Runtime,
+    coco: Path | None,
+    *,
+    limit: int | None,
+    partial: bool,
+) -> None:
+    """Measure models on the rows of a split and write the metrics; with `hard`, say who is hard. No model is run for that alone.
+
+    Raises: NotMet where a limit is not met, once all is written.
+    """
+    everything, reader = read_rows(source, partial=partial, limit=limit)
+    check_groups(everything)
+    lines, uses_empty, ours, theirs = [], False, [], []
+    measures = not hard or bool(models or baselines)
+    if measures:
+        models = models or [model_path(None, reader, "dense")]
+        explain_runtime(runtime)
+        predictors = opened([*models, *baselines], everything, runtime, coco)
+        uses_empty = predictors[0].task.uses_empty
+    samples, boxless = measured_rows(everything, split, uses_empty=uses_empty)
+    if measures:
+        results = [measured(predictor, samples) for predictor in predictors]
+        ours, theirs = results[: len(models)], results[len(models) :]
+    if not first_process():
+        return
+    if measures:
+        lines = metric_lines(samples, ours, theirs, crossings, split, runtime.seed)
+        if theirs:
+            console.say(verdict(next(line for line in lines if line["metric"] == "iou_mean.delta")))
+    if hard:
+        odds, notes = odds_lines(samples, hard, top, crossings, split, runtime.seed)
+        lines += odds
+        for note in notes:
+            console.say(note)
+    write_metrics(lines, out)
+    left_out = f", {boxless} without a box left out" if boxless else ""
+    groups = {row.group for row in samples}
+    console.say(f"{split}: {len(samples)} samples, {len(groups)} groups{left_out}; intervals are 95 %, from resampling groups")
+    if split == "train" and measures:
+        console.say("these are the samples that the model was fitted to: no held-out figure")
+    next_steps.after_evaluate(source, samples, lines, models, baselines, crossings)
+    require(limits, lines)

@@ -1,0 +1,145 @@
+"""`export` from a model to a checked ONNX file."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from htltools import console
+from htltools.commands.export.latency import latencies
+from htltools.commands.export.parity import agreement, checking_batches, iou_loss_text, mean_ious, torch_outputs
+from htltools.commands.shared.models import model_path
+from htltools.core.nets.onnx_wrapper import Deployed
+from htltools.core.runtime.device import chosen_device
+from htltools.core.runtime.predict import batches
+from htltools.core.runtime.runtime import Runtime
+from htltools.errors import DataError, UsageError
+from htltools.formats.files.atomic import replacing
+from htltools.formats.models.onnx import describe, write_onnx
+from htltools.formats.models.onnx_int8 import IMAGES, METHOD, write_int8
+from htltools.formats.rows.jsonlines import compact_json
+from htltools.formats.rows.provenance import Run, file_digest
+from htltools.formats.rows.row import Row
+from htltools.formats.rows.vocabulary import ONNX
+from htltools.formats.sources.open_rows import read_rows
+from htltools.tasks.predictor import CheckpointPredictor, OnnxPredictor
+from htltools.tasks.rows import matching_images, of_split
+
+AT_ONCE = 64
+BENCH = 1, 16
+HEADINGS = "batch", "engine", "median ms", "p90 ms", "images/s", "ratio"
+
+
+@dataclass(frozen=True)
+class Export:
+    """What is asked for: the kind of arithmetic (none = float32), and the loss of mean IoU that it may cost."""
+
+    kind: str
+    max_loss: float
+    bench: bool
+    device: str
+    seed: int
+    trusted: tuple[str, ...]
+
+
+def write_export(run: Run, source: Path | None, model: Path | None, out: Path, asked: Export, *, partial: bool) -> None:
+    """Write the ONNX file of a model, unless it does not predict as torch does; say how far it is from that, and time it if asked."""
+    samples: list[Row] = []
+    if source is not None or model is None:
+        samples, reader = read_rows(source, partial=partial)
+        model = model_path(model, reader, "dense")
+    place = chosen_device(asked.device) if asked.bench else None
+    runtime = Runtime("cpu", batch_size=AT_ONCE, seed=asked.seed, trusted=asked.trusted)
+    dense = CheckpointPredictor(model, runtime)
+    console.explain(str(dense))
+    held_out = validation_rows(samples) if asked.kind != "none" else []
+    calibration: Iterator[np.ndarray] = iter(())
+    if asked.kind == "int8":
+        if "int8" not in dense.task.supports:
+            raise UsageError(f"--quantize int8 is not for models of the task {dense.task.name}", "use float16 or none")
+        calibration = calibration_images(samples, dense, asked.seed)
+        if not held_out:
+            raise DataError("no row of the split val has a box", "the loss of --quantize int8 is measured on those")
+    with replacing(out) as temporary:
+        write_as(asked.kind, temporary, dense, calibration)
+        file = OnnxPredictor(temporary, runtime)
+        measured: dict[str, Any] = {}
+        if held_out:
+            ours, theirs = mean_ious(dense, file, held_out)
+            sentence = iou_loss_text(asked.kind, theirs, ours, len(held_out), asked.max_loss)
+            measured = {"iou_mean": theirs, "iou_mean_float32": ours, "n": len(held_out)}
+        else:
+            checks, what = checking_batches(samples, dense, asked.seed)
+            outputs = torch_outputs(dense.localizer, torch.device("cpu"), list(file.outputs))
+            sentence = agreement(asked.kind, dense.task, outputs, file.outputs_of, checks, what)
+        digest = file_digest(model)
+        history = run.chain(dense.checkpoint.history, {str(model): digest})
+        describe(temporary, metadata(dense, asked.kind, measured, history) | {"htl.model": digest})
+    console.say(f"{out}, {out.stat().st_size / 1e6:.2f} MB: {sentence}")
+    if place is not None:
+        console.show_table(HEADINGS, bench_lines(dense, out, asked.device, place, asked.seed))
+
+
+def write_as(kind: str, path: Path, dense: CheckpointPredictor, calibration: Iterator[np.ndarray]) -> None:
+    """Write a localizer as one ONNX file: kind `none` (float32), `float16`, or `int8`, which uses up the calibration images."""
+    outputs, about = list(dense.task.onnx_outputs(dense.frame)), task_metadata(dense)
+    if kind != "int8":
+        write_onnx(path, Deployed(dense.localizer, torch.float16 if kind == "float16" else torch.float32), dense.frame, about, outputs)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        precise = Path(folder, "float32.onnx")
+        write_onnx(precise, Deployed(dense.localizer), dense.frame, about, outputs)
+        write_int8(path, precise, calibration)
+
+
+def task_metadata(dense: CheckpointPredictor) -> dict[str, str]:
+    """What an ONNX file has to say so that it can be used: its task, and what the task adds."""
+    return {"htl.task": dense.task.name} | as_json(dense.task.onnx_metadata(dense.localizer))
+
+
+def metadata(dense: CheckpointPredictor, kind: str, measured: dict[str, Any], history: list[dict[str, Any]]) -> dict[str, str]:
+    """All that an ONNX file says of itself, see vocabulary.ONNX, but for its digests; measured: its mean IoU, where that is known."""
+    outputs = dense.task.onnx_outputs(dense.frame)
+    texts = {name: ONNX[name] for name in ("htl.input", "htl.output", *(["htl.masks"] if "masks" in outputs else []))}
+    calibration = {"calibration": f"{METHOD} over up to {IMAGES} rows of the split train"} if kind == "int8" else {}
+    return texts | task_metadata(dense) | as_json({"htl.quantize": {"kind": kind} | calibration | measured, "htl.history": history})
+
+
+def as_json(values: dict[str, Any]) -> dict[str, str]:
+    """Each value as a line of JSON."""
+    return {name: compact_json(value).decode() for name, value in values.items()}
+
+
+def calibration_images(rows: list[Row], dense: CheckpointPredictor, seed: int) -> Iterator[np.ndarray]:
+    """Images of some rows of the split train, drawn at random, in batches uint8 [B, H, W, C].
+
+    Raises: DataError where there are none.
+    """
+    fitted = of_split(rows, "train")
+    if not fitted:
+        raise DataError("no row is of the split train", "--quantize int8 is calibrated on those")
+    drawn = np.random.default_rng(seed).permutation(len(fitted))[:IMAGES]
+    images = matching_images([fitted[place] for place in drawn], dense.frame, dense.path)
+    return (images.batch(chosen) for chosen in batches(images.shape[0], AT_ONCE))
+
+
+def validation_rows(rows: list[Row]) -> list[Row]:
+    """The annotated rows of the split val, repeats counted once."""
+    return [row for row in of_split(rows, "val") if row.is_annotated and not row.repeat]
+
+
+def bench_lines(dense: CheckpointPredictor, path: Path, device: str, place: torch.device, seed: int) -> Iterator[list[str]]:
+    """Lines for a table of latencies: torch and onnxruntime by turns, with as many threads, host memory to host memory."""
+    file, random = OnnxPredictor(path, Runtime(device), torch.get_num_threads()), np.random.default_rng(seed)
+    outputs = torch_outputs(dense.localizer, place, list(file.outputs))
+    names = f"torch {torch.__version__} eager {place}", f"onnxruntime {file.model.provider}"
+    for count in BENCH:
+        batch = random.integers(0, 256, (count, *dense.frame), np.uint8)
+        seconds = latencies([lambda: outputs(batch), lambda: file.outputs_of(batch)])  # noqa: B023  they are called at once
+        medians, slow = np.median(seconds, 1), np.quantile(seconds, 0.9, 1)
+        for name, median, late in zip(names, medians, slow):
+            yield [f"{count}", name, f"{median * 1e3:.2f}", f"{late * 1e3:.2f}", f"{count / median:.0f}", f"{medians[0] / median:.2f}"]

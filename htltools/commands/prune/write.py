@@ -1,0 +1,59 @@
+"""`prune` from rows to rows: the pruned checkpoint is written in between."""
+
+from pathlib import Path
+
+from htltools import console
+from htltools.commands.prune.health_gate import Job
+from htltools.commands.shared.models import explain_runtime, model_path
+from htltools.core.runtime.runtime import Runtime
+from htltools.formats.files.atomic import refuse_existing
+from htltools.formats.models.checkpoint import pruned_at
+from htltools.formats.rows.provenance import Run, file_digest
+from htltools.formats.rows.stream import RowWriter, check_groups
+from htltools.formats.sources.open_rows import read_rows
+from htltools.processes import first_process
+
+
+def prune_rows(
+    run: Run,
+    source: Path | None,
+    out: Path,
+    model: Path | None,
+    method: str,
+    sparsity: float | None,  # None: the health gate chooses
+    recover: str,
+    epochs: int,
+    runtime: Runtime,
+    *,
+    limit: int | None,
+    partial: bool,
+    force: bool,
+) -> None:
+    """Prune a copy of the model, write its checkpoint, and the rows again. Of several processes only the first writes."""
+    standing = None if force else pruned_at(out)  # perhaps of this very command, killed before its rows were out
+    if not standing:
+        refuse_existing(out, force)
+    samples, reader = read_rows(source, partial=partial, limit=limit)
+    check_groups(samples)
+    dense_path = model_path(model, reader, "dense")
+    explain_runtime(runtime)
+    job = Job(samples, dense_path, method, recover, epochs, runtime)
+    request = job.request(sparsity)
+    if standing and standing.pruning and standing.pruning["request"] == request:
+        pruned, pruning = None, standing.pruning
+    else:
+        refuse_existing(out, force)
+        pruned, pruning = job.gated() if sparsity is None else job.at(sparsity)
+    if not first_process():
+        return
+    inputs = {str(dense_path): file_digest(dense_path)}
+    history = run.chain(reader.history, inputs, device=str(runtime.device), sparsity=pruning["sparsity"])
+    if pruned is None:
+        console.say(f"{out} is what the same command came to before; its rows go out again")
+    else:
+        job.save(out, pruned, pruning | {"request": request}, history)
+    reached = f"validation IoU {pruning['val_iou']} (dense {pruning['dense_val_iou']})"
+    console.say(f"{out}: {pruning['sparsity']:.3f} of the weights cut, {reached}")
+    with RowWriter(run, history, skipped=reader.skipped) as writer:
+        writer.models(reader.models | {"dense": str(dense_path.absolute()), "pruned": str(out.absolute())})
+        writer.write(samples)

@@ -1,0 +1,47 @@
+"""`report` from rows to a page."""
+
+from pathlib import Path
+
+from htltools import console
+from htltools.commands.report.gallery import gallery_data, shown_fields
+from htltools.commands.report.samples import report_samples
+from htltools.commands.report.sections import page_sections
+from htltools.commands.shared.columns import column_named
+from htltools.commands.shared.models import explain_runtime
+from htltools.core.runtime.runtime import Runtime
+from htltools.core.statistics.subgroups import Crossing
+from htltools.formats.page.html import write_page
+from htltools.formats.rows.provenance import Run, file_digest
+from htltools.formats.rows.vocabulary import HARDNESS
+from htltools.formats.sources.open_rows import read_rows
+
+
+def write_report(
+    run: Run,
+    source: Path | None,
+    out: Path,
+    dense: list[Path],
+    pruned: list[Path],
+    attended: Path | None,
+    by: str,
+    split: str,
+    fields: list[Crossing] | None,
+    count: int,
+    meta: bool,
+    runtime: Runtime,
+    *,
+    limit: int | None,
+    partial: bool,
+) -> None:
+    """Write the page of the rows of a source, with at most `count` images."""
+    rows, reader = read_rows(source, partial=partial, limit=limit)
+    explain_runtime(runtime)
+    by = column_named(by, dict.fromkeys([*HARDNESS, *(name for row in rows for name in row.hardness)]))
+    samples = report_samples(rows, reader, dense, pruned, attended, runtime)
+    hardness = samples.column(by)
+    history = run.chain(reader.history, {str(path): file_digest(path) for path in samples.paths})
+    fields = shown_fields(samples.rows, fields, meta)
+    sections = page_sections(samples, by, hardness, split, fields, runtime.seed, history)
+    data = gallery_data(samples, by, hardness, split, fields, count, meta)
+    size = write_page(out, "htl report", sections, data)
+    console.say(f"{out}: {len(samples.rows)} samples, {len(data['samples'])} images, {size / 1e6:.1f} MB")

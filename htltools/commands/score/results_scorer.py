@@ -1,0 +1,84 @@
+"""`score` on predictions of other tools, COCO results, in place of models."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from htltools.commands.score.scorer import with_scores
+from htltools.core.geometry.objects import above, stacked
+from htltools.core.hardness.cross_fitting import pairs
+from htltools.core.hardness.missing_predictions import or_miss
+from htltools.core.hardness.rank_stability import Stability
+from htltools.core.hardness.scores import Sides, losses, scores, two_sides
+from htltools.errors import MissingInput, UsageError
+from htltools.formats.rows.row import Row
+from htltools.formats.tables.coco_results import is_json
+from htltools.tasks.results import ResultsPredictor, results_predictor
+
+
+def are_results(paths: list[Path]) -> bool:
+    """Whether these files hold predictions rather than models.
+
+    Raises: UsageError where some do and some do not; MissingInput.
+    """
+    missing = next((path for path in paths if not path.exists()), None)
+    if missing:
+        raise MissingInput(f"{missing} is not there")
+    results = [is_json(path) for path in paths]
+    if any(results) and not all(results):
+        cause = f"{paths[results.index(True)]} holds predictions, {paths[results.index(False)]} does not"
+        raise UsageError(cause, "score predictions with predictions, and models with models")
+    return all(results)
+
+
+@dataclass
+class ResultsScorer:
+    """As `scorer.ModelScorer`, of files of predictions: rows need no store."""
+
+    dense: list[Path]
+    pruned: list[Path]
+    rows_at_once: int
+    seed: int
+    coco: Path | None
+    stability: Stability | None = None
+    paths: list[Path] = field(init=False)
+
+    def __post_init__(self):
+        self.predictors: list[ResultsPredictor] = []  # opened with the first rows, which tell whether images hold several objects
+        self.paths = [*self.dense, *self.pruned, *([self.coco] if self.coco else [])]
+        self.pairs = pairs([None] * len(self.dense), [None] * len(self.pruned))
+
+    def scored(self, rows: list[Row]) -> list[Row]:
+        """As `Scorer.scored`; a task by boxes where the first rows hold one box each, else by objects."""
+        if not self.predictors:
+            self.predictors = [results_predictor(path, rows, self.coco) for path in [*self.dense, *self.pruned]]
+        task, classes = self.predictors[0].task, self.predictors[0].classes
+        annotation = task.annotation(rows, classes)
+        predictions = [predictor.predictions(rows) for predictor in self.predictors]
+        sides, missed = self.of_objects(predictions, annotation) if classes else self.of_boxes(np.array(predictions), annotation)
+        columns = scores(sides, annotation, task.comparison, missed)
+        return with_scores(rows, columns, sides, task, classes, self.seed, self.stability)
+
+    def of_boxes(self, predictions: np.ndarray, annotation: np.ndarray) -> tuple[Sides, Sides]:
+        """Both sides as they are, and with a miss where a predicted box is missing; predictions [K, N, 4]."""
+        missed = or_miss(predictions, annotation)
+        loss = np.array([losses(boxes, annotation) for boxes in missed])
+        return self.sides(predictions, loss), self.sides(missed, loss)
+
+    def of_objects(self, predictions: list[np.ndarray], annotation: np.ndarray) -> tuple[Sides, None]:
+        """Both sides. Their loss, which no other tool tells, is 1 less their overlap with the annotation."""
+        overlap, threshold = self.predictors[0].task.comparison.overlap, self.predictors[0].threshold
+        counted = stacked([above(objects, threshold) for objects in predictions])
+        return self.sides(counted, np.array([1 - overlap(objects, annotation) for objects in counted])), None
+
+    def sides(self, predictions: np.ndarray, losses: np.ndarray) -> Sides:
+        """Dense and pruned predictions [K, N, ...] and their losses [K, N] apart."""
+        return two_sides(predictions, losses, len(self.dense), self.pairs)
+
+    def notes(self) -> list[str]:
+        """A sentence on each file that has no prediction for some rows.
+
+        Raises: DataError where one has none at all.
+        """
+        return [note for predictor in self.predictors for note in predictor.notes()]

@@ -1,0 +1,90 @@
+"""`score` from rows to rows, as a stream."""
+
+from collections import deque
+from itertools import chain
+from pathlib import Path
+
+from htltools import console
+from htltools.commands.score.results_scorer import ResultsScorer, are_results
+from htltools.commands.score.scorer import ModelScorer, Scorer, show_stability
+from htltools.commands.shared import next_steps, streaming
+from htltools.commands.shared.models import explain_runtime, model_path
+from htltools.core.hardness.rank_stability import Stability
+from htltools.core.runtime.runtime import Runtime
+from htltools.errors import UsageError
+from htltools.formats.rows.provenance import Run, file_digest
+from htltools.formats.rows.stream import RowWriter
+from htltools.processes import first_process
+from htltools.tasks.predictor import CheckpointPredictor
+
+
+def score_rows(
+    run: Run,
+    source: Path | None,
+    dense: list[Path] | None,
+    pruned: list[Path] | None,
+    coco: Path | None,
+    also: list[str],
+    runtime: Runtime,
+    *,
+    stability: bool,
+    limit: int | None,
+    partial: bool,
+) -> None:
+    """Write the rows of a source with their hardness, batch by batch, while others come in. The models are those named, or the stream's."""
+    roles = {role for role, flag in {"dense": dense, "pruned": pruned}.items() if not flag}
+    samples, reader = streaming.opened(source, roles, partial=partial, limit=limit)
+    dense = dense or [model_path(None, reader, "dense")]
+    pruned = pruned or [model_path(None, reader, "pruned")]
+    by_others = are_results([*dense, *pruned])
+    scorer = chosen_scorer(dense, pruned, coco, also, runtime, Stability() if stability else None, by_others=by_others)
+    scored = map(scorer.scored, streaming.batches(samples, scorer.rows_at_once, reader, roles))
+    if not first_process():
+        deque(scored, maxlen=0)
+        return
+    first = next(scored)  # what is wrong with all rows is wrong with these, and said before anything is written
+    own = run.chain([], {str(path): file_digest(path) for path in scorer.paths}, device="cpu" if by_others else str(runtime.device))
+    known = len(reader.history)
+    named = {} if by_others else {"dense": str(dense[-1].absolute()), "pruned": str(pruned[-1].absolute())}
+    with RowWriter(run, own and [*reader.history, *own]) as writer, console.progress("scoring", limit) as steps:
+        writer.models(reader.models | named)
+        for batch in chain([first], scored):
+            writer.write(batch)
+            writer.flush()
+            steps.advance(len(batch))
+        for note in scorer.notes():
+            console.say(note)
+        writer.skipped = reader.skipped
+    if scorer.stability:
+        show_stability(scorer.stability)
+    if own and len(reader.history) > known:  # a stream after `cat` has more of its history further on
+        with RowWriter(run, [*reader.history, *own]):
+            pass
+    next_steps.after_score(first)
+
+
+def chosen_scorer(
+    dense: list[Path],
+    pruned: list[Path],
+    coco: Path | None,
+    also: list[str],
+    runtime: Runtime,
+    stability: Stability | None,
+    *,
+    by_others: bool,
+) -> Scorer:
+    """The scorer for models, or for predictions of other tools.
+
+    Raises: UsageError for options that the one or the other does not have; DataError where models do not go together.
+    """
+    if by_others:
+        if also:
+            raise UsageError(f"--also {also[0]} needs models: it does not follow from predictions")
+        return ResultsScorer(dense, pruned, runtime.batch_size, runtime.seed, coco, stability)
+    if coco:
+        raise UsageError("--coco numbers the images of predictions, and there are none", "name some with --predictions")
+    explain_runtime(runtime)
+    models = {path: CheckpointPredictor(path, runtime) for path in [*dense, *pruned]}  # a file that is named twice is opened once
+    for model in models.values():
+        console.explain(str(model))
+    return ModelScorer([models[path] for path in dense], [models[path] for path in pruned], also, runtime, stability)

@@ -1,0 +1,26 @@
+"""Folds of the training split that models leave out."""
+
+from htltools import console
+from htltools.core.hardness.cross_fitting import Fold, left_out
+from htltools.errors import DataError
+from htltools.formats.models.checkpoint import Checkpoint
+from htltools.formats.rows.row import Row
+
+
+def model_fold(checkpoint: Checkpoint) -> Fold | None:
+    """The fold of split train that a model was not fitted to."""
+    return Fold(**checkpoint.fold) if checkpoint.fold else None
+
+
+def exclude_fold(training: list[Row], fold: Fold | None) -> list[Row]:
+    """The training rows without those of a fold, which are counted aloud.
+
+    Raises: DataError where that leaves none.
+    """
+    if fold is None or not training:
+        return training
+    kept = [row for row, out in zip(training, left_out([row.group for row in training], fold)) if not out]
+    console.say(f"fold {fold}: {len(training) - len(kept)} of {len(training)} training rows are left out")
+    if not kept:
+        raise DataError(f"fold {fold} leaves out every training row", "folds are dealt by group: there are too few groups for them")
+    return kept

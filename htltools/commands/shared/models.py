@@ -1,0 +1,46 @@
+"""Which model a command uses, and where it runs."""
+
+from pathlib import Path
+
+from htltools import console
+from htltools.core.runtime.device import multiplies_bf16_fast
+from htltools.core.runtime.runtime import Runtime
+from htltools.errors import DataError, MissingInput
+from htltools.formats.rows.provenance import file_digest
+from htltools.formats.rows.stream import RowReader
+
+FLAGS = {"dense": "--model", "pruned": "--pruned"}  # that name a model of a role
+
+
+def model_path(flag: Path | None, reader: RowReader, role: str, name: str | None = None) -> Path:
+    """The model that a flag names, or else the last one of that role in the stream.
+
+    Raises: MissingInput where neither does; DataError where the file is no longer the one that the stream means.
+    """
+    name = name or FLAGS[role]
+    if flag is not None:
+        return flag
+    if role not in reader.models:
+        raise MissingInput(f"no {role} model in {reader.name} or {name}", "did a filter drop the notes? See htl-stream(5)")
+    path, digest = Path(reader.models[role]), reader.digests[role]
+    if digest and path.is_file() and file_digest(path) != digest:
+        raise DataError(
+            f"{path} is no longer the {role} model that {reader.name} means", f"name it with {name} if it is right all the same"
+        )
+    return path
+
+
+def explain_runtime(runtime: Runtime) -> None:
+    """Say, with -v, where models run. Processes of one job meet here."""
+    faster = ""
+    if runtime.precision == "auto" and multiplies_bf16_fast(runtime.device):
+        faster = "; --precision bf16 is faster here, and may cost a little IoU"
+    console.explain(f"computing on {runtime.device} in {str(runtime.dtype).removeprefix('torch.')}{faster}")
+
+
+def warn_if_constant(dense_iou: float, constant: float, prediction: str) -> None:
+    """Say where a model has learned nothing that a constant box, or mask, does not know."""
+    if dense_iou <= constant:
+        console.say(
+            f"its validation IoU {dense_iou:.4f} is no better than that of one constant {prediction} ({constant:.4f}): train it longer"
+        )

@@ -1,0 +1,56 @@
+"""Where rows come from: a file, the folder of a store, or stdin."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from htltools.errors import DataError, MissingInput
+from htltools.formats.rows.row import Row
+from htltools.formats.rows.stream import RowReader
+
+LONGEST = 2**26  # bytes of a line
+
+
+def open_rows(source: Path | None, *, partial: bool = False) -> RowReader:
+    """Rows of a file, of a finished store, or of stdin (None or "-").
+
+    Raises: MissingInput where there is no such file.
+    """
+    if source is None or str(source) == "-":
+        return RowReader(lines_of(sys.stdin.buffer, "stdin"), partial=partial)
+    if source.is_dir():
+        from htltools.formats.store.store import store_lines  # h5py: a file of rows does without
+
+        return RowReader(store_lines(source, partial=partial), name=str(source), partial=partial)
+    if not source.exists():
+        raise MissingInput(f"{source} is not there", "name a file of rows, a store, or - for stdin")
+    return RowReader(lines_of(source.open("rb"), str(source)), name=str(source), partial=partial)
+
+
+def lines_of(file: BinaryIO, name: str) -> Iterator[bytes]:
+    """The lines of a file.
+
+    Raises: DataError where a line is longer than LONGEST bytes.
+    """
+    while line := file.readline(LONGEST):
+        if len(line) == LONGEST:
+            raise DataError(f"{name} holds a line of more than {LONGEST // 2**20} MiB", "it is no file of rows")
+        yield line
+
+
+def read_rows(source: Path | None, *, partial: bool = False, limit: int | None = None) -> tuple[list[Row], RowReader]:
+    """All rows of a source, or its first `limit`, and the reader that knows its notes.
+
+    Raises: DataError where the stream is bad or holds no row at all; MissingInput.
+    """
+    reader = open_rows(source, partial=partial)
+    rows = list(reader)
+    if not rows:
+        raise no_rows(reader)
+    return rows[:limit], reader
+
+
+def no_rows(reader: RowReader) -> DataError:
+    """The error for a stream that holds no row at all."""
+    return DataError(f"no rows in {reader.name}", "did the command before fail, or a filter drop them all?")

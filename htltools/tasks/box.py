@@ -1,0 +1,135 @@
+"""The task `box`: one box an image, regressed from labelled boxes; also what other tasks of one box share."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from htltools.core.geometry.boxes import constant_iou, iou, overlap
+from htltools.core.hardness.baselines import smallness
+from htltools.core.hardness.scores import Comparison, edge_distance, el2n, losses, present_mean
+from htltools.core.nets.localizer import pixel_boxes
+from htltools.core.runtime.predict import predict_all
+from htltools.core.runtime.prefetch import ImageSource
+from htltools.core.runtime.runtime import Runtime
+from htltools.core.statistics.sample_metrics import BoxMetrics, SampleMetrics
+from htltools.core.training.box_objective import BoxObjective
+from htltools.core.training.loop import Objective, Recipe
+from htltools.core.training.mean_teacher import MeanTeacher
+from htltools.formats.rows.row import Row
+from htltools.formats.store.shard import Place
+from htltools.tasks.rows import annotated_rows, matching_images, no_annotation, target_boxes
+from htltools.tasks.task import Data, Extras, Model, Selection, Shape
+
+
+class Box:
+    """One box an image; see `Task` for what each member is."""
+
+    name = "box"
+    kind = "box"
+    target_fields: tuple[str, ...] = ("boxes", "labels")
+    supports = frozenset({"attend", "semi", "grand", "dropout_disagreement", "channel", "int8", "coco_results"})
+    field = "predicted"
+    has_threshold = False
+    uses_empty = False
+    comparison = Comparison(overlap, edge_distance, smallness, el2n)
+
+    def default_rate(self, arch: str, from_scratch: bool) -> float:
+        """As `Task.default_rate`: weights that know something already are moved with more care."""
+        return 3e-3 if from_scratch else 5e-4
+
+    def training_rows(self, rows: Sequence[Row], *, semi: bool = False) -> Selection:
+        """As `Task.training_rows`."""
+        selection = annotated_rows(rows, "train", others_used=semi)
+        if not selection.rows:
+            raise no_annotation("train")
+        return selection
+
+    def validation_rows(self, rows: Sequence[Row], split: str = "val") -> Selection:
+        """As `Task.validation_rows`."""
+        return annotated_rows(rows, split)
+
+    def net_options(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """A net of one box needs no more."""
+        return {}
+
+    def training_data(self, rows: list[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
+        """As `Task.training_data`: boxes float32 [N, 4]."""
+        return self.validation_data(rows, classes, frame, path)
+
+    def validation_data(self, rows: list[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
+        """As `Task.validation_data`: boxes float32 [N, 4]."""
+        return Data(rows, matching_images(rows, frame, path), target_boxes(rows))
+
+    def objective(
+        self,
+        model: Model,
+        training: Data,
+        weights: np.ndarray,
+        validation: Data | None,
+        recipe: Recipe,
+        runtime: Runtime,
+        extras: Extras,
+    ) -> Objective:
+        """The box loss, with attention or with unlabelled images where there are such."""
+        if extras.pseudo_labels and extras.unlabelled:
+            labelled = training.images, training.targets, weights
+            return MeanTeacher(model, labelled, extras.unlabelled, recipe, extras.pseudo_labels, runtime, compiled=extras.compiled)
+        return BoxObjective(
+            model, training.images, training.targets, weights, recipe, runtime, attention=extras.attention, compiled=extras.compiled
+        )
+
+    def calibrate(self, model: Model, validation: Data, runtime: Runtime) -> None:
+        """There is no threshold."""
+
+    def constant_baseline(self, training: Data, validation: Data) -> tuple[str, float] | None:
+        """The median of the training boxes."""
+        return "box", constant_iou(training.targets, validation.targets)
+
+    def annotation(self, rows: Sequence[Row], classes: Sequence[str], place: Place | None = None) -> np.ndarray:
+        """Boxes float32 [N, 4]."""
+        return target_boxes(rows)
+
+    def predictions(self, models: Sequence[Model], images: ImageSource, runtime: Runtime) -> np.ndarray:
+        """Boxes float32 [M, N, 4]; every batch is read once for all models."""
+        return predict_all(models, images, runtime)
+
+    def losses(
+        self, models: Sequence[Model], images: ImageSource, predictions: np.ndarray, annotation: np.ndarray, runtime: Runtime
+    ) -> np.ndarray:
+        """The box loss, 0 or more."""
+        return np.array([losses(boxes, annotation) for boxes in predictions])
+
+    def validator_predictions(self, outputs: Mapping[str, np.ndarray], batch: np.ndarray) -> np.ndarray:
+        """Boxes float32 [B, 4]."""
+        return outputs["boxes"]
+
+    def counted(self, predictions: np.ndarray, threshold: float) -> np.ndarray:
+        """A box always counts."""
+        return predictions
+
+    def per_sample(self, predictions: np.ndarray, targets: np.ndarray, classes: Sequence[str], threshold: float) -> SampleMetrics:
+        """IoU of the boxes."""
+        return BoxMetrics(iou(predictions, targets))
+
+    def more_metrics(self, model: Model, data: Data, runtime: Runtime) -> dict[str, float]:
+        """None."""
+        return {}
+
+    def field_values(self, predictions: np.ndarray, sizes: np.ndarray, classes: Sequence[str]) -> list[Any]:
+        """The mean box of K models, in pixels."""
+        boxes = pixel_boxes(present_mean(predictions), sizes)
+        return [[round(float(edge), 2) for edge in box] if np.isfinite(box).all() else None for box in boxes]
+
+    def onnx_outputs(self, frame: Sequence[int]) -> dict[str, Shape]:
+        """Boxes as shares of the sides."""
+        return {"boxes": (4,)}
+
+    def onnx_metadata(self, model: Model) -> dict[str, Any]:
+        """Nothing beside the graph."""
+        return {}
+
+    def largest_differences(self, ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """As `Task.largest_differences`."""
+        return {name: float(np.abs(ours[name] - theirs[name]).max()) for name in ours}

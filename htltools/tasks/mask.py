@@ -1,0 +1,123 @@
+"""The task `mask`: a lesion mask an image, and the box around it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from htltools.core.geometry.boxes import iou
+from htltools.core.geometry.mask_comparison import boxes_and_overlaps, boxes_of_masks, mask_losses, mask_overlap, mask_shift, mask_smallness
+from htltools.core.hardness.scores import Comparison
+from htltools.core.nets.mask_localizer import MasksOf
+from htltools.core.runtime.predict import predict_all
+from htltools.core.runtime.prefetch import ImageSource
+from htltools.core.runtime.runtime import Runtime
+from htltools.core.statistics.sample_metrics import BoxMetrics, MaskMetrics, SampleMetrics
+from htltools.core.training.loop import Objective, Recipe
+from htltools.core.training.mask_objective import MaskObjective, constant_mask_iou
+from htltools.errors import DataError
+from htltools.formats.rows.row import Row
+from htltools.formats.store.masked_images import MaskedImages
+from htltools.formats.store.shard import Place
+from htltools.tasks.box import Box
+from htltools.tasks.rows import annotated_rows, check_frame, no_annotation, target_boxes
+from htltools.tasks.task import Data, Extras, Model, Selection, Shape
+
+
+class Mask(Box):
+    """Lesion masks, float32 [N, H, W] probabilities; rows predict the box around the mask, as `Box`."""
+
+    name = "mask"
+    supports = frozenset({"channel", "int8"})
+    comparison = Comparison(mask_overlap, mask_shift, mask_smallness)
+
+    def training_rows(self, rows: Sequence[Row], *, semi: bool = False) -> Selection:
+        """As `Task.training_rows`: rows with a box and a lesion mask in their store."""
+        selection = self.with_masks(annotated_rows(rows, "train"), "train")
+        if not selection.rows:
+            raise no_annotation("train")
+        return selection
+
+    def validation_rows(self, rows: Sequence[Row], split: str = "val") -> Selection:
+        """As `Task.validation_rows`: rows with a box and a lesion mask."""
+        return self.with_masks(annotated_rows(rows, split), split)
+
+    def with_masks(self, selection: Selection, split: str) -> Selection:
+        """The rows that have a lesion mask; the others are counted.
+
+        Raises: DataError where there are rows, and none of them has one.
+        """
+        rows, notes = selection
+        if not rows:
+            return selection
+        there = has_mask(rows, MaskedImages(rows))
+        if not there.any():
+            remedy = "prepare with masks/ or --masks, or train a net of boxes"
+            raise DataError(f"no row of split {split} has a lesion mask in its store", remedy)
+        if not there.all():
+            notes = [*notes, f"{(~there).sum()} rows of split {split} without a lesion mask are left aside"]
+        return Selection([row for row, has in zip(rows, there) if has], notes)
+
+    def validation_data(self, rows: list[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
+        """Images with their mask as one channel more; float32 [N, 5]: the box, and 1 where a mask is annotated, else 0."""
+        images = MaskedImages(rows)
+        check_frame(images.images.shape, frame, path)
+        return Data(rows, images, np.column_stack([target_boxes(rows), has_mask(rows, images).astype(np.float32)]))
+
+    def objective(
+        self,
+        model: Model,
+        training: Data,
+        weights: np.ndarray,
+        validation: Data | None,
+        recipe: Recipe,
+        runtime: Runtime,
+        extras: Extras,
+    ) -> Objective:
+        """The mask loss."""
+        return MaskObjective(model, training.images, training.targets[:, :4], weights, recipe, runtime, compiled=extras.compiled)
+
+    def constant_baseline(self, training: Data, validation: Data) -> tuple[str, float] | None:
+        """The pixels that are lesion in half of the training masks."""
+        return "mask", constant_mask_iou(training.images, validation.images)
+
+    def annotation(self, rows: Sequence[Row], classes: Sequence[str], place: Place | None = None) -> np.ndarray:
+        """Masks float32 [N, H, W], 0 or 1."""
+        images = MaskedImages(rows, place)
+        masks = (images.lesion(np.arange(len(rows))) > 0).astype(np.float32)
+        masks[~has_mask(rows, images)] = np.nan
+        return masks
+
+    def predictions(self, models: Sequence[Model], images: ImageSource, runtime: Runtime) -> np.ndarray:
+        """Masks float32 [M, N, H, W]; every batch is read once for all models."""
+        return predict_all([MasksOf(model) for model in models], images, runtime)
+
+    def losses(
+        self, models: Sequence[Model], images: ImageSource, predictions: np.ndarray, annotation: np.ndarray, runtime: Runtime
+    ) -> np.ndarray:
+        """The mask loss, 0 or more."""
+        return mask_losses(predictions, annotation)
+
+    def validator_predictions(self, outputs: Mapping[str, np.ndarray], batch: np.ndarray) -> np.ndarray:
+        """Box, IoU and Dice of the masks, float32 [B, 6]."""
+        return boxes_and_overlaps(outputs["boxes"], outputs["masks"], batch[..., -1])
+
+    def per_sample(self, predictions: np.ndarray, targets: np.ndarray, classes: Sequence[str], threshold: float) -> SampleMetrics:
+        """IoU of the boxes, and Dice where a mask is annotated."""
+        reached = iou(predictions[:, :4], targets[:, :4])
+        dice = np.where(targets[:, 4] > 0, predictions[:, 5], np.nan)
+        return BoxMetrics(reached) if np.isnan(dice).all() else MaskMetrics(reached, dice)
+
+    def field_values(self, predictions: np.ndarray, sizes: np.ndarray, classes: Sequence[str]) -> list:
+        """The mean of the boxes around the masks of K models, in pixels; of boxes [K, N, 4 or more] that mean."""
+        boxes = boxes_of_masks(predictions) if predictions.ndim == 4 else predictions[..., :4]
+        return super().field_values(boxes, sizes, classes)
+
+    def onnx_outputs(self, frame: Sequence[int]) -> dict[str, Shape]:
+        """Boxes, and masks in the frame of the images."""
+        return {"boxes": (4,), "masks": (frame[0], frame[1])}
+
+
+def has_mask(rows: Sequence[Row], images: MaskedImages) -> np.ndarray:
+    """Which rows have an annotated lesion mask: bool [N]. A row whose boxes are hidden, or a model's, has none, whatever its store holds."""
+    return images.there & [row.is_annotated and not row.is_pseudo for row in rows]

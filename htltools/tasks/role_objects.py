@@ -1,0 +1,45 @@
+"""Boxes that rows hold, annotated and predicted, in one form for drawing and counting."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from htltools.core.geometry.objects import packed, present
+from htltools.formats.rows.row import Box, Row
+from htltools.formats.rows.schema import OBJECT, ROLES
+from htltools.tasks.detect import object_classes, object_labels
+
+
+def objects_by_role(rows: Sequence[Row], roles: Sequence[str] = ROLES) -> dict[str, np.ndarray]:
+    """All boxes of rows as objects (see `core.geometry.objects`) by role, `annotated` and those asked for: float32 [N, M, 5] each.
+
+    A model's prediction in place of an annotation (`pseudo`) is none. An empty list of boxes counts only where models find several
+    objects; a role without any prediction is left out.
+    """
+    predicted_labels = {name for row in rows for own in row.detected.values() for name in own["labels"]}
+    number = {name: place for place, name in enumerate(sorted({OBJECT, *object_classes(rows), *predicted_labels}))}
+    several = any("detected" in row or len(row.boxes or ()) > 1 for row in rows)
+
+    def array(row: Row, boxes: list[Box] | None, labels: list[str]) -> np.ndarray | None:
+        if boxes is None:
+            return None
+        size = (row.size or [1, 1]) * 2
+        return np.array([[*np.divide(box, size), number[name]] for box, name in zip(boxes, labels)]).reshape(-1, 5)
+
+    def annotated(row: Row) -> np.ndarray | None:
+        boxes = None if row.is_pseudo else row.boxes
+        return array(row, boxes if boxes or several else None, object_labels(row))
+
+    def predicted(row: Row, role: str) -> np.ndarray | None:
+        if objects := row.detected.get(role):
+            return array(row, objects["boxes"], objects["labels"])
+        box = row.predicted.get(role)
+        return array(row, [box] if box else None, (row.labels or [OBJECT])[:1])
+
+    by_role = {"annotated": [annotated(row) for row in rows]} | {role: [predicted(row, role) for row in rows] for role in roles}
+    return {role: packed(own, 5) for role, own in by_role.items() if role == "annotated" or any(each is not None for each in own)}
+
+
+def box_lists(objects: np.ndarray) -> list[np.ndarray]:
+    """The boxes of each image of [N, M, 5], as shares of its sides: [n, 4] each."""
+    return [own[present(own)][:, :4] for own in objects]

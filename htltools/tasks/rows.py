@@ -1,0 +1,78 @@
+"""What tasks read of rows: which of them are annotated, boxes as arrays, and stored images of the right frame."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from htltools.errors import DataError
+from htltools.formats.rows.row import Row
+from htltools.formats.store.shard import Images, Place
+from htltools.tasks.task import Selection
+
+
+def of_split(rows: Sequence[Row], split: str) -> list[Row]:
+    """The rows of a split."""
+    return [row for row in rows if row.split == split]
+
+
+def annotated_rows(rows: Sequence[Row], split: str, *, uses_empty: bool = False, others_used: bool = False) -> Selection:
+    """The rows of a split that have a box, or with `uses_empty` are known to hold none; the others are counted unless they are used."""
+    candidates = of_split(rows, split)
+    annotated = [row for row in candidates if (row.is_known if uses_empty else row.is_annotated)]
+    left_out = len(candidates) - len(annotated)
+    return Selection(annotated, [f"{left_out} rows of split {split} without a box are left aside"] if left_out and not others_used else [])
+
+
+def no_annotation(split: str) -> DataError:
+    """What is wrong where no row of a split can be learned from."""
+    return DataError(f"no annotated row of split {split}", "rows need split and boxes; see htl-stream(5)")
+
+
+def matching_images(rows: Sequence[Row], frame: Sequence[int], path: Path, place: Place | None = None) -> Images:
+    """The stored images of rows.
+
+    Raises: DataError where their frame [H, W, C] is not the one that the model at `path` takes.
+    """
+    images = Images(rows, place)
+    check_frame(images.shape, frame, path)
+    return images
+
+
+def check_frame(shape: Sequence[int], frame: Sequence[int], path: Path) -> None:
+    """Refuse images (N, H, W, C) of another frame [H, W, C] than the model at `path` takes.
+
+    Raises: DataError naming both.
+    """
+    if list(shape[1:]) != list(frame):
+        stored, wanted = ("x".join(map(str, each)) for each in (shape[1:], frame))
+        raise DataError(f"the store holds images of {stored}, {path} takes {wanted}", "prepare them with the same --size")
+
+
+def image_sizes(rows: Sequence[Row]) -> np.ndarray:
+    """Width and height of the original image of each row, in pixels: float [N, 2].
+
+    Raises: DataError where a row does not say.
+    """
+    missing = next((row.id for row in rows if not row.size), None)
+    if missing is not None:
+        raise DataError(f"the row {missing!r} has no size", "rows need size [width, height] of the original image")
+    return np.array([row.size for row in rows], float)
+
+
+def target_boxes(rows: Sequence[Row]) -> np.ndarray:
+    """The annotated box of each row as shares of its image's sides, clipped to it: float32 [N, 4]; NaN where there is none.
+
+    Raises: DataError where a row has several: models of one box cannot learn them.
+    """
+    targets = np.full((len(rows), 4), np.nan, np.float32)
+    for target, row in zip(targets, rows):
+        boxes = row.boxes or []
+        if len(boxes) > 1:
+            raise DataError(
+                f"{row.id!r} has {len(boxes)} boxes, this model predicts one",
+                "prepare with --one-box union or largest, or train a net that finds several, such as --arch compact_fcos",
+            )
+        if boxes:
+            target[:] = np.clip(np.divide(boxes[0], (row.size or [1, 1]) * 2), 0, 1)
+    return targets
