@@ -7,8 +7,8 @@ import numpy as np
 
 from htltools.commands.score.scorer import with_scores
 from htltools.core.geometry.objects import above, stacked
-from htltools.core.hardness.cross_fitting import pairs
-from htltools.core.hardness.missing_predictions import or_miss
+from htltools.core.hardness.cross_fitting import model_pairs
+from htltools.core.hardness.missing_predictions import filled_with_misses
 from htltools.core.hardness.rank_stability import Stability
 from htltools.core.hardness.scores import Sides, losses, scores, two_sides
 from htltools.errors import MissingInput, UsageError
@@ -47,7 +47,7 @@ class ResultsScorer:
     def __post_init__(self):
         self.predictors: list[ResultsPredictor] = []  # opened with the first rows, which tell whether images hold several objects
         self.paths = [*self.dense, *self.pruned, *([self.coco] if self.coco else [])]
-        self.pairs = pairs([None] * len(self.dense), [None] * len(self.pruned))
+        self.pairs = model_pairs([None] * len(self.dense), [None] * len(self.pruned))
 
     def scored(self, rows: list[Row]) -> list[Row]:
         """As `Scorer.scored`; a task by boxes where the first rows hold one box each, else by objects."""
@@ -62,7 +62,7 @@ class ResultsScorer:
 
     def of_boxes(self, predictions: np.ndarray, annotation: np.ndarray) -> tuple[Sides, Sides]:
         """Both sides as they are, and with a miss where a predicted box is missing; predictions [K, N, 4]."""
-        missed = or_miss(predictions, annotation)
+        missed = filled_with_misses(predictions, annotation)
         loss = np.array([losses(boxes, annotation) for boxes in missed])
         return self.sides(predictions, loss), self.sides(missed, loss)
 

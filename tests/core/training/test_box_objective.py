@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from htltools.core.runtime.runtime import Runtime
 from htltools.core.nets.factory import architecture, build
+from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.adaptive_weighting import Attention
 from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Recipe, trained
