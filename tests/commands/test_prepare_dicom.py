@@ -125,11 +125,8 @@ def test_keys(tmp_path, save_dicom, htl, key):
 
 def test_without_patients(tmp_path, save_dicom, htl, key):
     """Where there is no PatientID the study is the group, and where there is none either, the file; a file without UID has a name too."""
-    for name, tags in {
-        "a": {"PatientID": "", "StudyInstanceUID": "1.5"},
-        "b": {"StudyInstanceUID": "1.5"},
-        "c": {"SOPInstanceUID": ""},
-    }.items():
+    headers = {"a": {"PatientID": "", "StudyInstanceUID": "1.5"}, "b": {"StudyInstanceUID": "1.5"}, "c": {"SOPInstanceUID": ""}}
+    for name, tags in headers.items():
         save_dicom(tmp_path / f"in/{name}.dcm", np.stack([RAMP, RAMP]), frames=2, **tags)
     code, out, _ = htl("prepare", tmp_path / "in", "-o", tmp_path / "s", "--id-key", key)
     groups = {}
@@ -168,11 +165,8 @@ def test_segmentations_are_masks(tmp_path, save_dicom, htl, key):
     series = {"SeriesInstanceUID": "1.7"}
     a, b, _, d = (save_dicom(tmp_path / f"in/{name}.dcm", RAMP, PatientID=name, **series) for name in "abcd")
     save_dicom(tmp_path / "in/other.dcm", RAMP, SeriesInstanceUID="1.8")
-    frames = [
-        (a.SOPInstanceUID, drawn((1, 3), (2, 4))),
-        (a.SOPInstanceUID, drawn((2, 8), (3, 9))),
-        (b.SOPInstanceUID, drawn((0, 1), (0, 1))),
-    ]
+    of_a, of_b = [drawn((1, 3), (2, 4)), drawn((2, 8), (3, 9))], drawn((0, 1), (0, 1))
+    frames = [*((a.SOPInstanceUID, frame) for frame in of_a), (b.SOPInstanceUID, of_b)]
     segmentation(save_dicom, tmp_path / "in/seg.dcm", "1.7", frames)
     fractional = {"SegmentationType": "FRACTIONAL", "MaximumFractionalValue": 100}
     segmentation(save_dicom, tmp_path / "in/seg2.dcm", "1.7", [(d.SOPInstanceUID, drawn((1, 3), (5, 7), 60))], **fractional)
