@@ -129,6 +129,6 @@ def estimate_text(line: dict[str, Any] | None, form: str = ".3f", *, interval: b
     if line is None or line.get("value") is None:
         return "-"
     star = "*" if line.get("q") is not None and line["q"] < 0.05 else ""
-    if line.get("low") is None or not interval:
-        return f"{line['value']:{form}}{star}"
-    return f"{line['value']:{form}} [{line['low']:{form}}, {line['high']:{form}}]{star}"
+    low, high = ("?" if line.get(end) is None else f"{line[end]:{form}}" for end in ("low", "high"))
+    ends = f" [{low}, {high}]" if interval and (low, high) != ("?", "?") else ""
+    return f"{line['value']:{form}}{ends}{star}"
