@@ -118,7 +118,7 @@ def hardness_parts(samples: ReportSamples, by: str, hardness: np.ndarray, split:
     ]
 
 
-def with_others(values: np.ndarray, samples: ReportSamples, places: np.ndarray) -> list[Markup]:
+def with_others(values: np.ndarray, samples: ReportSamples, places: np.ndarray) -> list[str]:
     """Rank correlation of a column with smallness and with loss, in words."""
     return [correlation(values, samples.known(other)[places], samples.groups[places]) for other in ("smallness", "loss")]
 
