@@ -17,6 +17,7 @@ from htltools.formats.dicom.file import SUFFIXES as DICOM_SUFFIXES
 from htltools.formats.images.image import SUFFIXES
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+WHOLE = 1000  # parts that a path from the source counts as: more than any other end
 DRIVE = re.compile(r"[A-Za-z]:(?=[\\/])")
 
 
@@ -54,9 +55,14 @@ class Matches:
 
 
 class ImageNames:
-    """N images by their paths, to be found by names."""
+    """N images by their paths, to be found by names. `relative`: paths from the source, which decide where a name is one of them."""
 
-    def __init__(self, paths: Sequence[str]):
+    def __init__(self, paths: Sequence[str], relative: Sequence[str] = ()):
+        self.by_relative: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for i, path in enumerate(relative):
+            *folders, last = name_parts(path)
+            for each in {last, stem_of(last)}:
+                self.by_relative[*folders, each].append(i)
         self.parts = [name_parts(os.path.abspath(path)) for path in paths]
         self.by_name: dict[str, list[int]] = defaultdict(list)
         self.by_stem: dict[str, list[int]] = defaultdict(list)
@@ -72,10 +78,14 @@ class ImageNames:
         >>> images = ImageNames(["/s/x/a.png", "/s/y/a.png", "/s/b.png"])
         >>> images.candidates("a.png"), images.candidates("y/a"), images.candidates("/elsewhere/B.jpg"), images.candidates("c")
         ((1, [0, 1]), (2, [1]), (1, [2]), (0, []))
+        >>> ImageNames(["/s/a.png", "/s/y/a.png"], ["a.png", "y/a.png"]).candidates("a.png")
+        (1000, [0])
         """
         parts = name_parts(name)
         if not parts:
             return 0, []
+        if parts in self.by_relative:
+            return WHOLE, self.by_relative[parts]
         stem = stem_of(parts[-1])
         fitting = self.by_name.get(parts[-1]) or self.by_stem.get(stem) or self.by_folded_stem.get(stem.casefold()) or []
         depths = [self.depth(parts, i) for i in fitting]
