@@ -28,7 +28,7 @@ def rows(data: bytes) -> None:
     from htltools.formats.rows.fields import cell, condition, field, known_fields
     from htltools.formats.rows.jsonlines import compact_json
     from htltools.formats.rows.stream import RowReader, check_groups
-    from htltools.formats.rows.stream_checksum import check_closed
+    from htltools.formats.rows.stream_checksum import check_stream_checksum
     from htltools.formats.tables.coco_export import coco_dataset
     from htltools.formats.tables.csv_export import csv_lines
 
@@ -42,7 +42,7 @@ def rows(data: bytes) -> None:
         compact_json(row)
     list(csv_lines(read, None))
     compact_json(coco_dataset(read))
-    check_closed(io.BytesIO(data), "rows")
+    check_stream_checksum(io.BytesIO(data), "rows")
 
 
 def checkpoint(data: bytes) -> None:
@@ -93,12 +93,12 @@ def image(data: bytes) -> None:
 def dicom(data: bytes) -> None:
     """A DICOM file: what it says, what it shows, and what it marks."""
     from htltools.errors import DataError
-    from htltools.formats.dicom.deidentified_tags import describe
+    from htltools.formats.dicom.deidentified_tags import deidentified_header
     from htltools.formats.dicom.render import read_dicom, read_dicom_mask
     from htltools.formats.dicom.segmentation import Segmentations
 
     path = placed(data, ".dcm")
-    for reading in (describe, Segmentations().add):
+    for reading in (deidentified_header, Segmentations().add):
         with suppress(DataError):
             reading(str(path), b"k" * 16)
     with suppress(DataError):
@@ -129,11 +129,11 @@ def table(data: bytes) -> None:
 
 def onnx(data: bytes) -> None:
     """An ONNX file, and its checksum."""
-    from htltools.formats.models.onnx import OUTPUT, OnnxModel, check_onnx
+    from htltools.formats.models.onnx import OUTPUT, OnnxModel, check_onnx_checksum
 
     path = placed(data, ".onnx")
     OnnxModel(path, "cpu", 1).predict(np.zeros((2, *FRAME, 3), np.uint8), {OUTPUT: (4,)})
-    check_onnx(path)
+    check_onnx_checksum(path)
 
 
 TARGETS = {each.__name__: each for each in (rows, checkpoint, localizer, shard, image, dicom, coco, table, onnx)}

@@ -1,4 +1,4 @@
-"""A COCO data set of rows: images, annotations, and labels as categories; what COCO has no place for are keys of an image."""
+"""Rows as a COCO data set: images, annotations, and labels as categories; other fields become keys of an image."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +13,10 @@ KEPT = "group", "split", "label", "meta", "hardness", "weight"  # fields of a ro
 
 
 def write_coco(path: Path, rows: Iterable[Row]) -> int:
-    """Write rows as a COCO data set, and give the number of images without an annotation."""
+    """Write rows as a COCO data set, whole or not at all. The number of images without an annotation.
+
+    Raises: CannotCreate, StorageError.
+    """
     content = coco_dataset(rows)
     with replacing(path) as temporary:
         temporary.write_bytes(compact_json(content))
@@ -23,13 +26,14 @@ def write_coco(path: Path, rows: Iterable[Row]) -> int:
 def coco_dataset(rows: Iterable[Row]) -> dict[str, list]:
     """Rows as a COCO data set. Images are numbered from 1 in the order of the rows, and a repeated row is one image.
 
-    `file_name` is the row's own, where it has one, else its id. An image that nobody annotated says so by `annotated`; one with a
-    model's answer for a box (`pseudo`) counts as such.
+    `file_name` is that of the row, or its id. `annotated` is false for images without annotation, and for those whose boxes are a
+    model's predictions (`pseudo`).
     """
     once = [row for row in rows if not row.repeat]
     names = sorted({name for row in once for name in category_names(row)})
     categories = {name: number for number, name in enumerate(names, 1)}
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, row in enumerate(once, 1):
         image: dict[str, Any] = {"id": number, "file_name": row.get("file_name", row.id)} | dict(zip(("width", "height"), row.size or ()))
         boxes = annotated_boxes(row)
@@ -49,10 +53,10 @@ def coco_dataset(rows: Iterable[Row]) -> dict[str, list]:
 
 
 def category_names(row: Row) -> list[str]:
-    """The category of each annotated box: what `labels` says, else the label of the image."""
+    """The category of each annotated box: its class, or else the label of the image."""
     return row.labels or [row.label or OBJECT] * len(annotated_boxes(row) or ())
 
 
 def annotated_boxes(row: Row) -> list[Box] | None:
-    """The boxes that somebody annotated; None where nobody did."""
+    """The annotated boxes; None where the row has none, or only a model's predictions."""
     return None if row.is_pseudo else row.boxes

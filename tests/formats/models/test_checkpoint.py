@@ -44,16 +44,8 @@ def test_round_trip(tmp_path):
     for name, array in before.weights.items():
         assert after.weights[name].tobytes() == array.tobytes()
         assert (after.weights[name].shape, after.weights[name].dtype) == (array.shape, array.dtype)
-    for name in Checkpoint.ABOUT:
+    for name in Checkpoint.DESCRIPTION:
         assert getattr(after, name) == getattr(before, name)
-
-
-def test_checkpoints_from_before_folds(tmp_path):
-    """A file that says nothing of a fold left none out."""
-    checkpoint().save(tmp_path / "m.h5")
-    with h5py.File(tmp_path / "m.h5", "r+") as file:
-        del file["about/fold"]
-    assert Checkpoint.load(tmp_path / "m.h5").fold is None
 
 
 def test_large_histories_fit(tmp_path):

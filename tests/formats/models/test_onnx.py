@@ -204,8 +204,8 @@ def test_files_of_strangers(tmp_path):
     huge = TensorProto(name="huge", data_type=TensorProto.FLOAT, dims=[10**12], raw_data=b"1234")
     inside = helper.make_graph([], "inside", [], [], [far])
     for how, reason in (
-        ({"more": [far]}, "it means data in another file"),
-        ({"nodes": [helper.make_node("If", ["x"], ["y"], then_branch=inside, else_branch=inside)]}, "it means data in another file"),
+        ({"more": [far]}, "its data are in another file"),
+        ({"nodes": [helper.make_node("If", ["x"], ["y"], then_branch=inside, else_branch=inside)]}, "its data are in another file"),
         ({"more": [huge]}, "it declares more data than it holds"),
         ({"nodes": [helper.make_node("Loop", ["", ""], ["y"], body=helper.make_graph([], "inside", [], []))]}, "it holds a Loop"),
     ):

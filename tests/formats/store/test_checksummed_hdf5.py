@@ -11,7 +11,7 @@ from htltools.formats.models.checkpoint import Checkpoint
 from htltools.formats.models.onnx import write_metadata
 from htltools.formats.rows.jsonlines import joined_lines
 from htltools.formats.rows.provenance import Run
-from htltools.formats.store.checksummed_hdf5 import BLOCK, check_seal
+from htltools.formats.store.checksummed_hdf5 import BLOCK, check_hdf5_checksum
 from htltools.formats.store.shard import write_shard
 from htltools.formats.store.store import write_skips
 
@@ -143,4 +143,4 @@ def test_other_files_carry_no_seal(tmp_path):
     with pytest.raises(
         DataError, match=r"a\.h5 carries no checksum of htl; it is damaged at its very beginning, or something else wrote it"
     ):
-        check_seal(tmp_path / "a.h5")
+        check_hdf5_checksum(tmp_path / "a.h5")

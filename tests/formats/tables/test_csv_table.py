@@ -3,7 +3,8 @@
 import pytest
 
 from htltools.errors import DataError, MissingInput
-from htltools.formats.tables.csv_table import Columns, image_key, read_table
+from htltools.formats.tables.csv_table import Columns, read_table
+from htltools.formats.tables.facts import image_key
 
 
 @pytest.fixture
