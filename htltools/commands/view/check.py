@@ -43,7 +43,7 @@ def checked_kind(path: Path) -> str:
         check_onnx_checksum(path)
         return "an ONNX file"
     check_hdf5_checksum(path)
-    return "a sealed file"
+    return "an HDF5 file"
 
 
 def checked_store(folder: Path) -> str:

@@ -114,7 +114,7 @@ def content_digest(path: str) -> str:
 def keyed_hash(key: bytes, kind: str, text: str) -> str:
     """A name that only the holder of the key can link to the text: HMAC-SHA256, its first 24 hexadecimal digits.
 
-    >>> keyed(b"k" * 16, "patient", "P1") == keyed(b"k" * 16, "patient", "P1") != keyed(b"l" * 16, "patient", "P1")
+    >>> keyed_hash(b"k" * 16, "patient", "P1") == keyed_hash(b"k" * 16, "patient", "P1") != keyed_hash(b"l" * 16, "patient", "P1")
     True
     """
     return hmac.new(key, f"{kind}:{text}".encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:HEX]

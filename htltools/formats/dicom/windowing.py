@@ -30,7 +30,7 @@ def is_padding(levels: np.ndarray, header: Any) -> np.ndarray:
     return (levels >= min(first, last)) & (levels <= max(first, last))
 
 
-def pixel_counts(levels: np.ndarray, place: np.ndarray | None, header: Any) -> np.ndarray:
+def level_counts(levels: np.ndarray, place: np.ndarray | None, header: Any) -> np.ndarray:
     """Number of pixels of each level. Padding counts 0, unless there is nothing else."""
     counts = np.ones(levels.shape, int) if place is None else np.bincount(place.ravel(), minlength=len(levels))
     measured = counts * ~is_padding(levels, header)
@@ -53,7 +53,7 @@ def windowed(shades: np.ndarray, levels: np.ndarray, place: np.ndarray | None, h
         return by_table(shades, header, 0), "LUT 0"
     if window == "auto" and windows:
         return by_window(shades, header, 0), f"window {windows[0]}"
-    counts = pixel_counts(levels, place, header)
+    counts = level_counts(levels, place, header)
     seen = shades[counts > 0]
     if window == "percentile":
         low, high = np.percentile(np.repeat(shades.ravel(), counts.ravel()), PERCENTILES)

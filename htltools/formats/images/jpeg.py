@@ -24,7 +24,7 @@ def reduction(size: tuple[int, int], frame: tuple[int, int]) -> int:
 def squashed_jpeg(image: Image.Image, frame: tuple[int, int]) -> np.ndarray | None:
     """An opened JPEG in colour, squashed to a frame (width, height): uint8 [H, W, 3]; None where Pillow should do it.
 
-    Pillow does grey and CMYK images, and all that libjpeg warns of: it tells which of them can be read, and why others cannot.
+    Pillow does grey and CMYK images, and all that libjpeg warns of: it reads some of them, and has reasons for the others.
     """
     if image.format not in ("JPEG", "MPO") or image.mode != "RGB":
         return None

@@ -1,4 +1,4 @@
-"""Checkpoints: weights as HDF5 datasets, and JSON beside them. No pickle: a stranger's file cannot run code."""
+"""Checkpoints: weights as HDF5 datasets, and JSON beside them. No pickle: an untrusted file cannot run code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

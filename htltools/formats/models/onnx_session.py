@@ -1,4 +1,4 @@
-"""Sessions of onnxruntime: of files that may come from strangers, on the device asked for, without its output."""
+"""Sessions of onnxruntime: of untrusted files, on the device asked for, without its output."""
 
 import contextlib
 import io

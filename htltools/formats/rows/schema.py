@@ -19,7 +19,7 @@ NonNegativeInt = Annotated[int, Field(ge=0, le=2**53)]
 PositiveInt = Annotated[int, Field(ge=1, le=2**53)]
 Side = Annotated[int, Field(ge=1, le=SIDE)]
 Edge = Annotated[float, Field(ge=-SIDE, le=SIDE, allow_inf_nan=False)]
-Box = Annotated[list[Edge], Field(min_length=4, max_length=4)]
+BoxField = Annotated[list[Edge], Field(min_length=4, max_length=4)]
 
 
 class Detected(BaseModel):
@@ -27,7 +27,7 @@ class Detected(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    boxes: list[Box] = Field(description="like `boxes` of the row")
+    boxes: list[BoxField] = Field(description="like `boxes` of the row")
     labels: list[str] = Field(description="class of each")
     scores: list[FiniteFloat] = Field(description="score of each, in (0, 1]")
 
@@ -46,7 +46,7 @@ class Sample(BaseModel):
     size: Annotated[list[Side], Field(min_length=2, max_length=2)] | None = Field(
         None, description="[width, height] of the original image, in pixels: the frame of every box"
     )
-    boxes: list[Box] | None = Field(
+    boxes: list[BoxField] | None = Field(
         None,
         description="B x 4, [x0, y0, x1, y1] in pixels of the original image, x1 and y1 exclusive; "
         "[] = known to hold none, absent = not annotated",
@@ -56,7 +56,9 @@ class Sample(BaseModel):
     label: str | None = Field(None, description="class of the whole image")
     meta: dict[str, Any] | None = Field(None, description="metadata of the user's table by column")
     hardness: dict[str, FiniteFloat | None] | None = Field(None, description="scores by column, see HARDNESS; higher = harder")
-    predicted: dict[str, Box] | None = Field(None, description="the prediction of each role (dense, pruned), a box like those of `boxes`")
+    predicted: dict[str, BoxField] | None = Field(
+        None, description="the prediction of each role (dense, pruned), a box like those of `boxes`"
+    )
     detected: dict[str, Detected] | None = Field(
         None, description="the objects that each role (dense, pruned) predicts: boxes, labels and scores, the highest score first"
     )
@@ -118,7 +120,7 @@ class Preprocessing(BaseModel):
     size: ImageSize
 
 
-class Fold(BaseModel):
+class FoldEntry(BaseModel):
     """The fold of the training split that a model was not fitted to."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -182,5 +184,5 @@ class Description(BaseModel):
     pruning: Pruning | None
     log: list[EpochRecord]
     history: list[dict[str, Any]]
-    fold: Fold | None
+    fold: FoldEntry | None
     training: Training

@@ -138,7 +138,7 @@ class RowWriter:
         Raises: MissingInput where one is not there.
         """
         for role, path in paths.items():
-            if not Path(path).is_file():  # a stranger's note may name a pipe, or a device that never ends
+            if not Path(path).is_file():  # an untrusted note may name a pipe, or a device that never ends
                 raise MissingInput(f"the {role} model {path} is not there", "drop its note, or name another")
             self.line({"htl": "model", "role": role, "path": path, "sha256": file_digest(path)})
 

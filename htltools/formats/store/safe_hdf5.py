@@ -1,4 +1,4 @@
-"""HDF5 files that may come from strangers: only data in the file itself are read, and no more than it can hold.
+"""Untrusted HDF5 files: only data in the file itself are read, and no more than it can hold.
 
 Links to other files are not followed, external and virtual data are refused, and the size of an array is compared with that of the
 file before any memory is allocated.

@@ -6,7 +6,7 @@ from typing import Any
 
 from htltools.formats.files.atomic import replacing
 from htltools.formats.rows.jsonlines import compact_json
-from htltools.formats.rows.row import Box, Row
+from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import OBJECT
 
 KEPT = "group", "split", "label", "meta", "hardness", "weight"  # fields of a row that become keys of its image
@@ -36,7 +36,7 @@ def coco_dataset(rows: Iterable[Row]) -> dict[str, list]:
     annotations: list[dict[str, Any]] = []
     for number, row in enumerate(once, 1):
         image: dict[str, Any] = {"id": number, "file_name": row.get("file_name", row.id)} | dict(zip(("width", "height"), row.size or ()))
-        boxes = annotated_boxes(row)
+        boxes = row.annotated_boxes
         images.append(image | {"annotated": boxes is not None} | {name: row[name] for name in KEPT if row.get(name) is not None})
         for (x0, y0, x1, y1), name in zip(boxes or (), category_names(row)):
             annotations.append(
@@ -54,9 +54,4 @@ def coco_dataset(rows: Iterable[Row]) -> dict[str, list]:
 
 def category_names(row: Row) -> list[str]:
     """The category of each annotated box: its class, or else the label of the image."""
-    return row.labels or [row.label or OBJECT] * len(annotated_boxes(row) or ())
-
-
-def annotated_boxes(row: Row) -> list[Box] | None:
-    """The annotated boxes; None where the row has none, or only a model's predictions."""
-    return None if row.is_pseudo else row.boxes
+    return row.labels or [row.label or OBJECT] * len(row.annotated_boxes or ())

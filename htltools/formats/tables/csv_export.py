@@ -8,7 +8,6 @@ from typing import Any
 from htltools.formats.rows.fields import NESTED, field
 from htltools.formats.rows.jsonlines import compact_json
 from htltools.formats.rows.row import Row
-from htltools.formats.tables.coco_export import annotated_boxes
 from htltools.formats.tables.csv_table import NAMES, XYWH, XYXY
 
 FIRST = {"id": "id", "group_id": "group", "split": "split", "label": "label"}  # field by column
@@ -58,7 +57,7 @@ def all_lines(rows: Sequence[Row]) -> Iterator[list]:
         labels = None if row.is_pseudo else row.labels
         after: list[Any] = [*(row.size or (None, None)), *(row.get(name) for name in others)]
         after += [(row.get(outer) or {}).get(name) for outer, name in inner]
-        boxes: Sequence[Sequence[Any]] = annotated_boxes(row) or [[None] * len(EDGES)]
+        boxes: Sequence[Sequence[Any]] = row.annotated_boxes or [[None] * len(EDGES)]
         for i, box in enumerate(boxes):
             own = row | ({"label": labels[i]} if labels else {})
             yield [*(own.get(name) for name in first.values()), *box, *after]

@@ -21,7 +21,6 @@ from htltools.formats.rows.jsonlines import compact_json
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import OBJECT
 from htltools.formats.store.shard import Images
-from htltools.formats.tables.coco_export import annotated_boxes
 from htltools.formats.tables.csv_export import csv_cell
 
 ELSEWHERE = {"id", "group", "split", "label", "size", "boxes", "labels", "predicted", "detected", "pseudo", "store", "index", "repeat"}
@@ -130,7 +129,7 @@ def samples_of(rows: Sequence[Row]) -> list[dict[str, Any]]:
 def detected_fields(row: Row) -> Iterator[tuple[str, dict]]:
     """The boxes of a row by field: annotated, pseudo, and those of each role."""
     if row.boxes is not None:
-        yield "pseudo" if annotated_boxes(row) is None else "annotated", detections(row, row.boxes, row.labels)
+        yield "pseudo" if row.annotated_boxes is None else "annotated", detections(row, row.boxes, row.labels)
     for role, box in row.predicted.items():
         if role not in row.detected:
             yield field_name(role, "predicted"), detections(row, [box])

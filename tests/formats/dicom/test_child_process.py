@@ -13,13 +13,13 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no for
 
 
 def test_arrays_come_back():
-    """What the work gives arrives with its bits, shape and type."""
+    """The result of the work arrives with its bits, shape and type."""
     for array in (np.arange(12, dtype=np.int16).reshape(3, 4), np.zeros((0, 3)), np.ones((400, 500, 3), np.uint8)):
         there = in_child_process(lambda array=array: array)
         assert there.dtype == array.dtype and there.shape == array.shape and (there == array).all()
 
 
-def test_failures_are_told(monkeypatch, capfd):
+def test_failures_have_reasons(monkeypatch, capfd):
     """An exception, a crash and an endless loop are DataErrors of a few words, and nothing is printed."""
     monkeypatch.setattr(child_process, "SECONDS", 1)
 

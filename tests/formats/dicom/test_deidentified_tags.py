@@ -1,4 +1,4 @@
-"""What rows say of a DICOM file: the allow-list of tags, and keyed names."""
+"""Metadata of DICOM files: the allow-list of tags, and keyed hashes."""
 
 import numpy as np
 import pytest
@@ -10,14 +10,14 @@ KEY = b"sixteen bytes of a secret"
 VALUES = np.zeros((4, 4), np.uint8)
 
 
-@pytest.mark.parametrize(("said", "age"), [("045Y", 45), ("006M", 0.5), ("010D", 0.03), ("026W", 0.5), ("45", None), ("", None)])
-def test_age(tmp_path, save_dicom, said, age):
-    """Ages are years, whatever their unit; what is no age is left out."""
+@pytest.mark.parametrize(("written", "age"), [("045Y", 45), ("006M", 0.5), ("010D", 0.03), ("026W", 0.5), ("45", None), ("", None)])
+def test_age(tmp_path, save_dicom, written, age):
+    """Ages are years, whatever their unit; anything else is left out."""
     save_dicom(tmp_path / "a.dcm", VALUES)
     data = (tmp_path / "a.dcm").read_bytes()
     assert "age" not in deidentified_header(str(tmp_path / "a.dcm"), KEY).meta
-    if said:
-        place, element = data.index(b"\x28\x00\x02\x00"), b"\x10\x00\x10\x10AS" + len(said).to_bytes(2, "little") + said.encode()
+    if written:
+        place, element = data.index(b"\x28\x00\x02\x00"), b"\x10\x00\x10\x10AS" + len(written).to_bytes(2, "little") + written.encode()
         (tmp_path / "a.dcm").write_bytes(data[:place] + element + data[place:])
     assert deidentified_header(str(tmp_path / "a.dcm"), KEY).meta.get("age") == age
 

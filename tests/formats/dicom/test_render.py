@@ -200,7 +200,7 @@ def test_colours(tmp_path, save_dicom):
 
 
 def test_jpeg(tmp_path, save_dicom):
-    """JPEG with subsampled colours, as endoscopes and ultrasound write it, is what Pillow makes of it, but for a few levels."""
+    """JPEG with subsampled colours, as endoscopes and ultrasound write it, is decoded as Pillow does it, but for a few levels."""
     from io import BytesIO
 
     from PIL import Image
@@ -240,11 +240,11 @@ def test_frames_have_tables_of_their_own(tmp_path, save_dicom):
     """In an enhanced multi-frame file each frame has its own rescale and window; a frame that is not there is refused."""
 
     def groups(slope, center):
-        found, values, voi = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
+        groups, values, voi = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
         values.RescaleSlope, values.RescaleIntercept, values.RescaleType = slope, 0, "US"
         voi.WindowCenter, voi.WindowWidth = center, 1001
-        found.PixelValueTransformationSequence, found.FrameVOILUTSequence = Sequence([values]), Sequence([voi])
-        return found
+        groups.PixelValueTransformationSequence, groups.FrameVOILUTSequence = Sequence([values]), Sequence([voi])
+        return groups
 
     frames = np.stack([RAMP, RAMP])
     save_dicom(tmp_path / "a.dcm", frames, frames=2, PerFrameFunctionalGroupsSequence=Sequence([groups(1, 1000), groups(2, 4000)]))
@@ -266,7 +266,7 @@ def test_frames_have_tables_of_their_own(tmp_path, save_dicom):
     ],
 )
 def test_declared_sizes(tmp_path, save_dicom, tags, reason):
-    """What a header declares is held against the file before anything is allocated."""
+    """A header is compared with its file before anything is allocated."""
     save_dicom(tmp_path / "a.dcm", RAMP, **tags)
     with pytest.raises(DataError) as refused:
         read(tmp_path / "a.dcm")
@@ -311,7 +311,7 @@ def test_what_can_be_decoded():
 
 
 def test_a_mask_in_a_image(tmp_path, save_dicom):
-    """A mask that is a DICOM image is what is brighter than half of its maximum."""
+    """Pixels brighter than half of the maximum of a DICOM image are its mask."""
     values = np.zeros((16, 16), np.uint8)
     values[2:5, 3:9], values[0] = 200, 100
     save_dicom(tmp_path / "a.dcm", values)

@@ -25,7 +25,7 @@ def coded(kind, how, shape=(48, 64)):
 
 @pytest.mark.parametrize(("kind", "how"), KINDS)
 def test_sizes(kind, how):
-    """The size that a codestream declares is found, in a file of its own as well, and one that differs is refused."""
+    """The size that a codestream declares is read, in a JPEG 2000 file as well, and one that differs is refused."""
     data = coded(kind, how)
     assert declared_sizes(data) == {(48, 64)}
     check_size(data, 48, 64)
@@ -56,7 +56,7 @@ def test_scans(tmp_path):
     data = coded("JPEG", {"progressive": True})
     check_scans(data + b"\xff\xda" * 1000)
     start = data.rindex(b"\xff\xda")
-    evil = data[:start] + data[start:-2] * 300 + data[-2:]
-    (tmp_path / "a.jpg").write_bytes(evil)
+    bomb = data[:start] + data[start:-2] * 300 + data[-2:]
+    (tmp_path / "a.jpg").write_bytes(bomb)
     with pytest.raises(DataError, match="^more than 200 scans$"):
         read_image(tmp_path / "a.jpg", (8, 8))

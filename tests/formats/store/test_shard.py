@@ -53,7 +53,7 @@ def test_mapped_reads_equal_what_was_written(store, order, chosen):
 
 
 def test_shards_are_contiguous_uint8(tmp_path):
-    """A shard is what the manual says: contiguous, uncompressed uint8, whose bytes any program can map."""
+    """A shard is as the manual describes it: contiguous, uncompressed uint8, whose bytes any program can map."""
     make_store(tmp_path)
     with h5py.File(tmp_path / "00000.h5") as file:
         images = file["images"]
