@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""What structured pruning buys: size, arithmetic, latency and IoU of exported files, at several shares of the weights.
+"""Structured pruning: size, FLOPs, latency and IoU of exported files, at several sparsities.
 
 usage: channel_table.py DENSE.h5 ROWS OUT [SHARE...]
     htl prepare FOLDER -o store > rows.jsonl && htl train rows.jsonl -o dense.h5 > /dev/null
     examples/channel_table.py dense.h5 rows.jsonl OUT 0 0.3 0.5 0.7 0.9
 
 Each share is cut by `htl prune --method channel` and recovered by its fine-tuning (share 0: fine-tuning alone), exported by
-`htl export` and measured by `htl evaluate`, as processes of their own; what is in OUT already is not made again. FLOPs count a
+`htl export` and measured by `htl evaluate`, as processes of their own; files that exist in OUT are not made again. FLOPs count a
 multiplication and an addition as two. Latency is that of the ONNX file in onnxruntime on the CPU, in milliseconds an image,
-the median over calls of all files by turns, with OMP_NUM_THREADS threads where that is set. IoU is the mean; val is the
-split that recovery is watched on, test has seen nothing.
+the median over alternating calls of all files, with OMP_NUM_THREADS threads where that is set. IoU is the mean; val monitors
+recovery, and test is held out.
 """
 
 import json
@@ -36,7 +36,7 @@ HEADINGS = "cut", "parameters", "MFLOPs", *(f"ms at {n}" for n in BATCHES), "val
 
 
 def htl(*words: object) -> None:
-    """Run a command of this checkout; its failure is ours."""
+    """Run a command of this checkout. Raises: CalledProcessError where it fails."""
     subprocess.run([ROOT / "bin" / "htl", *map(str, words)], stdout=subprocess.DEVNULL, check=True)
 
 
@@ -46,7 +46,7 @@ def made(dense: Path, rows: Path, out: Path, share: str) -> tuple[Path, Path, Pa
     if not pruned.exists():
         htl("prune", rows, "-q", "--model", dense, "--method", "channel", "--sparsity", share, "-o", pruned)
     if not exported.exists():
-        htl("export", "--onnx", "-q", "--model", pruned, "-o", exported)
+        htl("export", "-q", "--model", pruned, "-o", exported)
     if not metrics.exists():
         htl("evaluate", rows, "-q", "--model", exported, "--split", "test", "-o", metrics)
     return pruned, exported, metrics
@@ -70,11 +70,11 @@ def session(path: Path) -> onnxruntime.InferenceSession:
 def milliseconds(files: list[Path], size: list[int]) -> np.ndarray:
     """Median latency of an image for each file and batch size: [files, batches]."""
     sessions, noise = [session(path) for path in files], np.random.default_rng(0)
-    found = []
+    medians = []
     for count in BATCHES:
         batch = {"images": noise.integers(0, 256, (count, *size), np.uint8)}
-        found.append(np.median(latencies([partial(s.run, None, batch) for s in sessions]), 1) * 1000 / count)
-    return np.array(found).T
+        medians.append(np.median(latencies([partial(s.run, None, batch) for s in sessions]), 1) * 1000 / count)
+    return np.array(medians).T
 
 
 def main(dense: Path, rows: Path, out: Path, *shares: str) -> None:

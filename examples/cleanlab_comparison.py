@@ -1,21 +1,22 @@
 #!/usr/bin/env python3
-"""Which score finds wrong boxes: those of htl, or cleanlab's scores of object detection? The same rows, and the same boxes of the same net.
+"""Scores of htl and of cleanlab's object detection module as detectors of wrong boxes, on the same rows and predictions of the same net.
 
 usage: cleanlab_comparison.py OUT [FOLDER...]
 
-Wrong boxes are planted: 5 % in synthetic lesions, and 5 % and 20 % in each FOLDER for `htl prepare`. What stands in OUT is taken.
-SEEDS="0 1 2 3 4"  COUNT=1200 (images)  EPOCHS=10  SIZE=48  FOLDS=0 (K > 1: scores out of sample, which K nets give)
+Wrong boxes are planted: 5 % in synthetic lesions, and 5 % and 20 % in each FOLDER for `htl prepare`. Files that exist in OUT are used.
+SEEDS="0 1 2 3 4"  COUNT=1200 (images)  EPOCHS=10  SIZE=48  FOLDS=0 (K > 1: out-of-sample scores of K nets)
 
-A localizer of one box has no score and no class, which cleanlab asks for. Hence one class, and two choices: each box is sure (1), or as
-sure as dense and pruned net agree on it (their IoU). `badloc` is the score that fits a box in a wrong place; `both` gives it the pruned
-net's box as well, so that it knows as much as `suspect`. The form of `suspect` was chosen on such wrong boxes in synthetic lesions and in
-HAM10000, cleanlab's was not: other data are the fairer test. htl neither contains nor needs cleanlab (AGPL): pip install cleanlab
+cleanlab needs a confidence and a class of each predicted box, which a localizer of one box does not have. Hence there is one class, and the
+confidence is either 1, or the IoU of the boxes of the dense and the pruned net (`agreed`). `badloc` is the score for a box in a wrong
+place; `both` has the box of the pruned net as well, and so the same input as `suspect`. The form of `suspect` was chosen on such wrong
+boxes in synthetic lesions and in HAM10000, cleanlab's was not: other data are the fairer test. htl neither contains nor needs cleanlab
+(AGPL): pip install cleanlab
 
-What it came to, AUROC and average precision of `suspect` / `badloc, both`, of cleanlab's the most precise (3 seeds, phantoms 5):
+Results, AUROC and average precision of `suspect` / `badloc, both`, the most precise of cleanlab's scores (3 seeds, phantoms 5):
 phantoms 5 %   .990 / .974   .83 / .49
 HAM10000 5 %   .988 / .988   .81 / .76     20 %   .987 / .989   .945 / .942      differences within the noise
-ISIC 2017 5 %  .976 / .967   .66 / .42     20 %   .967 / .960   .88 / .78        those of precision beyond it, those of AUROC not
-Out of sample, as cleanlab advises (FOLDS=2, half the images to learn from), ISIC 2017 at 5 %: .952 / .947, .47 / .33, within the noise.
+ISIC 2017 5 %  .976 / .967   .66 / .42     20 %   .967 / .960   .88 / .78        differences of precision beyond it, those of AUROC not
+Out of sample, as cleanlab advises (FOLDS=2, half the images for training), ISIC 2017 at 5 %: .952 / .947, .47 / .33, within the noise.
 """
 
 import json
@@ -46,7 +47,7 @@ OURS = "suspect", "loss", "pruned_loss"
 
 
 def made(path: Path, *words: object) -> Path:
-    """A file of rows that a command of htl writes, unless it is there."""
+    """A file of rows that a command of htl writes, unless it exists."""
     if not path.exists():
         with open(f"{path}.part", "wb") as out:
             subprocess.run([HTL, *map(str, words), "-q"], stdout=out, check=True)
@@ -60,44 +61,44 @@ def read(path: Path) -> list[dict]:
 
 
 def scored(out: Path, rows: Path, seed: int) -> list[dict]:
-    """The training rows with the hardness and the boxes of a dense and a pruned net: of those that left them out, with FOLDS."""
+    """The training rows with hardness and predictions of a dense and a pruned net; with FOLDS, of the nets that left them out."""
     models = []
     for fold in range(1, FOLDS + 1) if FOLDS > 1 else [0]:
         dense, pruned = out / f"dense{fold}.h5", out / f"pruned{fold}.h5"
-        how = ["--fold", f"{fold}/{FOLDS}"] if fold else []
-        made(out / f"trained{fold}.jsonl", "train", rows, "-o", dense, "--epochs", EPOCHS, "--seed", seed, *how, "--force")
+        flags = ["--fold", f"{fold}/{FOLDS}"] if fold else []
+        made(out / f"trained{fold}.jsonl", "train", rows, "-o", dense, "--epochs", EPOCHS, "--seed", seed, *flags, "--force")
         made(out / f"noted{fold}.jsonl", "prune", rows, "--model", dense, "-o", pruned, "--sparsity", 0.8, "--seed", seed, "--force")
         models += ["--model", dense, "--pruned", pruned]
     return [row for row in read(made(out / f"scored{FOLDS}.jsonl", "score", rows, *models, "--seed", seed)) if row["split"] == "train"]
 
 
 def cleanlab_scores(rows: list[dict]) -> dict[str, np.ndarray]:
-    """cleanlab's scores of the annotations [N] by name, turned round: higher = more likely wrong."""
+    """1 - cleanlab's scores of the annotations [N], by name: higher = more likely wrong."""
     labels = [{"bboxes": np.array(row["boxes"], float), "labels": np.zeros(len(row["boxes"]), int)} for row in rows]
     dense, pruned = (np.array([row["predicted"][role] for row in rows], float) for role in ("dense", "pruned"))  # [N, 4], pixels
-    sure, agreed = np.ones(len(rows)), np.array([iou(a, b) for a, b in zip(dense, pruned)])
-    ways = {"": [(dense, sure)], ", both": [(dense, sure), (pruned, sure)], ", agreed": [(dense, agreed)]}
-    found = {}
-    for way, predictions in ways.items():
+    ones, agreement = np.ones(len(rows)), np.array([iou(a, b) for a, b in zip(dense, pruned)])
+    variants = {"": [(dense, ones)], ", both": [(dense, ones), (pruned, ones)], ", agreed": [(dense, agreement)]}
+    qualities = {}
+    for variant, predictions in variants.items():
         stacked = np.stack([np.column_stack([boxes, score]) for boxes, score in predictions], 1)  # [N, B, 5]
         detections = [[boxes] for boxes in stacked]  # one class
-        found[f"cleanlab badloc{way}"] = rank.pool_box_scores_per_image(
+        qualities[f"cleanlab badloc{variant}"] = rank.pool_box_scores_per_image(
             rank.compute_badloc_box_scores(labels=labels, predictions=detections)
         )
-        found[f"cleanlab quality{way}"] = rank.get_label_quality_scores(labels, detections, verbose=False)
-        if not way:
+        qualities[f"cleanlab quality{variant}"] = rank.get_label_quality_scores(labels, detections, verbose=False)
+        if not variant:
             for name, per_box in ("overlooked", rank.compute_overlooked_box_scores), ("swap", rank.compute_swap_box_scores):
-                found[f"cleanlab {name}"] = rank.pool_box_scores_per_image(per_box(labels=labels, predictions=detections))
-    return {name: 1 - quality for name, quality in found.items()}
+                qualities[f"cleanlab {name}"] = rank.pool_box_scores_per_image(per_box(labels=labels, predictions=detections))
+    return {name: 1 - quality for name, quality in qualities.items()}
 
 
 def figures(rows: list[dict], wrong: set[str]) -> dict[str, tuple[float, float]]:
-    """AUROC and average precision of each score at finding the wrong ones."""
+    """AUROC and average precision of each score for finding the wrong boxes."""
     scores = {name: np.array([row["hardness"][name] for row in rows]) for name in OURS}
     scores["1 - IoU"] = np.array([1 - iou(np.array(row["predicted"]["dense"]), np.array(row["boxes"][0])) for row in rows])
-    truth = [row["id"] in wrong for row in rows]
-    every = scores | cleanlab_scores(rows)
-    return {name: (roc_auc_score(truth, values), average_precision_score(truth, values)) for name, values in every.items()}
+    is_wrong = [row["id"] in wrong for row in rows]
+    scores |= cleanlab_scores(rows)
+    return {name: (roc_auc_score(is_wrong, values), average_precision_score(is_wrong, values)) for name, values in scores.items()}
 
 
 def phantoms(out: Path, seed: int) -> tuple[Path, set[str]]:
@@ -106,19 +107,18 @@ def phantoms(out: Path, seed: int) -> tuple[Path, set[str]]:
     return rows, {row["id"] for row in read(rows) if row["meta"].get("planted") == "wrong"}
 
 
-def lesions(out: Path, every: Path, share: float, seed: int) -> tuple[Path, set[str]]:
-    """COUNT training rows of a data set and its other splits, a share of the former with a wrong box, and the ids of these."""
-    chosen = made(out / "chosen.jsonl", "resample", every, "--mode", "select", "--by", "random", "--count", COUNT, "--seed", seed)
+def lesions(out: Path, source: Path, share: float, seed: int) -> tuple[Path, set[str]]:
+    """COUNT training rows of a data set, a share of them with a wrong box, with its other splits; and the ids of the wrong boxes."""
+    chosen = made(out / "chosen.jsonl", "resample", source, "--mode", "select", "--by", "random", "--count", COUNT, "--seed", seed)
     rows, wrong = planted(read(chosen), share, seed)
     (out / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return out / "rows.jsonl", wrong
 
 
-def tell(name: str, runs: list[dict[str, tuple[float, float]]]) -> None:
+def print_table(name: str, runs: list[dict[str, tuple[float, float]]]) -> None:
     """Print the table of a data set: means over seeds with 95 % t intervals, and the difference to `suspect` seed by seed."""
-    print(
-        f"\n{name}, {len(runs)} seeds{f', out of sample, {FOLDS} folds' if FOLDS > 1 else ''}\nscore\tAUROC\tless suspect\tAP\tless suspect"
-    )
+    print(f"\n{name}, {len(runs)} seeds{f', out of sample, {FOLDS} folds' if FOLDS > 1 else ''}")
+    print("score\tAUROC\tminus suspect\tAP\tminus suspect")
     for score in runs[0]:
         cells = []
         for i in range(2):
@@ -128,13 +128,13 @@ def tell(name: str, runs: list[dict[str, tuple[float, float]]]) -> None:
 
 
 def main(out: Path, sources: list[Path]) -> None:
-    """Every data set over every seed, and its table."""
+    """Run every data set with every seed, and print its table."""
     parts = [("phantoms, 5 % wrong", "phantoms", phantoms)]
     for source in sources:
         name = source.resolve().name
-        every = made(out / f"{name}.jsonl", "prepare", source, "-o", out / name, "--size", SIZE, "--force")
+        prepared = made(out / f"{name}.jsonl", "prepare", source, "-o", out / name, "--size", SIZE, "--force")
         for share in 0.05, 0.2:
-            rows_of = partial(lesions, every=every, share=share)
+            rows_of = partial(lesions, source=prepared, share=share)
             parts.append((f"{name}, {100 * share:.0f} % wrong", f"{name}-{share}", rows_of))
     for title, name, rows_of in parts:
         runs = []
@@ -143,7 +143,7 @@ def main(out: Path, sources: list[Path]) -> None:
             folder.mkdir(exist_ok=True)
             rows, wrong = rows_of(folder, seed=seed)
             runs.append(figures(scored(folder, rows, seed), wrong))
-        tell(title, runs)
+        print_table(title, runs)
 
 
 if __name__ == "__main__":

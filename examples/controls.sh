@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Does attention help? Dense against attended, with the controls, over several seeds and equal gradient steps.
+# Models trained with attention compared with dense ones and with controls, over several seeds, at equal gradient steps.
 #   htl prepare FOLDER -o store > rows.jsonl
 #   examples/controls.sh rows.jsonl OUT && examples/controls_table.py OUT
 # SEEDS="0 1 2 3 4"  EPOCHS=12  BY="pruned_loss random loss"  PARALLEL=2 (seeds at a time, one thread each)
@@ -11,7 +11,7 @@ rows=$(readlink -f "$1") out=$2
 epochs=${EPOCHS:-12} by=${BY:-pruned_loss random loss}
 mkdir -p "$out"
 
-one_seed() { # everything of one seed; what is there already is not done again
+one_seed() { # all commands of one seed; files that exist are not made again
   local seed=$1 dir=$out/$1
   mkdir -p "$dir"
   [ -e "$dir/dense.h5" ] || htl train "$rows" -q -o "$dir/dense.h5" --epochs "$epochs" --seed "$seed" >/dev/null
@@ -22,7 +22,7 @@ one_seed() { # everything of one seed; what is there already is not done again
   for column in $by; do
     [ -e "$dir/$column.h5" ] || htl resample "$dir/scored.jsonl" -q --by "$column" --seed "$seed" |
       htl train -q -o "$dir/$column.h5" --epochs "$epochs" --seed "$seed" >/dev/null
-    htl evaluate "$rows" -q --model "$dir/$column.h5" --against "$dir/dense.h5" --split test -o "$dir/$column.jsonl" --force >/dev/null
+    htl evaluate "$rows" -q --model "$dir/$column.h5" --baseline "$dir/dense.h5" --split test -o "$dir/$column.jsonl" --force >/dev/null
   done
 }
 export -f one_seed

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The tables of examples/controls.sh: attended minus dense over seeds, and how stable hardness is.
+"""The tables of examples/controls.sh: attended minus dense over seeds, and rank correlations of hardness.
 
 usage: controls_table.py OUT
 
-Means over seeds, with a 95 % t interval over seeds: the seeds are the samples here, the test set is the same for all.
+Means over seeds, with a 95 % t interval over seeds; the test set is the same for all.
 """
 
 import json
@@ -61,8 +61,8 @@ def main(out: Path) -> None:
         print(f"\nrank correlation, {split} split\tseed to seed\twith smallness\twith loss")
         for name in COLUMNS:
             pairs = [spearman(a[name], b[name]) for a, b in combinations(scored, 2)] or [float("nan")]
-            area, loss = ([spearman(s[name], s[other]) for s in scored] for other in ("smallness", "loss"))
-            print(f"{name}\t{np.mean(pairs):.3f}\t{np.mean(area):+.3f}\t{np.mean(loss):+.3f}")
+            smallness, loss = ([spearman(s[name], s[other]) for s in scored] for other in ("smallness", "loss"))
+            print(f"{name}\t{np.mean(pairs):.3f}\t{np.mean(smallness):+.3f}\t{np.mean(loss):+.3f}")
 
 
 if __name__ == "__main__":

@@ -13,15 +13,15 @@ session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]
 _, height, width, _ = session.get_inputs()[0].shape  # [N, H, W, 3]
 
 image = ImageOps.exif_transpose(Image.open(source)).convert("RGB")
-squashed = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2)  # as htl prepare does
+resized = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2)  # as htl prepare does
 names = [each.name for each in session.get_outputs()]
-found = dict(zip(names, session.run(names, {"images": np.asarray(squashed)[None]}), strict=True))
-boxes = found["boxes"].reshape(-1, 4)  # shares of width and height, in [0, 1]
+outputs = dict(zip(names, session.run(names, {"images": np.asarray(resized)[None]}), strict=True))
+boxes = outputs["boxes"].reshape(-1, 4)  # shares of width and height, in [0, 1]
 labels = [""] * len(boxes)
-if "scores" in found:  # a net that finds several objects
-    told = json.loads(session.get_modelmeta().custom_metadata_map["htl.objects"])
-    counts = found["scores"][0] >= told["threshold"]
-    boxes, labels = boxes[counts], [" " + told["classes"][number] for number in found["labels"][0][counts]]
+if "scores" in outputs:  # a net that finds several objects
+    metadata = json.loads(session.get_modelmeta().custom_metadata_map["htl.objects"])
+    is_object = outputs["scores"][0] >= metadata["threshold"]
+    boxes, labels = boxes[is_object], [" " + metadata["classes"][number] for number in outputs["labels"][0][is_object]]
 
 for (x0, y0, x1, y1), label in zip(boxes * np.tile(image.size, 2), labels, strict=True):  # x1 and y1 exclusive
     print(f"{x0:.1f} {y0:.1f} {x1:.1f} {y1:.1f}{label}")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write synthetic images as files, with a table of boxes and lesions beside them: phantom_files.py FOLDER [N]."""
+"""Write synthetic images as files, and a table of their boxes and lesions: phantom_files.py FOLDER [N]."""
 
 import csv
 import sys

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Which score finds which kind of planted hard sample? Phantom data, several seeds, pruning with and without recovery.
+# Scores of planted hard samples: phantom data, several seeds, pruning with and without recovery.
 #   examples/phantom_hardness.sh OUT && examples/phantom_table.py OUT
 # SEEDS="0 1 2 3 4"  N=1500  EPOCHS=12  SPARSITY=0.8  PARALLEL=2 (seeds at a time, one thread each)
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The table of examples/phantom_hardness.sh: what share of each planted kind the top 30 % of each score holds.
+"""The table of examples/phantom_hardness.sh: the share of each planted kind that is in the top 30 % of each score.
 
 usage: phantom_table.py OUT
 
@@ -20,19 +20,19 @@ KINDS = "small", "faint", "hairy", "border", "rare", "wrong"
 
 
 def recalls(path: Path) -> dict[str, dict[str, float]]:
-    """By column: the share of each kind among the top, and the correlation with smallness."""
+    """By column: the share of each kind that is in the top, and the correlation with smallness."""
     rows = [row for row in map(json.loads, path.open()) if row.get("split") == "train" and "hardness" in row]
     planted = np.array([row["meta"].get("planted") or "" for row in rows])
-    area = np.array([row["hardness"]["smallness"] for row in rows])
-    found = {}
+    smallness = np.array([row["hardness"]["smallness"] for row in rows])
+    table = {}
     for column in COLUMNS:
         values = np.array([row["hardness"][column] for row in rows])
         top = np.zeros(len(rows), bool)
         top[np.argsort(-values, kind="stable")[: round(TOP * len(rows))]] = True
-        found[column] = {kind: float(top[planted == kind].mean()) for kind in KINDS if (planted == kind).any()}
-        found[column]["all planted"] = float(top[planted != ""].mean())
-        found[column]["size"] = float(stats.spearmanr(values[planted == ""], area[planted == ""]).statistic)
-    return found
+        table[column] = {kind: float(top[planted == kind].mean()) for kind in KINDS if (planted == kind).any()}
+        table[column]["all planted"] = float(top[planted != ""].mean())
+        table[column]["size"] = float(stats.spearmanr(values[planted == ""], smallness[planted == ""]).statistic)
+    return table
 
 
 def main(out: Path) -> None:

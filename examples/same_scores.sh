@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Are these the same samples, with the same splits and the same hardness, in whatever order?  same_scores.sh ONE.jsonl OTHER.jsonl
-# Hardness may differ by 0.00001: sums in batches of another make-up round in another way. Exit 1 where they differ.
+# Compare the samples of two files, their splits and their hardness, in any order: same_scores.sh ONE.jsonl OTHER.jsonl
+# Hardness may differ by 0.00001, because the rounding of sums depends on the batch. Exits with 1 where they differ.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PATH=$here/bin:$PATH
 if [ $# -ne 2 ]; then echo "usage: same_scores.sh ONE.jsonl OTHER.jsonl" >&2; exit 2; fi
 
-table() { htl view "$1" --tsv --columns id,split,pruned_loss,pruned_disagreement,pruned_shift,loss | LC_ALL=C sort; }
+table() { htl view "$1" --to tsv --columns id,split,pruned_loss,pruned_disagreement,pruned_shift,loss | LC_ALL=C sort; }
 
 paste <(table "$1") <(table "$2") | awk -F '\t' '
   $1 != $7 || $2 != $8 { print "not the same: " $1 " (" $2 "), " $7 " (" $8 ")"; exit wrong = 1 }

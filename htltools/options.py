@@ -183,7 +183,7 @@ def command(function):
     shared = {"history": (History, True), "quiet": (Quiet, False), "verbose": (Verbose, False), "debug": (Debug, False)}
     own = [p for p in inspect.signature(function).parameters.values() if p.name != "run"]
     extra = [
-        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind)
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
         for name, (kind, default) in shared.items()
     ]
 

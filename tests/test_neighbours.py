@@ -18,7 +18,7 @@ STAGE = re.compile(r"^  (\w+):\n((?:    .*\n|\n)+)", re.M)
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 def test_make_makes_what_is_outdated_and_nothing_else(shell):
-    """The Makefile makes the main job; a second make does nothing; another parameter makes it again; a failure leaves no half file."""
+    """The Makefile runs the main job; a second make does nothing; another parameter runs it again; a failure leaves no partial file."""
     make = f"{EXAMPLES}/Makefile N=60 SIZE=32 out/metrics.jsonl"
     ran = shell(f"{make} EPOCHS=1")
     assert ran.returncode == 0, ran.stderr
@@ -36,12 +36,12 @@ def test_make_makes_what_is_outdated_and_nothing_else(shell):
 
 def stages() -> dict[str, dict[str, list[str]]]:
     """The commands, inputs and outputs of each stage of dvc.yaml, which keeps to the few forms of YAML that this reads."""
-    found = {}
+    parsed = {}
     for name, body in STAGE.findall((EXAMPLES / "dvc" / "dvc.yaml").read_text().partition("\nstages:\n")[2] + "\n"):
-        found[name] = {key: re.findall(r"[\w.]+", listed) for key, listed in re.findall(r"^    (deps|outs): \[(.*)\]$", body, re.M)}
-        found[name]["cmd"] = re.findall(r"htl .*", body)
-        found[name].setdefault("outs", re.findall(r"^      - ([\w.]+):$", body, re.M))
-    return found
+        parsed[name] = {key: re.findall(r"[\w.]+", listed) for key, listed in re.findall(r"^    (deps|outs): \[(.*)\]$", body, re.M)}
+        parsed[name]["cmd"] = re.findall(r"htl .*", body)
+        parsed[name].setdefault("outs", re.findall(r"^      - ([\w.]+):$", body, re.M))
+    return parsed
 
 
 def test_dvc_stages_hang_together():
@@ -77,7 +77,7 @@ def test_dvc_runs_what_changed(shell, tmp_path):
 
 
 def test_the_comparison_with_cleanlab(shell, tmp_path):
-    """Without cleanlab the comparison says how to install it and leaves with 69; with it, it tells AUROC and precision of each score."""
+    """Without cleanlab the comparison says how to install it and exits with 69; with it, it prints AUROC and precision of each score."""
     ran = shell(f"{sys.executable} {EXAMPLES}/cleanlab_comparison.py out", SEEDS="0 1", COUNT=150, EPOCHS=1, SIZE=32)
     if not find_spec("cleanlab"):
         assert (ran.returncode, ran.stdout) == (69, "")
@@ -85,5 +85,7 @@ def test_the_comparison_with_cleanlab(shell, tmp_path):
         assert not (tmp_path / "out").exists()
         return
     assert ran.returncode == 0, ran.stderr
-    assert re.search(r"^phantoms, 5 % wrong, 2 seeds\nscore\tAUROC\tless suspect\tAP\tless suspect\nsuspect\t0\.\d{4} \[", ran.stdout, re.M)
+    assert re.search(
+        r"^phantoms, 5 % wrong, 2 seeds\nscore\tAUROC\tminus suspect\tAP\tminus suspect\nsuspect\t0\.\d{4} \[", ran.stdout, re.M
+    )
     assert len(re.findall(r"^cleanlab (?:badloc|quality|overlooked|swap)", ran.stdout, re.M)) == 8

@@ -1,4 +1,4 @@
-"""The scripts of the repository, and what the README says of the commands."""
+"""The scripts of the repository, and the commands in the README."""
 
 import json
 import os
@@ -25,11 +25,11 @@ def test_scripts_run_as_they_are(script):
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
 def test_shell_scripts_are_clean():
-    """shellcheck finds nothing to say of the shell scripts."""
+    """shellcheck reports nothing about the shell scripts."""
     shell = [str(path) for path in SCRIPTS if "bash" in path.read_text().splitlines()[0]]
     assert len(shell) >= 6
-    found = subprocess.run(["shellcheck", *shell], capture_output=True, text=True)
-    assert (found.returncode, found.stdout) == (0, "")
+    checked = subprocess.run(["shellcheck", *shell], capture_output=True, text=True)
+    assert (checked.returncode, checked.stdout) == (0, "")
 
 
 def is_gnu_parallel() -> bool:
@@ -39,7 +39,7 @@ def is_gnu_parallel() -> bool:
 
 @pytest.fixture
 def images(tmp_path, shell, dense, pruned):
-    """Where the examples find 48 images in files with a table, in `images`, and the models they would train, in `out`."""
+    """48 image files with a table, in `images`, and the models that the examples would train, in `out`."""
     assert shell(f"{sys.executable} {ROOT}/examples/phantom_files.py images 48").returncode == 0
     (tmp_path / "out").mkdir()
     for path in dense, pruned:
@@ -49,7 +49,7 @@ def images(tmp_path, shell, dense, pruned):
 
 @pytest.mark.skipif(not is_gnu_parallel(), reason="GNU parallel is not installed")
 def test_parts_by_gnu_parallel_come_to_the_same(shell, images):
-    """The example with GNU parallel prepares and scores in parts, and says that ids, splits and hardness are those of one call."""
+    """The example with GNU parallel prepares and scores in parts, and reports that ids, splits and hardness are those of one call."""
     ran = shell(f"PARTS=3 SIZE=32 {ROOT}/examples/parallel.sh out images")
     assert (ran.returncode, ran.stderr) == (0, "")
     assert re.fullmatch(r"48 samples, the same ids and splits; hardness differs by 0\.0000\d\d at most\n", ran.stdout)
@@ -69,7 +69,7 @@ def test_an_array_of_three_tasks_comes_to_the_same(shell, images):
     assert (same.returncode, same.stdout[:37]) == (0, "48 samples, the same ids and splits; ")
 
 
-def test_same_scores_tells_a_difference(shell, scored, tmp_path):
+def test_same_scores_reports_a_difference(shell, scored, tmp_path):
     """The comparison of the examples fails where a score, a split or an id differs, and where there is nothing to compare."""
     rows = [json.loads(line) for line in scored.read_text().splitlines() if line.startswith('{"id"')]
     changes = {
@@ -96,8 +96,8 @@ def test_the_readme_lists_every_command():
     assert not re.search(r"@[A-Z]+@", text), "a figure is still to be filled in"
 
 
-def test_the_evidence_runs_and_is_told(shell, phantom):
-    """The scripts of the evidence train every arm of a setting, do not run again what is there, and print its differences."""
+def test_the_evidence_runs_and_is_printed(shell, phantom):
+    """The scripts of the evidence train every arm of a setting, do not run again what exists, and print its differences."""
     evidence = f"{sys.executable} {ROOT}/examples/evidence"
     how = {"EPOCHS": 1, "COUNT": 20, "SEEDS": "0 1", "JOBS": 2}
     ran = shell(f"{evidence}/runs.py {phantom.rows} runs.jsonl work wrong", **how)
@@ -107,8 +107,8 @@ def test_the_evidence_runs_and_is_told(shell, phantom):
     assert len(arms) == len(set(arms)) == 2 * 5
     assert shell(f"{evidence}/runs.py {phantom.rows} runs.jsonl work wrong", **how).returncode == 0
     assert shell("cat runs.jsonl").stdout.splitlines() == lines
-    told = shell(f"{evidence}/tables.py runs.jsonl val")
-    assert told.returncode == 0
-    assert re.search(r"\nwrong 20%, val: arm minus noisy\narm\tseeds\tiou_mean\t", told.stdout)
-    assert re.search(r"\ndrop:suspect\t2\t[+-]0\.\d{4} \[[+-]0\.\d{4}, [+-]0\.\d{4}\]\t", told.stdout)
+    tables = shell(f"{evidence}/tables.py runs.jsonl val")
+    assert tables.returncode == 0
+    assert re.search(r"\nwrong 20%, val: arm minus noisy\narm\tseeds\tiou_mean\t", tables.stdout)
+    assert re.search(r"\ndrop:suspect\t2\t[+-]0\.\d{4} \[[+-]0\.\d{4}, [+-]0\.\d{4}\]\t", tables.stdout)
     assert shell(f"{evidence}/runs.py {phantom.rows} runs.jsonl work nothing").returncode == 1

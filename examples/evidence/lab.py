@@ -1,4 +1,4 @@
-"""One experiment in a folder of its own: commands of htl called in this process, and a line of JSON for each model."""
+"""One experiment in a folder of its own: commands of htl, run in this process, and a line of JSON for each model."""
 
 import contextlib
 import io
@@ -12,10 +12,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 EPOCHS, COUNT = int(os.environ.get("EPOCHS", "10")), int(os.environ.get("COUNT", "1200"))
 ELSEWHERE = os.environ.get("ELSEWHERE")  # rows of another data set
 DEVICE = os.environ.get("DEVICE", "auto")
+PREFIXES = {None: "", "yes": "rare.", "no": "others."}  # of metrics, by the mark of a subgroup
 
 
 class Lab:
-    """One setting, protocol and seed: a folder, the lines that it still has to write, and how to run a command there."""
+    """One setting, protocol and seed: its folder, the arms that are done, and commands that write there."""
 
     def __init__(self, rows: Path, runs: Path, work: Path, setting: str, protocol: str, seed: int):
         self.runs, self.about = runs, {"setting": setting, "protocol": protocol, "seed": seed}
@@ -28,78 +29,65 @@ class Lab:
         return self.folder / name
 
     def htl(self, *words: object, out: str | None = None) -> None:
-        """Run a command of htl in this process, its rows to a file of this folder.
+        """Run a command of htl in this process; its stdout goes to a file of this folder.
 
-        Raises: RuntimeError with what it said.
+        Raises: RuntimeError with its messages.
         """
         from htltools.cli import main
 
-        said = io.StringIO()
+        messages = io.StringIO()
         with (
             open(self.path(out) if out else os.devnull, "w") as stdout,
             contextlib.redirect_stdout(stdout),
-            contextlib.redirect_stderr(said),
+            contextlib.redirect_stderr(messages),
         ):
-            sys.argv = ["htl", *map(str, words), "-q"]  # what the history of an output tells
+            sys.argv = ["htl", *map(str, words), "-q"]  # the command line in the history of an output
             code = main(sys.argv[1:])
         if code:
-            raise RuntimeError(f"htl {' '.join(map(str, words))}: {said.getvalue().strip()}")
+            raise RuntimeError(f"htl {' '.join(map(str, words))}: {messages.getvalue().strip()}")
 
     def made(self, name: str, *words: object) -> str:
-        """Rows that a command makes, unless they are there."""
+        """Rows that a command writes, unless they exist."""
         if not self.path(name).exists():
             self.htl(*words, out=f"{name}.part")
             self.path(f"{name}.part").rename(self.path(name))
         return name
 
     def trained(self, model: str, rows: str, *flags: object, epochs: int = EPOCHS) -> Path:
-        """A model trained on rows of this folder, unless it is there. The rows that come out lie beside it."""
+        """A model trained on rows of this folder, unless it exists. The rows that the training writes are beside it."""
         if not self.path(model).exists():
             words = "-o", self.path(model), "--epochs", epochs, "--seed", self.seed, "--device", DEVICE, *flags
             self.htl("train", self.path(rows), *words, out=f"{model}.jsonl")
         return self.path(model)
 
     def pruned(self, model: str, rows: str, dense: Path, *flags: object) -> Path:
-        """A pruned copy, unless it is there."""
+        """A pruned copy, unless it exists."""
         if not self.path(model).exists():
             words = "--model", dense, "-o", self.path(model), "--sparsity", 0.9, "--seed", self.seed, "--device", DEVICE, *flags
             self.htl("prune", self.path(rows), *words)
         return self.path(model)
 
-    def tell(self, arm: str, model: Path, rows: str, **more: object) -> None:
+    def measure(self, arm: str, model: Path, rows: str, **more: object) -> None:
         """Measure a model on val and test, and on the test split of another data set where there is one, and append its line."""
-        places = {"val": self.path(rows), "test": self.path(rows)} | ({"elsewhere": Path(ELSEWHERE)} if ELSEWHERE else {})
-        figures = {place: measured(model, source, "val" if place == "val" else "test") for place, source in places.items()}
+        figures = {split: self.metrics(model, self.path(rows), split) for split in ("val", "test")}
+        if ELSEWHERE:
+            figures["elsewhere"] = self.metrics(model, Path(ELSEWHERE), "test")
         self.write(arm, **figures, **more)
 
+    def metrics(self, model: Path, rows: Path, split: str) -> dict[str, float]:
+        """The metrics of `htl evaluate`; where rows are marked, also those of the rare and the other samples, with a prefix."""
+        is_marked = any("rare" in row.get("meta", {}) for row in read_rows(rows))
+        flags = "--split", split, "--device", DEVICE, *(("--group-by", "rare") if is_marked else ())
+        self.htl("evaluate", rows, "--model", model, *flags, out="metrics.jsonl")
+        lines = [line for line in map(json.loads, self.path("metrics.jsonl").open()) if "by" not in line]  # without gaps
+        marks = [(line["subgroup"] or {}).get("rare") for line in lines]
+        return {PREFIXES[mark] + line["metric"]: line["value"] for mark, line in zip(marks, lines) if mark in PREFIXES}
+
     def write(self, arm: str, **figures: object) -> None:
-        """Append a line: one write, so that processes do not mix theirs."""
+        """Append a line in one write, so that lines of several processes are not mixed."""
         with open(self.runs, "ab", buffering=0) as file:
             file.write(json.dumps(self.about | {"arm": arm} | figures).encode() + b"\n")
         self.done.add(arm)
-
-
-def measured(model: Path, rows: Path, split: str) -> dict[str, float]:
-    """The metrics of `htl evaluate`, without its intervals: of a whole split, and under rare. and others. where rows are marked so."""
-    import numpy as np
-
-    from htltools.commands.evaluate.command import annotated_rows
-    from htltools.commands.evaluate.measure import predicted_boxes
-    from htltools.commands.shared.inputs import target_boxes
-    from htltools.commands.shared.machine import Machine
-    from htltools.core.geometry.boxes import iou
-    from htltools.core.statistics.iou_metrics import metric_values
-
-    samples, _ = annotated_rows(read_rows(rows), split)
-    reached = iou(predicted_boxes(model, samples, Machine(DEVICE, "auto", 256)), target_boxes(samples))
-    marks = np.array([row["meta"].get("rare") for row in samples])
-    parts = {"": np.ones(len(samples), bool), "rare.": marks == "yes", "others.": marks == "no"}
-    return {
-        prefix + name: float(value[0])
-        for prefix, part in parts.items()
-        if part.any()
-        for name, value in metric_values(reached[part]).items()
-    }
 
 
 def read_runs(path: Path) -> list[dict]:

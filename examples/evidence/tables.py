@@ -35,15 +35,15 @@ def figure(line: dict, split: str, name: str) -> float | None:
 
 
 def by_arm(lines: list[dict]) -> dict[str, dict[int, dict]]:
-    """The lines of one setting and protocol by arm and seed, in the order in which they came."""
-    found: dict[str, dict[int, dict]] = defaultdict(dict)
+    """The lines of one setting and protocol by arm and seed, in their order."""
+    arms: dict[str, dict[int, dict]] = defaultdict(dict)
     for line in lines:
-        found[line["arm"]][line["seed"]] = line
-    return found
+        arms[line["arm"]][line["seed"]] = line
+    return arms
 
 
-def compared(title: str, arms: dict[str, dict[int, dict]], baseline: str, split: str) -> None:
-    """Each arm against the baseline, on the seeds that both have."""
+def print_differences(title: str, arms: dict[str, dict[int, dict]], baseline: str, split: str) -> None:
+    """Print the differences of each arm to the baseline, on the seeds that both have."""
     base = arms[baseline]
     names = [name for name in FIGURES if all(figure(line, split, name) is not None for line in base.values())]
     print(f"\n{title}, {split}: arm minus {baseline}\narm\tseeds\t" + "\t".join(names))
@@ -58,8 +58,8 @@ def compared(title: str, arms: dict[str, dict[int, dict]], baseline: str, split:
         print(f"{arm}\t{len(seeds)}\t" + "\t".join(cells))
 
 
-def told_shares(lines: list[dict]) -> None:
-    """What share of the rare group each score brings into its top 30 %, by protocol, and how that compares with `loss`."""
+def print_captured(lines: list[dict]) -> None:
+    """Print the share of the rare group that is in the top 30 % of each score, by protocol, and the difference to `loss`."""
     shares: dict[str, dict[tuple[str, int], float]] = defaultdict(dict)
     for line in lines:
         for column, share in (line.get("captured") or {}).items():
@@ -84,8 +84,8 @@ def told_shares(lines: list[dict]) -> None:
         print(f"{column}\t" + "\t".join(cells) + f"\t{np.mean([mean_of(column, s) for s in complete]):.3f}\t{gain}")
 
 
-def told_rounds(arms: dict[str, dict[int, dict]], split: str) -> None:
-    """Mean IoU after each number of labels, by what chose them, and the difference to chance."""
+def print_rounds(arms: dict[str, dict[int, dict]], split: str) -> None:
+    """Print the mean IoU after each number of labels, by the column that chose them, and the difference to a random choice."""
     print(f"\nannotate, {split}: mean IoU by labels\nchosen by\tlabels\tmean\tminus random")
     for arm, runs in arms.items():
         by, count = arm.split(":")
@@ -102,13 +102,13 @@ def main(path: Path, split: str) -> None:
     parts: dict[tuple[str, str], list[dict]] = defaultdict(list)
     for line in read_runs(path):
         parts[line["setting"], line["protocol"]].append(line)
-    told_shares([line for (setting, _), lines in parts.items() if setting == "rare" for line in lines])
+    print_captured([line for (setting, _), lines in parts.items() if setting == "rare" for line in lines])
     for (setting, protocol), lines in parts.items():
         arms = by_arm(lines)
         if setting == "annotate":
-            told_rounds(arms, split)
+            print_rounds(arms, split)
         elif BASELINES[setting] in arms and len(arms) > 1:
-            compared(f"{setting} {protocol}", arms, BASELINES[setting], split)
+            print_differences(f"{setting} {protocol}", arms, BASELINES[setting], split)
         for column in lines[0].get("auroc") or arms.get("noisy", {0: {}}).get(lines[0]["seed"], {}).get("auroc") or {}:
             values = [line["auroc"][column] for line in lines if "auroc" in line]
             print(f"AUROC of wrong boxes by {column}\t{interval(values, '.4f')}")

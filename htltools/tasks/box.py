@@ -9,7 +9,7 @@ import numpy as np
 from htltools.core.geometry.boxes import constant_iou, iou, overlap
 from htltools.core.hardness.baselines import smallness
 from htltools.core.hardness.scores import Comparison, edge_distance, el2n, losses, present_mean
-from htltools.core.nets.localizer import Localizer, pixel_boxes
+from htltools.core.nets.localizer import pixel_boxes
 from htltools.core.runtime.predict import predict_all
 from htltools.core.runtime.prefetch import ImageSource
 from htltools.core.runtime.runtime import Runtime
@@ -20,7 +20,7 @@ from htltools.core.training.mean_teacher import MeanTeacher
 from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Place
 from htltools.tasks.rows import annotated_rows, matching_images, no_annotation, target_boxes
-from htltools.tasks.task import Data, Extras, Selection, Shape
+from htltools.tasks.task import Data, Extras, Model, Selection, Shape
 
 
 class Box:
@@ -64,7 +64,7 @@ class Box:
 
     def objective(
         self,
-        model: Localizer,
+        model: Model,
         training: Data,
         weights: np.ndarray,
         validation: Data | None,
@@ -80,7 +80,7 @@ class Box:
             model, training.images, training.targets, weights, recipe, runtime, attention=extras.attention, compiled=extras.compiled
         )
 
-    def calibrate(self, model: Localizer, validation: Data, runtime: Runtime) -> None:
+    def calibrate(self, model: Model, validation: Data, runtime: Runtime) -> None:
         """There is no threshold."""
 
     def constant_baseline(self, training: Data, validation: Data) -> tuple[str, float] | None:
@@ -91,12 +91,12 @@ class Box:
         """Boxes float32 [N, 4]."""
         return target_boxes(rows)
 
-    def predictions(self, models: Sequence[Localizer], images: ImageSource, runtime: Runtime) -> np.ndarray:
+    def predictions(self, models: Sequence[Model], images: ImageSource, runtime: Runtime) -> np.ndarray:
         """Boxes float32 [M, N, 4]; every batch is read once for all models."""
         return predict_all(models, images, runtime)
 
     def losses(
-        self, models: Sequence[Localizer], images: ImageSource, predictions: np.ndarray, annotation: np.ndarray, runtime: Runtime
+        self, models: Sequence[Model], images: ImageSource, predictions: np.ndarray, annotation: np.ndarray, runtime: Runtime
     ) -> np.ndarray:
         """The box loss, 0 or more."""
         return np.array([losses(boxes, annotation) for boxes in predictions])
@@ -113,7 +113,7 @@ class Box:
         """IoU of the boxes."""
         return BoxMetrics(iou(predictions, targets))
 
-    def more_metrics(self, model: Localizer, data: Data, runtime: Runtime) -> dict[str, float]:
+    def more_metrics(self, model: Model, data: Data, runtime: Runtime) -> dict[str, float]:
         """None."""
         return {}
 
@@ -126,7 +126,7 @@ class Box:
         """Boxes as shares of the sides."""
         return {"boxes": (4,)}
 
-    def onnx_metadata(self, model: Localizer) -> dict[str, Any]:
+    def onnx_metadata(self, model: Model) -> dict[str, Any]:
         """Nothing beside the graph."""
         return {}
 

@@ -9,7 +9,6 @@ from torch.nn.functional import interpolate
 
 from htltools.core.geometry.boxes import constant_iou, iou
 from htltools.core.geometry.class_maps_to_boxes import map_boxes
-from htltools.core.nets.localizer import Localizer
 from htltools.core.runtime.predict import batches, predictions
 from htltools.core.runtime.prefetch import fed
 from htltools.core.runtime.runtime import Runtime
@@ -21,7 +20,7 @@ from htltools.formats.rows.row import Row
 from htltools.formats.store.masked_images import lesion_masks
 from htltools.tasks.box import Box
 from htltools.tasks.rows import matching_images, of_split
-from htltools.tasks.task import Data, Extras, Selection
+from htltools.tasks.task import Data, Extras, Model, Selection
 
 SWEEP = np.linspace(0.05, 0.95, 37)  # thresholds that the oracle chooses from
 
@@ -64,7 +63,7 @@ class ClassMap(Box):
 
     def objective(
         self,
-        model: Localizer,
+        model: Model,
         training: Data,
         weights: np.ndarray,
         validation: Data | None,
@@ -74,11 +73,9 @@ class ClassMap(Box):
     ) -> Objective:
         """The cross-entropy of the class maps."""
         held_out = (validation.images, validation.targets) if validation else None
-        return ClassMapObjective(
-            model, training.images, training.targets, weights, held_out, recipe, runtime, compiled=extras.compiled
-        )
+        return ClassMapObjective(model, training.images, training.targets, weights, held_out, recipe, runtime, compiled=extras.compiled)
 
-    def calibrate(self, model: Localizer, validation: Data, runtime: Runtime) -> None:
+    def calibrate(self, model: Model, validation: Data, runtime: Runtime) -> None:
         """Set the threshold of the map, on validation boxes."""
         calibrate_map_threshold(model, validation.images, validation.targets, runtime)
 
@@ -86,7 +83,7 @@ class ClassMap(Box):
         """The median of the validation boxes: training knows none."""
         return "box", constant_iou(validation.targets, validation.targets)
 
-    def more_metrics(self, model: Localizer, data: Data, runtime: Runtime) -> dict[str, float]:
+    def more_metrics(self, model: Model, data: Data, runtime: Runtime) -> dict[str, float]:
         """`maxboxacc_v2` at the map's threshold and at the best ones, and `pxap` where every row has a lesion mask in its store."""
         thresholds = [float(model.threshold), *SWEEP]
         ious, counts = np.zeros((len(thresholds), len(data.rows))), np.zeros((2, LEVELS), int)

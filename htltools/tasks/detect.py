@@ -11,7 +11,6 @@ from htltools.core.geometry.objects import above, first_known, is_known, packed,
 from htltools.core.hardness.baselines import smallness
 from htltools.core.hardness.scores import Comparison
 from htltools.core.nets.detector import room_for
-from htltools.core.nets.localizer import Localizer
 from htltools.core.nets.names import DETECTORS
 from htltools.core.runtime.predict import predict_all
 from htltools.core.runtime.prefetch import ImageSource
@@ -25,7 +24,7 @@ from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import OBJECT
 from htltools.formats.store.shard import Place
 from htltools.tasks.rows import annotated_rows, matching_images, no_annotation
-from htltools.tasks.task import Data, Extras, Selection, Shape
+from htltools.tasks.task import Data, Extras, Model, Selection, Shape
 
 
 class Detect:
@@ -75,7 +74,7 @@ class Detect:
 
     def objective(
         self,
-        model: Localizer,
+        model: Model,
         training: Data,
         weights: np.ndarray,
         validation: Data | None,
@@ -85,11 +84,9 @@ class Detect:
     ) -> Objective:
         """The loss of torchvision's detectors."""
         held_out = (validation.images, validation.targets) if validation else None
-        return DetectionObjective(
-            model, training.images, training.targets, weights, held_out, recipe, runtime, compiled=extras.compiled
-        )
+        return DetectionObjective(model, training.images, training.targets, weights, held_out, recipe, runtime, compiled=extras.compiled)
 
-    def calibrate(self, model: Localizer, validation: Data, runtime: Runtime) -> None:
+    def calibrate(self, model: Model, validation: Data, runtime: Runtime) -> None:
         """Set the score from which on an object counts, on validation objects."""
         calibrate_score_threshold(model, validation.images, validation.targets, runtime)
 
@@ -101,12 +98,12 @@ class Detect:
         """Objects float32 [N, M, 5]."""
         return target_objects(rows, classes)
 
-    def predictions(self, models: Sequence[Localizer], images: ImageSource, runtime: Runtime) -> np.ndarray:
+    def predictions(self, models: Sequence[Model], images: ImageSource, runtime: Runtime) -> np.ndarray:
         """Objects float32 [M, N, D, 6] that score enough to count, by the threshold of each model."""
         return stacked([model.counted(predict_all([model], images, runtime)[0]) for model in models])
 
     def losses(
-        self, models: Sequence[Localizer], images: ImageSource, predictions: np.ndarray, annotation: np.ndarray, runtime: Runtime
+        self, models: Sequence[Model], images: ImageSource, predictions: np.ndarray, annotation: np.ndarray, runtime: Runtime
     ) -> np.ndarray:
         """The training loss of each image, which follows from the net and not from the predictions alone."""
         return np.array([object_losses(model, images, annotation, runtime) for model in models])
@@ -121,24 +118,24 @@ class Detect:
 
     def per_sample(self, predictions: np.ndarray, targets: np.ndarray, classes: Sequence[str], threshold: float) -> SampleMetrics:
         """Overlap of the sets, and the matches that average precision needs."""
-        return DetectionMetrics(set_overlap(self.counted(predictions, threshold), targets), detection_matches(predictions, targets, classes))
+        return DetectionMetrics(
+            set_overlap(self.counted(predictions, threshold), targets), detection_matches(predictions, targets, classes)
+        )
 
-    def more_metrics(self, model: Localizer, data: Data, runtime: Runtime) -> dict[str, float]:
+    def more_metrics(self, model: Model, data: Data, runtime: Runtime) -> dict[str, float]:
         """None."""
         return {}
 
     def field_values(self, predictions: np.ndarray, sizes: np.ndarray, classes: Sequence[str]) -> list[Any]:
         """The objects of the first of K models that may predict the image."""
         objects = first_known(predictions)
-        return [
-            detected_field(own, size, classes) if known else None for own, size, known in zip(objects, sizes, is_known(objects))
-        ]
+        return [detected_field(own, size, classes) if known else None for own, size, known in zip(objects, sizes, is_known(objects))]
 
     def onnx_outputs(self, frame: Sequence[int]) -> dict[str, Shape]:
         """Boxes, scores and labels of D objects."""
         return {"boxes": (None, 4), "scores": (None,), "labels": (None,)}
 
-    def onnx_metadata(self, model: Localizer) -> dict[str, Any]:
+    def onnx_metadata(self, model: Model) -> dict[str, Any]:
         """The names of the classes, and the score from which on an object counts."""
         return {"htl.objects": {"classes": model.classes, "threshold": round(float(model.threshold), 6)}}
 

@@ -8,7 +8,6 @@ import numpy as np
 from htltools.core.geometry.boxes import iou
 from htltools.core.geometry.mask_comparison import boxes_and_overlaps, boxes_of_masks, mask_losses, mask_overlap, mask_shift, mask_smallness
 from htltools.core.hardness.scores import Comparison
-from htltools.core.nets.localizer import Localizer
 from htltools.core.nets.mask_localizer import MasksOf
 from htltools.core.runtime.predict import predict_all
 from htltools.core.runtime.prefetch import ImageSource
@@ -22,7 +21,7 @@ from htltools.formats.store.masked_images import MaskedImages
 from htltools.formats.store.shard import Place
 from htltools.tasks.box import Box
 from htltools.tasks.rows import annotated_rows, check_frame, no_annotation, target_boxes
-from htltools.tasks.task import Data, Extras, Selection, Shape
+from htltools.tasks.task import Data, Extras, Model, Selection, Shape
 
 
 class Mask(Box):
@@ -67,7 +66,7 @@ class Mask(Box):
 
     def objective(
         self,
-        model: Localizer,
+        model: Model,
         training: Data,
         weights: np.ndarray,
         validation: Data | None,
@@ -89,12 +88,12 @@ class Mask(Box):
         masks[~has_mask(rows, images)] = np.nan
         return masks
 
-    def predictions(self, models: Sequence[Localizer], images: ImageSource, runtime: Runtime) -> np.ndarray:
+    def predictions(self, models: Sequence[Model], images: ImageSource, runtime: Runtime) -> np.ndarray:
         """Masks float32 [M, N, H, W]; every batch is read once for all models."""
         return predict_all([MasksOf(model) for model in models], images, runtime)
 
     def losses(
-        self, models: Sequence[Localizer], images: ImageSource, predictions: np.ndarray, annotation: np.ndarray, runtime: Runtime
+        self, models: Sequence[Model], images: ImageSource, predictions: np.ndarray, annotation: np.ndarray, runtime: Runtime
     ) -> np.ndarray:
         """The mask loss, 0 or more."""
         return mask_losses(predictions, annotation)

@@ -6,7 +6,6 @@ from typing import Protocol
 
 import numpy as np
 
-from htltools.core.nets.localizer import Localizer
 from htltools.core.nets.state_arrays import from_weights
 from htltools.core.runtime.predict import batches, predict_all
 from htltools.core.runtime.runtime import Runtime
@@ -17,7 +16,7 @@ from htltools.formats.rows.row import Row
 from htltools.formats.tables.coco_results import is_json
 from htltools.tasks.registry import task_named
 from htltools.tasks.results import ResultsPredictor, results_predictor
-from htltools.tasks.task import Data, Task
+from htltools.tasks.task import Data, Model, Task
 
 
 class Predictor(Protocol):
@@ -63,7 +62,7 @@ class CheckpointPredictor:
         self.classes: list[str] = architecture.get("classes") or []
         self.frame: list[int] = self.checkpoint.preprocessing["size"]
         try:
-            self.localizer: Localizer = from_weights(architecture, self.checkpoint.weights, runtime.trusted).to(runtime.device)
+            self.localizer: Model = from_weights(architecture, self.checkpoint.weights, runtime.trusted).to(runtime.device)
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
         self.threshold = float(getattr(self.localizer, "threshold", 0.0))

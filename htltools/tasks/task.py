@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from htltools.core.hardness.scores import Comparison
-from htltools.core.nets.localizer import Localizer
 from htltools.core.runtime.prefetch import ImageSource
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.sample_metrics import SampleMetrics
@@ -18,6 +17,7 @@ from htltools.core.training.mean_teacher import PseudoLabels
 from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Place
 
+Model = Any  # the class of localizer that belongs to the task, see core.nets
 Shape = tuple[int | None, ...]  # of an output behind its batch axis; None = any length
 
 
@@ -92,7 +92,7 @@ class Task(Protocol):
 
     def objective(
         self,
-        model: Localizer,
+        model: Model,
         training: Data,
         weights: np.ndarray,  # float32 [N], of each row in the loss
         validation: Data | None,
@@ -103,7 +103,7 @@ class Task(Protocol):
         """What a model learns from training data."""
         ...
 
-    def calibrate(self, model: Localizer, validation: Data, runtime: Runtime) -> None:
+    def calibrate(self, model: Model, validation: Data, runtime: Runtime) -> None:
         """Set the model's threshold, in place, where it has one."""
         ...
 
@@ -115,12 +115,12 @@ class Task(Protocol):
         """The annotation in the form of predictions, [N, ...]; NaN where a row has none. `place` finds shards, as in `Images`."""
         ...
 
-    def predictions(self, models: Sequence[Localizer], images: ImageSource, runtime: Runtime) -> np.ndarray:
+    def predictions(self, models: Sequence[Model], images: ImageSource, runtime: Runtime) -> np.ndarray:
         """What models predict for images, [M, N, ...], as `comparison` takes it."""
         ...
 
     def losses(
-        self, models: Sequence[Localizer], images: ImageSource, predictions: np.ndarray, annotation: np.ndarray, runtime: Runtime
+        self, models: Sequence[Model], images: ImageSource, predictions: np.ndarray, annotation: np.ndarray, runtime: Runtime
     ) -> np.ndarray:
         """The training loss of each prediction [M, N, ...]: [M, N]; NaN without annotation."""
         ...
@@ -137,7 +137,7 @@ class Task(Protocol):
         """How what the validator predicts, [N, ...], agrees with the targets of `validation_data`."""
         ...
 
-    def more_metrics(self, model: Localizer, data: Data, runtime: Runtime) -> dict[str, float]:
+    def more_metrics(self, model: Model, data: Data, runtime: Runtime) -> dict[str, float]:
         """Metrics by name that do not follow from single predictions, of validation data; mostly none."""
         ...
 
@@ -152,7 +152,7 @@ class Task(Protocol):
         """Outputs of an ONNX file by name, with their shapes behind the batch axis, for a frame [H, W, C]."""
         ...
 
-    def onnx_metadata(self, model: Localizer) -> dict[str, Any]:
+    def onnx_metadata(self, model: Model) -> dict[str, Any]:
         """What an ONNX file has to know beside its graph, by key of `vocabulary.ONNX`."""
         ...
 

@@ -84,10 +84,10 @@ def on_terminal(*args) -> tuple[int, str]:
     "args",
     [
         ("view",),
-        ("view", "--rows"),
-        ("view", "--csv"),
+        ("view", "--to", "rows"),
+        ("view", "--to", "csv"),
         ("view", "--columns", "id,label," + EVIL.replace(",", "")),
-        ("view", "--sort", "pruned_loss", "--tsv"),
+        ("view", "--sort", "pruned_loss", "--to", "tsv"),
         ("view", "--where", EVIL + "=1"),
         ("view", "--columns", EVIL + "x"),
         ("view", "--no-such-" + EVIL),
@@ -107,7 +107,7 @@ def test_terminal(evil, fixed, args, monkeypatch):
     rows = [] if args[1:] == (EVIL,) else [evil]
     code, shown = on_terminal(args[0], *rows, *(fixed.folder / arg if arg.endswith(".h5") else arg for arg in args[1:]))
     assert code in (0, 1, 2, 65, 66) and shown and not steers(shown), (code, shown)
-    if args in (("view",), ("view", "--tsv")):
+    if args == ("view",):
         assert "[bold]x[/nothing]" in shown
 
 
@@ -191,7 +191,11 @@ def test_names_lead_nowhere(htl, fixed, tmp_path, name):
         for i, row in enumerate(fixed.rows)
     ]
     before = {path for path in tmp_path.rglob("*")}
-    for args in (("view", "--sheet", study / "s.png", "--coco", study / "c.json"), ("report", "-o", study / "r.html"), ("view", "--csv")):
+    for args in (
+        ("view", "--sheet", study / "s.png", "--to", f"coco:{study}/c.json"),
+        ("report", "-o", study / "r.html"),
+        ("view", "--to", "csv"),
+    ):
         assert htl(*args, stdin=joined_lines(evil))[0] == 0
     made = {path for path in tmp_path.rglob("*")} - before
     assert {path.name for path in made} == {"s.png", "c.json", "r.html"}
@@ -216,7 +220,8 @@ def test_rows_name_only_stores(htl, fixed, tmp_path):
         notes = [{"htl": "model", "role": role, "path": str(path)} for role in ("dense", "pruned")]
         got, _, err = htl(
             "view",
-            "--rows",
+            "--to",
+            "rows",
             stdin=joined_lines([{"htl": "begin", "schema": 1, "by": "x"}, *notes, {"id": "a"}, {"htl": "end", "by": "x", "rows": 1}]),
         )
         assert got == (0 if os.path.isfile(path) else 66), err
@@ -288,7 +293,7 @@ def test_a_line_without_end(htl, monkeypatch):
         ("export", "--onnx", "--model", "HALF", "-o", "/sys/kernel/m.onnx"),
         ("report", "SCORED", "-o", "/sys/kernel/r.html"),
         ("view", "ROWS", "--sheet", "/sys/kernel/s.png"),
-        ("view", "ROWS", "--coco", "/sys/kernel/s.json"),
+        ("view", "ROWS", "--to", "coco:/sys/kernel/s.json"),
     ],
     ids=lambda args: f"{args[0]} {args[-2]}",
 )

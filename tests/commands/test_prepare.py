@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from htltools.commands.prepare.decode import Decoded, Work
+from htltools.commands.prepare.decode import Settings, Skip
 from htltools.commands.prepare.workers import decoded_samples
 from htltools.formats.sources.folders import Candidate
 
@@ -270,9 +270,9 @@ class Instant(Executor):
     def __init__(self):
         self.waiting = self.most = 0
 
-    def submit(self, function, candidates, work):
+    def submit(self, function, candidates, settings):
         future = Future()
-        future.set_result([Decoded(reason=candidate.id) for candidate in candidates])
+        future.set_result([Skip(candidate.id) for candidate in candidates])
         self.waiting += len(candidates)
         self.most = max(self.most, self.waiting)
         return future
@@ -281,7 +281,7 @@ class Instant(Executor):
 def test_memory_does_not_grow_with_the_number_of_images():
     """However many images there are, and however fast they are decoded, no more than a shard of them waits to be written."""
     workers, names = Instant(), [f"{i:05d}" for i in range(3001)]
-    for name, sample in zip(names, decoded_samples(workers, map(Candidate, names), Work((8, 8))), strict=True):
+    for name, sample in zip(names, decoded_samples(workers, map(Candidate, names), Settings((8, 8))), strict=True):
         assert sample.reason == name
         workers.waiting -= 1
     assert workers.waiting == 0 and 512 <= workers.most <= 512 + 2 * 8

@@ -179,7 +179,7 @@ def test_segmentations_are_masks(tmp_path, save_dicom, htl, key):
     code, out, err = htl("prepare", tmp_path / "in", "-o", tmp_path / "s", "--id-key", key, "--size", "16")
     assert code == 0 and sorted(row["boxes"][0] for row in rows_of(out)) == [[0, 0, 1, 1], [2, 1, 9, 8], [5, 1, 7, 3]]
     assert skips_in(tmp_path / "s") == {"c.dcm": "the mask is empty", "other.dcm": "no mask"}
-    assert "2 segmentations, which speak of 4 of the frames" in err
+    assert "2 segmentations, which refer to 4 of the frames" in err
     with h5py.File(tmp_path / "s/00000.h5") as file:
         assert sorted((file["masks"][:] > 0).sum((1, 2))) == [1, 4, 39]
     args = tmp_path / "in", "-o", tmp_path / "t", "--id-key", key, "--keep-unlabelled"
@@ -249,7 +249,7 @@ def test_samples(shared_data, tmp_path, htl, key):
     code, out, err = htl("prepare", shared_data / "dicom-samples/files", "-o", tmp_path / "s", "--id-key", key, "-j", "1")
     lines = list(map(json.loads, (tmp_path / "s/skips.jsonl").read_bytes().splitlines()))
     skips = [line for line in lines if "reason" in line and not line.get("kept")]
-    assert code == 0 and "DICOM: 45 files, 80 frames, 7 segmentations, which speak of 0 of the frames" in err
+    assert code == 0 and "DICOM: 45 files, 80 frames, 7 segmentations, which refer to 0 of the frames" in err
     assert len(rows_of(out)) == 39 and len(skips) == 41 and all(skip["reason"].startswith("the id is taken by") for skip in skips)
     names = b"JANCT", b"CQ500", b"PANCREAS_", b"021234567", b"99000"
     assert not any(name in out for name in names)

@@ -1,5 +1,7 @@
 """`htl resample`."""
 
+import random
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,13 @@ def resampled(htl, *args, rows=ROWS + ASIDE):
     return [line for line in split_lines(out) if "id" in line]
 
 
+def chosen_by(htl, *args, rows):
+    """The rows that resample writes, by id, and what it says."""
+    code, out, err = htl("resample", *args, stdin=joined_lines(rows))
+    assert code == 0, err
+    return {line["id"]: line for line in split_lines(out) if "id" in line}, err
+
+
 def test_the_top_share_weighs_more_and_the_mean_is_one(htl):
     """The hardest 30 % of the training rows get 1 + boost times the weight of the rest; the mean over the training rows is 1."""
     weights = {row["id"]: row["weight"] for row in resampled(htl, "--top", 0.3, "--boost", 1) if "weight" in row}
@@ -49,6 +58,77 @@ def test_soft_weights_grow_with_rank(htl):
     """--soft spreads the weights evenly over the ranks, from 1 to 1 + boost, with mean 1."""
     weights = [row["weight"] for row in resampled(htl, "--soft", "--boost", 3) if "weight" in row]
     assert weights == pytest.approx((1 + 3 * np.arange(10) / 9) / 2.5)
+
+
+def test_soft_weights_are_told_as_such(htl):
+    """With --soft no row is said to be hard, because all of them weigh by rank; with --mark those are counted that it marks."""
+    said = chosen_by(htl, "--by", "loss", "--soft", rows=ROWS)[1]
+    assert said == "htl resample: the weights of 10 training rows grow with rank by loss; 10 rows of 10 go on\n"
+    rows, said = chosen_by(htl, "--by", "loss", "--soft", "--top", 0.2, "--mark", "hard", rows=ROWS)
+    assert said.endswith(" grow with rank by loss, and 2 of them are marked as hard; 10 rows of 10 go on\n")
+    assert [name for name, line in rows.items() if line["meta"]["hard"] == "yes"] == ["r8", "r9"]
+
+
+TIED = [row(f"r{i}", hardness={"loss": 0.5 if i < 8 else i}) for i in range(10)]
+TIED += [{"id": f"u{i}", "split": "train", "size": [9, 9], "hardness": {"loss": 1.0}} for i in range(4)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--top", 0.4],
+        ["--soft", "--boost", 3],
+        ["--mode", "repeat", "--top", 0.4, "--mark", "hard"],
+        ["--mode", "select", "--count", 5],
+        ["--mode", "select", "--top", 0.5, "--share", 0.2, "--count", 4],
+        ["--mode", "select", "--unlabelled", "--count", 2],
+        ["--drop-top", 0.4, "--boost", 2],
+        ["--by", "random"],
+    ],
+)
+def test_the_order_of_rows_does_not_matter(htl, options):
+    """Every row becomes the same wherever it stands in the stream, also where rows are equally hard."""
+
+    def written(rows):
+        lines = resampled(htl, *options, rows=rows)
+        return {(line["id"], line.get("repeat", 0)): line for line in lines}
+
+    expected, shuffling = written(TIED), random.Random(0)
+    for _ in range(3):
+        assert written(shuffling.sample(TIED, len(TIED))) == expected
+
+
+def test_copies_of_a_row_are_told_apart(htl):
+    """Of copies of one row, which are equally hard, those that are chosen do not depend on the order either."""
+    copies = [row("a", repeat=number, hardness={"loss": 1.0}) for number in range(6)]
+    kept = [{line.get("repeat") for line in resampled(htl, "--mode", "select", "--count", 3, rows=rows)} for rows in (copies, copies[::-1])]
+    assert kept[0] == kept[1] and len(kept[0]) == 3
+
+
+def test_ties_at_the_threshold_are_told(htl):
+    """Where equally hard rows are chosen and left out, it is said how many are chosen, and of how many; the seed says which."""
+    said = chosen_by(htl, "--by", "loss", "--top", 0.4, rows=TIED)[1]
+    assert said == "htl resample: 4 of 10 training rows are hard by loss (2 of 8 that tie at the threshold); 14 rows of 14 go on\n"
+    assert "tie" not in chosen_by(htl, "--by", "loss", "--top", 0.2, rows=TIED)[1]
+    said = chosen_by(htl, "--by", "loss", "--drop-top", 0.3, "--top", 0, rows=TIED)[1]
+    assert said.endswith("by loss, 3 dropped (1 of 8 that tie at the threshold); 11 rows of 14 go on\n")
+    chosen = {
+        tuple(name for name, line in chosen_by(htl, "--by", "loss", "--seed", seed, rows=TIED)[0].items() if line.get("weight", 0) > 1)
+        for seed in range(4)
+    }
+    assert len(chosen) > 1
+
+
+def test_columns_have_short_names(htl):
+    """--by and --drop-by take the beginning of a name where it is that of one column alone, known to htl or to the rows."""
+    rows = [row(f"r{i}", hardness={"pruned_disagreement": 1 - i / 10, "mine": i}) for i in range(10)]
+    select = "--mode", "select", "--count", 1
+    assert list(chosen_by(htl, "--by", "pruned_d", *select, rows=rows)[0]) == ["r0"]
+    assert list(chosen_by(htl, "--by", "mi", *select, "--drop-by", "pruned_di", "--drop-top", 0.3, rows=rows)[0]) == ["r9"]
+    said = "--drop-by pruned_ may be pruned_disagreement or pruned_shift or pruned_loss; write more of the name"
+    assert htl("resample", "--drop-by", "pruned_", "--drop-top", 0.1, stdin=joined_lines(rows)) == (2, b"", f"htl resample: {said}\n")
+    code, _, err = htl("resample", "--by", "yours", stdin=joined_lines(rows))
+    assert code == 2 and err.startswith("htl resample: --by knows no column 'yours'; it knows pruned_") and err.endswith(", mine\n")
 
 
 def test_no_boost_is_weight_one(htl):
@@ -109,11 +189,11 @@ def test_missing_scores_are_told_with_those_that_are_there(htl):
     """A column that rows lack is refused with how many lack it, the first of them, and what to do."""
     code, out, err = htl("resample", "--by", "el2n", stdin=joined_lines(ROWS))
     assert (code, out) == (65, b"")
-    assert err == "htl resample: 10 rows have no hardness 'el2n' (the first: 'r0'); these rows have pruned_disagreement, loss\n"
+    assert err == "htl resample: 10 rows have no hardness 'el2n' (the first: 'r0'); these rows have loss, pruned_disagreement\n"
     code, _, err = htl("resample", stdin=joined_lines([row("a"), row("b")]))
     assert (code, err) == (65, "htl resample: 2 rows have no hardness 'pruned_loss' (the first: 'a'); run htl score first\n")
     code, _, err = htl("resample", "--by", "loss", stdin=joined_lines([*ROWS, row("x", hardness=None)]))
-    assert (code, err) == (65, "htl resample: 1 rows have no hardness 'loss' (the first: 'x'); these rows have pruned_disagreement, loss\n")
+    assert (code, err) == (65, "htl resample: 1 rows have no hardness 'loss' (the first: 'x'); these rows have loss, pruned_disagreement\n")
 
 
 def test_nothing_to_resample(htl):
@@ -127,6 +207,8 @@ def test_nothing_to_resample(htl):
     [
         (["--soft", "--mode", "select"], "--soft makes weights: it does not go with --mode select"),
         (["--mode", "repeat", "--boost", 0.4], "--mode repeat makes whole copies: --boost 0.4 is none"),
+        (["--boost", "inf"], "--boost takes a number, not inf"),
+        (["--soft", "--top", 0.5], "--soft weighs all training rows by rank: with it, --top only says which of them --mark marks"),
         (["--mode", "select", "--top", 0], "--mode select with --top 0 would leave nothing to train on"),
         (["--drop-by", "loss"], "--drop-by needs --drop-top"),
         (["--share", 0.1], "--share needs --mode select"),
@@ -148,122 +230,6 @@ def test_contradicting_flags(htl, options, said):
     assert htl("resample", *options, stdin=joined_lines(ROWS)) == (2, b"", f"htl resample: {said}\n")
 
 
-def site(name, where, split="train", **more):
-    """An annotated row of a site; images of one letter are a group."""
-    return row(name, split, group=name[0], meta={"site": where}, **more)
-
-
-# 4 images of the face in two lesions, 12 of the back in ten
-SITES = [site(name, "face") for name in ("a1", "a2", "b1", "b2")]
-SITES += [site(name, "back") for name in ("c1", "c2", "d1", "d2", *"efghijkl")]
-
-
-def chosen_by(htl, *args, rows=SITES):
-    """The rows that resample writes, by id, and what it says."""
-    code, out, err = htl("resample", *args, stdin=joined_lines(rows))
-    assert code == 0, err
-    return {line["id"]: line for line in split_lines(out) if "id" in line}, err
-
-
-def test_a_condition_says_who_is_hard(htl):
-    """--where takes the place of --by and --top in every mode, needs no scores, and several conditions must all hold."""
-    weights = {name: line["weight"] for name, line in chosen_by(htl, "--where", "site=face", "--boost", 8)[0].items()}
-    assert weights == {name: pytest.approx((9 if name[0] in "ab" else 1) / 3) for name in weights}
-    rows = chosen_by(htl, "--where", "site=face", "--where", "id!=a1", "--mode", "select")[0]
-    assert list(rows) == ["a2", "b1", "b2"]
-    _, out, _ = htl("resample", "--where", "site=face", "--mode", "repeat", stdin=joined_lines(SITES))
-    assert sorted(line["id"] for line in split_lines(out) if line.get("repeat")) == ["a1", "a2", "b1", "b2"]
-
-
-def test_nobody_fits_a_condition(htl):
-    """A condition that no training row fits is refused, and so is a field that none has."""
-    code, out, err = htl("resample", "--where", "site=hand", stdin=joined_lines(SITES))
-    assert (code, out, err) == (65, b"", "htl resample: no training row fits --where site=hand\n")
-    code, _, err = htl("resample", "--where", "sight=face", stdin=joined_lines(SITES))
-    assert code == 65
-    assert err.startswith("htl resample: no row has a field 'sight'; the first has id, ")
-
-
-def test_hard_rows_are_made_rare(htl):
-    """--share leaves so many of the hard rows that they make up that share, drawn by whole groups, and all others."""
-    rows, said = chosen_by(htl, "--where", "site=face", "--mode", "select", "--share", 0.15)
-    faces = {name[0] for name in rows if name[0] in "ab"}
-    assert len(rows) == 14
-    assert len(faces) == 1  # one lesion with both of its images: 2 of 14
-    assert said == "htl resample: 4 of 16 training rows are hard by site=face, 2 of the 14 that stay; 14 rows of 16 go on\n"
-    assert not {"a1", "b1"} & chosen_by(htl, "--where", "site=face", "--mode", "select", "--share", 0)[0].keys()
-
-
-def test_a_count_of_rows_with_a_rare_part(htl):
-    """--count with --share says how many rows stay in all; no lesion is parted; another seed draws others."""
-    args = ["--where", "site=face", "--mode", "select", "--share", 0.2, "--count", 10]
-    drawn = [tuple(chosen_by(htl, *args, "--seed", seed)[0]) for seed in range(6)]
-    for names in drawn:
-        assert len(names) == 10
-        assert sum(name[0] in "ab" for name in names) == 2
-        assert all(("c1" in names) == ("c2" in names) and ("d1" in names) == ("d2" in names) for names in drawn)
-    assert len(set(drawn)) > 1
-    assert tuple(chosen_by(htl, *args)[0]) == drawn[0]
-    code, out, err = htl("resample", *args[:4], "--share", 0.5, "--count", 10, stdin=joined_lines(SITES))
-    assert (code, out) == (65, b"")
-    assert err == "htl resample: 5 hard rows of 10 are wanted, and there are 4; lower --count or --share\n"
-
-
-def test_the_smallest_are_made_rare(htl):
-    """--by smallness --top --share works without scores; splits val and test stay whole."""
-    rows = [row(f"r{i}", boxes=[[0, 0, 10 + i, 50]]) for i in range(40)] + [row("v", "val")]
-    names = chosen_by(htl, "--by", "smallness", "--top", 0.25, "--mode", "select", "--share", 0.1, "--count", 20, rows=rows)[0]
-    assert len(names) == 21
-    assert sum(name in names for name in [f"r{i}" for i in range(10)]) == 2
-    assert "v" in names
-
-
-def test_a_count_of_the_hardest(htl):
-    """--count alone takes the place of --top: so many of the hardest, or of those who fit, by whole groups."""
-    assert resampled(htl, "--mode", "select", "--count", 3, rows=ROWS) == ROWS[7:]
-    names = chosen_by(htl, "--where", "site=face", "--mode", "select", "--count", 2)[0]
-    assert set(names) in ({"a1", "a2"}, {"b1", "b2"})
-    code, _, err = htl("resample", "--by", "loss", "--mode", "select", "--count", 11, stdin=joined_lines(ROWS))
-    assert (code, err) == (65, "htl resample: 11 rows are wanted, and there are 10; lower --count\n")
-
-
-def test_marks_stand_in_every_split(htl):
-    """--mark writes yes or no into meta of every row that has the column: other splits go by the threshold of the training rows."""
-    others = [row("v1", "val", hardness={"loss": 0.7}, meta={"sex": "male"}), row("v2", "test", hardness={"loss": 0.69}), row("t", "test")]
-    rows = chosen_by(htl, "--by", "loss", "--top", 0.3, "--mark", "rare", rows=[*ROWS, *others])[0]
-    assert {name: line.get("meta") for name, line in rows.items()} == {
-        **{f"r{i}": {"rare": "yes" if i > 6 else "no"} for i in range(10)},
-        "v1": {"sex": "male", "rare": "yes"},
-        "v2": {"rare": "no"},
-        "t": None,
-    }
-    marked, _ = chosen_by(htl, "--where", "site=face", "--mark", "rare", rows=[*SITES, site("z", "face", "test"), site("y", "back", "val")])
-    assert [name for name, line in marked.items() if line["meta"]["rare"] == "yes"] == ["a1", "a2", "b1", "b2", "z"]
-    again = chosen_by(htl, "--where", "rare=yes", "--boost", 8, rows=list(marked.values()))[0]
-    assert {name[0] for name, line in again.items() if line.get("weight", 0) > 1} == {"a", "b"}
-
-
-def test_a_mark_overwrites_no_metadata(htl):
-    """A field of meta that says something else than yes or no is not overwritten."""
-    code, out, err = htl("resample", "--where", "site=face", "--mark", "site", stdin=joined_lines(SITES))
-    assert (code, out) == (65, b"")
-    assert err == "htl resample: the rows have a field 'site' already, such as 'face'; choose another name for --mark\n"
-
-
-def test_what_to_annotate_next(htl):
-    """--unlabelled puts out the hardest training rows without a box, and nothing else."""
-    pool = [{"id": f"u{i}", "split": "train", "size": [9, 9], "hardness": {"pruned_disagreement": i / 10}} for i in range(6)]
-    rows, said = chosen_by(
-        htl, "--mode", "select", "--unlabelled", "--by", "pruned_disagreement", "--count", 2, rows=[*ROWS, *pool[::-1], *ASIDE[:2]]
-    )
-    assert list(rows) == ["u5", "u4"]
-    assert said == "htl resample: 2 of 6 training rows are hard by pruned_disagreement; 2 rows of 18 go on\n"
-    code, _, err = htl("resample", "--mode", "select", "--unlabelled", "--by", "loss", stdin=joined_lines(pool))
-    assert (code, err) == (65, "htl resample: 6 rows have no hardness 'loss' (the first: 'u0'); these rows have pruned_disagreement\n")
-    code, _, err = htl("resample", "--mode", "select", "--unlabelled", "--by", "pruned_disagreement", stdin=joined_lines(ROWS))
-    assert (code, err) == (65, "htl resample: no row of split train without a box\n")
-
-
 def test_models_and_history_go_on(htl, scored, dense, pruned):
     """Notes of models go on to the next command, and the history grows by this one."""
     code, out, _ = htl("resample", scored, "--by", "pruned_loss", stdin=b"")
@@ -276,55 +242,3 @@ def test_models_and_history_go_on(htl, scored, dense, pruned):
 def read_rows_history(path):
     """The history of a file of rows."""
     return read_rows(path)[1].history
-
-
-SCORED = {"hardness": {"pruned_disagreement": 0.1}, "predicted": {"dense": [10, 10, 50, 50], "pruned": [20, 10, 60, 60]}}
-UNSEEN = [{"id": f"p{i}", "split": "train", "size": [100, 100]} | SCORED | {"hardness": {"pruned_disagreement": i / 10}} for i in range(10)]
-
-
-def test_pseudo_boxes_are_the_mean_answer(htl):
-    """--pseudo gives training rows without a box the mean of the dense and the pruned one, and marks them; annotated rows stay."""
-    aside = [row("a") | SCORED, row("e") | SCORED | {"boxes": []}, row("v", "val"), {"id": "n", "split": "train", "size": [9, 9]}]
-    code, out, err = htl("resample", "--pseudo", "--by", "pruned_disagreement", "--boost", -1, stdin=joined_lines(UNSEEN + aside))
-    assert code == 0, err
-    rows = [line for line in split_lines(out) if "id" in line]
-    assert rows[10:] == aside
-    assert all((r["boxes"], r["pseudo"]) == ([[15, 10, 55, 55]], True) for r in rows[:10])
-    assert [r["weight"] for r in rows[:10]] == pytest.approx([1 / 0.7] * 7 + [0] * 3)
-
-
-def test_pseudo_boxes_are_renewed(htl):
-    """A second round replaces the pseudo-boxes of the first one."""
-    once = [r | {"boxes": [[1, 1, 2, 2]], "pseudo": True} for r in UNSEEN]
-    code, out, _ = htl("resample", "--pseudo", "--by", "random", "--boost", 0, stdin=joined_lines(once))
-    rows = [line for line in split_lines(out) if "id" in line]
-    assert (code, {tuple(r["boxes"][0]) for r in rows}, {r["weight"] for r in rows}) == (0, {(15, 10, 55, 55)}, {1.0})
-
-
-def test_pseudo_objects_are_those_of_the_dense_model(htl):
-    """Where models find several objects, a row without boxes gets what the dense one found, classes with them; nothing found is nothing."""
-    found = {"boxes": [[1, 2, 5, 6], [3, 3, 3, 9]], "labels": ["left", "right"], "scores": [0.9, 0.8]}
-    nothing = {"boxes": [], "labels": [], "scores": []}
-    plain = {"split": "train", "size": [9, 9], "hardness": {"pruned_disagreement": 0.1}}
-    rows = [plain | {"id": "a", "detected": {"dense": found}}, plain | {"id": "b", "detected": {"dense": nothing, "pruned": found}}]
-    code, out, err = htl("resample", "--pseudo", "--by", "pruned_disagreement", "--boost", 0, stdin=joined_lines(rows))
-    assert code == 0, err
-    first, second = (line for line in split_lines(out) if "id" in line)
-    assert (first["boxes"], first["labels"], first["pseudo"]) == ([[1, 2, 5, 6]], ["left"], True)
-    assert second == rows[1]
-
-
-@pytest.mark.parametrize(
-    "args, code, said",
-    [
-        (["--pseudo", "--unlabelled", "--mode", "select"], 2, "--pseudo annotates the rows that --unlabelled looks for; use one of them"),
-        (["--boost", -1, "--top", 1], 2, "--boost -1 leaves out the hard rows, and all of them are hard; lower --top"),
-        (["--mode", "repeat", "--boost", -1], 2, "--mode repeat makes whole copies: --boost -1 is none"),
-        (["--pseudo"], 65, "no row of split train without a box has a predicted one: run htl score first"),
-    ],
-)
-def test_what_cannot_be_is_refused(htl, args, code, said):
-    """Flags that contradict each other, and rows without an answer, are errors."""
-    found, out, err = htl("resample", "--by", "loss", *args, stdin=joined_lines(ROWS))
-    assert (found, out) == (code, b"")
-    assert said in err

@@ -533,8 +533,8 @@ def test_missing_predictions(htl, results):
 
 
 def test_predictions_by_number(htl, results, tmp_path):
-    """Where image_id numbers the images of a data set, --coco names it, such as the one that view --coco writes."""
-    assert htl("view", "-q", "--coco", tmp_path / "set.json", stdin=joined_lines(FOREIGN))[0] == 0
+    """Where image_id numbers the images of a data set, --coco names it, such as the one that view --to coco writes."""
+    assert htl("view", "-q", "--to", f"coco:{tmp_path}/set.json", stdin=joined_lines(FOREIGN))[0] == 0
     predictions = {"1": "quarter", "2": "upper", "3": "left"}
     files = results("dense", **predictions), results("pruned", **predictions)
     code, out, err = htl("score", "--predictions", *files, "--coco", tmp_path / "set.json", stdin=joined_lines(FOREIGN))

@@ -199,7 +199,7 @@ def test_pages_and_sheets_show_every_box(htl, chain, tmp_path):
     code, _, err = htl("report", chain.scored, "-o", tmp_path / "r.html", "--split", "test")
     assert code == 0, err
     assert "mean IoU" in (tmp_path / "r.html").read_text()
-    assert htl("view", chain.scored, "--coco", tmp_path / "back.json", "-q")[0] == 0
+    assert htl("view", chain.scored, "--to", f"coco:{tmp_path}/back.json", "-q")[0] == 0
     back, told = (json.loads(path.read_text()) for path in (tmp_path / "back.json", chain.coco))
     assert {each["name"] for each in back["categories"]} == set(CLASSES)
     assert len(back["annotations"]) == len(told["annotations"])

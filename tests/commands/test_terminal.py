@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from htltools.commands.view.terminal import chosen_kind
+from htltools.commands.view.terminal import chosen_protocol
 from htltools.core.figures.contact_sheet import COLOURS
 from htltools.formats.rows.jsonlines import joined_lines
 
@@ -18,18 +18,18 @@ class Screen(io.TextIOWrapper):
         return True
 
 
-def kind_on(monkeypatch, encoding="utf-8", **environment):
-    """The kind of images that is chosen on a terminal with this environment."""
+def protocol_on(monkeypatch, encoding="utf-8", **environment):
+    """The protocol that is chosen on a terminal with this environment, and why none is."""
     for name in ("TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)
         if name in environment:
             monkeypatch.setenv(name, environment[name])
     monkeypatch.setattr(sys, "stdout", Screen(io.BytesIO(), encoding=encoding))
-    return chosen_kind("auto", environment)
+    return chosen_protocol("auto", environment)
 
 
 @pytest.mark.parametrize(
-    "environment, kind",
+    "environment, protocol",
     [
         ({"TERM": "xterm-256color"}, "blocks"), ({"TERM": "xterm", "COLORTERM": "truecolor"}, "blocks"),
         ({"TERM": "xterm-kitty", "COLORTERM": "truecolor"}, "kitty"), ({"TERM": "xterm-256color", "KITTY_WINDOW_ID": "1"}, "kitty"),
@@ -38,9 +38,9 @@ def kind_on(monkeypatch, encoding="utf-8", **environment):
         ({"TERM": "tmux-256color", "KITTY_WINDOW_ID": "1", "TMUX": "/tmp/x"}, "blocks"),
     ],
 )  # fmt: skip
-def test_images_are_shown_as_the_terminal_can(monkeypatch, environment, kind):
+def test_images_are_shown_as_the_terminal_can(monkeypatch, environment, protocol):
     """What the environment says of the terminal decides; within tmux, which passes no images on, half blocks do."""
-    assert kind_on(monkeypatch, **environment) == (kind, "")
+    assert protocol_on(monkeypatch, **environment) == (protocol, "")
 
 
 @pytest.mark.parametrize(
@@ -53,18 +53,18 @@ def test_images_are_shown_as_the_terminal_can(monkeypatch, environment, kind):
 )  # fmt: skip
 def test_no_images_where_they_would_be_garbage(monkeypatch, environment, why):
     """Without colours, or without the characters, there are no images, and the reason is known."""
-    assert kind_on(monkeypatch, **environment) == (None, why)
+    assert protocol_on(monkeypatch, **environment) == (None, why)
 
 
 def test_a_way_that_is_named_is_taken():
     """Who names a way knows their terminal better than its environment does: also into `less -R`."""
-    assert chosen_kind("sixel", {"NO_COLOR": "1"}) == ("sixel", "")
+    assert chosen_protocol("sixel", {"NO_COLOR": "1"}) == ("sixel", "")
 
 
 def test_the_hardest_as_small_images(terminal, scored):
     """Half blocks show the first rows with their boxes, ids and values, three in a line of 80 columns; the table follows."""
     shown = terminal(
-        f"htl view {scored} --split train --sort pruned_disagreement --limit 4 --images auto --columns id,pruned_disagreement",
+        f"htl view {scored} --split train --sort pruned_disagreement --limit 4 --thumbnails auto --columns id,pruned_disagreement",
         COLORTERM="truecolor",
     )
     plain = re.sub("\x1b\\[[0-9;]*m", "", shown)
@@ -80,13 +80,13 @@ def test_the_hardest_as_small_images(terminal, scored):
 
 def test_256_colours_where_the_terminal_promises_no_more(terminal, scored):
     """Without COLORTERM the colours are those of the palette."""
-    shown = terminal(f"htl view {scored} --limit 1 --images auto --columns id")
+    shown = terminal(f"htl view {scored} --limit 1 --thumbnails auto --columns id")
     assert "38;5;" in shown and "38;2;" not in shown
 
 
 def test_a_terminal_that_can_gets_the_sheet(terminal, scored):
     """On kitty the images are one real image."""
-    shown = terminal(f"htl view {scored} --limit 2 --images auto --columns id", TERM="xterm-kitty")
+    shown = terminal(f"htl view {scored} --limit 2 --thumbnails auto --columns id", TERM="xterm-kitty")
     assert shown.startswith("\x1b_Ga=T,f=100,q=2,c=78,m=1;")
     assert "▀" not in shown
 
@@ -99,11 +99,21 @@ def test_a_table_has_as_many_columns_as_fit(on_terminal, tmp_path, scored, colum
     assert re.search(r"^ +id +pruned_disagreement +split ", re.sub("\x1b\\[[0-9;]*m", "", shown), re.M)
 
 
+def test_a_terminal_shows_what_to_names(on_terminal, tmp_path, scored):
+    """--to rows and --to tsv write on a terminal what they write into a pipe, however narrow it is."""
+    shown = on_terminal(f"htl view {scored} --limit 2 --to tsv", tmp_path, 40)
+    heading, *lines = shown.splitlines()
+    assert heading.startswith("id\tsplit\tlabel\t") and heading.split("\t")[-1].startswith("hardness.")
+    assert [line.count("\t") for line in lines] == [heading.count("\t")] * 2
+    shown = on_terminal(f"htl view {scored} --limit 2 --to rows --no-notes", tmp_path, 40)
+    assert [line[:14] for line in shown.splitlines()] == ['{"id":"phantom'] * 2
+
+
 def test_names_do_not_steer_the_terminal(terminal, scored, tmp_path, htl):
     """An id with escape codes stands below its image without them."""
     rows = [{**row, "id": f"\x1b]0;owned\x07\x1b[2J{i}"} for i, row in enumerate(rows_of(scored)[:2])]
     (tmp_path / "evil.jsonl").write_bytes(joined_lines(rows))
-    shown = terminal("htl view evil.jsonl --sort id --images auto; htl view evil.jsonl --summary --group-by id")
+    shown = terminal("htl view evil.jsonl --sort id --thumbnails auto; htl view evil.jsonl --summary --group-by id")
     assert "owned" in shown
     assert not re.search("\x1b(?!\\[[0-9;]*m)|\x07", shown)
 
@@ -121,8 +131,8 @@ def rows_of(path):
 
 
 def test_without_a_terminal_there_is_the_table(htl, scored):
-    """In a pipe --images gives the table of the first dozen rows, and says why that is all."""
-    code, out, err = htl("view", scored, "--images", "auto", "--columns", "id")
+    """In a pipe --thumbnails gives the table of the first dozen rows, and says why that is all."""
+    code, out, err = htl("view", scored, "--thumbnails", "auto", "--columns", "id")
     assert (code, len(out.splitlines())) == (0, 13)
     assert err == (
         "htl view: no images: stdout is no terminal; --sheet PNG writes them to a file\n"
@@ -131,13 +141,13 @@ def test_without_a_terminal_there_is_the_table(htl, scored):
 
 
 def test_several_boxes_are_all_shown(htl, scored):
-    """A row of several boxes, and the answers of a detector, are drawn; before there was one box per image."""
+    """All boxes of a row and all predictions of a detector are drawn."""
     row = {key: value for key, value in rows_of(scored)[0].items() if key not in ("boxes", "predicted")}
     width, height = row["size"]
     boxes = [[0, 0, width / 4, height / 4], [width / 2, height / 2, width, height]]
     dense = {"boxes": [[width / 4, height / 2, width / 2, height]], "labels": ["nodule"], "scores": [0.9]}
     row |= {"boxes": boxes, "labels": ["nodule", "cyst"], "detected": {"dense": dense}}
-    code, out, err = htl("view", "--images", "blocks", "--columns", "id", stdin=joined_lines([row]))
+    code, out, err = htl("view", "--thumbnails", "blocks", "--columns", "id", stdin=joined_lines([row]))
     assert (code, err) == (0, "")
     legend, *lines = out.decode().split("\n")
     assert "dense" in legend and "pruned" not in legend
@@ -180,7 +190,7 @@ def test_the_summary(htl):
     code, out, err = htl("view", "--summary", stdin=joined_lines(rows))
     assert (code, err) == (0, "")
     assert out.decode().splitlines() == [
-        "split\tsubgroup\tsamples\tgroups\tannotated\tdrift\town",
+        "split\tsubgroup\tsamples\tgroups\tannotated\tpruned_disagreement\town",
         "test\tall\t2\t1\t1\t0.3750\t1.0000",
         "test\tsex f\t1\t1\t0\t0.2500\t1.0000",
         "test\tsex m\t1\t1\t1\t0.5000\t",

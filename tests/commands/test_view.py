@@ -65,8 +65,8 @@ def test_models_go_on(htl, dense):
 
 
 def test_tables(htl):
-    """--tsv writes one line per row with a heading, without tabs or newlines of the data's own, whatever the rows have."""
-    code, out, _ = htl("view", "--tsv", stdin=joined_lines(ROWS))
+    """--to tsv writes one line per row with a heading, without tabs or newlines of the data's own, whatever the rows have."""
+    code, out, _ = htl("view", "--to", "tsv", stdin=joined_lines(ROWS))
     assert code == 0
     assert out.decode().split("\n") == [
         "id\tsplit\tlabel\tmeta.age\tmeta.site\thardness.pruned_disagreement",
@@ -75,7 +75,32 @@ def test_tables(htl):
         "c\ttest\tnv\t45\t\t",
         "",
     ]
-    assert htl("view", "--columns", "id,pruned_disagreement,mine", stdin=joined_lines(ROWS[:1]))[1] == b"id\tdrift\tmine\na\t0.25\t1 2\n"
+    assert htl("view", "--to", "table", stdin=joined_lines(ROWS))[1] == out
+    assert (
+        htl("view", "--columns", "id,pruned_disagreement,mine", stdin=joined_lines(ROWS[:1]))[1]
+        == b"id\tpruned_disagreement\tmine\na\t0.25\t1 2\n"
+    )
+
+
+def test_a_hardness_column_by_its_beginning(htl):
+    """--sort and --columns take the beginning of one hardness column; a field of just that name comes first, and two columns are refused."""
+    columns = {"pruned_disagreement": 0.5, "pruned_loss": 1.5, "loss": 2.5}
+    rows = [
+        {"id": "a", "meta": {"pruned_l": 3}, "hardness": columns},
+        {"id": "b", "hardness": columns | {"pruned_disagreement": 0.75, "loss": 0.5}},
+    ]
+    assert htl("view", "--columns", "id,pruned_d,hardness.l", "--sort", "pruned_d", stdin=joined_lines(rows)) == (
+        0,
+        b"id\tpruned_disagreement\tloss\nb\t0.75\t0.5\na\t0.5\t2.5\n",
+        "",
+    )
+    assert viewed(htl, "--sort", "pruned_l", rows=rows) == ["a", "b"]
+    assert htl("view", "--columns", "pruned_l", stdin=joined_lines(rows))[1] == b"pruned_l\n3\n\n"
+    _, out, _ = htl("view", "--summary", "--columns", "pruned_d", stdin=joined_lines(rows))
+    assert out.decode().splitlines()[0].endswith("annotated\tpruned_disagreement")
+    code, out, err = htl("view", "--sort", "pruned", stdin=joined_lines(rows))
+    assert (code, out) == (2, b"")
+    assert err == "htl view: --sort pruned may be pruned_disagreement or pruned_loss; write more of the name\n"
 
 
 def test_a_misspelt_field_is_no_empty_answer(htl):
@@ -89,7 +114,7 @@ def test_a_misspelt_field_is_no_empty_answer(htl):
 def test_escape_codes_of_the_data_never_reach_a_table(htl):
     """A name that would steer a terminal is shown harmlessly in a table, and passes untouched as JSON."""
     evil = {"id": "\x1b[2Jx", "meta": {"\x1b]0;t\x07": "\x9b31m\r"}}
-    _, out, _ = htl("view", "--tsv", stdin=joined_lines([evil]))
+    _, out, _ = htl("view", "--to", "tsv", stdin=joined_lines([evil]))
     assert not any(byte in out.decode() for byte in "\x1b\x07\x9b\r")
     assert split_lines(htl("view", "--no-notes", stdin=joined_lines([evil]))[1]) == [evil]
 
@@ -105,8 +130,8 @@ def test_sheet(htl, scored, tmp_path):
     args = ["view", scored, "--split", "train", "--sort", "pruned_disagreement", "--limit", 7, "--sheet", tmp_path / "s.png"]
     code, out, err = htl(*args, "--columns", "id,pruned_disagreement")
     assert (code, err) == (0, f"htl view: {tmp_path}/s.png: 7 samples drawn\n")
-    pruned_disagreement = [float(line.split("\t")[1]) for line in out.decode().splitlines()[1:]]
-    assert pruned_disagreement == sorted(pruned_disagreement, reverse=True)
+    values = [float(line.split("\t")[1]) for line in out.decode().splitlines()[1:]]
+    assert values == sorted(values, reverse=True)
     image = np.asarray(Image.open(tmp_path / "s.png"))
     assert image.shape[2] == 3
     assert all((image == colour).all(-1).sum() > 50 for colour in COLOURS.values())
@@ -119,10 +144,14 @@ def test_sheet(htl, scored, tmp_path):
     [
         (["--split", "dev"], "--split takes train, val, test, not 'dev'"),
         (["--where", "age"], "--where takes FIELD=VALUE (or !=, <, <=, >, >=), not 'age'"),
-        (["--tsv", "--rows"], "--tsv and --rows exclude each other"),
-        (["--csv", "--tsv"], "--tsv and --csv exclude each other"),
-        (["--summary", "--csv"], "--csv and --summary exclude each other"),
-        (["--summary", "--images", "auto"], "--summary and --images exclude each other"),
+        (["--to", "xml"], "--to takes rows, table, tsv, csv, coco:FILE or fiftyone:DIR, not 'xml'"),
+        (["--to", "coco"], "--to takes rows, table, tsv, csv, coco:FILE or fiftyone:DIR, not 'coco'"),
+        (["--to", "csv:{}/a.csv"], "--to takes rows, table, tsv, csv, coco:FILE or fiftyone:DIR, not 'csv:{}/a.csv'"),
+        (["--to", "rows", "--columns", "id"], "--columns and --to rows exclude each other"),
+        (["--to", "coco:{}/c.json", "--columns", "id"], "--columns and --to coco exclude each other"),
+        (["--summary", "--to", "csv"], "--summary and --to csv exclude each other"),
+        (["--thumbnails", "blocks", "--to", "rows"], "--thumbnails and --to rows exclude each other"),
+        (["--summary", "--thumbnails", "auto"], "--summary and --thumbnails exclude each other"),
         (["--group-by", "age"], "--group-by makes the subgroups of --summary; give both"),
         (["--split", "val", "--sheet", "{}/s.png"], "no row is left to draw"),
     ],
@@ -130,7 +159,7 @@ def test_sheet(htl, scored, tmp_path):
 def test_wrong_flags(htl, tmp_path, args, said):
     """Wrong flags are refused in one line with 2, and nothing is drawn."""
     code, out, err = htl("view", *[arg.format(tmp_path) for arg in args], stdin=joined_lines(ROWS))
-    assert (code, out, err) == (2, b"", f"htl view: {said}\n")
+    assert (code, out, err) == (2, b"", f"htl view: {said.format(tmp_path)}\n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -141,12 +170,12 @@ def test_nulls_are_no_trouble(htl):
         {"id": "b", "meta": {"age": 3}, "hardness": {"pruned_disagreement": 0.1}},
     ]
     assert viewed(htl, "--where", "age!=3", "--sort", "pruned_disagreement", rows=rows) == ["a"]
-    assert htl("view", "--tsv", stdin=joined_lines(rows[:1]))[1] == b"id\na\n"
+    assert htl("view", "--to", "tsv", stdin=joined_lines(rows[:1]))[1] == b"id\na\n"
 
 
 def test_csv(htl):
-    """--csv writes quoted cells that any reader takes apart again, of --columns or of all fields."""
-    code, out, _ = htl("view", "--csv", stdin=joined_lines(ROWS))
+    """--to csv writes quoted cells that any reader takes apart again, of --columns or of all fields."""
+    code, out, _ = htl("view", "--to", "csv", stdin=joined_lines(ROWS))
     heading, *lines = csv.reader(out.decode().splitlines(keepends=True))
     assert code == 0
     assert heading == [
@@ -166,7 +195,16 @@ def test_csv(htl):
     ]
     assert lines[1] == ["b", "test", "mel", *[""] * 7, "30", "b\tack\n", "0.75"]
     out = htl(
-        "view", "--csv", "--columns", "site,pruned_disagreement", "--sort", "pruned_disagreement", "--limit", 1, stdin=joined_lines(ROWS)
+        "view",
+        "--to",
+        "csv",
+        "--columns",
+        "site,pruned_disagreement",
+        "--sort",
+        "pruned_disagreement",
+        "--limit",
+        1,
+        stdin=joined_lines(ROWS),
     )[1]
     assert out == b'site,pruned_disagreement\r\n"b\tack\n",0.75\r\n'
 
@@ -187,51 +225,38 @@ def images(tmp_path, htl):
 
 
 @pytest.mark.parametrize("form", ["coco", "csv"])
-def test_what_is_handed_over_comes_back(htl, images, form):
-    """Rows written by --coco or --csv and prepared again have the ids, groups, splits, labels, boxes and meta that they had."""
+def test_written_rows_can_be_prepared_again(htl, images, form):
+    """Rows written by --to coco or csv and prepared again have the ids, groups, splits, labels, boxes and meta that they had."""
     folder, rows = images
     if form == "coco":
-        code, out, err = htl("view", "--coco", folder / "rows.json", stdin=joined_lines(rows))
-        told = "3 rows, 1 of them not annotated, which other programs may take for empty"
-        assert (code, err) == (0, f"htl view: {folder}/rows.json: {told}\n")
-        assert [line for line in split_lines(out) if "id" in line] == rows
+        code, out, err = htl("view", "--to", f"coco:{folder}/rows.json", stdin=joined_lines(rows))
+        summary = "3 rows, 1 of them not annotated, which other programs may take for empty"
+        assert (code, out, err) == (0, b"", f"htl view: {folder}/rows.json: {summary}\n")
         assert [image["weight"] for image in json.loads((folder / "rows.json").read_text())["images"]] == [0.5] * 3
-        assert htl("view", "--coco", folder / "rows.json", stdin=joined_lines(rows))[0] == 73
+        assert htl("view", "--to", f"coco:{folder}/rows.json", stdin=joined_lines(rows))[0] == 73
     else:
-        (folder / "rows.csv").write_bytes(htl("view", "--csv", stdin=joined_lines(rows))[1])
+        (folder / "rows.csv").write_bytes(htl("view", "--to", "csv", stdin=joined_lines(rows))[1])
     (folder / "metadata.csv").unlink()
     named = ["--coco", folder / "rows.json"] if form == "coco" else ["--table", folder / "rows.csv"]
     code, out, err = htl("prepare", folder, *named, "--keep-unlabelled", "-q", "-j", 1, "--size", 16, "-o", folder / "again")
     assert code == 0, err
-    found = [line for line in split_lines(out) if "id" in line]
+    again = [line for line in split_lines(out) if "id" in line]
     for name in "id", "group", "split", "label", "boxes", "size":
-        assert [row.get(name) for row in found] == [row.get(name) for row in rows], name
-    assert [row["meta"] | before["meta"] for row, before in zip(found, rows)] == [row["meta"] for row in found]
+        assert [row.get(name) for row in again] == [row.get(name) for row in rows], name
+    assert [row["meta"] | before["meta"] for row, before in zip(again, rows)] == [row["meta"] for row in again]
     if form == "csv":
-        assert [row["meta"]["hardness.pruned_disagreement"] for row in found] == [0.25] * 3
+        assert [row["meta"]["hardness.pruned_disagreement"] for row in again] == [0.25] * 3
 
 
 def test_fiftyone(htl, scored, phantom, tmp_path):
-    """--fiftyone writes a folder of the chosen rows and their images, whole, and never over what is there without --force."""
-    args = [
-        "view",
-        scored,
-        "--split",
-        "train",
-        "--sort",
-        "pruned_disagreement",
-        "--limit",
-        7,
-        "--fiftyone",
-        tmp_path / "hard",
-        "--columns",
-        "id,pruned_disagreement",
-    ]
-    code, out, err = htl(*args)
-    assert (code, err) == (0, f"htl view: {tmp_path}/hard: 7 rows\n")
+    """--to fiftyone writes a folder of the chosen rows and their images, whole, and never over what is there without --force."""
+    chosen = "view", scored, "--split", "train", "--sort", "pruned_disagreement", "--limit", 7
+    args = *chosen, "--to", f"fiftyone:{tmp_path}/hard"
+    assert htl(*args) == (0, b"", f"htl view: {tmp_path}/hard: 7 rows\n")
+    rows = [row for row in split_lines(htl(*chosen)[1]) if "id" in row]
     samples = json.loads((tmp_path / "hard" / "samples.json").read_bytes())["samples"]
     assert [[sample["row_id"], sample["pruned_disagreement"]] for sample in samples] == [
-        [line.split("\t")[0], float(line.split("\t")[1])] for line in out.decode().splitlines()[1:]
+        [row["id"], row["hardness"]["pruned_disagreement"]] for row in rows
     ]
     for sample in samples:
         assert {"annotated", "dense", "pruned", "suspect", "age", "sex", "site", "group_id", "label"} <= set(sample)
@@ -242,14 +267,14 @@ def test_fiftyone(htl, scored, phantom, tmp_path):
     (tmp_path / "hard" / "notes").touch()
     said = f"htl view: {tmp_path}/hard holds what htl did not write, and stays; name another folder\n"
     assert htl(*args, "--force")[::2] == (73, said)
-    _, _, err = htl("view", phantom.rows, "--where", "age>200", "--fiftyone", tmp_path / "none")
+    _, _, err = htl("view", phantom.rows, "--where", "age>200", "--to", f"fiftyone:{tmp_path}/none")
     assert err == "htl view: no row is left to write\n"
 
 
 def test_fiftyone_is_the_same_bytes_again(htl, scored, tmp_path):
     """With --no-history the same rows give the same files, as DVC and git want it."""
     for name in "ab":
-        assert htl("view", scored, "--limit", 3, "--fiftyone", tmp_path / name, "--no-history")[0] == 0
+        assert htl("view", scored, "--limit", 3, "--to", f"fiftyone:{tmp_path}/{name}", "--no-history")[0] == 0
     files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*")]
     assert len(files) == 5
     assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)

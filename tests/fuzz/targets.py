@@ -129,10 +129,10 @@ def table(data: bytes) -> None:
 
 def onnx(data: bytes) -> None:
     """An ONNX file, and its checksum."""
-    from htltools.formats.models.onnx import OnnxLocalizer, check_onnx
+    from htltools.formats.models.onnx import OUTPUT, OnnxModel, check_onnx
 
     path = placed(data, ".onnx")
-    OnnxLocalizer(path, "cpu", 1).predict(np.zeros((2, *FRAME, 3), np.uint8))
+    OnnxModel(path, "cpu", 1).predict(np.zeros((2, *FRAME, 3), np.uint8), {OUTPUT: (4,)})
     check_onnx(path)
 
 
@@ -171,21 +171,26 @@ def checkpoint_seeds():
     """Checkpoints of the compact net: dense, sparse, and by maps."""
     import torch
 
-    from htltools.core.nets.factory import architecture, build
+    from htltools.core.nets.factory import build
     from htltools.core.nets.localizer import NORMALISATION
     from htltools.core.nets.state_arrays import weights_of
     from htltools.formats.models.checkpoint import Checkpoint
 
-    size = (16, 16, 3)
     pruning = {"method": "l1", "asked": 0.5, "sparsity": 0.5, "recover": "bn", "val_iou": 0.5, "dense_val_iou": 0.5}
-    for more, sparse in (({}, False), ({}, True), ({"classes": ["a", "b"]}, False)):
+    for task, side, sparse in (("box", 16, False), ("box", 16, True), ("class_map", 64, False)):
         torch.manual_seed(0)
-        shape = architecture("compact", size, **more) | {"size": [64, 64, 3] if more else list(size)}
-        weights = {name: array * (np.abs(array) > 0.05) if sparse else array for name, array in weights_of(build(shape)).items()}
-        about = {"size": shape["size"], **NORMALISATION}
-        Checkpoint(weights, shape, about, {"val_iou": 0.5}, pruning if sparse else None, [{"epoch": 1}], [{"run": "r"}]).save(
-            FOLDER / "seed.h5"
+        architecture = {
+            "task": task,
+            "name": "compact",
+            "size": [side, side, 3],
+            **({"classes": ["a", "b"]} if task == "class_map" else {}),
+        }
+        weights = {name: array * (np.abs(array) > 0.05) if sparse else array for name, array in weights_of(build(architecture)).items()}
+        preprocessing = {"size": architecture["size"], **NORMALISATION}
+        made = Checkpoint(
+            weights, architecture, preprocessing, {"val_iou": 0.5}, pruning if sparse else None, [{"epoch": 1}], [{"run": "r"}]
         )
+        made.save(FOLDER / "seed.h5")
         yield (FOLDER / "seed.h5").read_bytes()
 
 
@@ -196,8 +201,10 @@ def small_checkpoint_seeds():
     draw = np.random.default_rng(0)
     weights = {f"net.{i}.weight": draw.normal(size=(8, 4, 3, 3)).astype(np.float32) * (draw.random((8, 4, 3, 3)) < 0.3) for i in range(3)}
     weights |= {"net.0.num_batches_tracked": np.array(7), "empty": np.zeros((0, 3), np.float32)}
-    shape = {"name": "compact", "size": [32, 32, 3]}
-    Checkpoint(weights, shape, {"size": [32, 32, 3]}, {"val_iou": 0.5}, None, [{"epoch": 1}], [{"run": "r"}]).save(FOLDER / "seed.h5")
+    architecture = {"task": "box", "name": "compact", "size": [32, 32, 3]}
+    Checkpoint(weights, architecture, {"size": [32, 32, 3]}, {"val_iou": 0.5}, None, [{"epoch": 1}], [{"run": "r"}]).save(
+        FOLDER / "seed.h5"
+    )
     yield (FOLDER / "seed.h5").read_bytes()
 
 
@@ -293,11 +300,11 @@ def table_seeds():
 
 
 def onnx_seeds():
-    """A localizer that answers with the mean of the image."""
+    """A localizer that predicts the mean of the image."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    from htltools.formats.models.onnx import INPUT, OUTPUT, describe
+    from htltools.formats.models.onnx import INPUT, OUTPUT, write_metadata
 
     nodes = [
         helper.make_node("Cast", [INPUT], ["x"], to=TensorProto.FLOAT),
@@ -309,7 +316,7 @@ def onnx_seeds():
     boxes = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["N", 4])
     graph = helper.make_graph(nodes, "g", [images], [boxes], numbers)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), FOLDER / "seed.onnx")
-    describe(FOLDER / "seed.onnx", {"htl.model": "0"})
+    write_metadata(FOLDER / "seed.onnx", {"htl.task": "box", "htl.model": "0"})
     yield (FOLDER / "seed.onnx").read_bytes()
 
 

@@ -97,6 +97,4 @@ def evaluate(
     options.rows_expected(rows)
     runtime = Runtime(device, str(precision), batch_size, seed, options.trusted_names(trust))
     top = 0.3 if top is None else top
-    write_evaluation(
-        rows, models, baselines, hard or [], top, crossings, split, limits, out, runtime, coco, limit=limit, partial=partial
-    )
+    write_evaluation(rows, models, baselines, hard or [], top, crossings, split, limits, out, runtime, coco, limit=limit, partial=partial)

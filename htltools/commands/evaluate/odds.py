@@ -20,7 +20,9 @@ MOST_LEVELS = 30  # a column of more is an id or a number, to be named with a wi
 BORDER = 0.01  # a box that comes this near to the border, as a share of the side, touches it
 
 
-def odds_lines(rows: list[Row], by: Sequence[str], top: float, crossings: list[Crossing], split: str, seed: int) -> tuple[list[dict[str, Any]], list[str]]:
+def odds_lines(
+    rows: list[Row], by: Sequence[str], top: float, crossings: list[Crossing], split: str, seed: int
+) -> tuple[list[dict[str, Any]], list[str]]:
     """Lines and notes: the odds of each subgroup to be among the hardest, by the columns asked for and by the controls beside them.
 
     Raises: DataError where rows lack a column, or there is no field to go by.
@@ -35,7 +37,7 @@ def odds_lines(rows: list[Row], by: Sequence[str], top: float, crossings: list[C
     by = [column_named(name, dict.fromkeys([*HARDNESS, *(own for row in rows for own in row.hardness)]), "--hard") for name in by]
     lines = []
     for column in [*dict.fromkeys([*by, *known_controls(rows, seed, notes)])]:
-        is_hard = hardest(hardness_column(rows, column, seed), top)
+        is_hard = hardest(hardness_column(rows, column, seed), top, [row.id for row in rows], seed)
         crude = odds(is_hard, members, groups, seed=seed)
         equal = [adjusted_odds(is_hard, member, shape, kinds, groups) for member, kinds in zip(members.T, classes)]
         for (names, places), plain, adjusted in zip(found, with_q(crude), with_q(equal)):

@@ -24,7 +24,7 @@ TOLERANCE = 1e-4  # shares of the image's sides
 
 def torch_outputs(localizer: Localizer, device: torch.device, names: list[str]) -> Outputs:
     """A localizer on a device, in channels-last memory, as a function from images uint8 [B, H, W, C] to its outputs by name."""
-    placed = copy.deepcopy(localizer).to(device, memory_format=torch.channels_last)
+    placed = copy.deepcopy(localizer).to(device).to(memory_format=torch.channels_last)
 
     def outputs(batch: np.ndarray) -> dict[str, np.ndarray]:
         with torch.inference_mode():

@@ -19,7 +19,7 @@ from htltools.core.runtime.predict import batches
 from htltools.core.runtime.runtime import Runtime
 from htltools.errors import DataError, UsageError
 from htltools.formats.files.atomic import replacing
-from htltools.formats.models.onnx import describe, write_onnx
+from htltools.formats.models.onnx import write_metadata, write_onnx
 from htltools.formats.models.onnx_int8 import IMAGES, METHOD, write_int8
 from htltools.formats.rows.jsonlines import compact_json
 from htltools.formats.rows.provenance import Run, file_digest
@@ -78,7 +78,7 @@ def write_export(run: Run, source: Path | None, model: Path | None, out: Path, a
             sentence = agreement(asked.kind, dense.task, outputs, file.outputs_of, checks, what)
         digest = file_digest(model)
         history = run.chain(dense.checkpoint.history, {str(model): digest})
-        describe(temporary, metadata(dense, asked.kind, measured, history) | {"htl.model": digest})
+        write_metadata(temporary, metadata(dense, asked.kind, measured, history) | {"htl.model": digest})
     console.say(f"{out}, {out.stat().st_size / 1e6:.2f} MB: {sentence}")
     if place is not None:
         console.show_table(HEADINGS, bench_lines(dense, out, asked.device, place, asked.seed))

@@ -1,15 +1,13 @@
 """`htl prepare`: images, masks and tables become rows and a store."""
 
-import os
-import sys
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from typer import Argument, Option
 
-from htltools import __version__, console, options
-from htltools.errors import UsageError
+from htltools import options
 
 
 class OneBox(StrEnum):
@@ -19,7 +17,7 @@ class OneBox(StrEnum):
 
 
 class BoxFormat(StrEnum):
-    """What the four columns of a box say."""
+    """Corners, or a corner with width and height."""
 
     xyxy, xywh = "xyxy", "xywh"
 
@@ -27,31 +25,38 @@ class BoxFormat(StrEnum):
 Sources = Annotated[
     list[str] | None, Argument(metavar="SOURCE", help="Folders, images, DICOM, or - for a list of paths on stdin.", show_default=False)
 ]
-Out = Annotated[Path, Option("-o", "--out", metavar="DIR", help="Folder of the store.", show_default=False)]
-Size = Annotated[str, Option("--size", metavar="N|HxW", help="Pixels of a stored image.")]
-Table = Annotated[Path | None, Option("--table", metavar="CSV", help="Table of the images [SOURCE/metadata.csv].", show_default=False)]
-Coco = Annotated[Path | None, Option("--coco", metavar="JSON", help="COCO annotations of the images.", show_default=False)]
-Masks = Annotated[Path | None, Option("--masks", metavar="DIR", help="Folder of lesion masks [SOURCE/masks].", show_default=False)]
-IdColumn = Annotated[str | None, Option("--id-column", metavar="NAME", help="Column of the image's name.", show_default=False)]
-GroupColumn = Annotated[str | None, Option("--group-column", metavar="NAME", help="Column of the lesion or patient.", show_default=False)]
-LabelColumn = Annotated[str | None, Option("--label-column", metavar="NAME", help="Column of the image's class.", show_default=False)]
-SplitColumn = Annotated[str | None, Option("--split-column", metavar="NAME", help="Column of train, val or test.", show_default=False)]
+
+data = partial(Option, rich_help_panel="Data", show_default=False)
+Table = Annotated[Path | None, data("--table", metavar="CSV", help="Table of the images [SOURCE/metadata.csv].")]
+Coco = Annotated[Path | None, data("--coco", metavar="JSON", help="COCO annotations of the images.")]
+Masks = Annotated[Path | None, data("--masks", metavar="DIR", help="Folder of lesion masks [SOURCE/masks].")]
+Window = Annotated[str, Option("--window", metavar="auto|N|C/W|percentile", help="Window of grey DICOM images.", rich_help_panel="Data")]
+IdKey = Annotated[Path | None, data("--id-key", metavar="FILE", help="Key of DICOM ids [DIR.id-key].")]
+Limit = Annotated[int | None, data("--limit", min=1, help="Use only the first N images.")]
+Phantoms = Annotated[int | None, data("--phantom", metavar="N", min=1, help="Make N synthetic images instead.")]
+
+column = partial(Option, rich_help_panel="Table", show_default=False)
+IdColumn = Annotated[str | None, column("--id-column", metavar="NAME", help="Column of the image's name.")]
+GroupColumn = Annotated[str | None, column("--group-column", metavar="NAME", help="Column of the lesion or patient.")]
+LabelColumn = Annotated[str | None, column("--label-column", metavar="NAME", help="Column of the image's class.")]
+SplitColumn = Annotated[str | None, column("--split-column", metavar="NAME", help="Column of train, val or test.")]
 BoxColumns = Annotated[
-    list[str] | None,
-    Option("--box-columns", metavar="[CLASS=]A,B,C,D", help="Columns of the box; repeat it for several.", show_default=False),
+    list[str] | None, column("--box-columns", metavar="[CLASS=]A,B,C,D", help="Columns of the box; repeat it for several.")
 ]
-Format = Annotated[BoxFormat | None, Option("--box-format", help="What the columns of the box say.", show_default=False)]
-BoxFrame = Annotated[str | None, Option("--box-frame", metavar="WxH", help="Frame of the table's boxes.", show_default=False)]
-Splits = Annotated[str, Option("--splits", metavar="A,B,C", help="Shares of train, val and test where no table says it.")]
-One = Annotated[OneBox, Option("--one-box", help="What to do with several boxes.")]
-Keep = Annotated[bool, Option("--keep-unlabelled", help="Keep images without a usable box.")]
-Labelled = Annotated[float, Option("--labelled", metavar="SHARE", min=0, max=1, help="Share of the training groups that keep boxes.")]
-LabelSeed = Annotated[int, Option("--label-seed", metavar="N", min=0, help="Seed of --labelled.")]
-IdKey = Annotated[Path | None, Option("--id-key", metavar="FILE", help="Key of DICOM ids [DIR.id-key].", show_default=False)]
-Window = Annotated[str, Option("--window", metavar="auto|N|C/W|percentile", help="Window of grey DICOM images.")]
-Strict = Annotated[bool, Option("--strict", help="Fail where a sample is left out.")]
-Phantoms = Annotated[int | None, Option("--phantom", metavar="N", min=1, help="Make N synthetic images instead.", show_default=False)]
-Limit = Annotated[int | None, Option("--limit", min=1, help="Use only the first N images.", show_default=False)]
+Format = Annotated[BoxFormat | None, column("--box-format", help="What the columns of the box say.")]
+BoxFrame = Annotated[str | None, column("--box-frame", metavar="WxH", help="Frame of the table's boxes.")]
+
+sample = partial(Option, rich_help_panel="Boxes and splits")
+One = Annotated[OneBox, sample("--one-box", help="What to do with several boxes.")]
+Keep = Annotated[bool, sample("--keep-unlabelled", help="Keep images without a usable box.")]
+Splits = Annotated[str, sample("--splits", metavar="A,B,C", help="Shares of train, val and test where no table says it.")]
+Labelled = Annotated[float, sample("--labelled", metavar="SHARE", min=0, max=1, help="Share of the training groups that keep boxes.")]
+LabelSeed = Annotated[int, sample("--label-seed", metavar="N", min=0, help="Seed of --labelled.")]
+
+output = partial(Option, rich_help_panel="Output")
+Out = Annotated[Path, output("-o", "--out", metavar="DIR", help="Folder of the store.", show_default=False)]
+Size = Annotated[str, output("--size", metavar="N|HxW", help="Pixels of a stored image.")]
+Strict = Annotated[bool, output("--strict", help="Fail where a sample is left out.")]
 
 
 @options.command
@@ -97,122 +102,33 @@ def prepare(
     counted by reason, and listed in DIR/skips.jsonl; so is what looks wrong and is kept: the same pixels under two ids, boxes
     of everything or nothing, ages of 0, one word under several spellings. A run that was killed is taken up where it stopped.
     """
-    from htltools.commands.prepare.decode import Work
-    from htltools.commands.prepare.dicom import look_at_dicoms
-    from htltools.commands.prepare.write import write_store
+    from htltools.commands.prepare import flags, messages
+    from htltools.commands.prepare.decode import Settings
+    from htltools.commands.prepare.gather import assign_splits, gather, gather_phantoms
+    from htltools.commands.prepare.write import Store, write_store
     from htltools.formats.dicom.windowing import checked_window
     from htltools.formats.files.lock import alone
     from htltools.formats.rows.provenance import file_digest
-    from htltools.formats.sources.folders import Naming, find_candidates
-    from htltools.formats.store.store import make_folder, plan_of
+    from htltools.formats.sources.folders import Naming
+    from htltools.formats.store.store import make_folder
     from htltools.formats.tables.csv_table import Columns
 
-    check_sources(sources, phantom, table, coco, masks)
-    frame, box_frame_size = numbers(size, "--size", (1, 2)), numbers(box_frame, "--box-frame", (2,)) if box_frame else None
-    columns = Columns(id_column, group_column, split_column, label_column, box_sets(box_columns), box_format and box_format.value)
-    shares = split_shares(splits)
-    findings = phantoms(phantom, seed) if phantom else find_candidates(sources, listed(sources), Naming(table, coco, masks, columns))
-    look_at_dicoms(findings, id_key, out)
-    candidates = findings.candidates = findings.candidates[:limit]
-    ignore_after_exit(candidates, shares, seed)
-    tell(findings)
+    flags.check_sources(sources, phantom, [table, coco, masks])
+    frame, box_size, shares = flags.stored_frame(size), flags.table_frame(box_frame), flags.split_shares(splits)
+    boxes, window = flags.box_sets(box_columns), checked_window(window)
+    columns = Columns(id_column, group_column, split_column, label_column, boxes, box_format and box_format.value)
 
-    looks = one_box.value, box_frame_size, findings.labelled, keep_unlabelled, seed if phantom else 0
-    work = Work((frame[0], frame[-1]), *looks, labelled, label_seed, checked_window(window))
-    plan = plan_of({"htl": __version__, **vars(work)}, (candidate.stamp() for candidate in candidates))
-    history = run.chain([], {name: file_digest(path) for name, path in findings.files.items()})
+    if phantom:
+        findings = gather_phantoms(phantom, seed, limit)
+    else:
+        findings = gather(sources or [], Naming(table, coco, masks, columns), id_key=id_key, out=out, limit=limit)
+    messages.say_sources(findings)
+    assign_splits(findings.candidates, shares, seed)
+
+    boxed = findings.sources.labelled
+    settings = Settings(frame, one_box.value, box_size, boxed, keep_unlabelled, seed if phantom else 0, labelled, label_seed, window)
+    history = run.chain([], {name: file_digest(path) for name, path in findings.sources.files.items()})
     make_folder(out)
-    how = {"jobs": jobs, "force": force, "strict": strict}
     with alone(out / ".lock", out):
-        kept, skips, doubtful = write_store(run, out, candidates, work, plan, history, findings.skips, **how)
-    notable = [f"{len(lines)} {word}" for lines, word in ((skips, "left out"), (doubtful, "to look at")) if lines]
-    console.say(f"{kept} samples in {out}" + (f", {', '.join(notable)}: see {out / 'skips.jsonl'}" if notable else ""))
-
-
-def check_sources(sources, phantom, table, coco, masks):
-    """Refuse calls with nothing to read, or with two kinds of things."""
-    if not sources and not phantom:
-        raise UsageError("nothing to prepare", "name a folder, or make synthetic images with --phantom N")
-    if phantom and (sources or table or coco or masks):
-        raise UsageError("--phantom makes its own images", "leave out the sources, or --phantom")
-    if sources and "-" in sources and sys.stdin.isatty():
-        raise UsageError("- expects a list of paths on stdin, which is a terminal")
-
-
-def listed(sources):
-    """The lines of stdin, where a source is `-`."""
-    return [os.fsdecode(line) for line in sys.stdin.buffer.read().splitlines()] if "-" in sources else []
-
-
-def phantoms(count, seed):
-    """The candidates of so many synthetic images."""
-    from htltools.core.synthetic.phantom import lesion_of
-    from htltools.formats.sources.candidate import Candidate
-    from htltools.formats.sources.folders import Findings
-    from htltools.formats.tables.csv_table import Facts
-
-    groups = [f"P{lesion_of(seed, i):05d}" for i in range(count)]
-    return Findings([Candidate(f"phantom_{i:05d}", phantom=i, facts=Facts(group=group)) for i, group in enumerate(groups)], labelled=True)
-
-
-def ignore_after_exit(candidates, shares, seed):
-    """Give each candidate its split.
-
-    Raises: DataError where the table puts one group into two.
-    """
-    from htltools.core.sampling.splits import settled_splits
-    from htltools.formats.rows.row import Row
-    from htltools.formats.rows.stream import check_groups
-
-    check_groups(Row(id=c.id, group=c.facts.group, split=c.facts.split) for c in candidates)
-    groups = [candidate.facts.group or candidate.id for candidate in candidates]
-    for candidate, split in zip(candidates, settled_splits(groups, [c.facts.split for c in candidates], shares, seed), strict=True):
-        candidate.split = split
-
-
-def tell(findings):
-    """Say what the tables and the images do not share."""
-    if findings.unused_lines:
-        console.say(f"{findings.unused_lines} names of the table are no image's")
-    if findings.unlisted:
-        console.say(f"{findings.unlisted} images stand in no line of the table")
-    if findings.ignored_boxes:
-        console.say("boxes are taken from the masks; those of the table are not used")
-
-
-def numbers(text, flag, counts):
-    """Positive whole numbers from "64" or "48x64".
-
-    Raises: UsageError naming the flag.
-    """
-    from htltools.formats.rows.schema import FRAME
-
-    parts = text.lower().split("x")
-    if len(parts) not in counts or not all(part.isdecimal() and 0 < int(part) <= FRAME for part in parts):
-        raise UsageError(f"{flag} takes {'N or HxW' if 1 in counts else 'WxH'} in pixels, not {text!r}")
-    return tuple(int(part) for part in parts)
-
-
-def box_sets(texts):
-    """The class and the four columns of each --box-columns; the class is None where none is said."""
-    sets = []
-    for text in texts or ():
-        name, equals, columns = text.rpartition("=")
-        names = columns.split(",")
-        if len(names) != 4 or (equals and not name):
-            raise UsageError(f"--box-columns takes four names with commas in between, or CLASS= and these, not {text!r}")
-        sets.append((name or None, names))
-    if len(sets) > 1 and not all(name for name, _ in sets):
-        raise UsageError("--box-columns that is given several times needs a class each", "such as left=x0,y0,x1,y1")
-    return sets or None
-
-
-def split_shares(text):
-    """Shares of train, val and test."""
-    try:
-        shares = [float(part) for part in text.split(",")]
-    except ValueError:
-        shares = []
-    if len(shares) != 3 or min(shares) < 0 or not 0 < sum(shares) < float("inf"):
-        raise UsageError(f"--splits takes three shares such as 0.7,0.15,0.15, not {text!r}")
-    return shares
+        write_store(run, Store(out, findings.candidates, settings, history), findings, jobs=jobs, force=force, strict=strict)
+    messages.say_store(findings, out)

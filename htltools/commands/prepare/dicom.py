@@ -1,10 +1,12 @@
-"""How `prepare` looks at all DICOM files first, before any is decoded."""
+"""The DICOM files of `prepare`: all headers are read before any image is decoded, and each frame becomes a candidate."""
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from htltools import console
+from htltools.commands.prepare.findings import DicomFindings
 from htltools.errors import DataError
 from htltools.formats.dicom.deidentified_tags import Described, describe, new_key, read_key
 from htltools.formats.dicom.file import is_decodable, name_of
@@ -15,35 +17,46 @@ from htltools.formats.sources.folders import Findings, keep_first
 INSTALL = "pip install 'htltools[dicom]'"
 
 
-def look_at_dicoms(findings: Findings, id_key: Path | None, out: Path) -> None:
-    """Put one candidate for each frame in the place of each DICOM file, with its facts under keyed names.
+def expand_dicoms(findings: Findings, id_key: Path | None, out: Path) -> DicomFindings | None:
+    """Replace each DICOM candidate by one for each of its frames, with what its header says under keyed names.
 
-    Segmentations become masks of what they refer to. Raises: DataError where decoders are missing; see also `key_of`.
+    Segmentations become masks of what they refer to. None where no source holds DICOM.
+    Raises: DataError where decoders are missing; see also `key_of`.
     """
     files = [candidate for candidate in findings.candidates if candidate.dicom]
     if not files and not findings.dicom_masks:
-        return
+        return None
     key = key_of(id_key, out)
-    others = [candidate for candidate in findings.candidates if not candidate.dicom]
-    described = list(readable_ones(files, key, findings))
+    described = list(readable_files(files, key, findings))
     check_decoders(Counter(header.syntax for _, header in described))
-    segmentations, drawn = segmentations_of(findings, [c.image for c, header in described if header.segmentation], key)
+    own = [candidate.image for candidate, header in described if header.segmentation]
+    segmentations, paths = read_segmentations([*own, *sorted(findings.dicom_masks)], key, findings)
     frames = []
     for candidate, header in described:
         if is_decodable(header.syntax) is None:
             skip(findings, candidate, f"no decoder knows its transfer syntax ({name_of(header.syntax)})")
         elif not header.segmentation:
-            frames += frames_of(candidate, header, segmentations, drawn)
-    if any(candidate.segments is not None for candidate in frames):  # then an image without any has no boxes, like one without a mask
+            frames += frames_of(candidate, header, segmentations, paths)
+    segmented = sum(candidate.segments is not None for candidate in frames)
+    if segmented:  # then an image that no segmentation refers to has no boxes, like one without a mask
         findings.labelled = True
         frames = [replace(candidate, masked=candidate.masked or candidate.facts.boxes is None) for candidate in frames]
+    others = [candidate for candidate in findings.candidates if not candidate.dicom]
     findings.candidates = []
     keep_first(sorted(others + frames, key=lambda candidate: candidate.id), findings)
-    tell(described, frames, len(drawn))
+    return DicomFindings(
+        files=len(described),
+        frames=len(frames),
+        segmentations=len(paths),
+        segmented=segmented,
+        syntaxes=Counter(name_of(header.syntax) for _, header in described),
+        burned_in=sum(bool(candidate.facts.meta.get("burned_in")) for candidate in frames),
+        patients=len({candidate.facts.group for candidate in frames}),
+    )
 
 
 def key_of(id_key: Path | None, out: Path) -> bytes:
-    """The key that ids are made with: the file named, or one beside the store, made where it is missing."""
+    """The key that ids are made with: that of the file named, or of one beside the store, which is made where it is missing."""
     if id_key:
         return read_key(id_key)
     beside = out.parent / f"{out.name}.id-key"
@@ -53,8 +66,8 @@ def key_of(id_key: Path | None, out: Path) -> bytes:
     return new_key(beside)
 
 
-def readable_ones(files: list[Candidate], key: bytes, findings: Findings):
-    """The candidates whose headers can be read, each with what is kept of it."""
+def readable_files(files: list[Candidate], key: bytes, findings: Findings) -> Iterator[tuple[Candidate, Described]]:
+    """The candidates whose headers can be read, each with what is kept of it; the others are left out."""
     with console.progress("DICOM headers", len(files)) as steps:
         for candidate in files:
             try:
@@ -76,54 +89,45 @@ def check_decoders(syntaxes: Counter) -> None:
     """
     missing = {syntax: count for syntax, count in syntaxes.most_common() if is_decodable(syntax) is False}
     if missing:
-        listed = ", ".join(f"{count} of {name_of(syntax)}" for syntax, count in missing.items())
-        raise DataError(f"decoders are missing for {sum(missing.values())} of {syntaxes.total()} DICOM files ({listed})", INSTALL)
+        kinds = ", ".join(f"{count} of {name_of(syntax)}" for syntax, count in missing.items())
+        raise DataError(f"decoders are missing for {sum(missing.values())} of {syntaxes.total()} DICOM files ({kinds})", INSTALL)
 
 
-def segmentations_of(findings: Findings, paths: list[str], key: bytes) -> tuple[Segmentations, set[str]]:
-    """What all segmentations speak of, and the paths of those that were read; those in folders of masks are among them."""
-    found, drawn = Segmentations(), set()
-    for path in [*paths, *sorted(findings.dicom_masks)]:
-        named = Candidate(Path(path).name, path)
+def read_segmentations(paths: Iterable[str], key: bytes, findings: Findings) -> tuple[Segmentations, set[str]]:
+    """Index of DICOM SEG references, and the SEG paths read. Files in folders of masks that are no SEG are passed over."""
+    segmentations, read = Segmentations(), set()
+    for path in paths:
         try:
             if path in findings.dicom_masks and not describe(path, key).segmentation:
                 continue  # an image of a mask, known by its name
-            drawn.add(path)
-            found.add(path, key)
+            read.add(path)
+            segmentations.add(path, key)
         except DataError as error:
-            skip(findings, named, str(error))
-    return found, drawn
+            skip(findings, Candidate(Path(path).name, path), str(error))
+    return segmentations, read
 
 
-def frames_of(candidate: Candidate, header: Described, segmentations: Segmentations, drawn: set[str]) -> list[Candidate]:
-    """One candidate for each frame of a file.
+def frames_of(candidate: Candidate, header: Described, segmentations: Segmentations, paths: set[str]) -> list[Candidate]:
+    """One candidate for each frame of a file; `paths`: files that are segmentations, and no masks by their names.
 
     Boxes of a table and a mask by name do not say which frame they mean: of a file of several they are not used.
     """
-    several, told = header.frames > 1, candidate.facts
-    mask = None if several or candidate.mask in drawn else candidate.mask
-    facts = replace(told, group=told.group or header.group, meta=header.meta | told.meta, boxes=None if several else told.boxes)
-    made = []
-    for frame in range(1, header.frames + 1):
-        number = frame if several else None
-        segments = segmentations.segments(header.instance, header.series, header.position, number) if not mask else None
-        masked = candidate.masked or segments is not None
-        name = f"{header.instance}-{frame:04d}" if several else header.instance
-        boxes = replace(facts, boxes=None) if segments is not None else facts
-        made.append(replace(candidate, id=name, mask=mask, facts=boxes, masked=masked, frame=number, segments=segments))
-    return made
-
-
-def tell(described: list[tuple[Candidate, Described]], frames: list[Candidate], drawn: int) -> None:
-    """Say what was found, and what people should look at."""
-    syntaxes = Counter(name_of(header.syntax) for _, header in described).most_common()
-    segmented = sum(candidate.segments is not None for candidate in frames)
-    masks = f", {drawn} segmentations, which speak of {segmented} of the frames" if drawn else ""
-    console.say(f"DICOM: {len(described)} files, {len(frames)} frames{masks}")
-    console.explain("transfer syntaxes: " + ", ".join(f"{count} {name}" for name, count in syntaxes))
-    burned = sum(bool(candidate.facts.meta.get("burned_in")) for candidate in frames)
-    if burned:
-        console.say(f"{burned} frames are declared to have text burned in, which may name patients (meta.burned_in)")
-    groups = {candidate.facts.group for candidate in frames}
-    if len(groups) == 1 and len(described) > 1:
-        console.say("all DICOM files are of one patient, or their PatientID was blanked: --group-column can name the groups")
+    several, facts = header.frames > 1, candidate.facts
+    mask = None if several or candidate.mask in paths else candidate.mask
+    facts = replace(facts, group=facts.group or header.group, meta=header.meta | facts.meta, boxes=None if several else facts.boxes)
+    frames = []
+    for number in range(1, header.frames + 1):
+        frame = number if several else None
+        segments = None if mask else segmentations.segments(header.instance, header.series, header.position, frame)
+        frames.append(
+            replace(
+                candidate,
+                id=f"{header.instance}-{number:04d}" if several else header.instance,
+                mask=mask,
+                facts=facts if segments is None else replace(facts, boxes=None),
+                masked=candidate.masked or segments is not None,
+                frame=frame,
+                segments=segments,
+            )
+        )
+    return frames

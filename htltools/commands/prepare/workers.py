@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
 
-from htltools.commands.prepare.decode import Decoded, Work, decoded
+from htltools.commands.prepare.decode import Sample, Settings, Skip, decoded
 from htltools.errors import TryAgain
 from htltools.formats.sources.candidate import Candidate
 
@@ -19,32 +19,35 @@ CHUNK = 8  # candidates per message to a worker
 AHEAD = 512  # candidates at work or done while a shard is written: enough that no worker waits, and no more images in memory
 
 
-def decoded_chunk(candidates: Sequence[Candidate], work: Work) -> list[Decoded]:
+def decoded_chunk(candidates: Sequence[Candidate], settings: Settings) -> list[Sample | Skip]:
     """The samples of a few candidates."""
-    return [decoded(candidate, work) for candidate in candidates]
+    return [decoded(candidate, settings) for candidate in candidates]
 
 
-def decoded_samples(executor: Executor | None, candidates: Iterable[Candidate], work: Work) -> Iterator[Decoded]:
+def decoded_samples(executor: Executor | None, candidates: Iterable[Candidate], settings: Settings) -> Iterator[Sample | Skip]:
     """The samples of the candidates, in order, while the next AHEAD are at work. No executor: in this process.
 
     Raises: TryAgain where a worker was killed.
     """
     if executor is None:
         use_one_thread()
-        yield from (decoded(candidate, work) for candidate in candidates)
+        yield from (decoded(candidate, settings) for candidate in candidates)
         return
     ahead: deque[Future] = deque()
     candidates = iter(candidates)
     while chunk := list(islice(candidates, CHUNK)):
-        ahead.append(executor.submit(decoded_chunk, chunk, work))
+        ahead.append(executor.submit(decoded_chunk, chunk, settings))
         if len(ahead) > AHEAD // CHUNK:
-            yield from result(ahead.popleft())
+            yield from chunk_result(ahead.popleft())
     while ahead:
-        yield from result(ahead.popleft())
+        yield from chunk_result(ahead.popleft())
 
 
-def result(future: Future) -> list[Decoded]:
-    """What a worker made of one chunk."""
+def chunk_result(future: Future) -> list[Sample | Skip]:
+    """The samples of one chunk.
+
+    Raises: TryAgain where its worker was killed.
+    """
     try:
         return future.result()
     except BrokenProcessPool:
@@ -60,9 +63,9 @@ def pool(jobs: int) -> Iterator[Executor | None]:
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     context.set_forkserver_preload([__name__, "htltools.formats.images.jpeg", "htltools.cli"])
-    executor = ProcessPoolExecutor(jobs, context, become_worker)
+    executor = ProcessPoolExecutor(jobs, context, initialise_worker)
     try:
-        with start_ignoring_sigint():
+        with sigint_blocked():
             executor.submit(os.getpid)  # starts the processes
         yield executor
         executor.shutdown()
@@ -74,10 +77,11 @@ def pool(jobs: int) -> Iterator[Executor | None]:
 
 
 @contextmanager
-def start_ignoring_sigint() -> Iterator[None]:
-    """Start processes that do not hear Ctrl-C; here it is heard, like SIGTERM, once they all stand."""
+def sigint_blocked() -> Iterator[None]:
+    """Processes started in this context do not receive SIGINT; here SIGINT and SIGTERM take effect at its end."""
     received: list[int] = []
-    before = {number: signal.signal(number, lambda number, frame: received.append(number)) for number in (signal.SIGINT, signal.SIGTERM)}
+    handled = signal.SIGINT, signal.SIGTERM
+    before = [signal.signal(number, lambda number, frame: received.append(number)) for number in handled]
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # children inherit this, but no handler
     try:
@@ -85,10 +89,10 @@ def start_ignoring_sigint() -> Iterator[None]:
     finally:
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        for number, handler in before.items():
+        for number, handler in zip(handled, before, strict=True):
             signal.signal(number, handler)
-    for number in received:
-        signal.raise_signal(number)
+    for late in received:
+        signal.raise_signal(late)
 
 
 def use_one_thread() -> None:
@@ -98,8 +102,8 @@ def use_one_thread() -> None:
     jpeg.use_one_thread()
 
 
-def become_worker() -> None:
-    """Leave Ctrl-C to the parent, let go of its stdout, and end when it does, even by SIGKILL: a pipe would hang."""
+def initialise_worker() -> None:
+    """Leave SIGINT to the parent, close its stdout, and end when it does, even by SIGKILL: a pipe would hang."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in 0, 1:
@@ -111,5 +115,6 @@ def become_worker() -> None:
 
 def end_with_parent() -> None:
     """Wait for the parent's end, then end."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)

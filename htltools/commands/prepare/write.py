@@ -1,122 +1,129 @@
 """How `prepare` writes shards, and sends their rows on."""
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from htltools import console
-from htltools.commands.prepare.decode import Decoded, Work
-from htltools.commands.prepare.quality_checks import Doubts
+from htltools import __version__, console
+from htltools.commands.prepare.decode import Sample, Settings, Skip
+from htltools.commands.prepare.findings import PrepareFindings
+from htltools.commands.prepare.messages import say_issues, say_left_out
+from htltools.commands.prepare.quality_checks import QualityChecks
 from htltools.commands.prepare.workers import decoded_samples, pool
 from htltools.errors import DataError
 from htltools.formats.rows.provenance import Run
+from htltools.formats.rows.row import Row
 from htltools.formats.rows.stream import RowWriter
 from htltools.formats.sources.candidate import Candidate
 from htltools.formats.store.shard import SHARD_SAMPLES, read_digests, read_shard, shard_path, write_shard
-from htltools.formats.store.store import standing_shards, write_skips
+from htltools.formats.store.store import plan_of, standing_shards, write_skips
 
 WORTH_A_PROCESS = 64  # candidates
 
 
-def write_store(
-    run: Run,
-    out: Path,
-    candidates: list[Candidate],
-    work: Work,
-    plan: str,
-    history: list[dict],
-    early_skips: list[dict[str, str]],
-    *,
-    jobs: int,
-    force: bool,
-    strict: bool,
-) -> tuple[int, list[dict], list[dict]]:
-    """Write the shards that are not there yet, and the rows of all: the number of rows, what was left out, and what looks wrong.
+@dataclass(frozen=True)
+class Store:
+    """A store to be written: its folder, what it is made from, and how."""
 
-    Raises: CannotCreate, DataError (see `standing_shards` and `judge`).
+    folder: Path
+    candidates: Sequence[Candidate]
+    settings: Settings
+    history: list[dict[str, Any]]
+
+    def batches(self) -> list[Sequence[Candidate]]:
+        """The candidates of each shard."""
+        return [self.candidates[start : start + SHARD_SAMPLES] for start in range(0, len(self.candidates), SHARD_SAMPLES)]
+
+    def plan(self) -> str:
+        """The digest of all that the store is made from."""
+        return plan_of({"htl": __version__, **vars(self.settings)}, (candidate.stamp() for candidate in self.candidates))
+
+
+def write_store(run: Run, store: Store, findings: PrepareFindings, *, jobs: int, force: bool, strict: bool) -> None:
+    """Write the shards that are not there yet, and the rows of all, and add to the findings what they hold, lack and look like.
+
+    Raises: CannotCreate, DataError (see `standing_shards` and `refuse_losses`).
     """
-    starts = range(0, len(candidates), SHARD_SAMPLES)
-    standing = standing_shards(out, len(starts), plan, force=force)
+    batches, plan, frame = store.batches(), store.plan(), store.settings.frame
+    standing = standing_shards(store.folder, len(batches), plan, force=force)
     if standing:
-        console.say(f"taking up an earlier run: {len(standing)} of {len(starts)} shards stand")
-    missing = [start for number, start in enumerate(starts) if number not in standing]
-    jobs = worthwhile_jobs(jobs, sum(len(candidates[start : start + SHARD_SAMPLES]) for start in missing))
-    skips, doubts, several = list(early_skips), Doubts(work.frame), 0
-    with pool(jobs) as executor, RowWriter(run, history) as writer, console.progress("images", len(candidates)) as steps:
-        todo = (candidate for start in missing for candidate in candidates[start : start + SHARD_SAMPLES])
-        made = decoded_samples(executor, todo, work)
-        shelves = np.empty((SHARD_SAMPLES, *work.frame, 3), np.uint8), np.empty((SHARD_SAMPLES, *work.frame), np.uint8)
-        for number, start in enumerate(starts):
-            path, batch = shard_path(out, number), candidates[start : start + SHARD_SAMPLES]
+        console.say(f"taking up an earlier run: {len(standing)} of {len(batches)} shards stand")
+    todo = [candidate for number, batch in enumerate(batches) if number not in standing for candidate in batch]
+    checks = QualityChecks(frame)
+    with (
+        pool(worthwhile_jobs(jobs, len(todo))) as executor,
+        RowWriter(run, store.history) as writer,
+        console.progress("images", len(store.candidates)) as steps,
+    ):
+        samples = with_progress(decoded_samples(executor, todo, store.settings), steps.advance)
+        buffers = np.empty((SHARD_SAMPLES, *frame, 3), np.uint8), np.empty((SHARD_SAMPLES, *frame), np.uint8)
+        for number, batch in enumerate(batches):
+            path = shard_path(store.folder, number)
             if number in standing:
                 steps.advance(len(batch))
             else:
-                fill_shard(path, batch, watched(made, steps.advance), shelves, plan=plan, history=history, shards=len(starts))
-            rows, left_out, _ = read_shard(path)
+                write_next_shard(path, batch, samples, buffers, plan=plan, history=store.history, shards=len(batches))
+            stored, skips, _ = read_shard(path)
+            rows = [Row(row) for row in stored]
             writer.write(rows)
             writer.flush()
-            doubts.take(rows, read_digests(path))
-            skips += left_out
-            several += sum(len(row.get("boxes", [])) > 1 for row in rows)
-        writer.skipped = len(skips)
-        doubtful = doubts.lines(candidates)
-        write_skips(run, out, skips + doubtful)
-        validator(skips, writer.rows, strict)
-    if several:
-        console.say(f"{several} samples have several boxes: train a net that finds several, such as --model compact_fcos, or see --one-box")
-    return writer.rows, skips, doubtful
+            checks.add_shard(rows, read_digests(path))
+            findings.add_shard(rows, skips)
+        writer.skipped = len(findings.skips)
+        findings.issues = checks.issues(store.candidates)
+        say_issues(findings)
+        write_skips(run, store.folder, findings.lines())
+        say_left_out(findings)
+        refuse_losses(findings, strict)
 
 
-def watched(samples: Iterator[Decoded], advance: Callable[[int], None]) -> Iterator[Decoded]:
-    """The samples, each told to the progress bar."""
+def with_progress(samples: Iterator[Sample | Skip], advance: Callable[[int], None]) -> Iterator[Sample | Skip]:
+    """The samples, each a step of a progress bar."""
     for sample in samples:
         advance(1)
         yield sample
 
 
-def fill_shard(
+def write_next_shard(
     path: Path,
-    batch: list[Candidate],
-    samples: Iterator[Decoded],
-    shelves: tuple[np.ndarray, np.ndarray],  # uint8 [512, H, W, 3] and [512, H, W], used again for each shard
+    batch: Sequence[Candidate],
+    samples: Iterator[Sample | Skip],
+    buffers: tuple[np.ndarray, np.ndarray],  # uint8 [512, H, W, 3] and [512, H, W], used again for each shard
     **about: Any,  # as `write_shard`
 ) -> None:
-    """Write the shard of one batch of candidates from the next samples; each image goes as soon as it is in its place."""
-    images, lesion_masks = shelves
+    """Write the shard of one batch of candidates from the next samples; each image is released once it is copied to its place."""
+    images, lesion_masks = buffers
     masked = any(candidate.masked or candidate.phantom is not None for candidate in batch)
-    rows, skips = [], []
+    rows: list[Row] = []
+    skips: list[dict[str, str]] = []
     for candidate, sample in zip(batch, samples):  # in this order: zip takes no sample beyond the batch
-        if sample.row is None:
+        if isinstance(sample, Skip):
             skips.append({"id": candidate.id, "source": candidate.origin, "reason": sample.reason})
             continue
         index = len(rows)
         images[index] = sample.image
         if masked:
             lesion_masks[index] = 0 if sample.lesion_mask is None else sample.lesion_mask
-        rows.append(sample.row | {"index": index})
+        rows.append(sample.row.changed(index=index))
     write_shard(path, images[: len(rows)], lesion_masks[: len(rows)] if masked else None, rows, skips, **about)
 
 
-def validator(skips: list[dict[str, str]], kept: int, strict: bool) -> None:
-    """Tell what was left out, by reason, and refuse where nothing is left, or where nothing should have been left out.
+def refuse_losses(findings: PrepareFindings, strict: bool) -> None:
+    """Refuse where no sample is left, and with `strict` where any was left out.
 
     Raises: DataError.
     """
-    by_reason = Counter(skip["reason"] for skip in skips)
-    for reason, count in by_reason.most_common(8):
-        examples = [skip["id"] for skip in skips if skip["reason"] == reason][:3]
-        console.say(f"left out {count}: {reason} ({', '.join(examples)}{', ...' if count > 3 else ''})")
-    if not kept:
+    if not findings.kept:
         raise DataError("no sample is left", "skips.jsonl says why; --keep-unlabelled keeps images without a box")
-    if strict and skips:
-        raise DataError(f"left out: {len(skips)}, and --strict was given")
+    if strict and findings.skips:
+        raise DataError(f"left out: {len(findings.skips)}, and --strict was given")
 
 
 def worthwhile_jobs(jobs: int, count: int) -> int:
-    """How many processes are worth starting."""
+    """How many processes are worth starting for so many candidates."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(jobs or available, -(-count // WORTH_A_PROCESS))

@@ -25,13 +25,21 @@ class Recovery(options.Choice):
 def prune(
     run,
     rows: options.Rows = None,
-    out: Annotated[Path, Option("-o", "--out", metavar="P.h5", help="The pruned checkpoint to write.", show_default=False)] = ...,
+    *,
+    out: Annotated[Path, Option("-o", "--out", metavar="P.h5", help="The pruned checkpoint to write.", show_default=False)],
     model: options.Model = None,
     method: Annotated[
-        Method, Option("--method", help="l1: smallest of all; layer-l1: of each layer; random; channel: whole channels.", rich_help_panel="Training")
+        Method,
+        Option(
+            "--method", help="l1: smallest of all; layer-l1: of each layer; random; channel: whole channels.", rich_help_panel="Training"
+        ),
     ] = Method.l1,
-    sparsity: Annotated[str, Option("--sparsity", metavar="auto|SHARE", help="Share of the weights to cut.", rich_help_panel="Training")] = "auto",
-    recover: Annotated[Recovery, Option("--recover", help="What the pruned copy gets before use.", rich_help_panel="Training")] = Recovery.finetune,
+    sparsity: Annotated[
+        str, Option("--sparsity", metavar="auto|SHARE", help="Share of the weights to cut.", rich_help_panel="Training")
+    ] = "auto",
+    recover: Annotated[
+        Recovery, Option("--recover", help="What the pruned copy gets before use.", rich_help_panel="Training")
+    ] = Recovery.finetune,
     epochs: Annotated[int, Option("--epochs", min=1, help="Epochs of --recover finetune.", rich_help_panel="Training")] = 3,
     trust: options.Trust = None,
     batch_size: options.BatchSize = 32,
@@ -58,10 +66,21 @@ def prune(
     from htltools.commands.prune.write import prune_rows
     from htltools.core.runtime.runtime import Runtime
 
-    asked = None if sparsity == "auto" else options.shares(sparsity, "--sparsity")
-    if asked and len(asked) > 1:
+    asked = [] if sparsity == "auto" else options.shares(sparsity, "--sparsity")
+    if len(asked) > 1:
         raise UsageError("--sparsity takes auto or one number; run prune once for each sparsity")
     runtime = Runtime(device, str(precision), batch_size, seed, options.trusted_names(trust))
     prune_rows(
-        run, rows, out, model, str(method), asked and asked[0], str(recover), epochs, runtime, limit=limit, partial=partial, force=force
+        run,
+        rows,
+        out,
+        model,
+        str(method),
+        asked[0] if asked else None,
+        str(recover),
+        epochs,
+        runtime,
+        limit=limit,
+        partial=partial,
+        force=force,
     )

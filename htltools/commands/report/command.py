@@ -13,7 +13,8 @@ from htltools.errors import UsageError
 def report(
     run,
     rows: options.Rows = None,
-    out: Annotated[Path, Option("-o", "--out", metavar="R.html", help="The page to write.", show_default=False)] = ...,
+    *,
+    out: Annotated[Path, Option("-o", "--out", metavar="R.html", help="The page to write.", show_default=False)],
     model: Annotated[
         list[Path] | None, Option("--model", metavar="FILE", help="Score anew with this dense model; repeat it.", show_default=False)
     ] = None,

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from htltools.commands.report.samples import ReportSamples
-from htltools.core.figures.gallery_selection import chosen, sections
+from htltools.core.figures.gallery_selection import gallery_positions, gallery_sections
 from htltools.core.statistics.subgroups import Crossing, level, rank, usual_fields, value_of
 from htltools.formats.images.webp import fitting_uris
 from htltools.formats.rows.fields import cell
+from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Images
 from htltools.tasks.role_objects import box_lists
 
@@ -24,7 +25,7 @@ TITLES = {
 MAIN = "gain", "IoU dense", "IoU pruned", "IoU attended", "pruned_disagreement", "suspect", "loss"
 
 
-def shown_fields(rows: list[dict], asked: list[Crossing] | None, meta: bool) -> list[Crossing]:
+def shown_fields(rows: list[Row], asked: list[Crossing] | None, meta: bool) -> list[Crossing]:
     """The fields to group and to filter by: those asked for, else the usual ones unless patient-level fields are left out."""
     return asked if asked is not None else [(field,) for field in usual_fields(rows)] if meta else []
 
@@ -35,21 +36,21 @@ def gallery_data(
     """What the script of the page needs."""
     iou, splits, boxes = samples.iou, samples.splits, {role: box_lists(own) for role, own in samples.objects.items()}
     gain = iou["attended"] - iou["dense"] if {"attended", "dense"} <= iou.keys() else np.full(len(splits), np.nan)
-    found = sections(hardness, samples.known("suspect"), np.where(splits == split, gain, np.nan), splits, count)
-    places = chosen(found)
+    gain_of_split, ids = np.where(splits == split, gain, np.nan), [row["id"] for row in samples.rows]
+    found = gallery_sections(hardness, samples.known("suspect"), gain_of_split, splits, ids, count, samples.seed)
+    places = gallery_positions(found)
     rows = [samples.rows[place] for place in places]
-    names = dict.fromkeys([by, *(name for row in rows for name in row.get("hardness", {}))])
+    names = dict.fromkeys([by, *(name for row in rows for name in row.hardness)])
     columns = {name: samples.known(name) for name in names} | {f"IoU {role}": values for role, values in iou.items()} | {"gain": gain}
     columns = {name: values[places] for name, values in columns.items() if np.isfinite(values[places]).any()}
     filters = [field for field in dict.fromkeys(chain(*fields)) if meta and field.name != "split"]
     cards = [
         {
-            "id": row["id"],
-            "size": row["size"],
+            "id": row.id,
+            "size": row.size,
             "image": uri,
-            "about": told(row) if meta else [["split", row.get("split", "none")]],
-            "levels": {"split": row.get("split", "none")}
-            | {field.name: level(value_of(row, field.name), field.width) for field in filters},
+            "about": told(row) if meta else [["split", row.split or "none"]],
+            "levels": {"split": row.split or "none"} | {field.name: level(value_of(row, field.name), field.width) for field in filters},
             "boxes": {role: rounded(own[place]) for role, own in boxes.items() if len(own[place])},
             "scores": {name: round(float(values[i]), 4) for name, values in columns.items() if np.isfinite(values[i])},
             "sections": [name for name, own in found.items() if place in own],
@@ -68,10 +69,10 @@ def gallery_data(
     }
 
 
-def thumbnails(rows: list[dict]) -> list[str]:
+def thumbnails(rows: list[Row]) -> list[str]:
     """The stored image of each row as a data URI, all of them within the room that there is."""
     stored = Images(rows)
-    return fitting_uris(lambda i: stored.batch(np.array([i]))[0], np.array([row["size"] for row in rows]), ROOM)
+    return fitting_uris(lambda i: stored.batch(np.array([i]))[0], np.array([row.size for row in rows]), ROOM)
 
 
 def rounded(boxes: np.ndarray) -> list[list[float]]:
@@ -79,7 +80,7 @@ def rounded(boxes: np.ndarray) -> list[list[float]]:
     return np.clip(boxes.astype(float), 0, 1).round(4).tolist()
 
 
-def told(row: dict) -> list[list[str]]:
+def told(row: Row) -> list[list[str]]:
     """Split, label, group and metadata of a row as text."""
     known = {name: row.get(name) for name in ("split", "label", "group")} | (row.get("meta") or {})
     return [[str(name), cell(value)[:LONGEST]] for name, value in known.items() if value not in (None, "")]

@@ -43,7 +43,9 @@ def run_parts(samples: ReportSamples, history: list[dict]) -> list[str]:
     models = [[role, path.name] for path, role in samples.paths.items()]
     parts = [
         html.paragraph(
-            f"{len(samples.rows)} samples: " + ", ".join(f"{(samples.splits == part).sum()} of split {part}" for part in samples.known_splits) + "."
+            f"{len(samples.rows)} samples: "
+            + ", ".join(f"{(samples.splits == part).sum()} of split {part}" for part in samples.known_splits)
+            + "."
         )
     ]
     if models:

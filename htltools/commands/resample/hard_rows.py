@@ -1,106 +1,129 @@
-"""Which rows count as hard for `resample`, and what becomes of them."""
+"""Which rows `resample` touches, which of them are hard, and the mark that says so."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from htltools.commands.shared.columns import column_named
 from htltools.commands.shared.hardness import hardness_column, known_hardness
-from htltools.core.geometry.boxes import area
-from htltools.core.sampling import sample_weights
+from htltools.core.sampling.sample_weights import hardest, ties_at_threshold
 from htltools.errors import DataError, UsageError
 from htltools.formats.rows.fields import compared_field, condition, require_fields
+from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import Sample
+from htltools.formats.rows.vocabulary import HARDNESS
 
 
-@dataclass
-class Hard:
-    """Who counts as hard: the top of a column, as a share or a count of the training rows, or whoever fits all conditions."""
+def resolved_column(rows: Sequence[Row], text: str, flag: str) -> str:
+    """The column of hardness that a flag names, by its name or an unambiguous beginning of it: one that htl knows or that rows have.
+
+    Raises: UsageError where there is none, or several.
+    """
+    return column_named(text, list(dict.fromkeys([*HARDNESS, *(name for row in rows for name in row.hardness)])), flag)
+
+
+def training_places(rows: Sequence[Row], *, pseudo: bool, unlabelled: bool) -> list[int]:
+    """Positions of the rows of split train that have a box, or with `unlabelled` none, or with `pseudo` a pseudo-box.
+
+    Raises: DataError where there is none.
+    """
+    places = [i for i, row in enumerate(rows) if row.split == "train" and row.is_annotated != unlabelled and (row.is_pseudo or not pseudo)]
+    if not places:
+        missing = "no row of split train without a box" + (" has a predicted one: run htl score first" if pseudo else "")
+        raise DataError(missing if unlabelled or pseudo else "no annotated row of split train to resample")
+    return places
+
+
+def top_share(rows: list[Row], column: str, share: float, seed: int) -> tuple[np.ndarray, str]:
+    """Which rows are in the top share by a column of hardness: bool [N]; and in words which of them tie at the threshold.
+
+    Raises: DataError where a row lacks the column.
+    """
+    hardness = hardness_column(rows, column, seed)
+    is_hard = hardest(hardness, share, [f"{row.id}/{row.repeat}" if row.repeat else row.id for row in rows], seed)
+    chosen, tied = ties_at_threshold(hardness, is_hard)
+    return is_hard, f" ({chosen} of {tied} that tie at the threshold)" if tied else ""
+
+
+def without_suspects(rows: Sequence[Row], places: list[int], column: str, share: float, seed: int) -> tuple[list[int], str]:
+    """The positions of training rows without those of the top share by a column, and in words how many are dropped.
+
+    Raises: DataError where a row lacks the column, or none is left.
+    """
+    if not share:
+        return places, ""
+    suspects, ties = top_share([rows[place] for place in places], column, share, seed)
+    if suspects.all():
+        raise DataError(f"--drop-top {share} leaves no training row")
+    return [place for place, suspect in zip(places, suspects) if not suspect], f", {suspects.sum()} dropped{ties}" if suspects.any() else ""
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """Which rows are hard: the top of a column, as a share or a count of the training rows, or those that fit all conditions."""
 
     by: str
     top: float
     count: int | None  # instead of top
-    where: Sequence[str]
+    where: Sequence[str]  # instead of by and top
     seed: int
 
     def __str__(self) -> str:
         return " and ".join(self.where) or self.by
 
-    def of_training(self, rows: list[dict]) -> np.ndarray:
-        """Which of the training rows are hard: bool [N].
+    def hard_rows(self, training: list[Row]) -> tuple[np.ndarray, str]:
+        """Which of the training rows are hard: bool [N]; and in words which of them tie at the threshold.
 
         Raises: DataError where rows lack the column, none of them fits, or there are fewer than `count`.
         """
         if not self.where:
-            if self.count and self.count > len(rows):
-                raise DataError(f"{self.count} rows are wanted, and there are {len(rows)}", "lower --count")
-            return sample_weights.hardest(self.column(rows), self.count / len(rows) if self.count else self.top)
-        require_fields(rows, map(compared_field, self.where))
-        is_hard = self.fitting(rows)
+            if self.count and self.count > len(training):
+                raise DataError(f"{self.count} rows are wanted, and there are {len(training)}", "lower --count")
+            return top_share(training, self.by, self.count / len(training) if self.count else self.top, self.seed)
+        require_fields(training, map(compared_field, self.where))
+        is_hard = self.fitting(training)
         if not is_hard.any():
             raise DataError(f"no training row fits --where {self}")
-        return is_hard
+        return is_hard, ""
 
-    def column(self, rows: list[dict]) -> np.ndarray:
-        """The hardness of all rows: float [N].
+    def hardness(self, rows: list[Row]) -> np.ndarray:
+        """The column of all rows: float [N], higher = harder.
 
         Raises: DataError where a row lacks it.
         """
         return hardness_column(rows, self.by, self.seed)
 
-    def fitting(self, rows: list[dict]) -> np.ndarray:
+    def fitting(self, rows: Sequence[Row]) -> np.ndarray:
         """Which rows fit all conditions: bool [N]."""
-        tests = [condition(text) for text in self.where]
-        return np.array([all(test(row) for test in tests) for row in rows], bool)
+        conditions = [condition(text) for text in self.where]
+        return np.array([all(holds(row) for holds in conditions) for row in rows], bool)
 
-    def mark(self, rows: list[dict], training: list[dict], is_hard: np.ndarray, name: str) -> None:
-        """Write into `meta` of every row whether it is hard, yes or no; nothing where a row lacks the column.
+    def marked(self, rows: list[Row], places: Sequence[int], is_hard: np.ndarray, name: str) -> list[Row]:
+        """The rows, with `yes` or `no` in their `meta` under that name: is it hard? Rows without the column stay as they are.
 
-        Rows outside of the training set are hard from the hardness on at which training rows are.
+        places, is_hard: positions of the training rows, and which of them are hard. Other rows are hard from the lowest hardness of
+        a hard training row on.
         Raises: UsageError where every row may have a field of that name; DataError where some have, and it says something else.
         """
         if name in Sample.model_fields:
             raise UsageError(f"--mark {name} is the name of a field of rows", "choose another name")
-        theirs = next((row["meta"][name] for row in rows if row.get("meta", {}).get(name) not in (None, "yes", "no")), None)
-        if theirs is not None:
-            raise DataError(f"the rows have a field {name!r} already, such as {theirs!r}", "choose another name for --mark")
+        other = next((row.meta[name] for row in rows if row.meta.get(name) not in (None, "yes", "no")), None)
+        if other is not None:
+            raise DataError(f"the rows have a field {name!r} already, such as {other!r}", "choose another name for --mark")
         values = self.fitting(rows).astype(float) if self.where else known_hardness(rows, self.by, self.seed)
-        threshold = 1.0 if self.where else known_hardness(training, self.by, self.seed)[is_hard].min(initial=np.inf)
-        own = {id(row): hard for row, hard in zip(training, is_hard)}
-        for row, value in zip(rows, values):
-            meta = {key: said for key, said in row.get("meta", {}).items() if key != name}
-            if not np.isnan(value):
-                row["meta"] = meta | {name: "yes" if own.get(id(row), value >= threshold) else "no"}
+        above = values >= (1.0 if self.where else values[places][is_hard].min(initial=np.inf))
+        above[places] = is_hard
+        out = []
+        for row, value, hard in zip(rows, values, above):
+            meta = {key: content for key, content in row.meta.items() if key != name}
+            out.append(row if np.isnan(value) else row.changed(meta=meta | {name: "yes" if hard else "no"}))
+        return out
 
 
-def with_pseudo_box(row: dict) -> dict:
-    """A row of the training split without `boxes`, with the mean of its predicted boxes for one; any other as it is.
-
-    The mean is over roles, dense and pruned; of models that find several objects, those of the dense one are taken. Pseudo-boxes
-    that were there before are renewed.
-    """
-    unannotated = row.get("boxes") is None or row.get("pseudo")
-    if row.get("split") != "train" or not unannotated:
-        return row
-    if found := row.get("detected", {}).get("dense"):
-        there = [(box, label) for box, label in zip(found["boxes"], found["labels"]) if area(box) > 0]
-        return row | {"boxes": [box for box, _ in there], "labels": [label for _, label in there], "pseudo": True} if there else row
-    if not row.get("predicted"):
-        return row
-    box = np.mean(list(row["predicted"].values()), 0).round(2)
-    return row | {"boxes": [box.tolist()], "pseudo": True} if area(box) > 0 else row
-
-
-def free_numbers(rows: list[dict]) -> dict[str, int]:
-    """The first `repeat` of each id that no row has."""
-    free: dict[str, int] = {}
-    for row in rows:
-        free[row["id"]] = max(free.get(row["id"], 1), row.get("repeat", 0) + 1)
-    return free
-
-
-def repeats(row: dict, copies: int, free: dict[str, int]) -> list[dict]:
-    """The row and its copies, told apart by `repeat`; `free` moves on."""
-    first = free[row["id"]]
-    free[row["id"]] += copies
-    return [row, *(row | {"repeat": number} for number in range(first, first + copies))]
+def in_words(criterion: Criterion, is_hard: np.ndarray, ties: str, soft: bool, marked: bool) -> str:
+    """Which of the training rows are hard (bool [N]), or weigh by their rank, as a sentence."""
+    if not soft:
+        return f"{is_hard.sum()} of {len(is_hard)} training rows are hard by {criterion}{ties}"
+    also = f", and {is_hard.sum()} of them are marked as hard{ties}" if marked else ""
+    return f"the weights of {len(is_hard)} training rows grow with rank by {criterion}{also}"

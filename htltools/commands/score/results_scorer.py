@@ -7,10 +7,10 @@ import numpy as np
 
 from htltools.commands.score.scorer import with_scores
 from htltools.core.geometry.objects import above, stacked
-from htltools.core.hardness.cross_fitting import pairs
-from htltools.core.hardness.missing_predictions import or_miss
+from htltools.core.hardness.cross_fitting import model_pairs
+from htltools.core.hardness.missing_predictions import filled_with_misses
 from htltools.core.hardness.rank_stability import Stability
-from htltools.core.hardness.scores import Sides, losses, scores
+from htltools.core.hardness.scores import Sides, losses, scores, two_sides
 from htltools.errors import MissingInput, UsageError
 from htltools.formats.rows.row import Row
 from htltools.formats.tables.coco_results import is_json
@@ -47,7 +47,7 @@ class ResultsScorer:
     def __post_init__(self):
         self.predictors: list[ResultsPredictor] = []  # opened with the first rows, which tell whether images hold several objects
         self.paths = [*self.dense, *self.pruned, *([self.coco] if self.coco else [])]
-        self.pairs = pairs([None] * len(self.dense), [None] * len(self.pruned))
+        self.pairs = model_pairs([None] * len(self.dense), [None] * len(self.pruned))
 
     def scored(self, rows: list[Row]) -> list[Row]:
         """As `Scorer.scored`; a task by boxes where the first rows hold one box each, else by objects."""
@@ -62,8 +62,9 @@ class ResultsScorer:
 
     def of_boxes(self, predictions: np.ndarray, annotation: np.ndarray) -> tuple[Sides, Sides]:
         """Both sides as they are, and with a miss where a predicted box is missing; predictions [K, N, 4]."""
-        missed = or_miss(predictions, annotation)
-        return tuple(self.sides(each, np.array([losses(boxes, annotation) for boxes in missed])) for each in (predictions, missed))
+        missed = filled_with_misses(predictions, annotation)
+        loss = np.array([losses(boxes, annotation) for boxes in missed])
+        return self.sides(predictions, loss), self.sides(missed, loss)
 
     def of_objects(self, predictions: list[np.ndarray], annotation: np.ndarray) -> tuple[Sides, None]:
         """Both sides. Their loss, which no other tool tells, is 1 less their overlap with the annotation."""
@@ -73,7 +74,7 @@ class ResultsScorer:
 
     def sides(self, predictions: np.ndarray, losses: np.ndarray) -> Sides:
         """Dense and pruned predictions [K, N, ...] and their losses [K, N] apart."""
-        return Sides(*np.split(predictions, [len(self.dense)]), *np.split(losses, [len(self.dense)]), self.pairs)
+        return two_sides(predictions, losses, len(self.dense), self.pairs)
 
     def notes(self) -> list[str]:
         """A sentence on each file that has no prediction for some rows.

@@ -14,11 +14,11 @@ from htltools.commands.shared.folds import model_fold
 from htltools.commands.shared.hardness import rounded_scores
 from htltools.commands.shared.models import FLAGS
 from htltools.core.hardness.baselines import chance
-from htltools.core.hardness.cross_fitting import Fold, fold_of, models_eligible, pairs, same_partition
+from htltools.core.hardness.cross_fitting import Fold, fold_of, model_pairs, models_eligible, same_partition
 from htltools.core.hardness.grand import gradient_norms
 from htltools.core.hardness.mc_dropout import dropout_disagreement, has_box_head
 from htltools.core.hardness.rank_stability import Stability
-from htltools.core.hardness.scores import Sides, present_mean, scores, scores_by_model
+from htltools.core.hardness.scores import Sides, present_mean, scores, scores_by_model, two_sides
 from htltools.core.runtime import distributed
 from htltools.core.runtime.runtime import Runtime
 from htltools.errors import DataError
@@ -66,7 +66,7 @@ class ModelScorer:
         self.check_folds()
         of_one_task(self.predictors)
         self.check_columns()
-        self.pairs = pairs(self.folds[: len(self.dense)], self.folds[len(self.dense) :])
+        self.pairs = model_pairs(self.folds[: len(self.dense)], self.folds[len(self.dense) :])
         self.place = functools.cache(placement)  # of each shard that rows name
 
     def check_columns(self) -> None:
@@ -124,7 +124,7 @@ class ModelScorer:
         predictions[~allowed] = np.nan
         losses = self.task.losses(self.models, images, predictions, annotation, self.runtime)
         losses[~allowed] = np.nan
-        sides = Sides(*np.split(predictions, [len(self.dense)]), *np.split(losses, [len(self.dense)]), self.pairs)
+        sides = two_sides(predictions, losses, len(self.dense), self.pairs)
         columns = scores(sides, annotation, self.task.comparison)
         if "grand" in self.also:
             columns["grand"] = self.of_dense(gradient_norms, images, annotation, allowed)

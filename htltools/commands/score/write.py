@@ -64,7 +64,14 @@ def score_rows(
 
 
 def chosen_scorer(
-    dense: list[Path], pruned: list[Path], coco: Path | None, also: list[str], runtime: Runtime, stability: Stability | None, *, by_others: bool
+    dense: list[Path],
+    pruned: list[Path],
+    coco: Path | None,
+    also: list[str],
+    runtime: Runtime,
+    stability: Stability | None,
+    *,
+    by_others: bool,
 ) -> Scorer:
     """The scorer for models, or for predictions of other tools.
 

@@ -51,14 +51,13 @@ class By(options.Choice):
 def train(
     run,
     rows: options.Rows = None,
-    out: Annotated[Path, Option("-o", "--out", metavar="M.h5", help="The checkpoint to write.", show_default=False)] = ...,
+    *,
+    out: Annotated[Path, Option("-o", "--out", metavar="M.h5", help="The checkpoint to write.", show_default=False)],
     arch: Annotated[
         str,
         Option("--arch", help="compact, compact_unet, a torchvision net or detector, or package.module:function.", rich_help_panel=MODEL),
     ] = "compact",
-    init: Annotated[
-        str, Option("--init", metavar="none|imagenet|FILE", help="Where the weights start.", rich_help_panel=MODEL)
-    ] = "none",
+    init: Annotated[str, Option("--init", metavar="none|imagenet|FILE", help="Where the weights start.", rich_help_panel=MODEL)] = "none",
     supervision: Annotated[
         Supervision, Option("--supervision", help="full: rows with boxes; semi: also rows without; weak: labels.", rich_help_panel=TRAINING)
     ] = Supervision.full,
@@ -83,7 +82,11 @@ def train(
     fold: Annotated[
         str | None,
         Option(
-            "--fold", metavar="k/K", help="Leave out the k-th of K parts of the training split.", show_default=False, rich_help_panel=TRAINING
+            "--fold",
+            metavar="k/K",
+            help="Leave out the k-th of K parts of the training split.",
+            show_default=False,
+            rich_help_panel=TRAINING,
         ),
     ] = None,
     pseudo_labels: Annotated[
@@ -120,7 +123,9 @@ def train(
     ] = None,
     attend_renew: Annotated[
         int | None,
-        Option("--attend-renew", min=1, help="Epochs between choices of who is hard; default 3.", show_default=False, rich_help_panel=ATTENTION),
+        Option(
+            "--attend-renew", min=1, help="Epochs between choices of who is hard; default 3.", show_default=False, rich_help_panel=ATTENTION
+        ),
     ] = None,
     attend_sparsity: Annotated[
         float | None,
@@ -164,6 +169,19 @@ def train(
 
     tuning = {"by": attend_by, "top": attend_top, "boost": attend_boost, "renew": attend_renew, "sparsity": attend_sparsity}
     asked = plan.planned(
-        out, arch, init, epochs, batch_size, rate, scheduler, seed, plan.parsed_fold(fold, seed), supervision, attend, pseudo_labels, tuning, flip
+        out,
+        arch,
+        init,
+        epochs,
+        batch_size,
+        rate,
+        scheduler,
+        seed,
+        plan.parsed_fold(fold, seed),
+        supervision,
+        attend,
+        pseudo_labels,
+        tuning,
+        flip,
     )
     fit.train_rows(run, rows, asked, device, precision, compiled=compiled, resume=resume, limit=limit, partial=partial, force=force)

@@ -114,12 +114,13 @@ def train_localizer(
     assert state is not None
     add_training_dynamics(rows, objective)
     model.load_state_dict(state.best)
-    metrics = dict(max(state.log, key=lambda entry: entry.get("val_iou", entry["epoch"])))
+    best: dict[str, Any] = max(state.log, key=lambda entry: entry.get("val_iou", entry["epoch"]))
+    metrics = dict(best)
     if validation and (baseline := task.constant_baseline(training, validation)):
         metrics["constant_val_iou"] = round(baseline[1], 6)
         warn_if_constant(metrics["val_iou"], metrics["constant_val_iou"], baseline[0])
     checkpoint = Checkpoint(weights_of(model), architecture, {"size": frame, **NORMALISATION}, metrics, None, state.log, history)
-    checkpoint.fold, checkpoint.training = plan.fold and asdict(plan.fold), {"flip": list(plan.flip)}
+    checkpoint.fold, checkpoint.training = (asdict(plan.fold) if plan.fold else None), {"flip": list(plan.flip)}
     if first_process():
         checkpoint.save(plan.out)
     return checkpoint

@@ -1,8 +1,10 @@
-"""What `view --check` does: stores, checkpoints, ONNX files and rows, byte for byte."""
+"""`view --check`: whether stores, checkpoints, ONNX files and rows are byte for byte as htl wrote them."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
+from htltools import console, options
 from htltools.errors import MissingInput
 from htltools.formats.models.onnx import check_onnx, is_onnx
 from htltools.formats.rows.stream_checksum import check_closed
@@ -11,10 +13,22 @@ from htltools.formats.store.shard import read_shard
 from htltools.formats.store.store import SKIPS, shards_of
 
 
-def checked(path: Path) -> str:
-    """What a path holds, in words, every byte of it being what htl wrote.
+def check_files(paths: Iterable[Path]) -> None:
+    """Check files byte for byte, and say what each of them is; "-" is stdin.
 
-    Raises: DataError where it is not; MissingInput.
+    Raises: as `checked_kind`, for the first that is bad.
+    """
+    for path in paths:
+        is_stdin = str(path) == "-"
+        if is_stdin:
+            options.rows_expected(None)
+        console.say(f"{'stdin' if is_stdin else path}: {checked_kind(path)}, whole")
+
+
+def checked_kind(path: Path) -> str:
+    """What a path holds, in words, once every byte of it is known to be what htl wrote.
+
+    Raises: DataError where one is not; MissingInput.
     """
     if str(path) == "-":
         return f"{check_closed(sys.stdin.buffer, 'stdin')} rows"
@@ -33,7 +47,7 @@ def checked(path: Path) -> str:
 
 
 def checked_store(folder: Path) -> str:
-    """What a store holds, in words.
+    """The number of shards and samples of a store, in words, once they are checked.
 
     Raises: DataError where a shard is damaged or missing; MissingInput where it holds none.
     """
@@ -41,8 +55,8 @@ def checked_store(folder: Path) -> str:
         check_seal(path)  # before HDF5 opens it, which damaged files can bring down
     shards = shards_of(folder)
     rows = sum(len(read_shard(path)[0]) for path in shards)
-    listed = folder / SKIPS
-    if listed.is_file():
-        with open(listed, "rb") as file:
-            check_closed(file, str(listed))
+    skips = folder / SKIPS
+    if skips.is_file():
+        with open(skips, "rb") as file:
+            check_closed(file, str(skips))
     return f"{len(shards)} shards of {rows} samples"

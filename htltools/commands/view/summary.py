@@ -1,27 +1,31 @@
-"""The summary of `view`: counts and mean hardness by split and subgroup."""
+"""The table of `view --summary`: counts and mean hardness by split and subgroup."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from htltools.commands.shared.hardness import known_hardness
+from htltools.commands.view.selection import hardness_columns
 from htltools.core.statistics.dataset_summary import parts
 from htltools.core.statistics.subgroups import Crossing, usual_fields
 from htltools.errors import DataError
+from htltools.formats.rows.row import Row
 from htltools.formats.rows.vocabulary import HARDNESS
 
 COUNTS = "samples", "groups", "annotated"
 
 
-def summary(rows: list[dict], crossings: list[Crossing] | None, columns: Sequence[str] | None) -> tuple[list[str], list[list[str]]]:
+def summary_table(
+    rows: Sequence[Row], crossings: Sequence[Crossing] | None, columns: Sequence[str] | None
+) -> tuple[list[str], list[list[str]]]:
     """Headings, and a line for each split and each subgroup in it. A row that is repeated counts once.
 
     crossings: None = the usual fields of metadata; columns: of hardness, None = all that there are.
     Raises: DataError where no row has a column or a field.
     """
-    once = [row for row in rows if not row.get("repeat")]
-    found = {name: None for row in once for name in row.get("hardness", {})}
-    known = [*(name for name in HARDNESS if name in found), *(name for name in found if name not in HARDNESS)]
+    once = [row for row in rows if not row.repeat]
+    present = hardness_columns(once)
+    known = [*(name for name in HARDNESS if name in present), *(name for name in present if name not in HARDNESS)]
     names = known if columns is None else [name.removeprefix("hardness.") for name in columns]
     for name in names:
         if name not in known:
@@ -30,7 +34,7 @@ def summary(rows: list[dict], crossings: list[Crossing] | None, columns: Sequenc
             )
     values = np.column_stack([np.empty((len(once), 0)), *(known_hardness(once, name, 0) for name in names)])
     by = [(field,) for field in usual_fields(once)] if crossings is None else crossings
-    table = [
+    lines = [
         [
             part.split,
             " ".join(f"{field} {level}" for field, level in part.subgroup.items()) or "all",
@@ -39,4 +43,4 @@ def summary(rows: list[dict], crossings: list[Crossing] | None, columns: Sequenc
         ]
         for part in parts(once, [row.group for row in once], values, by)
     ]
-    return ["split", "subgroup", *COUNTS, *names], table
+    return ["split", "subgroup", *COUNTS, *names], lines

@@ -1,9 +1,10 @@
-"""`view --images`: rows as small images on a terminal, in the way that this one can show them."""
+"""`view --thumbnails`: rows as small images on a terminal, in the protocol or the characters that it can show."""
 
 import os
 import shutil
 import sys
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 from rich.console import Console
@@ -19,19 +20,19 @@ from htltools.formats.rows.jsonlines import writing
 PROTOCOLS = {"kitty": terminal_graphics.kitty, "iterm": terminal_graphics.iterm, "sixel": terminal_graphics.sixel}
 SIDE = 24  # columns of text that an image takes; in half blocks also its pixels
 BY_NAME = {"xterm-kitty": "kitty", "xterm-ghostty": "kitty", "foot": "sixel", "foot-extra": "sixel", "mlterm": "sixel"}  # TERM
-BY_PROGRAM = {
+BY_PROGRAM = {  # TERM_PROGRAM, LC_TERMINAL
     "ghostty": "kitty",
     "iTerm.app": "iterm",
     "iTerm2": "iterm",
     "WezTerm": "iterm",
     "mintty": "iterm",
-}  # TERM_PROGRAM, LC_TERMINAL
+}
 
 
-def chosen_kind(asked: str, environment: Mapping[str, str] = os.environ) -> tuple[str | None, str]:
-    """How to show images on stdout, by what the environment says of the terminal; None, and why, where it should have none.
+def chosen_protocol(asked: str, environment: Mapping[str, str] = os.environ) -> tuple[str | None, str]:
+    """The protocol for images on stdout, or "blocks", by what the environment says of the terminal; None, and why, where there is none.
 
-    Nothing is asked of the terminal: one that does not answer would keep htl waiting, one that answers late would type into the shell.
+    The terminal itself is not queried: one that does not answer would keep htl waiting, one that answers late would type into the shell.
     """
     if asked != "auto":
         return asked, ""
@@ -68,19 +69,19 @@ def show_images(drawing: Drawing, kind: str) -> None:
 
 def show_blocks(drawing: Drawing, width: int, columns: int) -> None:
     """Show the images in half blocks: each character is two pixels, one above the other."""
-    screen = Console(file=sys.stdout, force_terminal=True, no_color=False, width=width, color_system=colours(), highlight=False)
+    screen = Console(file=sys.stdout, force_terminal=True, no_color=False, width=width, color_system=colour_system(), highlight=False)
     legend = Text(console.printable(drawing.title))
     for role in [role for role in COLOURS if role in drawing.boxes]:
-        legend.append("  \N{LOWER HALF BLOCK}", styled(COLOURS[role])).append(f" {role}")
+        legend.append("  \N{LOWER HALF BLOCK}", style_of(COLOURS[role])).append(f" {role}")
     grid = Table.grid(padding=(0, 2, 0, 0))
     for first in range(0, len(drawing.images), columns):
-        grid.add_row(*[shown(drawing, i) for i in range(first, min(first + columns, len(drawing.images)))])
+        grid.add_row(*[thumbnail(drawing, i) for i in range(first, min(first + columns, len(drawing.images)))])
     screen.print(legend)
     screen.print(grid)
 
 
-def shown(drawing: Drawing, i: int) -> Text:
-    """The i-th image in half blocks, its id and its value below it."""
+def thumbnail(drawing: Drawing, i: int) -> Text:
+    """The i-th image in half blocks, with its id and its value below it."""
     boxes = {role: own[i] for role, own in drawing.boxes.items()}
     text = half_blocks(np.asarray(tile(drawing.images[i], drawing.sizes[i], boxes, SIDE, 1)))
     for line in drawing.ids[i], drawing.values[i], "":
@@ -94,16 +95,15 @@ def half_blocks(image: np.ndarray) -> Text:
     for top in range(0, len(image), 2):
         pair = [*image[top : top + 2].tolist()]
         below = pair[1] if len(pair) > 1 else [None] * len(pair[0])
-        lines.append(Text.assemble(*(("\N{UPPER HALF BLOCK}", styled(*pixels)) for pixels in zip(pair[0], below))))
+        lines.append(Text.assemble(*(("\N{UPPER HALF BLOCK}", style_of(*pixels)) for pixels in zip(pair[0], below))))
     return Text("\n").join(lines)
 
 
-def styled(colour, ground=None) -> str:
+def style_of(colour, ground=None) -> str:
     """A style of rich by the colours (red, green, blue) of the letters and of the ground below them."""
     return "rgb({},{},{})".format(*colour) + (" on rgb({},{},{})".format(*ground) if ground else "")
 
 
-def colours() -> str:
-    """How many colours are written in: as many as the terminal promises, all where it promises too few or there is none."""
-    promised = Console(file=sys.stdout).color_system
-    return "256" if promised == "256" else "truecolor"
+def colour_system() -> Literal["256", "truecolor"]:
+    """The number of colours to write: 256 where the terminal promises those, else all, as someone asked for images by name."""
+    return "256" if Console(file=sys.stdout).color_system == "256" else "truecolor"

@@ -1,58 +1,68 @@
-"""Which samples a report shows, and why."""
+"""Which samples the gallery of a report shows, and in which of its sections."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from htltools.core.hardness.baselines import chance
 
-def standing(values: np.ndarray, parts: Sequence[str]) -> np.ndarray:
-    """Where each value [N] stands within its part of the data: [N] in (0, 1], 1 = the highest there; NaN stays.
 
-    Scores of rows that a model was fitted to do not compare with those of others; places within their split do.
+def rank_within_split(values: np.ndarray, splits: Sequence[str]) -> np.ndarray:
+    """Rank of each value [N] within its split, as a share of the values there: [N] in (0, 1], 1 = the highest; NaN stays.
 
-    >>> standing(np.array([5, 1, 3, np.nan]), ["train", "train", "test", "test"])
+    Scores of rows that a model was fitted to do not compare with those of others; ranks within their split do. Equal values share
+    their highest rank.
+
+    >>> rank_within_split(np.array([5, 1, 3, np.nan]), ["train", "train", "test", "test"])
     array([1. , 0.5, 1. , nan])
     """
-    parts, placed = np.asarray(parts), np.full(len(values), np.nan)
-    for part in np.unique(parts):
-        own = np.flatnonzero((parts == part) & ~np.isnan(values))
-        placed[own[values[own].argsort(kind="stable")]] = np.arange(1, len(own) + 1) / max(len(own), 1)
-    return placed
+    from scipy.stats import rankdata
+
+    ranks = np.full(len(values), np.nan)
+    for split in set(splits):
+        own = np.flatnonzero((np.asarray(splits) == split) & ~np.isnan(values))
+        ranks[own] = rankdata(values[own], "max") / max(len(own), 1)
+    return ranks
 
 
-def sections(hardness: np.ndarray, suspect: np.ndarray, gain: np.ndarray, parts: Sequence[str], count: int) -> dict[str, np.ndarray]:
-    """Places of the samples of each section, the foremost first: at most `count` different ones in all.
+def gallery_sections(
+    hardness: np.ndarray, suspect: np.ndarray, gain: np.ndarray, splits: Sequence[str], ids: Sequence[str], count: int, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Positions of the samples of each section, in the order in which they are shown: at most `count` different ones in all.
 
-    hardness, suspect, gain: [N], NaN = unknown. `hardest` and `suspects` have the highest of each part, `gains` and `losses` the
-    highest and lowest gain. The hardest get half of the room, and what the others leave of it.
+    hardness, suspect, gain: [N], NaN = unknown. `hardest` and `suspects` have the highest ranks within their split, `gains` and
+    `losses` the highest and lowest gain. The hardest get half of the room, and what the others leave of it. Ties are broken by a
+    hash of seed and id.
 
-    >>> sections(np.array([3, 1, 2.]), np.full(3, np.nan), np.array([np.nan, -0.1, 0.2]), ["test"] * 3, 2)
+    >>> nothing = np.full(3, np.nan)
+    >>> gallery_sections(np.array([3, 1, 2.]), nothing, np.array([np.nan, -0.1, 0.2]), ["test"] * 3, "abc", 2)
     {'hardest': array([0]), 'gains': array([2])}
     """
+    ties = chance([f"tie/{name}" for name in ids], seed)
     ranked = {
-        "suspects": -standing(suspect, parts),
+        "suspects": -rank_within_split(suspect, splits),
         "gains": np.where(gain > 0, -gain, np.nan),
         "losses": np.where(gain < 0, gain, np.nan),
     }
     ranked = {name: values for name, values in ranked.items() if np.isfinite(values).any()}
     share = max(count // 2 // max(len(ranked), 1), 1)
-    hardest = foremost(-standing(hardness, parts))
-    found = {"hardest": hardest[: max(count // 2, 1)]}
+    hardest = lowest_first(-rank_within_split(hardness, splits), ties)
+    sections = {"hardest": hardest[: max(count // 2, 1)]}
     for name, values in ranked.items():
-        room = count - len(chosen(found))
-        found[name] = foremost(values)[: min(share, room)]
-    there = set(chosen(found))
-    more = [place for place in hardest if place not in there][: count - len(there)]
-    found["hardest"] = np.array([place for place in hardest if place in {*found["hardest"], *more}], int)
-    return {name: places for name, places in found.items() if len(places)}
+        room = count - len(gallery_positions(sections))
+        sections[name] = lowest_first(values, ties)[: min(share, room)]
+    shown = set(gallery_positions(sections))
+    more = [position for position in hardest if position not in shown][: count - len(shown)]
+    sections["hardest"] = np.array([position for position in hardest if position in {*sections["hardest"], *more}], int)
+    return {name: positions for name, positions in sections.items() if len(positions)}
 
 
-def foremost(values: np.ndarray) -> np.ndarray:
-    """Places of the values [N] that are there, the lowest first."""
-    order = values.argsort(kind="stable")
+def lowest_first(values: np.ndarray, ties: np.ndarray) -> np.ndarray:
+    """Positions of the values [N] that are known, the lowest first; of equal ones that with the lower number in `ties` [N]."""
+    order = np.lexsort((ties, values))
     return order[np.isfinite(values[order])]
 
 
-def chosen(found: Mapping[str, np.ndarray]) -> list[int]:
-    """The places of all sections, each once, in ascending order."""
-    return sorted({int(place) for places in found.values() for place in places})
+def gallery_positions(sections: Mapping[str, np.ndarray]) -> list[int]:
+    """The positions of all sections, each once, in ascending order."""
+    return sorted({int(position) for positions in sections.values() for position in positions})

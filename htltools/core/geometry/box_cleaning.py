@@ -1,4 +1,4 @@
-"""From annotated boxes in whatever frame to the boxes of a row, or the reason why the sample must be left out."""
+"""Annotated boxes of any frame into the boxes of a row, or the reason why the sample must be left out."""
 
 from collections.abc import Sequence
 
@@ -14,8 +14,8 @@ def fitted_boxes(
 ) -> tuple[list[list[float]], str | None]:
     """Boxes B x 4 of a frame (width, height) as boxes of an image of that size, cut at its border.
 
-    `one_box` makes one of several: `largest`, `union`, or `all` to leave them. The second value is the reason why a box is
-    no use (it is empty, or wholly outside the image), else None.
+    `one_box`: `largest` or `union` make one box of several, `all` leaves them. The second value is the reason why a box is
+    of no use (it is empty, or wholly outside the image), else None.
 
     >>> fitted_boxes([[300, 225, 660, 450]], (600, 450), (200, 150))
     ([[100.0, 75.0, 200.0, 150.0]], None)
@@ -26,17 +26,17 @@ def fitted_boxes(
     if not np.isfinite(given).all():
         return [], "a box is not finite"
     if (area(given) == 0).any():
-        return [], f"the box {plain(given[area(given) == 0][0])} is empty"
+        return [], f"the box {as_lists(given[area(given) == 0][0])} is empty"
     fitted = scaled(given, frame, size)
     inside = np.round(clipped(fitted, size), DECIMALS)
     lost = area(inside) == 0
     if lost.any():
-        return [], f"the box {plain(np.round(fitted[lost][0], DECIMALS))} lies outside its image of {size[0]}x{size[1]}"
+        return [], f"the box {as_lists(np.round(fitted[lost][0], DECIMALS))} lies outside its image of {size[0]}x{size[1]}"
     if one_box != "all":
         inside = single_box(inside, one_box)[None]
-    return plain(inside), None
+    return as_lists(inside), None
 
 
-def plain(values: np.ndarray) -> list:
+def as_lists(values: np.ndarray) -> list:
     """The values as lists, with 0 for -0."""
     return (values + 0.0).tolist()

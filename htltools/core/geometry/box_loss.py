@@ -12,8 +12,8 @@ EDGES = 5.0  # weight of the edges against the overlap
 def box_loss(predicted: Tensor, annotated: Tensor) -> Tensor:
     """Loss of each box: [..., 4] and [..., 4] as shares of the sides give [...], 0 or more; higher = worse.
 
-    Smooth L1 on the four edges plus the generalized IoU loss, in [0, 2] (Rezatofighi et al. 2019). The latter alone tells
-    little of distance once boxes are far apart, the former alone ignores that a small box is missed sooner.
+    Smooth L1 on the four edges plus the generalized IoU loss, in [0, 2] (Rezatofighi et al. 2019). The IoU loss alone depends
+    little on distance once boxes are far apart; smooth L1 alone ignores that the same error matters more for a small box.
     """
     predicted, annotated = torch.broadcast_tensors(predicted.float(), annotated.float())
     edges = smooth_l1_loss(predicted, annotated, beta=SMOOTH, reduction="none").mean(-1)

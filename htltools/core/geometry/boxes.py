@@ -19,7 +19,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """IoU of boxes [N, 4]: [N] in [0, 1], NaN where either is none, a box of NaN."""
+    """IoU of boxes [N, 4]: [N] in [0, 1]; NaN where either box is NaN, which stands for none."""
     return np.where(np.isnan(a).any(-1) | np.isnan(b).any(-1), np.nan, iou(a, b))
 
 
@@ -61,5 +61,5 @@ def single_box(boxes: np.ndarray, how: str) -> np.ndarray:
 
 
 def constant_iou(training: np.ndarray, held_out: np.ndarray) -> float:
-    """Mean IoU of held-out boxes [M, 4] and one constant box, the median of the training boxes [N, 4]: what no model may fall short of."""
+    """Mean IoU of held-out boxes [M, 4] and one constant box, the median of the training boxes [N, 4]: the baseline to beat."""
     return float(iou(np.broadcast_to(np.median(training, 0), held_out.shape), held_out).mean())

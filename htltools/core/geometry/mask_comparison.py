@@ -6,7 +6,7 @@ Masks are probabilities of lesion, float32 [N, H, W] in [0, 1]; a mask of NaN is
 import numpy as np
 import torch
 
-from htltools.core.geometry.masks import LIMIT, loss_of_masks, mask_boxes, overlaps
+from htltools.core.geometry.masks import LIMIT, iou_and_dice, mask_boxes, mask_loss_of_probabilities
 
 
 def is_none(masks: np.ndarray) -> np.ndarray:
@@ -16,7 +16,7 @@ def is_none(masks: np.ndarray) -> np.ndarray:
 
 def mask_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """IoU of the pixels that are lesion: [N] in [0, 1], 1 = the same, also where both are empty."""
-    iou, _ = overlaps(torch.from_numpy(a >= LIMIT), torch.from_numpy(b >= LIMIT))
+    iou, _ = iou_and_dice(torch.from_numpy(a >= LIMIT), torch.from_numpy(b >= LIMIT))
     return np.where(is_none(a) | is_none(b), np.nan, iou.numpy())
 
 
@@ -33,7 +33,7 @@ def mask_smallness(masks: np.ndarray) -> np.ndarray:
 def mask_losses(side: np.ndarray, annotated: np.ndarray) -> np.ndarray:
     """Training loss of the masks [M, N, H, W] of M models against annotated ones [N, H, W]: [M, N], 0 or more; higher = worse."""
     known = torch.from_numpy(annotated)
-    return np.array([loss_of_masks(torch.from_numpy(masks), known).numpy() for masks in side], float)
+    return np.array([mask_loss_of_probabilities(torch.from_numpy(masks), known).numpy() for masks in side], float)
 
 
 def boxes_of_masks(masks: np.ndarray) -> np.ndarray:
@@ -44,5 +44,5 @@ def boxes_of_masks(masks: np.ndarray) -> np.ndarray:
 
 def boxes_and_overlaps(boxes: np.ndarray, masks: np.ndarray, annotated: np.ndarray) -> np.ndarray:
     """Boxes [B, 4] beside IoU and Dice of their masks, probabilities [B, H, W], with annotated masks [B, H, W] (0 = no lesion): [B, 6]."""
-    iou, dice = overlaps(torch.from_numpy(masks >= LIMIT), torch.from_numpy(annotated > 0))
+    iou, dice = iou_and_dice(torch.from_numpy(masks >= LIMIT), torch.from_numpy(annotated > 0))
     return np.column_stack([boxes, iou.numpy(), dice.numpy()])

@@ -1,4 +1,4 @@
-"""Lesion masks as tensors [B, H, W]: how two agree, what a wrong one costs, and the box around one.
+"""Lesion masks as tensors [B, H, W]: IoU and Dice of two, their loss, and the box around one.
 
 A predicted mask is a probability in [0, 1] at each pixel; a pixel counts as lesion from LIMIT on.
 """
@@ -7,20 +7,20 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits, interpolate, max_pool2d, pad
 
-from htltools.core.geometry.class_maps_to_boxes import crossings, grown
+from htltools.core.geometry.class_maps_to_boxes import grow_region, threshold_crossings
 
 LIMIT = 0.5
 COARSE = 32  # places along the longer side of the map on which regions grow
-AROUND = 5  # places, a side, over which the evidence for a region is averaged
-SMALLEST = 1e-6  # probability, and one less it the largest, that a loss reckons with
+AROUND = 5  # places, a side, over which the probability is averaged to find the region
+SMALLEST = 1e-6  # probabilities of a loss are clipped to [SMALLEST, 1 - SMALLEST]
 
 
-def overlaps(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+def iou_and_dice(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     """IoU and Dice of masks bool [..., H, W] that broadcast: [...] twice, in [0, 1]; 1 = the same, also where both are empty.
 
     Reference: Dice, "Measures of the amount of ecologic association between species", Ecology 26, 1945.
 
-    >>> overlaps(torch.tensor([[True, True, False]]), torch.tensor([[False, True, True]]))
+    >>> iou_and_dice(torch.tensor([[True, True, False]]), torch.tensor([[False, True, True]]))
     (tensor(0.3333), tensor(0.5000))
     """
     both = (one & other).sum((-2, -1)).float()
@@ -33,28 +33,28 @@ def overlaps(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
 def mask_loss(logits: Tensor, annotated: Tensor) -> Tensor:
     """Loss of each mask: logits [B, H, W] against lesion masks in [0, 1] [B, H, W] give [B], 0 or more; higher = worse.
 
-    Cross entropy, mean over the pixels, plus 1 less soft Dice, in [0, 1]. The former alone is content to miss a small lesion.
+    Cross entropy, mean over the pixels, plus 1 less soft Dice, in [0, 1]. Cross entropy alone hardly notices that a small lesion is missed.
 
     Reference: Milletari et al., "V-Net", 3DV 2016 (arXiv 1606.04797). Deviations: their Dice has squares in its denominator; here the
     plain sums stand there, with 1 added above and below, and the cross entropy beside it.
     """
     logits, annotated = logits.float(), annotated.float()
     pixels = binary_cross_entropy_with_logits(logits, annotated, reduction="none").mean((1, 2))
-    chance = torch.sigmoid(logits)
-    return pixels + 1 - (2 * (chance * annotated).sum((1, 2)) + 1) / ((chance + annotated).sum((1, 2)) + 1)
+    probability = torch.sigmoid(logits)
+    return pixels + 1 - (2 * (probability * annotated).sum((1, 2)) + 1) / ((probability + annotated).sum((1, 2)) + 1)
 
 
-def loss_of_masks(masks: Tensor, annotated: Tensor) -> Tensor:
-    """As `mask_loss`, of probabilities [B, H, W]; what is nearer to 0 or 1 than a millionth counts as that. NaN in either gives NaN."""
+def mask_loss_of_probabilities(masks: Tensor, annotated: Tensor) -> Tensor:
+    """As `mask_loss`, of probabilities [B, H, W], clipped to 1e-6 from 0 and 1. NaN in either gives NaN."""
     return mask_loss(torch.logit(masks.float(), SMALLEST), annotated)
 
 
 def mask_boxes(masks: Tensor) -> Tensor:
     """The box around one region of each mask: probabilities [B, H, W] give float32 [B, 4], shares of the sides.
 
-    The region is the one around the place with the most evidence near it; it grows on a map of at most 32 places a side, so that
-    regions nearer to each other than such a place count as one. Edges lie between pixels, where the probability crosses LIMIT.
-    Where it is below LIMIT everywhere, half of its highest value takes the place of that. Tensor operations only.
+    The region is the one around the place of the highest mean probability near it; it grows on a map of at most 32 places a side, so
+    that regions nearer to each other than such a place count as one. Edges lie between pixels, where the probability crosses LIMIT.
+    Where it is below LIMIT everywhere, half of its highest value is the limit. Tensor operations only.
 
     >>> mask_boxes(torch.tensor([[[0.0, 0.0, 0.5, 1.0, 0.0]]]))
     tensor([[0.5000, 0.0000, 0.8000, 1.0000]])
@@ -68,8 +68,8 @@ def mask_boxes(masks: Tensor) -> Tensor:
     limit = torch.where(top < LIMIT, top / 2, LIMIT)  # [B]
     allowed = highest >= limit.view(-1, 1, 1, 1)
     near = avg_pool2d(mean, AROUND, 1, AROUND // 2) * allowed
-    region = grown(near >= near.amax((2, 3), keepdim=True), allowed)
+    region = grow_region(near >= near.amax((2, 3), keepdim=True), allowed)
     around = max_pool2d(region, 3, 1, 1)  # with the nearest places outside, where the probability falls below LIMIT
     inside = masks * interpolate(around, scale_factor=float(step), mode="nearest")[:, 0, :height, :width]
-    (x0, x1), (y0, y1) = crossings(inside.amax(1), limit), crossings(inside.amax(2), limit)
+    (x0, x1), (y0, y1) = threshold_crossings(inside.amax(1), limit), threshold_crossings(inside.amax(2), limit)
     return torch.stack([x0, y0, x1, y1], 1)

@@ -1,29 +1,31 @@
 """Two sets of objects on the same image, matched one to one so that they overlap as much as they can.
 
-Objects as in `core.objects`. Only those of one class are matched. What has no counterpart counts as full disagreement.
+Objects as in `geometry.objects`. Only objects of one class are matched. An object without a counterpart is a full disagreement.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 
 from htltools.core.geometry.boxes import iou
 from htltools.core.geometry.objects import is_known, present
 
-CLOSE = 1e-3  # scores that differ by no more may change places
+CLOSE = 1e-3  # objects whose scores differ by no more may change their order
 
 
-def matched(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The best match of two sets [n, 5+] and [m, 5+]: places in either, int [p] each, of the pairs that overlap.
+def best_match(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The best match of two sets [n, 5+] and [m, 5+]: positions in each, int [p] twice, of the pairs that overlap.
 
     The sum of IoU over pairs is the largest there is (the assignment problem, by scipy).
 
-    >>> matched(np.array([[0, 0, 1, 1, 0], [2, 0, 3, 1, 0]]), np.array([[2, 0, 3, 1.5, 0], [0, 0, 1, 1, 1]]))
+    >>> best_match(np.array([[0, 0, 1, 1, 0], [2, 0, 3, 1, 0]]), np.array([[2, 0, 3, 1.5, 0], [0, 0, 1, 1, 1]]))
     (array([1]), array([0]))
     """
     from scipy.optimize import linear_sum_assignment
 
-    reached = iou(one[:, None, :4], other[None, :, :4]) * (one[:, None, 4] == other[None, :, 4])
-    rows, columns = linear_sum_assignment(reached, maximize=True)
-    meet = reached[rows, columns] > 0
+    overlaps = iou(one[:, None, :4], other[None, :, :4]) * (one[:, None, 4] == other[None, :, 4])
+    rows, columns = linear_sum_assignment(overlaps, maximize=True)
+    meet = overlaps[rows, columns] > 0
     return rows[meet], columns[meet]
 
 
@@ -36,37 +38,40 @@ def set_overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     >>> set_overlap(pair, single), set_overlap(pair, pair)
     (array([0.5]), array([1.]))
     """
-    return compared(one, other, lambda a, b: iou(a, b).sum(), 1.0)
+    return mean_over_matches(one, other, lambda a, b: iou(a, b).sum())
 
 
 def set_shift(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Mean distance of the edges of matched objects, 1 for each without a counterpart: as `set_overlap`, in [0, 1]; 0 = the same."""
-    return 1 - compared(one, other, lambda a, b: (1 - np.abs(a - b).mean(-1)).sum(), 1.0)
+    return 1 - mean_over_matches(one, other, lambda a, b: (1 - np.abs(a - b).mean(-1)).sum())
 
 
-def compared(one: np.ndarray, other: np.ndarray, likeness, both_empty: float) -> np.ndarray:
-    """The summed likeness of matched boxes over the larger number of objects, for each of the images [...]; NaN where unknown."""
+def mean_over_matches(one: np.ndarray, other: np.ndarray, likeness: Callable[[np.ndarray, np.ndarray], float]) -> np.ndarray:
+    """Sum of the likeness of matched boxes over the larger number of objects, of each image: [...].
+
+    1 where both sides are empty, NaN where one is unknown.
+    """
     shape = np.broadcast_shapes(one.shape[:-2], other.shape[:-2])
     one, other = (np.broadcast_to(side, shape + side.shape[-2:]).reshape(-1, *side.shape[-2:]) for side in (one, other))
-    there, where = present(one), present(other)
+    in_one, in_other = present(one), present(other)
     values = np.full(len(one), np.nan)
     for i in np.flatnonzero(is_known(one) & is_known(other)):
-        a, b = one[i][there[i]], other[i][where[i]]
+        a, b = one[i][in_one[i]], other[i][in_other[i]]
         if not len(a) and not len(b):
-            values[i] = both_empty
+            values[i] = 1.0
         elif not len(a) or not len(b):
             values[i] = 0.0
         else:
-            rows, columns = matched(a, b)
+            rows, columns = best_match(a, b)
             values[i] = likeness(a[rows, :4].astype(float), b[columns, :4].astype(float)) / max(len(a), len(b))
     return values.reshape(shape)
 
 
 def object_difference(one: np.ndarray, other: np.ndarray) -> float:
-    """The largest difference of any edge or score between two answers to the same images, [B, D, 6] each, in [0, 1]; NaN for a NaN.
+    """The largest difference of any edge or score between two predictions for the same images, [B, D, 6] each, in [0, 1]; NaN for a NaN.
 
-    Each object is held against the most similar one of its class on the other side; an object without any differs by its score.
-    Those that score hardly more than the last place are passed over: which of equals comes last is no difference.
+    Each object is compared with the most similar one of its class on the other side; an object without one differs by its score.
+    Objects that score hardly more than the last place are skipped: which of equals comes last is no difference.
     """
     if np.isnan(one).any() or np.isnan(other).any():
         return float("nan")

@@ -1,8 +1,8 @@
-"""Several objects an image, as arrays of one shape: places for M objects, of which some stay empty.
+"""Several objects an image, as arrays of one shape: places for M objects, of which some are empty.
 
-Annotated objects are float32 [N, M, 5]: x0, y0, x1, y1 as shares of the sides, and the number of the class, from 0. Found ones
-are [N, D, 6], the highest score first: the same, and the score in (0, 1]. An empty place has the class -1 and zeros. Where
-nothing is known of an image, because it is not annotated or its model has no say on it, all is NaN.
+Annotated objects are float32 [N, M, 5]: x0, y0, x1, y1 as shares of the sides, and the number of the class, from 0. Predicted
+objects are [N, D, 6], the highest score first: the same, and the score in (0, 1]. An empty place has the class -1 and zeros. An
+image that is not annotated, or for which its model is not eligible, is unknown: all NaN.
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ EMPTY = -1  # the class of a place without an object
 
 
 def packed(objects: Sequence[np.ndarray | None], columns: int) -> np.ndarray:
-    """Objects of N images, [n, columns] each or None where nothing is known, as one array float32 [N, M, columns], M >= 1.
+    """Objects of N images, [n, columns] each or None where they are unknown, as one array float32 [N, M, columns], M >= 1.
 
     >>> packed([np.array([[0, 0, 0.5, 1, 2]]), np.zeros((0, 5)), None], 5).tolist()
     [[[0.0, 0.0, 0.5, 1.0, 2.0]], [[0.0, 0.0, 0.0, 0.0, -1.0]], [[nan, nan, nan, nan, nan]]]
     """
-    most = max([len(own) for own in objects if own is not None] or [1], default=1)
+    most = max((len(own) for own in objects if own is not None), default=1)
     array = np.zeros((len(objects), max(most, 1), columns), np.float32)
     array[:, :, 4] = EMPTY
     for place, own in zip(array, objects):
@@ -30,7 +30,7 @@ def packed(objects: Sequence[np.ndarray | None], columns: int) -> np.ndarray:
 
 
 def stacked(several: Sequence[np.ndarray]) -> np.ndarray:
-    """Arrays of objects [N, D, ...] with as many places each as the one that has most: [K, N, D, ...]. What is unknown stays so."""
+    """K arrays of objects [N, D, ...], padded with empty places to the largest D: [K, N, D, ...]. Unknown images stay NaN."""
     most = max(own.shape[1] for own in several)
     empty = np.array([0, 0, 0, 0, EMPTY, 0], np.float32)
     out = []
@@ -42,7 +42,7 @@ def stacked(several: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def first_known(several: np.ndarray) -> np.ndarray:
-    """For each image the first of K answers [K, N, D, 6] that is known: [N, D, 6]."""
+    """For each image the first of K predictions [K, N, D, 6] that is known: [N, D, 6]."""
     return several[is_known(several).argmax(0), np.arange(several.shape[1])]
 
 
@@ -52,12 +52,12 @@ def present(objects: np.ndarray) -> np.ndarray:
 
 
 def is_known(objects: np.ndarray) -> np.ndarray:
-    """Of which images anything is known, be it that they hold nothing: [..., M, 5 or 6] to bool [...]."""
+    """Which images are known, those without objects too: [..., M, 5 or 6] to bool [...]."""
     return ~np.isnan(objects[..., 0, 4])
 
 
-def above(found: np.ndarray, threshold: float) -> np.ndarray:
-    """The found objects [..., D, 6] of at least that score; the places of the others are empty."""
-    kept = found.copy()
-    kept[found[..., 5] < threshold] = (0, 0, 0, 0, EMPTY, 0)
+def above(predicted: np.ndarray, threshold: float) -> np.ndarray:
+    """The predicted objects [..., D, 6] of at least that score; the places of the others are empty."""
+    kept = predicted.copy()
+    kept[predicted[..., 5] < threshold] = (0, 0, 0, 0, EMPTY, 0)
     return kept

@@ -1,1 +1,1 @@
-"""Hardness scores, and the baselines that do not prune."""
+"""Hardness scores, and the baselines that need no pruning."""

@@ -1,6 +1,7 @@
-"""Controls of hardness that need no model: lesion size and chance."""
+"""Baselines of hardness that need no model: lesion size and chance."""
 
 import hashlib
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -8,13 +9,12 @@ from htltools.core.geometry.boxes import area
 
 
 def smallness(boxes: np.ndarray) -> np.ndarray:
-    """1 - the share of the image that a box [N, 4], or several [N, M, 4] together, cover: [N] in [0, 1]; NaN where there is none."""
-    covered = area(boxes)
-    covered = np.where(np.isnan(boxes).any(-1), np.nan, covered)
+    """1 - the share of the image that a box [N, 4], or several [N, M, 4] together, cover: [N] in [0, 1]; NaN where a box is NaN."""
+    covered = np.where(np.isnan(boxes).any(-1), np.nan, area(boxes))
     return 1 - (covered if covered.ndim == 1 else covered.sum(-1).clip(0, 1))
 
 
-def chance(ids: list[str], seed: int) -> np.ndarray:
-    """A number in [0, 1) for each id, from seed and id alone: the control for chance, the same in any order of rows."""
+def chance(ids: Iterable[str], seed: int) -> np.ndarray:
+    """A number in [0, 1) for each id, a hash of seed and id: the control for chance, the same in any order of rows."""
     digests = (hashlib.sha256(f"{seed}/{name}".encode()).digest() for name in ids)
     return np.array([int.from_bytes(digest[:7]) / 2**56 for digest in digests])

@@ -1,8 +1,8 @@
-"""Cross-fitting: which training rows a model leaves out, and so which models answer for which row.
+"""Cross-fitting: which training rows a model leaves out, and so which models are eligible to score which row.
 
-Reference: Chernozhukov et al., "Double/debiased machine learning", 2018 (arXiv 1608.00060), for the idea: what is
-said of a sample comes from a model that was not fitted to it. Deviation: folds are dealt by a hash of the group, so that they are
-only about equally large, and a group stays where it is when others are added.
+Reference: Chernozhukov et al., "Double/debiased machine learning", 2018 (arXiv 1608.00060), for the idea: a sample is scored by a
+model that was not fitted to it. Deviation: the fold of a group is a hash of its name, so that folds are only about equally large,
+and a group keeps its fold when others are added.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Fold:
-    """The training rows that a model leaves out: the `k`-th of `K` parts, 1 <= k <= K, dealt with a seed."""
+    """The training rows that a model leaves out: the `k`-th of `K` folds, 1 <= k <= K, of the partition of that seed."""
 
     k: int
     K: int
@@ -30,7 +30,7 @@ def fold_of(group: str, count: int, seed: int = 0) -> int:
     >>> [fold_of(group, 3) for group in ("P1", "P2", "P3", "P4")]
     [3, 1, 1, 1]
     """
-    # not the digest of core/splits: among the groups of one split its places are no longer even
+    # not the digest of `sampling.splits`: among the groups of one split that is not evenly distributed
     digest = hashlib.sha256(f"fold/{count}/{seed}:{group}".encode("utf-8", "surrogatepass")).digest()
     return 1 + (int.from_bytes(digest[:8]) * count >> 64)
 
@@ -41,30 +41,30 @@ def left_out(groups: Sequence[str], fold: Fold | None) -> np.ndarray:
 
 
 def same_partition(folds: Sequence[Fold | None]) -> bool:
-    """Whether models belong together: none has a fold, or all have one, dealt alike.
+    """Whether the folds of several models are of one partition: none has a fold, or all have one of the same K and seed.
 
-    >>> one_deal([Fold(1, 5, 0), Fold(2, 5, 0)]), one_deal([Fold(1, 5, 0), None]), one_deal([Fold(1, 5, 0), Fold(2, 5, 1)])
-    (True, False, False)
+    >>> same_partition([Fold(1, 5, 0), Fold(2, 5, 0)]), same_partition([Fold(1, 5, 0), None]), same_partition([None, None])
+    (True, False, True)
     """
     return len({fold and (fold.K, fold.seed) for fold in folds}) == 1
 
 
 def models_eligible(folds: Sequence[Fold | None], groups: Sequence[str], trained_on: Sequence[bool]) -> np.ndarray:
-    """Which of M models of one deal answer for which of N rows: bool [M, N].
+    """Which of M models of one partition are eligible for which of N rows: bool [M, N].
 
-    For a row that models were trained on only those answer that left its group out; for any other row all do.
+    For a row of the training split those that left its group out; for any other row all of them.
     """
     allowed = np.array([left_out(groups, fold) if fold else np.ones(len(groups), bool) for fold in folds])
     return allowed | ~np.asarray(trained_on, bool)
 
 
-def pairs(dense: Sequence[Fold | None], pruned: Sequence[Fold | None]) -> list[tuple[int, int]]:
-    """Which pruned model is compared with which dense one, as places in both: with the one at its place where as many of the same
-    folds are given on both sides, else with each one of its fold.
+def model_pairs(dense: Sequence[Fold | None], pruned: Sequence[Fold | None]) -> list[tuple[int, int]]:
+    """Which dense model is compared with which pruned one, as positions in both: with that at its own position where both sides have
+    the same folds in the same order, else with each one of its fold.
 
-    >>> pairs([None, None], [None, None]), pairs([None, None], [None])
+    >>> model_pairs([None, None], [None, None]), model_pairs([None, None], [None])
     ([(0, 0), (1, 1)], [(0, 0), (1, 0)])
     """
     if list(dense) == list(pruned):
-        return [(place, place) for place in range(len(dense))]
+        return [(i, i) for i in range(len(dense))]
     return [(i, j) for i, one in enumerate(dense) for j, other in enumerate(pruned) if one == other]

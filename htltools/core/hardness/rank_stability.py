@@ -1,4 +1,4 @@
-"""Stability: how alike several models rank the same samples. Pure numpy."""
+"""Rank stability: how alike several models rank the same samples."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -7,52 +7,53 @@ import numpy as np
 
 
 class Stability:
-    """Gathers columns of hardness by model, batch by batch: four bytes for each sample, column and model."""
+    """Gathers hardness by model, batch by batch: four bytes for each sample, column and model."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.batches: list[dict[str, np.ndarray]] = []
-        self.parts: list[str] = []
+        self.splits: list[str] = []
 
-    def add(self, columns: dict[str, np.ndarray], parts: Sequence[str]) -> None:
-        """Take in a batch of B samples: [K, B] by column for K models (NaN where one has no say), and the part of the data of each."""
+    def add(self, columns: dict[str, np.ndarray], splits: Sequence[str]) -> None:
+        """Add a batch of B samples: columns [K, B] of K models (NaN where a model is not eligible for a sample), and their splits [B]."""
         self.batches.append({name: values.astype(np.float32) for name, values in columns.items()})
-        self.parts += parts
+        self.splits += splits
 
     def correlations(self) -> dict[str, dict[str, float]]:
-        """Mean rank correlation over all pairs of models, in [-1, 1], by column and part; NaN for too few samples.
+        """Mean rank correlation over all pairs of models, in [-1, 1], by column and split; NaN for too few samples.
 
         Columns of a single model are left out.
         """
-        found: dict[str, dict[str, float]] = {}
-        parts = np.array(self.parts)
+        correlations: dict[str, dict[str, float]] = {}
+        splits = np.array(self.splits)
         for name in self.batches[0]:
             values = np.concatenate([batch[name] for batch in self.batches], 1)
             if len(values) > 1:
-                found[name] = {part: mean_correlation(values[:, parts == part]) for part in dict.fromkeys(self.parts)}
-        return found
+                correlations[name] = {split: mean_correlation(values[:, splits == split]) for split in dict.fromkeys(self.splits)}
+        return correlations
 
 
 def mean_correlation(values: np.ndarray) -> float:
     """Mean Spearman correlation over all pairs of K models, values [K, N]: in [-1, 1]; NaN where no pair has one."""
-    found = np.array([rank_correlation(one, other) for one, other in combinations(values, 2)])
-    known = found[~np.isnan(found)]
+    correlations = np.array([rank_correlation(one, other) for one, other in combinations(values, 2)])
+    known = correlations[~np.isnan(correlations)]
     return float(known.mean()) if len(known) else float("nan")
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's correlation of a and b [N] over the places where both are there, in [-1, 1]; 1 = the same order.
+    """Spearman's correlation of a and b [N] over the places where both are known, in [-1, 1]; 1 = the same order.
 
     NaN where either is constant, or fewer than three places are left. Equal values share their mean rank.
 
     >>> rank_correlation(np.array([0.1, 0.2, 0.3, np.nan]), np.array([5, 7, 6, 1]))
     0.5
     """
-    there = ~(np.isnan(a) | np.isnan(b))
-    if there.sum() < 3:
+    from scipy.stats import spearmanr
+
+    known = ~(np.isnan(a) | np.isnan(b))
+    a, b = a[known], b[known]
+    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
-    first, second = (ranks - ranks.mean() for ranks in (mean_ranks(a[there]), mean_ranks(b[there])))
-    length = np.sqrt((first**2).sum() * (second**2).sum())
-    return float((first * second).sum() / length) if length else float("nan")
+    return float(spearmanr(a, b).statistic)
 
 
 def correlation_interval(correlation: float, count: int) -> tuple[float, float]:
@@ -65,14 +66,5 @@ def correlation_interval(correlation: float, count: int) -> tuple[float, float]:
     [0.334, 0.636]
     """
     reach = 1.96 * (1.06 / (count - 3)) ** 0.5
-    return tuple(float(np.tanh(np.arctanh(np.clip(correlation, -1 + 1e-12, 1 - 1e-12)) + way * reach)) for way in (-1, 1))
-
-
-def mean_ranks(values: np.ndarray) -> np.ndarray:
-    """Rank of each value [N], from 1; equal ones share the mean of theirs.
-
-    >>> mean_ranks(np.array([3, 1, 3]))
-    array([2.5, 1. , 2.5])
-    """
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    return (count.cumsum() - (count - 1) / 2)[place]
+    z = np.arctanh(np.clip(correlation, -1 + 1e-12, 1 - 1e-12))
+    return float(np.tanh(z - reach)), float(np.tanh(z + reach))

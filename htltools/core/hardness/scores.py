@@ -120,6 +120,11 @@ class Sides:
     pairs: Sequence[tuple[int, int]]
 
 
+def two_sides(predictions: np.ndarray, losses: np.ndarray, count: int, pairs: Sequence[tuple[int, int]]) -> Sides:
+    """The sides of K models of which the first `count` are dense: predictions [K, N, ...] and losses [K, N]."""
+    return Sides(predictions[:count], predictions[count:], losses[:count], losses[count:], pairs)
+
+
 def scores_by_model(sides: Sides, comparison: Comparison) -> dict[str, np.ndarray]:
     """Columns that each of K models, or pairs of models, has of its own: [K, N] each."""
     pairs = [(sides.dense[one], sides.pruned[other]) for one, other in sides.pairs]

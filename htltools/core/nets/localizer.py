@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from htltools.core.geometry.boxes import iou
-from htltools.core.geometry.class_maps_to_boxes import evidence, map_boxes, stretched
+from htltools.core.geometry.class_maps_to_boxes import class_spread, map_boxes, min_max_scaled
 
 # ImageNet's colours: what pretrained backbones expect, and as good as any for the others.
 NORMALISATION = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
@@ -80,9 +80,9 @@ class MapLocalizer(Localizer):
         Twice as fine as the net's map, by cubic interpolation, which gained .007 of validation IoU on HAM10000 in each of two nets;
         linear interpolation gained nothing.
         """
-        views = [evidence(self.net(x.flip(axes))[0]).flip([axis - 1 for axis in axes]) for axes in MIRRORS]
+        views = [class_spread(self.net(x.flip(axes))[0]).flip([axis - 1 for axis in axes]) for axes in MIRRORS]
         mean = torch.stack(views).mean(0).unsqueeze(1)
-        return stretched(interpolate(mean, scale_factor=2, mode="bicubic", align_corners=False).squeeze(1))
+        return min_max_scaled(interpolate(mean, scale_factor=2, mode="bicubic", align_corners=False).squeeze(1))
 
     def boxes(self, x: Tensor) -> Tensor:
         return map_boxes(self.map(x), self.threshold)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from htltools.core.geometry.masks import LIMIT, mask_boxes, overlaps
+from htltools.core.geometry.masks import LIMIT, iou_and_dice, mask_boxes
 from htltools.core.nets.localizer import Localizer
 
 
@@ -65,7 +65,7 @@ class MaskValidator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         masks = self.model.masks(self.model.normalised(images[..., :-1]))
-        agreement = overlaps(masks >= LIMIT, images[..., -1] > 0)
+        agreement = iou_and_dice(masks >= LIMIT, images[..., -1] > 0)
         return torch.cat([mask_boxes(masks), torch.stack(agreement, 1)], 1)
 
     def overlap(self, predictions: np.ndarray, annotated: np.ndarray) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""From hardness to weights and selections; splits."""
+"""Hardness into weights and selections; splits."""

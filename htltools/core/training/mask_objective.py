@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from htltools.core.geometry.masks import mask_loss, overlaps
+from htltools.core.geometry.masks import iou_and_dice, mask_loss
 from htltools.core.nets.mask_localizer import MaskLocalizer
 from htltools.core.runtime import distributed
 from htltools.core.runtime.predict import batches
@@ -61,7 +61,7 @@ def mask_margins(turn: Tensor, predicted: Tensor, targets: Tensor) -> tuple[Tens
     flat = [masks.flatten(1).float() for masks in (predicted, targets)]
     both = flat[0] @ flat[1].T  # [B, B]
     either = flat[0].sum(1)[:, None] + flat[1].sum(1) - both
-    own, _ = overlaps(predicted, targets)
+    own, _ = iou_and_dice(predicted, targets)
     others = (both / either.clamp_min(1)).masked_fill(turn[:, None] == turn, 0).amax(1)
     return own, own - others
 
@@ -73,5 +73,5 @@ def constant_mask_iou(training: ImageSource, held_out: ImageSource) -> float:
     """
     often = sum((training.batch(chosen)[..., -1] > 0).sum(0) for chosen in batches(training.shape[0], AT_ONCE))  # [H, W]
     constant = torch.from_numpy(2 * np.asarray(often) >= training.shape[0])
-    parts = [overlaps(constant, torch.from_numpy(held_out.batch(i)[..., -1] > 0))[0] for i in batches(held_out.shape[0], AT_ONCE)]
+    parts = [iou_and_dice(constant, torch.from_numpy(held_out.batch(i)[..., -1] > 0))[0] for i in batches(held_out.shape[0], AT_ONCE)]
     return float(torch.cat(parts).mean())

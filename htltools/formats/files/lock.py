@@ -4,59 +4,40 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import ENOLCK, ENOSYS, EOPNOTSUPP
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 from htltools.errors import CannotCreate, TryAgain
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 
 @contextmanager
 def alone(lock: Path, what: Path) -> Iterator[None]:
-    """Hold a lock file while `what` is written. Where a file system knows no locks, hold nothing.
+    """Hold a lock file while `what` is written. On a file system without locks, hold nothing.
 
     Raises: TryAgain where another run holds it; CannotCreate where the folder cannot be written.
     """
-    file = held(lock, what)
+    held = FileLock(lock, timeout=0, fallback_to_soft=False)
+    try:
+        lock.touch()  # filelock would make a folder that is not there
+        held.acquire()
+        lock.write_text(f"process {os.getpid()} of {socket.gethostname()}\n", "utf-8")
+    except Timeout:
+        raise TryAgain(f"another run is writing {what} ({holder_of(lock)})", "wait for it, or name another output with -o") from None
+    except OSError as error:
+        # the name of the holder is a courtesy, for which a disk may be too full
+        if not held.is_locked and error.errno not in (ENOLCK, ENOSYS, EOPNOTSUPP):
+            raise CannotCreate(f"cannot write beside {what} ({os.strerror(error.errno or 0).lower()}: {lock})") from None
     try:
         yield
     finally:
-        lock.unlink(missing_ok=True)
-        file.close()
+        lock.unlink(missing_ok=True)  # before the release: a run that has just opened it sees that it is gone, and tries again
+        held.release()
 
 
-def held(lock: Path, what: Path) -> IO[str]:
-    """The lock file, opened and locked."""
-    while True:
-        try:
-            file = open(lock, "a+", encoding="utf-8")  # noqa: SIM115  it stays open as long as it is held
-        except OSError as error:
-            raise CannotCreate(f"cannot write beside {what} ({error.strerror.lower()}: {lock})") from None
-        try:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.readline(200).strip()
-            file.close()
-            raise TryAgain(f"another run is writing {what} ({holder})", "wait for it, or name another output with -o") from None
-        except OSError:  # a file system without locks
-            return file
-        if stands(lock, file):
-            with suppress(OSError):  # the name of the holder is a courtesy, for which a disk may be too full
-                os.truncate(file.fileno(), 0)
-                os.write(file.fileno(), f"process {os.getpid()} of {socket.gethostname()}\n".encode())
-            return file
-        file.close()  # the run before removed it in this very moment
-
-
-def stands(lock: Path, file: IO[str]) -> bool:
-    """Whether the opened file is still the one of that name."""
-    try:
-        return os.path.samestat(os.stat(lock), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False
+def holder_of(lock: Path) -> str:
+    """The process that holds a lock, as its file names it."""
+    with suppress(OSError, UnicodeDecodeError), lock.open(encoding="utf-8") as file:
+        return file.readline(200).strip()
+    return "its name is not known"

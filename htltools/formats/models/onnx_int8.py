@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from htltools.errors import HtlError
-from htltools.formats.models.onnx import INPUT, hushed
+from htltools.formats.models.onnx import INPUT
+from htltools.formats.models.onnx_session import first_line, silenced
 
 IMAGES = 256  # from 64 on, more change the mean IoU by less than 0.0005
-METHOD = "MinMax"  # Entropy and Percentile answer no better, and take twice as long
+METHOD = "MinMax"  # Entropy and Percentile predict no better, and take twice as long
 WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
 
@@ -18,7 +19,7 @@ def write_int8(path: Path, source: Path, batches: Iterable[np.ndarray]) -> None:
     """Write the float32 localizer of the ONNX file `source` once more, its net with 8-bit weights and activations.
 
     batches: images uint8 [B, H, W, C] to calibrate on. Weights are int8 by channel, in 7 bits so that processors without
-    VNNI do not overflow; activations are uint8. Normalisation, the last layer and what makes boxes of its answer stay float32.
+    VNNI do not overflow; activations are uint8. Normalisation, the last layer and the nodes after it stay float32.
 
     Raises: HtlError where onnxruntime cannot quantize the net.
     """
@@ -26,10 +27,10 @@ def write_int8(path: Path, source: Path, batches: Iterable[np.ndarray]) -> None:
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    with tempfile.TemporaryDirectory() as folder, hushed():
+    with tempfile.TemporaryDirectory() as folder, silenced():
         prepared = Path(folder, "prepared.onnx")
         try:
-            quant_pre_process(source, prepared, skip_symbolic_shape=True)  # which stumbles over maxima; onnx knows the shapes
+            quant_pre_process(source, prepared, skip_symbolic_shape=True)  # its symbolic inference fails on Max; onnx infers the shapes
             quantize_static(
                 prepared,
                 path,
@@ -42,8 +43,8 @@ def write_int8(path: Path, source: Path, batches: Iterable[np.ndarray]) -> None:
                 nodes_to_exclude=kept_in_float(onnx.load(prepared).graph),
                 calibrate_method=CalibrationMethod[METHOD],
             )
-        except Exception as error:  # whatever a net of any make sets off in there
-            reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        except Exception as error:  # onnxruntime raises nearly anything on a net that it does not expect
+            reason = f"{type(error).__name__}: {first_line(error)}"
             raise HtlError(f"onnxruntime cannot quantize this net ({reason})", "use --quantize float16 or none") from None
 
 

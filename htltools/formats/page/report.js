@@ -10,7 +10,7 @@ const cards = document.getElementById("cards"), form = document.getElementById("
 const valueOf = key => controls.get(key).value;
 const keyOf = name => RESERVED.includes(name) ? "meta." + name : name;
 const controls = new Map(), hidden = {};  // what is chosen by its key in the address; whose boxes are not shown
-let found = [], shown = 0;
+let matches = [], shown = 0;  // the samples chosen, and how many of them are on the page
 
 function element(name, text, className) {
   const made = document.createElement(name);
@@ -76,46 +76,46 @@ function startOrder(keepSort, keepOrder) {
 }
 
 function toAddress() {
-  const said = new URLSearchParams();
-  for (const [key, {value}] of controls) if (value) said.set(key, RESERVED.includes(key) ? value : value.slice(1));
-  history.replaceState(null, "", "#" + said);
+  const chosen = new URLSearchParams();
+  for (const [key, {value}] of controls) if (value) chosen.set(key, RESERVED.includes(key) ? value : value.slice(1));
+  history.replaceState(null, "", "#" + chosen);
 }
 
 function choose() {
   const show = valueOf("show"), sort = valueOf("sort"), find = valueOf("find").toLowerCase(), sign = valueOf("order") ? 1 : -1;
   const wanted = data.filters.map(each => [each.name, valueOf(keyOf(each.name))]).filter(pair => pair[1]);
-  found = data.samples.filter(sample =>
+  matches = data.samples.filter(sample =>
     (!show || sample.sections.includes(show))
     && sample.id.toLowerCase().includes(find)
     && wanted.every(([name, value]) => "=" + sample.levels[name] === value));
   const rank = sample => sample.scores[sort];
-  found.sort((a, b) => (rank(a) === undefined) - (rank(b) === undefined) || sign * (rank(a) - rank(b)) || 0);
+  matches.sort((a, b) => (rank(a) === undefined) - (rank(b) === undefined) || sign * (rank(a) - rank(b)) || 0);
   cards.replaceChildren();
   shown = 0;
   extend(STEP);
 }
 
 function extend(count) {
-  const next = found.slice(shown, shown + count);
+  const next = matches.slice(shown, shown + count);
   shown += next.length;
   const made = document.createDocumentFragment();
   for (const sample of next) made.append(card(sample));
   cards.append(made);
-  more.hidden = shown === found.length;
+  more.hidden = shown === matches.length;
   document.getElementById("count").textContent =
-    `${found.length} of ${data.samples.length} images` + (shown < found.length ? `, ${shown} of them so far on the page` : "");
+    `${matches.length} of ${data.samples.length} images` + (shown < matches.length ? `, ${shown} of them so far on the page` : "");
 }
 
 function card(sample) {
-  const made = element("article", undefined, "card"), frame = element("div", undefined, "frame");
-  const image = element("div", undefined, "image"), image = element("img");
+  const made = element("article", undefined, "card");
+  const frame = element("div", undefined, "frame"), image = element("div", undefined, "image"), pixels = element("img");
   const [width, height] = sample.size;
   image.style.aspectRatio = `${width} / ${height}`;
   image.style[width / height >= 4 / 3 ? "width" : "height"] = "100%";
-  image.src = sample.image;
-  image.alt = sample.id;
-  image.decoding = "async";
-  image.append(image, boxes(sample.boxes));
+  pixels.src = sample.image;
+  pixels.alt = sample.id;
+  pixels.decoding = "async";
+  image.append(pixels, boxes(sample.boxes));
   frame.append(image);
   const text = element("div", undefined, "text");
   text.append(element("h4", sample.id));
@@ -164,6 +164,6 @@ form.addEventListener("input", event => {
 });
 addEventListener("hashchange", () => { if (/=/.test(location.hash)) { fromAddress(); choose(); } });
 addEventListener("beforeprint", () => { for (const details of document.querySelectorAll(".card details")) details.open = true; });
-new IntersectionObserver(seen => { if (seen[0].isIntersecting && shown < found.length) extend(STEP); }, {rootMargin: "800px"}).observe(more);
-more.querySelector("button").addEventListener("click", () => extend(found.length));
+new IntersectionObserver(seen => { if (seen[0].isIntersecting && shown < matches.length) extend(STEP); }, {rootMargin: "800px"}).observe(more);
+more.querySelector("button").addEventListener("click", () => extend(matches.length));
 document.documentElement.dataset.ready = Math.round(performance.now());

@@ -94,29 +94,28 @@ class ModelNote(BaseModel):
 
 NOTES = {"begin": Begin, "end": End, "model": ModelNote}
 
-MOST = 100  # objects that a net can tell on an image
 FRAME = 8192  # pixels of the longest side of a stored image
+ImageSize = Annotated[list[Annotated[int, Field(ge=1, le=FRAME)]], Field(min_length=3, max_length=3)]  # [H, W, C]
 
 
 class Architecture(BaseModel):
-    """What builds a net."""
+    """The description that a net is built from, see vocabulary.CHECKPOINT."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
+    task: Annotated[str, Field(min_length=1, max_length=200)]
     name: Annotated[str, Field(max_length=200)]
-    size: Annotated[list[Annotated[int, Field(ge=1, le=FRAME)]], Field(min_length=3, max_length=3)]
-    classes: list[str] | None = None
-    objects: Annotated[list[str], Field(min_length=1)] | None = None
-    most: Annotated[int, Field(ge=1, le=MOST)] | None = None
-    masks: bool | None = None
+    size: ImageSize
+    classes: Annotated[list[str], Field(min_length=1)] | None = None
+    most: Annotated[int, Field(ge=1, le=100)] | None = None  # core.nets.detector.MOST
 
 
 class Preprocessing(BaseModel):
-    """What a net takes."""
+    """The images that a net takes."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
-    size: Annotated[list[Annotated[int, Field(ge=1, le=FRAME)]], Field(min_length=3, max_length=3)]
+    size: ImageSize
 
 
 class LeftOut(BaseModel):

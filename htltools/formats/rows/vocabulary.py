@@ -74,9 +74,9 @@ STORE = {
 CHECKPOINT = {
     "weights/<name>": "the shape and type of the tensor: one dataset for each entry of the model's state, "
     "compressed (gzip) where a third or more of it is zero",
-    "about/architecture": "name of the net and what it takes to build it; `classes`, the labels, of one that answers by a map; "
-    "`objects`, the classes, and `most`, how many it can tell, of one that finds several objects; `masks`, true, of one that answers with "
-    "masks",
+    "about/architecture": "what the net is built from: `task`, what it predicts (box, mask, detect, class_map, or another), `name` of "
+    "the net, `size` [H, W, C] of its images; `classes`, names of the classes, of tasks detect and class_map; `most`, objects per image at "
+    "most, of task detect",
     "about/preprocessing": "size [H, W, C] of its input, mean and std of its normalisation in [0, 1] units",
     "about/metrics": "validation metrics of these weights",
     "about/pruning": "method, sparsity asked and achieved, recovery, sweep of the health gate; request, a digest of the rows, the "
@@ -89,14 +89,14 @@ CHECKPOINT = {
     "@schema": "version of this format",
 }
 
-# What an ONNX file says of itself, in its metadata.
+# Metadata of an ONNX file.
 ONNX = {
     "htl.input": "images: uint8 [N, H, W, 3], RGB, the whole image squashed to H x W",
-    "htl.output": "boxes: float32 [N, 4], [x0, y0, x1, y1] as shares of the image's width and height, in [0, 1]; of a net that finds "
-    "several objects boxes [N, D, 4], scores float32 [N, D] in falling order, 0 in empty places, and labels int64 [N, D], -1 there",
-    "htl.objects": "JSON, of a net that finds several objects: classes, their names, and threshold, the score from which on one counts",
-    "htl.masks": "masks: float32 [N, H, W], probability of lesion at each pixel, in [0, 1], lesion from 0.5 on; only of a model that "
-    "answers with masks",
+    "htl.task": "what the model predicts: box, mask, detect, class_map, or another task",
+    "htl.output": "boxes: float32 [N, 4], [x0, y0, x1, y1] as shares of the image's width and height, in [0, 1]; of task detect boxes "
+    "[N, D, 4], scores float32 [N, D] in falling order, 0 in empty places, and labels int64 [N, D], -1 there",
+    "htl.objects": "JSON, of task detect: classes, their names, and threshold, the score from which on an object counts",
+    "htl.masks": "masks: float32 [N, H, W], probability of lesion at each pixel, in [0, 1], lesion from 0.5 on; only of task mask",
     "htl.history": "JSON: provenance",
     "htl.model": "sha256 of the checkpoint it was made from",
     "htl.sha256": "sha256 of the file with 64 zeros in the place of this value",

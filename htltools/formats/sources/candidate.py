@@ -13,7 +13,7 @@ class Candidate:
     """A sample to be: what is known of it before its image is decoded. Small: there may be a million of them."""
 
     id: str
-    image: str | None = None
+    image: str = ""  # path; empty for a synthetic image
     mask: str | None = None
     facts: Facts = field(default_factory=lambda: UNKNOWN)  # what tables and annotations say of it; images of one name share it
     masked: bool = False  # whether its source has masks: then boxes come from them alone
@@ -26,7 +26,7 @@ class Candidate:
     @property
     def origin(self) -> str:
         """What the candidate was made from, to be shown to people."""
-        return "phantom" if self.image is None else readable(self.image)
+        return readable(self.image) if self.image else "phantom"
 
     def stamp(self) -> list:
         """What must be the same for an old result to stand: facts, and name, size and time of the files."""

@@ -13,7 +13,7 @@ def read_coco(path: Path) -> dict[str, Facts]:
     """Facts by image key from COCO annotations. Images without annotations hold no object: their boxes are [].
 
     The category is the label where an image has a single one, and the class of each box where the file uses several. Boxes are in
-    the frame that the file says the image has. Crowd annotations are passed over. Of images that `htl view --coco` wrote, group,
+    the frame that the file says the image has. Crowd annotations are passed over. Of images that `htl view --to coco` wrote, group,
     split, label and meta come back, and so does `annotated`: where it is false, nobody has looked, and there are no boxes rather
     than none to find.
 

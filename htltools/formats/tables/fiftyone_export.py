@@ -25,7 +25,7 @@ from htltools.formats.tables.coco_export import annotated_boxes
 from htltools.formats.tables.csv_export import plain
 
 ELSEWHERE = {"id", "group", "split", "label", "size", "boxes", "labels", "predicted", "detected", "pseudo", "store", "index", "repeat"}
-BY = "htl view --fiftyone"
+BY = "htl view --to fiftyone"
 # names of FiftyOne itself, and those that mean something here
 RESERVED = {
     "STRICT", "created_at", "filepath", "frames", "from_dict", "get_field", "get_field_schema", "groups", "id", "last_modified_at",

@@ -17,7 +17,7 @@ def test_worked_by_hand():
 
 
 def test_apart():
-    """Boxes that do not meet: the part of the hull that neither covers counts beyond 1."""
+    """Boxes that do not meet: the share of their hull that neither covers is added to 1 - IoU."""
     loss = box_loss(torch.tensor([0, 0, 0.25, 1.0]), torch.tensor([0.75, 0, 1, 1.0]))
     assert loss.item() == pytest.approx(EDGES * 2 * (0.75 - SMOOTH / 2) / 4 + 1.5, abs=1e-5)
 
@@ -28,14 +28,14 @@ def test_one_annotation_for_several_models():
 
 
 def test_half_precision_is_computed_in_full():
-    """The loss of bf16 answers is float32."""
+    """The loss of bf16 predictions is float32."""
     assert box_loss(torch.rand(2, 4).bfloat16(), torch.rand(2, 4)).dtype == torch.float32
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(edge, min_size=8, max_size=8))
 def test_bounds_and_zero(edges):
-    """The loss is finite and 0 or more, and a box that has an area and equals its annotation costs nothing."""
+    """The loss is finite and 0 or more, and 0 for a box with an area that equals its annotation."""
     corners = torch.tensor(edges).view(2, 2, 2)
     first, second = torch.cat([corners.amin(1), corners.amax(1)], 1)
     assert -1e-6 <= box_loss(first, second).item() <= EDGES + 2

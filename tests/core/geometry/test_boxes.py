@@ -1,4 +1,4 @@
-"""Boxes: what can be said of their overlap whatever they are, and against an independent implementation."""
+"""Boxes: properties of their overlap, and comparison with an independent implementation."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ box = st.tuples(edge, edge, st.integers(1, 100), st.integers(1, 100)).map(lambda
 
 @given(box, box)
 def test_iou_is_a_share(a, b):
-    """IoU lies in [0, 1], does not care about the order, and is 1 for equal boxes alone."""
+    """IoU lies in [0, 1], is symmetric, and is 1 for equal boxes alone."""
     value = iou(a, b)
     assert 0 <= value <= 1
     assert value == iou(b, a)
@@ -33,7 +33,7 @@ def test_iou_survives_scaling(a, b, across, down):
 @settings(deadline=None)  # the first call imports torch
 @given(st.lists(st.tuples(box, box), min_size=1, max_size=20))
 def test_iou_agrees_with_torchvision(pairs):
-    """IoU is what torchvision says it is, box by box."""
+    """IoU is that of torchvision, box by box."""
     torch = pytest.importorskip("torch")
     ops = pytest.importorskip("torchvision.ops")
     a, b = (np.stack(side) for side in zip(*pairs, strict=True))
@@ -73,7 +73,7 @@ def test_one_of_several():
     assert fitted_boxes(boxes, (10, 10), (10, 10), "union") == ([[0, 0, 9, 9]], None)
 
 
-def test_boxes_fitted_to_a_image():
+def test_boxes_fitted_to_an_image():
     """A box partly outside is cut, one wholly outside or empty is refused with a reason."""
     assert fitted_boxes([[-5, 2, 4, 30]], (10, 10), (10, 10)) == ([[0, 2, 4, 10]], None)
     assert fitted_boxes([], (10, 10), (10, 10)) == ([], None)
@@ -82,6 +82,6 @@ def test_boxes_fitted_to_a_image():
 
 
 def test_the_constant_box_is_the_median():
-    """The reference that a model must beat: one box, the median of the training boxes, measured on the held-out ones."""
+    """The baseline that a model must beat: one box, the median of the training boxes, measured on the held-out ones."""
     training = np.array([[0, 0, 2, 2], [0, 0, 4, 4], [0, 0, 9, 9.0]])
     assert constant_iou(training, np.array([[0, 0, 4, 4], [0, 0, 4, 2], [6, 6, 8, 8.0]])) == pytest.approx((1 + 0.5 + 0) / 3)

@@ -1,4 +1,4 @@
-"""Lesion masks: how they agree, what they cost, and the box around one."""
+"""Lesion masks: IoU and Dice, their loss, and the box around one."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from htltools.core.geometry.mask_comparison import boxes_of_masks, mask_losses
-from htltools.core.geometry.masks import loss_of_masks, mask_boxes, mask_loss, overlaps
-from htltools.core.hardness.scores import MASKS, scores
+from htltools.core.geometry.mask_comparison import boxes_of_masks, mask_losses, mask_overlap, mask_shift, mask_smallness
+from htltools.core.geometry.masks import iou_and_dice, mask_boxes, mask_loss, mask_loss_of_probabilities
 
 BOOL = st.sampled_from([False, True])
 
@@ -25,40 +24,40 @@ def blob(size, *boxes, value=0.9):
 @settings(deadline=None, max_examples=40)
 @given(arrays(bool, (3, 4, 5), elements=BOOL), arrays(bool, (3, 4, 5), elements=BOOL))
 def test_overlap_is_symmetric_and_dice_follows_from_iou(one, other):
-    """IoU and Dice lie in [0, 1], are 1 for equal masks, do not mind the order, and the one follows from the other."""
+    """IoU and Dice lie in [0, 1], are 1 for equal masks and symmetric, and Dice follows from IoU."""
     a, b = torch.from_numpy(one), torch.from_numpy(other)
-    iou, dice = overlaps(a, b)
-    assert torch.equal(iou, overlaps(b, a)[0])
+    iou, dice = iou_and_dice(a, b)
+    assert torch.equal(iou, iou_and_dice(b, a)[0])
     assert ((iou >= 0) & (iou <= 1)).all()
     torch.testing.assert_close(dice / (2 - dice), iou)
-    assert (overlaps(a, a)[0] == 1).all()
+    assert (iou_and_dice(a, a)[0] == 1).all()
 
 
 def test_two_empty_masks_agree():
-    """Nothing found where nothing is counts as agreement; found against nothing as none."""
+    """Two empty masks have IoU and Dice 1, an empty and a full one 0."""
     empty, full = torch.zeros(1, 3, 3, dtype=torch.bool), torch.ones(1, 3, 3, dtype=torch.bool)
-    assert [float(value) for value in overlaps(empty, empty)] == [1, 1]
-    assert [float(value) for value in overlaps(empty, full)] == [0, 0]
+    assert [float(value) for value in iou_and_dice(empty, empty)] == [1, 1]
+    assert [float(value) for value in iou_and_dice(empty, full)] == [0, 0]
 
 
 def test_loss_worked_by_hand():
     """Probabilities of a half everywhere cost log 2 a pixel, and 1 less (2 * 1 + 1) / (2 + 2 + 1) for two lesion pixels of four."""
     annotated = torch.tensor([[[1.0, 1.0], [0.0, 0.0]]])
     assert float(mask_loss(torch.zeros(1, 2, 2), annotated)) == pytest.approx(np.log(2) + 1 - 3 / 5)
-    assert float(loss_of_masks(torch.full((1, 2, 2), 0.5), annotated)) == pytest.approx(np.log(2) + 1 - 3 / 5)
-    assert float(loss_of_masks(annotated, annotated)) < 1e-5 < float(loss_of_masks(1 - annotated, annotated)) < 20
+    assert float(mask_loss_of_probabilities(torch.full((1, 2, 2), 0.5), annotated)) == pytest.approx(np.log(2) + 1 - 3 / 5)
+    assert float(mask_loss_of_probabilities(annotated, annotated)) < 1e-5 < float(mask_loss_of_probabilities(1 - annotated, annotated)) < 20
 
 
 @pytest.mark.parametrize("size", [(32, 32), (40, 100), (96, 96), (7, 9)])
 def test_box_is_tight(size):
     """The edges of the box lie within half a pixel of those of the region, at any size of image."""
     x0, y0, x1, y1 = size[1] // 4, size[0] // 3, size[1] // 4 * 3, size[0] // 3 * 2
-    found = mask_boxes(blob(size, (x0, y0, x1, y1)))[0] * torch.tensor([size[1], size[0], size[1], size[0]])
-    np.testing.assert_allclose(found, [x0, y0, x1, y1], atol=0.5)
+    box = mask_boxes(blob(size, (x0, y0, x1, y1)))[0] * torch.tensor([size[1], size[0], size[1], size[0]])
+    np.testing.assert_allclose(box, [x0, y0, x1, y1], atol=0.5)
 
 
 def test_box_is_that_of_the_larger_region_and_reaches_the_border():
-    """Of two regions apart the larger one counts, even if the smaller one is surer; a region at the border reaches it."""
+    """Of two separate regions the larger one counts, even if the smaller one is more probable; a region at the border reaches it."""
     mask = blob((64, 64), (0, 40, 30, 64)).maximum(blob((64, 64), (50, 4, 53, 7), value=0.99))
     np.testing.assert_allclose(mask_boxes(mask)[0] * 64, [0, 40, 30, 64], atol=0.5)
 
@@ -70,17 +69,13 @@ def test_a_faint_mask_has_a_box_all_the_same():
 
 
 def test_masks_are_compared():
-    """pruned_disagreement and losses are those of masks, shift that of their boxes, area that of the mask; a mask of NaN is none."""
-    left, right = blob((32, 32), (0, 0, 16, 32)).numpy(), blob((32, 32), (0, 0, 32, 32)).numpy()
-    dense, pruned = np.concatenate([left, left])[None], np.concatenate([right, right])[None]
-    annotated = np.concatenate([(right > 0.5).astype(np.float32), np.full_like(right, np.nan)])
-    loss = mask_losses(dense, annotated), mask_losses(pruned, annotated)
-    columns = scores(dense, pruned, annotated, [(0, 0)], MASKS, loss)
-    assert columns["pruned_disagreement"].tolist() == [0.5, 0.5]
-    assert columns["pruned_shift"] == pytest.approx([0.125, 0.125], abs=0.01)
-    assert columns["iou_drop"][0] == -0.5
-    assert columns["smallness"][0] == 0
-    assert columns["loss_gap"][0] == loss[1][0, 0] - loss[0][0, 0] < 0
-    assert np.isnan([columns[name][1] for name in ("pruned_loss", "loss", "iou_drop", "suspect", "smallness")]).all()
-    assert "el2n" not in columns
-    assert np.isnan(boxes_of_masks(annotated[1]).sum())
+    """Overlap, losses and smallness are those of masks, the shift is that of their boxes; a mask of NaN is none."""
+    left, whole = blob((32, 32), (0, 0, 16, 32)).numpy(), blob((32, 32), (0, 0, 32, 32)).numpy()
+    ours, none = np.concatenate([left, left]), np.full_like(left, np.nan)
+    annotated = np.concatenate([(whole > 0.5).astype(np.float32), none])
+    assert mask_overlap(ours, annotated) == pytest.approx([0.5, np.nan], nan_ok=True)
+    assert mask_shift(ours, annotated) == pytest.approx([0.125, np.nan], abs=0.01, nan_ok=True)
+    assert mask_smallness(annotated) == pytest.approx([0, np.nan], nan_ok=True)
+    worse, better = mask_losses(np.stack([ours, np.concatenate([whole, whole])]), annotated)
+    assert worse[0] > better[0] > 0 and np.isnan([worse[1], better[1]]).all()
+    assert np.isnan(boxes_of_masks(none)).all()

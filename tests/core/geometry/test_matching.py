@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from htltools.core.geometry.boxes import iou
-from htltools.core.geometry.matching import matched, set_overlap, set_shift
+from htltools.core.geometry.matching import best_match, set_overlap, set_shift
 from htltools.core.geometry.objects import above, is_known, packed, present
 
 
@@ -26,8 +26,8 @@ def overlap_of(one, other):
 
 @settings(deadline=None, max_examples=80)
 @given(sets(), sets(), st.randoms())
-def test_overlap_is_symmetric_bounded_and_knows_no_order(one, other, shuffling):
-    """Neither which side is which nor the order of objects matters; a set overlaps with itself wholly."""
+def test_overlap_is_symmetric_bounded_and_free_of_order(one, other, shuffling):
+    """It does not depend on the order of sides or of objects; of a set with itself it is 1."""
     value = overlap_of(one, other)
     assert 0 <= value <= 1
     assert overlap_of(other, one) == pytest.approx(value, abs=1e-6)
@@ -41,17 +41,17 @@ def test_overlap_is_symmetric_bounded_and_knows_no_order(one, other, shuffling):
 @settings(deadline=None, max_examples=40)
 @given(sets(3), sets(3))
 def test_no_other_match_overlaps_more(one, other):
-    """The assignment is the best of all there are."""
+    """The match has the largest sum of IoU of all assignments."""
     from itertools import permutations
 
-    rows, columns = matched(one, other) if len(one) and len(other) else ([], [])
-    reached = sum(iou(one[rows, :4], other[columns, :4])) if len(rows) else 0
+    rows, columns = best_match(one, other) if len(one) and len(other) else ([], [])
+    matched = sum(iou(one[rows, :4], other[columns, :4])) if len(rows) else 0
     few, many = (one, other) if len(one) <= len(other) else (other, one)
     every = (
         sum(iou(few[i, :4], many[j, :4]) * (few[i, 4] == many[j, 4]) for i, j in enumerate(chosen))
         for chosen in permutations(range(len(many)), len(few))
     )
-    assert reached == pytest.approx(max(every, default=0), abs=1e-9)
+    assert matched == pytest.approx(max(every, default=0), abs=1e-9)
 
 
 def test_one_object_is_plain_iou():
@@ -72,15 +72,15 @@ def test_unmatched_count_as_full_disagreement():
 def test_unknown_is_nan_and_models_broadcast():
     """An image that is not annotated has no overlap; several models compare with one annotation at once."""
     annotated = packed([np.array([[0, 0, 1, 1, 0]]), None], 5)
-    found = np.stack([packed([np.array([[0, 0, 1, 0.5, 0, 0.9]])] * 2, 6), packed([np.array([[0, 0, 1, 1, 0, 0.9]])] * 2, 6)])
-    values = set_overlap(found, annotated)
+    predicted = np.stack([packed([np.array([[0, 0, 1, 0.5, 0, 0.9]])] * 2, 6), packed([np.array([[0, 0, 1, 1, 0, 0.9]])] * 2, 6)])
+    values = set_overlap(predicted, annotated)
     assert values[:, 0] == pytest.approx([0.5, 1])
     assert np.isnan(values[:, 1]).all()
     assert is_known(annotated).tolist() == [True, False]
 
 
-def test_above_keeps_what_scores_enough():
+def test_above_keeps_objects_with_a_sufficient_score():
     """Objects below the threshold leave empty places; those at it stay."""
-    found = packed([np.array([[0, 0, 1, 1, 0, 0.9], [0, 0, 1, 1, 1, 0.5], [0, 0, 1, 1, 1, 0.2]])], 6)
-    assert present(above(found, 0.5)).tolist() == [[True, True, False]]
-    assert present(found).all()
+    predicted = packed([np.array([[0, 0, 1, 1, 0, 0.9], [0, 0, 1, 1, 1, 0.5], [0, 0, 1, 1, 1, 0.2]])], 6)
+    assert present(above(predicted, 0.5)).tolist() == [[True, True, False]]
+    assert present(predicted).all()

@@ -1,4 +1,4 @@
-"""Controls of hardness that need no model."""
+"""Baselines of hardness that need no model."""
 
 import numpy as np
 from scipy.stats import kstest
@@ -7,7 +7,7 @@ from htltools.core.hardness.baselines import chance, smallness
 
 
 def test_smallness_is_one_minus_the_share_of_the_image():
-    """The box of a whole image scores 0, a quarter of it 0.75, and a sample without a box nothing."""
+    """The box of a whole image scores 0, a quarter of it 0.75, and a sample without a box has no score."""
     boxes = np.array([[0, 0, 1, 1], [0.5, 0.5, 1, 1], [np.nan] * 4])
     assert smallness(boxes)[:2].tolist() == [0, 0.75]
     assert np.isnan(smallness(boxes)[2])

@@ -1,4 +1,4 @@
-"""Cross-fitting: folds by hash of the group, and which model answers for which row."""
+"""Cross-fitting: folds by hash of the group, and which model is eligible for which row."""
 
 from collections import Counter
 
@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htltools.core.hardness.cross_fitting import Fold, fold_of, left_out, models_eligible, pairs
+from htltools.core.hardness.cross_fitting import Fold, fold_of, left_out, model_pairs, models_eligible
 from htltools.core.sampling.splits import split_of
 
 GROUPS = [f"patient {i}" for i in range(4000)]
 
 
-def deal(count, seed=0):
-    """All folds of one deal."""
+def partition(count, seed=0):
+    """All folds of one partition."""
     return [Fold(k, count, seed) for k in range(1, count + 1)]
 
 
@@ -25,7 +25,7 @@ def test_known_answer():
 
 @pytest.mark.parametrize("count", [2, 5, 7])
 def test_folds_are_about_equally_large(count):
-    """Over many groups the folds come out alike, also among the groups that the same seed put into one split; another seed deals anew."""
+    """Over many groups the folds are about equal, also among the groups of one split of the same seed; another seed makes others."""
     training = [group for group in GROUPS if split_of(group, (0.7, 0.15, 0.15)) == "train"]
     sizes = Counter(fold_of(group, count) for group in training)
     assert sizes.keys() == set(range(1, count + 1))
@@ -35,30 +35,30 @@ def test_folds_are_about_equally_large(count):
 
 @given(st.lists(st.text(max_size=9), min_size=1), st.integers(2, 9), st.integers(0, 99))
 def test_each_group_is_left_out_once(groups, count, seed):
-    """Exactly one fold of a deal leaves a group out, whatever other groups there are."""
-    assert (np.sum([left_out(groups, fold) for fold in deal(count, seed)], 0) == 1).all()
+    """Exactly one fold of a partition leaves a group out, whatever other groups there are."""
+    assert (np.sum([left_out(groups, fold) for fold in partition(count, seed)], 0) == 1).all()
     assert not left_out(groups, None).any()
 
 
 @given(st.lists(st.text(max_size=9), min_size=1), st.integers(2, 9))
-def test_only_models_that_left_a_group_out_answer_for_it(groups, count):
-    """For rows that models were trained on one fold of a deal answers, which left them out; for others all, and without folds all."""
-    folds = deal(count)
+def test_only_models_that_left_a_group_out_are_eligible_for_it(groups, count):
+    """For training rows the model of one fold is eligible, which left them out; for other rows, and without folds, all models are."""
+    folds = partition(count)
     trained_on = np.arange(len(groups)) % 2 == 0
-    allowed = models_eligible(folds, groups, trained_on)
-    assert allowed.shape == (count, len(groups))
-    assert allowed[:, ~trained_on].all()
-    assert (allowed[:, trained_on].sum(0) == 1).all()
-    assert all(allowed[fold_of(group, count) - 1, row] for row, group in enumerate(groups))
+    eligible = models_eligible(folds, groups, trained_on)
+    assert eligible.shape == (count, len(groups))
+    assert eligible[:, ~trained_on].all()
+    assert (eligible[:, trained_on].sum(0) == 1).all()
+    assert all(eligible[fold_of(group, count) - 1, row] for row, group in enumerate(groups))
     assert models_eligible([None, None], groups, trained_on).all()
 
 
 def test_pairs_keep_to_their_fold():
-    """Pruned and dense models pair by place, or by fold where places or numbers differ."""
-    one, two = deal(2)
-    assert pairs([one, two], [one, two]) == [(0, 0), (1, 1)]
-    assert pairs([one, two], [two, one]) == [(0, 1), (1, 0)]
-    assert pairs([one, two], [one, one, two]) == [(0, 0), (0, 1), (1, 2)]
-    assert pairs([one], [two]) == []
-    assert pairs([None], [None] * 3) == [(0, 0), (0, 1), (0, 2)]
-    assert pairs([one, one], [one, one]) == [(0, 0), (1, 1)]  # two seeds of one fold
+    """Pruned and dense models pair by position, or by fold where their folds differ in order or number."""
+    one, two = partition(2)
+    assert model_pairs([one, two], [one, two]) == [(0, 0), (1, 1)]
+    assert model_pairs([one, two], [two, one]) == [(0, 1), (1, 0)]
+    assert model_pairs([one, two], [one, one, two]) == [(0, 0), (0, 1), (1, 2)]
+    assert model_pairs([one], [two]) == []
+    assert model_pairs([None], [None] * 3) == [(0, 0), (0, 1), (0, 2)]
+    assert model_pairs([one, one], [one, one]) == [(0, 0), (1, 1)]  # two seeds of one fold

@@ -1,4 +1,4 @@
-"""Hard or wrong."""
+"""Label errors."""
 
 import numpy as np
 import pytest
@@ -11,9 +11,9 @@ SHARE = st.floats(0, 1)
 
 
 def test_wrong_before_hard():
-    """The same error is more suspect where the nets agree, and the same agreement where the error is larger."""
-    agreed, torn, slight = suspect(np.array([0.5, 0.5, 0.1]), np.array([0.02, 0.4, 0.02]))
-    assert agreed > torn > slight
+    """The same error is more suspect where models agree, and the same agreement where the error is larger."""
+    agreeing, disagreeing, close = suspect(np.array([0.5, 0.5, 0.1]), np.array([0.02, 0.4, 0.02]))
+    assert agreeing > disagreeing > close
 
 
 @given(SHARE, SHARE)
@@ -23,12 +23,12 @@ def test_bounds(error, pruned_disagreement):
 
 
 def test_without_an_annotation():
-    """Where nothing is annotated nothing is suspect: there is no number."""
+    """A sample without an annotation has no score."""
     assert np.isnan(suspect(np.array([np.nan]), np.array([0.2]))[0])
 
 
 def test_no_disagreement_leaves_the_error():
-    """Where dense and pruned model are one, the order is that of the error."""
+    """Where dense and pruned model are the same, the order is that of the error."""
     error = np.array([0.3, 0.1, 0.7])
     assert np.argsort(suspect(error, np.zeros(3))).tolist() == np.argsort(error).tolist()
     assert suspect(np.ones(1), np.zeros(1))[0] == pytest.approx(1.03 / 0.03**0.5)

@@ -1,4 +1,4 @@
-"""How alike models rank samples."""
+"""Rank stability: how alike models rank samples."""
 
 import numpy as np
 import pytest
@@ -16,17 +16,17 @@ pairs = st.integers(3, 30).flatmap(lambda n: arrays(float, (2, n), elements=st.i
 def test_it_is_spearmans(values):
     """The rank correlation is scipy's, ties and all; symmetric, within [-1, 1], and NaN where one side is constant."""
     a, b = values
-    found = rank_correlation(a, b)
+    correlation = rank_correlation(a, b)
     if np.ptp(a) == 0 or np.ptp(b) == 0:
-        assert np.isnan(found)
+        assert np.isnan(correlation)
         return
-    assert found == pytest.approx(spearmanr(a, b).statistic)
-    assert found == pytest.approx(rank_correlation(b, a))
-    assert -1 - 1e-9 <= found <= 1 + 1e-9
+    assert correlation == pytest.approx(spearmanr(a, b).statistic)
+    assert correlation == pytest.approx(rank_correlation(b, a))
+    assert -1 - 1e-9 <= correlation <= 1 + 1e-9
 
 
 def test_places_without_a_value_do_not_count():
-    """What either lacks is left out; fewer than three places that both have are too few."""
+    """Places where either is NaN are left out; fewer than three remaining ones are too few."""
     nan = np.nan
     assert rank_correlation(np.array([1, 2, 3, nan, 0]), np.array([3, 2, 1, 9, nan])) == pytest.approx(-1)
     assert np.isnan(rank_correlation(np.array([1, 2, nan]), np.array([1, 2, 3])))
@@ -41,7 +41,7 @@ def test_means_are_over_pairs():
 
 
 def test_batches_add_up():
-    """Batches are put together by part, and columns of a single model are left out."""
+    """Batches are joined by split, and columns of a single model are left out."""
     stability = Stability()
     for batch in (slice(0, 3), slice(3, 8)):
         values = np.arange(8.0)

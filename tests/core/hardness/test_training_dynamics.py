@@ -1,4 +1,4 @@
-"""Training dynamics: how samples fared from epoch to epoch."""
+"""Training dynamics: scores from the predictions of each epoch."""
 
 import numpy as np
 import pytest
@@ -19,13 +19,13 @@ def columns(*samples):
 
 
 def test_forgetting_by_hand():
-    """It counts the times that right turns to wrong; learning again and forgetting again counts twice; never right is the most."""
+    """It counts how often right turns to wrong; forgetting twice counts twice; a sample that is never right has the most."""
     iou = columns([0.8, 0.7, 0.8, 0.7, 0.8], [0.1, 0.2, 0.8, 0.9, 0.9], [0.75, 0.75, 0.75, 0.75, 0.74], [0.1, 0.2, 0.3, 0.4, 0.74])
     assert forgetting(iou).tolist() == [2, 0, 1, 5]
 
 
 def test_epochs_without_a_sample_are_skipped():
-    """A sample that an epoch did not see is neither forgotten nor learned there; one that was never seen has no score."""
+    """An epoch that does not use a sample is skipped for it; a sample that was never used has no score."""
     assert forgetting(columns([0.8, NAN, 0.7], [NAN, 0.8, NAN], [NAN, 0.1, NAN], [NAN, NAN, NAN])).tolist() == pytest.approx(
         [1, 0, 3, NAN], nan_ok=True
     )
@@ -45,18 +45,18 @@ def test_harder_is_higher():
 
 @given(ious)
 def test_bounds(iou):
-    """Every column keeps to its range, and is missing exactly for samples that were never seen."""
+    """Every column keeps to its range, and is NaN exactly for samples that were never used."""
     limits = {"forgetting": (0, len(iou)), "cartography_error": (0, 1), "cartography_spread": (0, 0.5), "negative_aum": (-1, 1)}
-    found = dynamics(iou, iou * 2 - 1)
-    assert found.keys() == limits.keys()
+    scores = dynamics(iou, iou * 2 - 1)
+    assert scores.keys() == limits.keys()
     for name, (low, high) in limits.items():
-        values = found[name]
+        values = scores[name]
         assert (np.isnan(values) == np.isnan(iou).all(0)).all()
         there = values[~np.isnan(values)]
         assert ((there >= low - 1e-9) & (there <= high + 1e-9)).all(), name
 
 
 def test_other_shapes_are_refused():
-    """IoU and margin of other epochs do not go together."""
+    """IoU and margin of different epochs are refused."""
     with pytest.raises(ValueError, match=r"expected \[E, N\] twice, got \(2, 3\) and \(3, 3\)"):
         dynamics(np.zeros((2, 3)), np.zeros((3, 3)))

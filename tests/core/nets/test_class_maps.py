@@ -21,7 +21,7 @@ def images(count, size=(32, 32), seed=0):
 def map_localizer(name="compact", size=(32, 32, 3)):
     """A fresh localizer by class maps."""
     torch.manual_seed(0)
-    return build(architecture(name, size, classes=CLASSES)).eval()
+    return build(architecture(name, size, "class_map", classes=CLASSES)).eval()
 
 
 @pytest.mark.parametrize(("size", "finest"), [((32, 32), (16, 16)), ((64, 64), (16, 16)), ((128, 96), (16, 12)), ((33, 47), (17, 24))])
@@ -42,7 +42,7 @@ def test_weights_are_enough_to_build_it_again(name):
     """A localizer from the stored weights of another answers with the same bits; its threshold is one of them."""
     model = map_localizer(name, (64, 64, 3))
     model.threshold.fill_(0.4)
-    again = from_weights(architecture(name, (64, 64, 3), classes=CLASSES), weights_of(model))
+    again = from_weights(architecture(name, (64, 64, 3), "class_map", classes=CLASSES), weights_of(model))
     with torch.no_grad():
         assert again.threshold.item() == pytest.approx(0.4)
         assert torch.equal(model(images(2, (64, 64))), again(images(2, (64, 64))))

@@ -48,7 +48,7 @@ def test_unknown_names_are_refused():
     """A name that torchvision does not know is refused with some that it does."""
     with pytest.raises(UsageError, match="no model is called 'resnet19'; use compact or one of torchvision's: alexnet"):
         build(architecture("resnet19", (32, 32, 3)))
-    with pytest.raises(UsageError, match="there are no ImageNet weights for compact; use --init none"):
+    with pytest.raises(UsageError, match="there are no ImageNet weights for compact; start from fresh weights"):
         build(architecture("compact", (32, 32, 3)), imagenet=True)
 
 

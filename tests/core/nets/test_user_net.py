@@ -114,4 +114,4 @@ def test_what_an_own_net_cannot(code):
     with pytest.raises(UsageError, match="neither ImageNet weights nor maps"):
         build(architecture(name, SIZE), imagenet=True, trusted=[name])
     with pytest.raises(UsageError, match="neither ImageNet weights nor maps"):
-        build(architecture(name, SIZE, classes=["a", "b"]), trusted=[name])
+        build(architecture(name, SIZE, "class_map", classes=["a", "b"]), trusted=[name])

@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from torch.nn.utils import prune
 
 from htltools.core.pruning.unstructured import baked, largest, masked, prunable, prunable_count, recalibrate, sparsity_of
+from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Recipe, trained
 

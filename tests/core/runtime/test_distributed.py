@@ -11,6 +11,7 @@ from torch import multiprocessing, nn
 from htltools.core.nets.factory import architecture, build
 from htltools.core.runtime import distributed
 from htltools.core.runtime.predict import predict_all
+from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Recipe, trained
 
@@ -38,8 +39,8 @@ def one_step(batch_size: int = 21):
     model = build(architecture("compact", (32, 32, 3)))
     weights = np.linspace(0.5, 1.5, COUNT, dtype=np.float32)
     recipe = Recipe(1, batch_size, rate=1e-6, decay=0)
-    (state,) = trained(BoxObjective(model, shelf, shelf.boxes, weights, recipe, CPU), (shelf, shelf.boxes), recipe)
-    return state, predict_all([model], shelf, 5, CPU)
+    (state,) = trained(BoxObjective(model, shelf, shelf.boxes, weights, recipe, CPU), (shelf, shelf.boxes), recipe, CPU)
+    return state, predict_all([model], shelf, CPU.at(5))
 
 
 def one_rank(rank: int, count: int, port: int, folder: str, batch_size: int) -> None:
@@ -79,7 +80,7 @@ def test_several_train_as_one(alone, tmp_path):
     assert log[0]["loss"] == pytest.approx(state.log[0]["loss"], abs=2e-6)
     assert log[0]["val_iou"] == pytest.approx(state.log[0]["val_iou"], abs=1e-5)
     assert np.allclose(shared_answers, predictions, atol=1e-5)
-    assert all(torch.allclose(state_dict[name], state.state_dict[name], atol=1e-4, equal_nan=True) for name in ("iou", "margin"))
+    assert all(torch.allclose(state_dict[name], state.objective[name], atol=1e-4, equal_nan=True) for name in ("iou", "margin"))
     assert all(torch.equal(state_dict[name], second[5][name]) for name in ("iou", "margin"))
     assert all(torch.equal(tensor, second[1][name]) for name, tensor in weights.items())
 

@@ -5,6 +5,7 @@ import torch
 
 from htltools.core.nets.factory import architecture, build
 from htltools.core.runtime.predict import batches, predict_all
+from htltools.core.runtime.runtime import Runtime
 
 CPU = Runtime("cpu")
 
@@ -22,10 +23,10 @@ def test_one_pass_answers_for_every_model(shelf, localizer):
             read.extend(chosen)
             return shelf.batch(chosen)
 
-    both = predict_all([localizer, other], Counting(), 7, CPU)
+    both = predict_all([localizer, other], Counting(), CPU.at(7))
     assert both.shape == (2, 48, 4)
     assert read == list(range(48))
-    assert np.allclose(both[1], predict_all([other], shelf, 48, CPU)[0], atol=1e-5)
+    assert np.allclose(both[1], predict_all([other], shelf, CPU.at(48))[0], atol=1e-5)
 
 
 def test_nothing_is_changed(shelf, localizer):
@@ -33,7 +34,7 @@ def test_nothing_is_changed(shelf, localizer):
     before = {name: tensor.clone() for name, tensor in localizer.state_dict().items()}
     localizer.train()
     state = torch.get_rng_state()
-    predict_all([localizer], shelf, 16, CPU)
+    predict_all([localizer], shelf, CPU.at(16))
     assert localizer.training
     assert all(torch.equal(before[name], tensor) for name, tensor in localizer.state_dict().items())
     assert torch.equal(torch.get_rng_state(), state)

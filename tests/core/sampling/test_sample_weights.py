@@ -1,22 +1,15 @@
-"""Attention: weights from hardness."""
+"""The hardest samples, and weights from hardness."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.stats import rankdata
 
-from htltools.core.sampling.sample_weights import boosted_weights, hardest, ranks, soft_weights
+from htltools.core.sampling.sample_weights import boosted_weights, hardest, soft_weights, ties_at_threshold
 
 hardnesses = arrays(float, st.integers(1, 60), elements=st.floats(-5, 5, width=16))
-
-
-@given(hardnesses)
-def test_ranks_are_a_permutation_in_the_order_of_hardness(hardness):
-    """Every sample has a rank of its own, and a harder one never ranks below an easier one."""
-    place = ranks(hardness)
-    assert sorted(place) == list(range(len(hardness)))
-    assert (np.diff(hardness[np.argsort(place)]) >= 0).all()
 
 
 @given(hardnesses, st.floats(0, 1))
@@ -34,7 +27,7 @@ def test_weights_have_mean_one_and_grow_with_hardness(hardness, share, boost):
     for weights in (boosted_weights(hardest(hardness, share), boost), soft_weights(hardness, boost)):
         assert weights.mean() == pytest.approx(1)
         assert (weights > 0).all()
-        assert (np.diff(weights[np.argsort(hardness, kind="stable")]) >= 0).all()
+        assert ((weights[:, None] <= weights) | (hardness[:, None] >= hardness)).all()
 
 
 @given(hardnesses, st.floats(0, 1))
@@ -44,11 +37,38 @@ def test_no_boost_gives_exactly_one(hardness, share):
     assert (soft_weights(hardness, 0.0) == 1).all()
 
 
-@given(arrays(float, 8, elements=st.floats(-5, 5, width=16), unique=True), st.permutations(range(8)))
-def test_the_order_of_rows_does_not_matter(hardness, order):
-    """A sample gets the same weight wherever it stands in the stream."""
-    assert (hardest(hardness, 0.3)[order] == hardest(hardness[order], 0.3)).all()
-    assert soft_weights(hardness, 1.0)[order] == pytest.approx(soft_weights(hardness[order], 1.0))
+@given(hardnesses, st.floats(0, 1), st.integers(0, 3), st.randoms())
+def test_the_order_of_rows_does_not_matter(hardness, share, seed, shuffling):
+    """A sample is chosen and weighs the same wherever it stands in the stream, also where others are as hard."""
+    hardness = hardness.round()  # many ties
+    ids = [f"s{i}" for i in range(len(hardness))]
+    order = shuffling.sample(range(len(hardness)), len(hardness))
+    chosen = hardest(hardness, share, ids, seed)
+    assert (hardest(hardness[order], share, [ids[place] for place in order], seed) == chosen[order]).all()
+    assert soft_weights(hardness, 1.0)[order] == pytest.approx(soft_weights(hardness[order], 1.0), abs=1e-15)
+
+
+@given(hardnesses)
+def test_equal_hardness_has_equal_weight(hardness):
+    """Soft weights are equal where hardness is, and grow with its rank, the mean one among equals."""
+    weights = soft_weights(hardness, 2.0)
+    assert (rankdata(weights) == rankdata(hardness)).all()
+
+
+def test_another_seed_breaks_ties_differently():
+    """Who is chosen among equals follows from the seed, and is not simply the first or the last."""
+    equal, ids = np.zeros(40), [f"s{i}" for i in range(40)]
+    chosen = {tuple(np.flatnonzero(hardest(equal, 0.25, ids, seed))) for seed in range(5)}
+    assert len(chosen) == 5
+    assert not chosen & {tuple(range(10)), tuple(range(30, 40))}
+
+
+def test_ties_at_the_threshold_are_counted():
+    """Of the chosen ones those count that are no harder than one that is left out; without such a tie nobody counts."""
+    hardness = np.array([0.9, 0.5, 0.5, 0.5, 0.1])
+    assert ties_at_threshold(hardness, hardest(hardness, 0.6)) == (2, 3)
+    assert ties_at_threshold(hardness, hardest(hardness, 0.8)) == (0, 0)
+    assert ties_at_threshold(hardness, hardest(hardness, 0)) == ties_at_threshold(hardness, hardest(hardness, 1)) == (0, 0)
 
 
 def test_worked_by_hand():

@@ -19,7 +19,7 @@ def test_adding_groups_moves_none(groups, new):
 
 
 def test_shares_are_kept():
-    """Over many groups the splits come out as large as asked, and another seed deals anew."""
+    """Over many groups the splits have the shares asked for, and another seed makes other splits."""
     groups = [f"patient {i}" for i in range(4000)]
     counts = Counter(split_of(group, SHARES, 1) for group in groups)
     assert abs(counts["train"] / 4000 - 0.7) < 0.03
@@ -32,14 +32,14 @@ def test_known_answer():
     assert [split_of(f"HAM_{i:07d}", SHARES) for i in range(8)] == ["train", "val", "train", "train", "test", "train", "train", "train"]
 
 
-def test_a_group_never_parts():
+def test_a_group_stays_in_one_split():
     """Samples without a split follow their group; a share of 0 gets none."""
     assert settled_splits(["a", "b", "a"], [None, None, "test"], (1, 0, 0)) == ["test", "train", "test"]
     assert {split_of(str(i), (0, 2, 2)) for i in range(50)} == {"val", "test"}
 
 
 def test_labelled_groups():
-    """About the share asked for keeps its labels, evenly within a split, and a smaller share is a part of a larger one."""
+    """About the share asked for keeps its labels, evenly within a split, and a smaller share is a subset of a larger one."""
     groups = [f"patient {i}" for i in range(6000) if split_of(f"patient {i}", SHARES) == "train"]
     few, many = ({group for group in groups if is_labelled(group, share, 3)} for share in (0.05, 0.3))
     assert few < many

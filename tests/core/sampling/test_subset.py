@@ -1,25 +1,25 @@
-"""Selection: hard ones that are rare by construction."""
+"""Subsets in which hard samples are rare by construction."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htltools.core.sampling.subset import drawn, selection
+from htltools.core.sampling.subset import fill_total, selection
 from htltools.errors import DataError
 
 samples = st.lists(st.tuples(st.booleans(), st.integers(0, 30)), min_size=1, max_size=80)  # hard, group
 
 
-def split(samples):
+def unzipped(samples):
     """Which are hard, and their groups."""
     return np.array([hard for hard, _ in samples]), [f"g{group}" for _, group in samples]
 
 
 @given(samples, st.floats(0, 1), st.integers(0, 3))
 def test_groups_stay_or_go_as_a_whole(samples, share, seed):
-    """No group is parted, and without a count no group without a hard sample goes."""
-    is_hard, groups = split(samples)
+    """No group is split up, and without a count every group without a hard sample stays."""
+    is_hard, groups = unzipped(samples)
     stay = selection(is_hard, groups, share, seed=seed)
     for group in set(groups):
         of_group = np.array(groups) == group
@@ -29,8 +29,8 @@ def test_groups_stay_or_go_as_a_whole(samples, share, seed):
 
 @given(samples, st.floats(0, 1), st.permutations(range(80)))
 def test_the_order_of_rows_does_not_matter(samples, share, order):
-    """Who stays follows from seed and names alone."""
-    is_hard, groups = split(samples)
+    """Which samples stay follows from seed and names alone."""
+    is_hard, groups = unzipped(samples)
     order = [place for place in order if place < len(groups)]
     stay = selection(is_hard, groups, share)
     assert (selection(is_hard[order], [groups[place] for place in order], share) == stay[order]).all()
@@ -62,7 +62,7 @@ def test_seeds_draw_differently():
     assert (one != other).any()
 
 
-def test_what_cannot_be_had_is_refused():
+def test_too_few_samples_are_refused():
     """Too few hard samples, or too few others, are refused with both numbers."""
     is_hard, names = np.arange(10) < 2, [str(i) for i in range(10)]
     with pytest.raises(DataError) as caught:
@@ -73,9 +73,9 @@ def test_what_cannot_be_had_is_refused():
     assert str(caught.value) == "11 rows are wanted beside the 1 drawn with the hard ones, and there are 8; lower --count"
 
 
-def test_drawn_by_hand():
-    """A group that does not fit is passed over; the last one may go over where that comes nearer."""
-    assert drawn(np.array([0, 1]), np.array([5, 7]), 8).tolist() == [0]  # 5 is 3 off, 12 is 4 off
-    assert drawn(np.array([0, 1]), np.array([9, 7]), 8).tolist() == [1]
-    assert drawn(np.array([0, 1]), np.array([12, 9]), 8).tolist() == [1]  # over by one is nearer than none
-    assert drawn(np.array([], int), np.array([1]), 8).tolist() == []
+def test_filling_a_total_worked_by_hand():
+    """A group that does not fit is skipped; one more may exceed the total where that comes nearer."""
+    assert fill_total(np.array([0, 1]), np.array([5, 7]), 8).tolist() == [0]  # 5 is 3 off, 12 is 4 off
+    assert fill_total(np.array([0, 1]), np.array([9, 7]), 8).tolist() == [1]
+    assert fill_total(np.array([0, 1]), np.array([12, 9]), 8).tolist() == [1]  # over by one is nearer than none
+    assert fill_total(np.array([], int), np.array([1]), 8).tolist() == []

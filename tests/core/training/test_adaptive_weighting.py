@@ -7,9 +7,11 @@ import torch
 from htltools.core.hardness.scores import disagreement, losses
 from htltools.core.pruning.unstructured import sparsity_of
 from htltools.core.runtime.predict import predict_all
-from htltools.core.training.adaptive_weighting import COLUMNS, Attention, damaged_copy, hardness_now
+from htltools.core.runtime.runtime import Runtime
+from htltools.core.training.adaptive_weighting import Attention, damaged_copy, hardness_now
 
 CPU = Runtime("cpu")
+COLUMNS = "pruned_loss", "pruned_disagreement", "pruned_shift", "loss", "random"
 
 
 def test_when_it_is_due():
@@ -34,9 +36,9 @@ def test_every_column(localizer, shelf, by):
 
 def test_columns_are_those_of_score(localizer, shelf):
     """`loss` is that of the model's own answers; `pruned_disagreement` and `pruned_loss` are of a copy with the asked share of its weights gone."""
-    cut = damaged_copy(localizer, shelf, 0.6, 1, CPU["device"])
+    cut = damaged_copy(localizer, shelf, 0.6, 1, CPU)
     assert sparsity_of(cut) == pytest.approx(0.6, abs=1e-3)
-    dense, pruned = predict_all([localizer, cut], shelf, 16, CPU)
+    dense, pruned = predict_all([localizer, cut], shelf, CPU.at(16))
     for by, expected in {
         "loss": losses(dense, shelf.boxes),
         "pruned_disagreement": disagreement(dense, pruned),

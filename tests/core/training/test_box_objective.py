@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from htltools.core.nets.factory import architecture, build
+from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.adaptive_weighting import Attention
 from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Recipe, trained
@@ -15,15 +16,15 @@ RECIPE = Recipe(epochs=4, batch_size=16)
 WAYS = [Attention(way, by, renew=1, sparsity=0.5) for way in ("adaptive", "replay", "damaged") for by in ("pruned_loss", "loss", "random")]
 
 
-def objective(shelf, attending, weights=ONES):
+def objective(shelf, attention, weights=ONES):
     """A training of a fresh net."""
     torch.manual_seed(0)
-    return BoxObjective(build(architecture("compact", (32, 32, 3))), shelf, shelf.boxes, weights, RECIPE, attending=attending, CPU)
+    return BoxObjective(build(architecture("compact", (32, 32, 3))), shelf, shelf.boxes, weights, RECIPE, CPU, attention=attention)
 
 
-def states(shelf, attending, resume=None):
+def states(shelf, attention, resume=None):
     """The states after each epoch."""
-    return list(trained(objective(shelf, attending), None, RECIPE, resume=resume))
+    return list(trained(objective(shelf, attention), None, RECIPE, CPU, resume=resume))
 
 
 def same(first, second):
@@ -37,20 +38,20 @@ def plain(shelf):
     return states(shelf, Attention())
 
 
-@pytest.mark.parametrize("attending", WAYS, ids=lambda how: f"{how.way}-{how.by}")
-def test_every_way_resumes_and_differs(shelf, plain, attending):
+@pytest.mark.parametrize("attention", WAYS, ids=lambda how: f"{how.way}-{how.by}")
+def test_every_way_resumes_and_differs(shelf, plain, attention):
     """Each way, and each of its controls, trains other weights than none, and a training that stopped ends as an undisturbed one."""
-    undisturbed = states(shelf, attending)
+    undisturbed = states(shelf, attention)
     assert not same(undisturbed[-1].weights, plain[-1].weights)
-    resumed = states(shelf, attending, resume=states(shelf, attending)[2])
+    resumed = states(shelf, attention, resume=states(shelf, attention)[2])
     assert same(resumed[-1].weights, undisturbed[-1].weights)
     assert resumed[-1].log == undisturbed[-1].log
 
 
 def test_the_first_epochs_do_not_attend(shelf, plain):
     """Before who is hard is known, a training is that without attention: as many epochs as it renews by, or the first phase."""
-    for attending in Attention("adaptive", renew=2), Attention("replay", renew=2):
-        begun = states(shelf, attending)
+    for attention in Attention("adaptive", renew=2), Attention("replay", renew=2):
+        begun = states(shelf, attention)
         assert same(begun[1].weights, plain[1].weights)
         assert not same(begun[2].weights, plain[2].weights)
 
@@ -59,9 +60,9 @@ def test_adaptive_weights(shelf):
     """The hard ones weigh 1 + boost against the others, times the weights of the rows, and the mean weight stays."""
     rows = np.where(np.arange(48) < 24, 1.5, 0.5).astype(np.float32)
     learning = objective(shelf, Attention("adaptive", top=0.25, boost=2), rows)
-    np.testing.assert_array_equal(learning.importance(), rows)
+    np.testing.assert_array_equal(learning.epoch_weights(), rows)
     learning.hardness = np.arange(48.0)
-    weights = learning.importance()
+    weights = learning.epoch_weights()
     assert weights.mean() == pytest.approx(1)
     np.testing.assert_allclose(weights[36:] / weights[35], 3, rtol=1e-6)
     np.testing.assert_allclose(weights[0] / weights[24], 3, rtol=1e-6)
@@ -81,7 +82,7 @@ def test_an_undamaged_branch_is_a_second_view(shelf):
     """The control `loss` of damaged cuts nothing; `pruned_loss` cuts what is smallest, `random` as much at random."""
     masks = [objective(shelf, Attention("damaged", by, sparsity=0.5)) for by in ("loss", "pruned_loss", "random")]
     for learning in masks:
-        learning.renew(0)
+        learning.begin_epoch(0, 0)
     shares = [np.mean([float(kept.float().mean()) for kept in learning.branch.kept.values()]) for learning in masks]
     assert shares[0] == 1
     assert all(share < 0.9 for share in shares[1:])

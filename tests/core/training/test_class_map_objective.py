@@ -7,7 +7,8 @@ import torch
 from htltools.core.geometry.boxes import iou
 from htltools.core.nets.factory import architecture, build
 from htltools.core.runtime.predict import predict_all
-from htltools.core.training.class_map_objective import THRESHOLDS, ClassMapObjective, calibrate, class_balance
+from htltools.core.runtime.runtime import Runtime
+from htltools.core.training.class_map_objective import THRESHOLDS, ClassMapObjective, calibrate_map_threshold, class_balance
 from htltools.core.training.loop import Recipe, trained
 
 CPU = Runtime("cpu")
@@ -32,14 +33,16 @@ class Coloured:
 def fresh():
     """A map localizer for two classes."""
     torch.manual_seed(0)
-    return build(architecture("compact", (32, 32, 3), classes=["red", "green"]))
+    return build(architecture("compact", (32, 32, 3), "class_map", classes=["red", "green"]))
 
 
 def states(shelf, validation=None, weights=None, resume=None, recipe=RECIPE):
     """The states after each epoch."""
     held_out = (validation, validation.boxes) if validation else None
     weights = np.ones(len(shelf.classes), np.float32) if weights is None else weights
-    return list(trained(ClassMapObjective(fresh(), shelf, shelf.classes, weights, held_out, recipe, CPU), held_out, recipe, resume=resume))
+    return list(
+        trained(ClassMapObjective(fresh(), shelf, shelf.classes, weights, held_out, recipe, CPU), held_out, recipe, CPU, resume=resume)
+    )
 
 
 def same(first, second):
@@ -86,8 +89,8 @@ def test_the_threshold_is_the_best_one(shelf):
     reached = []
     for threshold in THRESHOLDS:
         model.threshold.fill_(threshold)
-        reached.append(iou(predict_all([model], shelf, 64, CPU)[0], shelf.boxes).mean())
-    calibrate(model, shelf, shelf.boxes, CPU)
+        reached.append(iou(predict_all([model], shelf, CPU.at(64))[0], shelf.boxes).mean())
+    calibrate_map_threshold(model, shelf, shelf.boxes, CPU)
     assert model.threshold.item() == pytest.approx(THRESHOLDS[int(np.argmax(reached))])
 
 

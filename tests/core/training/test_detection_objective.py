@@ -5,14 +5,21 @@ import pytest
 import torch
 
 from htltools.core.geometry.objects import packed
-from htltools.core.nets.detector import THRESHOLDS, calibrate, object_losses, room_for
+from htltools.core.nets.detector import room_for
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.state_arrays import from_weights, weights_of
-from htltools.core.training.detection_objective import DetectionObjective, still_there
+from htltools.core.runtime.runtime import Runtime
+from htltools.core.training.detection_objective import (
+    THRESHOLDS,
+    DetectionObjective,
+    calibrate_score_threshold,
+    object_losses,
+    visible_classes,
+)
 from htltools.core.training.loop import Recipe, mean_iou, trained
 
 CPU = Runtime("cpu")
-SHAPE = architecture("compact_fcos", (64, 64, 3), objects=["bright", "red"], most=10)
+SHAPE = architecture("compact_fcos", (64, 64, 3), "detect", classes=["bright", "red"], most=10)
 
 
 class Scenes:
@@ -55,9 +62,9 @@ def objective_of(scenes, recipe, weights=None):
 def test_learns_and_is_the_same_after_a_stop(scenes):
     """A few epochs find most objects of unseen scenes; one that stopped after two epochs goes on to the same weights, bit for bit."""
     recipe, held_out = Recipe(epochs=6, batch_size=16, rate=3e-3), (scenes[1], scenes[1].objects)
-    states = list(trained(objective_of(scenes, recipe), held_out, recipe))
+    states = list(trained(objective_of(scenes, recipe), held_out, recipe, CPU))
     assert states[-1].log[-1]["val_iou"] > 0.5
-    resumed = list(trained(objective_of(scenes, recipe), held_out, recipe, resume=states[1]))[-1]
+    resumed = list(trained(objective_of(scenes, recipe), held_out, recipe, CPU, resume=states[1]))[-1]
     assert all(torch.equal(tensor, states[-1].weights[name]) for name, tensor in resumed.weights.items())
     model = build(SHAPE)
     model.load_state_dict(states[-1].best)
@@ -65,18 +72,18 @@ def test_learns_and_is_the_same_after_a_stop(scenes):
     assert again.classes == ["bright", "red"]
     assert float(again.threshold) in THRESHOLDS.astype(np.float32)
     best = max(entry["val_iou"] for entry in states[-1].log)
-    assert mean_iou(again, *held_out, 16, CPU) == pytest.approx(best, abs=1e-6)
+    assert mean_iou(again, *held_out, CPU.at(16)) == pytest.approx(best, abs=1e-6)
 
 
 def test_the_threshold_is_the_best_there_is(scenes):
     """No other of the thresholds tried has a higher mean overlap."""
     torch.manual_seed(1)
     model, (images, objects) = build(SHAPE).eval(), (scenes[1], scenes[1].objects)
-    calibrate(model, images, objects, 16, CPU)
-    reached = mean_iou(model, images, objects, 16, CPU)
+    calibrate_score_threshold(model, images, objects, CPU.at(16))
+    reached = mean_iou(model, images, objects, CPU.at(16))
     for threshold in THRESHOLDS:
         model.threshold.fill_(threshold)
-        assert mean_iou(model, images, objects, 16, CPU) <= reached + 1e-6
+        assert mean_iou(model, images, objects, CPU.at(16)) <= reached + 1e-6
 
 
 def test_weights_count(scenes):
@@ -97,18 +104,18 @@ def test_loss_of_images_as_they_are(scenes):
     torch.manual_seed(0)
     model, objects = build(SHAPE), scenes[1].objects.copy()
     objects[4] = np.nan
-    losses = object_losses(model, scenes[1], objects, 16, 0, CPU)
+    losses = object_losses(model, scenes[1], objects, CPU.at(16))
     assert np.isnan(losses).nonzero()[0].tolist() == [4]
-    assert object_losses(model, scenes[1], objects, 5, 0, CPU) == pytest.approx(losses, abs=1e-4, nan_ok=True)
+    assert object_losses(model, scenes[1], objects, CPU.at(5)) == pytest.approx(losses, abs=1e-4, nan_ok=True)
 
 
 def test_what_the_border_cuts_off_is_gone():
     """An object of which less than a quarter is left after a change counts as none; empty places stay empty."""
     objects = torch.tensor([[[0, 0, 0.4, 0.4, 1], [0, 0, 0.4, 0.4, 0], [0, 0, 0, 0, -1.0]]])
     moved = torch.tensor([[[0, 0, 0.4, 0.2], [0, 0, 0.4, 0.05], [0, 0, 0, 0.0]]])
-    assert still_there(objects, moved, torch.ones(1, 2)).tolist() == [[1, -1, -1]]
+    assert visible_classes(objects, moved, torch.ones(1, 2)).tolist() == [[1, -1, -1]]
     zoomed_in = torch.tensor([[[0, 0, 0.8, 0.8], [0, 0, 0.2, 0.2], [0, 0, 0, 0.0]]])
-    assert still_there(objects, zoomed_in, torch.full((1, 2), -0.5)).tolist() == [[1, -1, -1]]
+    assert visible_classes(objects, zoomed_in, torch.full((1, 2), -0.5)).tolist() == [[1, -1, -1]]
 
 
 def test_room():

@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from htltools.core.geometry.boxes import iou
 from htltools.core.nets.factory import architecture, build
+from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.dynamics_record import Record, overlaps
 from htltools.core.training.loop import Recipe, trained
@@ -21,7 +22,7 @@ def recorded(shelf, resume=None):
     """The states of a training, and its record in the end."""
     torch.manual_seed(0)
     objective = BoxObjective(build(architecture("compact", (32, 32, 3))), shelf, shelf.boxes, np.ones(48, np.float32), RECIPE, CPU)
-    return list(trained(objective, None, RECIPE, resume=resume)), objective.record
+    return list(trained(objective, None, RECIPE, CPU, resume=resume)), objective.record
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from htltools.core.nets.factory import architecture, build
+from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Recipe, mean_iou, rates, trained
 from htltools.errors import HtlError
@@ -23,7 +24,7 @@ def fresh():
 def states(shelf, validation=None, weights=ONES, recipe=RECIPE, resume=None, model=None):
     """The states after each epoch of a training."""
     held_out = (validation, validation.boxes) if validation else None
-    return list(trained(BoxObjective(model or fresh(), shelf, shelf.boxes, weights, recipe, CPU), held_out, recipe, resume=resume))
+    return list(trained(BoxObjective(model or fresh(), shelf, shelf.boxes, weights, recipe, CPU), held_out, recipe, CPU, resume=resume))
 
 
 def same(first, second):
@@ -86,7 +87,7 @@ def test_the_best_epoch_is_kept(shelf, other_shelf, undisturbed):
     assert same(undisturbed[-1].best, undisturbed[best].weights)
     model = fresh()
     model.load_state_dict(undisturbed[-1].best)
-    assert mean_iou(model, other_shelf, other_shelf.boxes, 16, CPU) == pytest.approx(log[best]["val_iou"], abs=1e-6)
+    assert mean_iou(model, other_shelf, other_shelf.boxes, CPU.at(16)) == pytest.approx(log[best]["val_iou"], abs=1e-6)
     last = states(shelf, recipe=Recipe(2, 16))[-1]
     assert same(last.best, last.weights)
     assert "val_iou" not in last.log[-1]
@@ -119,5 +120,5 @@ def test_schedules_end_low(schedule):
 
 def test_a_diverged_training_says_so(shelf):
     """A loss that is no longer finite ends the training with a remedy, instead of a checkpoint of NaN."""
-    with pytest.raises(HtlError, match="diverged in epoch 1: the loss is nan; try a lower --lr"):
+    with pytest.raises(HtlError, match="diverged in epoch 1: the loss is nan; try a lower learning rate"):
         states(shelf, weights=np.full(48, np.nan, np.float32))

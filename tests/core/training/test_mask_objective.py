@@ -8,6 +8,7 @@ from htltools.core.geometry.masks import mask_boxes
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.state_arrays import from_weights, weights_of
 from htltools.core.pruning.structured import narrowed
+from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import Augmentation, augmented, augmented_masks, changes
 from htltools.core.training.loop import Recipe, mean_iou, trained
 from htltools.core.training.mask_objective import MaskObjective, constant_mask_iou, mask_margins
@@ -40,7 +41,7 @@ def learning(shelf):
     def objective(name="compact_unet", recipe=RECIPE, weights=None):
         torch.manual_seed(0)
         weights = np.ones(48, np.float32) if weights is None else weights
-        return MaskObjective(build(architecture(name, SIZE)), Masked(shelf), shelf.boxes, weights, recipe, CPU)
+        return MaskObjective(build(architecture(name, SIZE, "mask")), Masked(shelf), shelf.boxes, weights, recipe, CPU)
 
     return objective
 
@@ -49,23 +50,23 @@ def learning(shelf):
 def undisturbed(learning, shelf, other_shelf):
     """The objective and the states of a training of four epochs."""
     objective = learning()
-    return objective, list(trained(objective, (Masked(other_shelf), other_shelf.boxes), RECIPE))
+    return objective, list(trained(objective, (Masked(other_shelf), other_shelf.boxes), RECIPE, CPU))
 
 
 def test_masks_are_learned(undisturbed, other_shelf):
     """A few epochs find rectangles in images that were not seen; validation is the IoU of masks, and better than one constant mask."""
     objective, states = undisturbed
     reached = states[-1].log[-1]["val_iou"]
-    assert reached == pytest.approx(mean_iou(objective.model, Masked(other_shelf), other_shelf.boxes, 16, CPU), abs=1e-6)
+    assert reached == pytest.approx(mean_iou(objective.model, Masked(other_shelf), other_shelf.boxes, CPU.at(16)), abs=1e-6)
     assert max(entry["val_iou"] for entry in states[-1].log) > constant_mask_iou(Masked(other_shelf), Masked(other_shelf)) + 0.1
 
 
 def test_a_stopped_training_ends_as_an_undisturbed_one(learning, undisturbed, other_shelf):
     """Bit for bit, with the same record of every sample."""
     objective = learning()
-    halfway = next(state for state in trained(objective, (Masked(other_shelf), other_shelf.boxes), RECIPE) if state.epoch == 2)
+    halfway = next(state for state in trained(objective, (Masked(other_shelf), other_shelf.boxes), RECIPE, CPU) if state.epoch == 2)
     again = learning()
-    resumed = list(trained(again, (Masked(other_shelf), other_shelf.boxes), RECIPE, resume=halfway))
+    resumed = list(trained(again, (Masked(other_shelf), other_shelf.boxes), RECIPE, CPU, resume=halfway))
     expected = undisturbed[1][-1]
     assert all(torch.equal(resumed[-1].weights[name], tensor) for name, tensor in expected.weights.items())
     assert torch.equal(again.record.iou, undisturbed[0].record.iou)
@@ -112,8 +113,7 @@ def test_batches_of_one_are_refused(learning):
 @pytest.mark.parametrize("name", ["compact_unet", "lraspp_mobilenet_v3_large"])
 def test_nets(name):
     """A net answers with a mask in the frame of the image, and with the box around it; its weights are enough to build it anew."""
-    shape = architecture(name, (40, 56, 3))
-    assert shape["masks"]
+    shape = architecture(name, (40, 56, 3), "mask")
     model = build(shape).eval()
     images = torch.randint(0, 256, (2, 40, 56, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
@@ -132,6 +132,6 @@ def test_nets(name):
 def test_what_cannot_be_built():
     """Tiny images, and ImageNet weights of the compact net, are refused in words."""
     with pytest.raises(UsageError, match="masks of 4x12 images cannot be learned"):
-        build(architecture("compact_unet", (12, 4, 3)))
+        build(architecture("compact_unet", (12, 4, 3), "mask"))
     with pytest.raises(UsageError, match="no ImageNet weights for compact_unet"):
-        build(architecture("compact_unet", SIZE), imagenet=True)
+        build(architecture("compact_unet", SIZE, "mask"), imagenet=True)

@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from htltools.core.nets.factory import architecture, build
+from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.loop import Recipe, trained
-from htltools.core.training.mean_teacher import USES, MeanTeacher, PseudoLabels, ema_update, mirrored, repeated_turns
+from htltools.core.training.mean_teacher import MeanTeacher, PseudoLabels, ema_update, mirrored, repeated_turns
 
 CPU = Runtime("cpu")
+USES = "teacher", "attend", "suppress", "consistency", "none"
 RECIPE = Recipe(epochs=3, batch_size=8)
 USED = [PseudoLabels(use, renew=2) for use in USES] + [
     PseudoLabels(use, by) for use in ("attend", "suppress") for by in ("loss", "random", "pruned_shift")
@@ -24,7 +26,7 @@ def objective(shelf, other_shelf, how, recipe=RECIPE):
 
 def states(shelf, other_shelf, how, resume=None):
     """The states after each epoch."""
-    return list(trained(objective(shelf, other_shelf, how), (shelf, shelf.boxes), RECIPE, resume=resume))
+    return list(trained(objective(shelf, other_shelf, how), (shelf, shelf.boxes), RECIPE, CPU, resume=resume))
 
 
 def same(first, second):
@@ -51,7 +53,7 @@ def test_all_uses_take_the_same_steps(shelf, other_shelf):
 def test_the_teacher_is_kept(shelf, other_shelf):
     """What is kept is the teacher, the moving average of the student, and not the student."""
     learning = objective(shelf, other_shelf, PseudoLabels("teacher"))
-    (*_, last) = trained(learning, None, RECIPE)
+    (*_, last) = trained(learning, None, RECIPE, CPU)
     assert same(last.best, learning.teacher.module.state_dict())
     assert not same(last.best, last.weights)
 
@@ -63,12 +65,12 @@ def test_none_learns_from_labels_alone(shelf, other_shelf):
     assert same(*found)
 
 
-def test_trust(shelf, other_shelf):
+def test_pseudo_label_weights(shelf, other_shelf):
     """Attend doubles the weight of the top share, suppress takes it away, the teacher trusts all; the mean is 1."""
     own, lot = torch.arange(10.0), torch.arange(10.0).flip(0)
     weights = {}
     for use, by in ("attend", "loss"), ("suppress", "loss"), ("attend", "random"), ("teacher", "pruned_disagreement"):
-        weights[use, by] = objective(shelf, other_shelf, PseudoLabels(use, by)).trust(None, None, own, lot)
+        weights[use, by] = objective(shelf, other_shelf, PseudoLabels(use, by)).pseudo_label_weights(None, None, own, lot)
         assert float(weights[use, by].mean()) == pytest.approx(1)
     assert torch.equal(weights["teacher", "pruned_disagreement"], torch.ones(10))
     np.testing.assert_allclose(weights["attend", "loss"], [1 / 1.3] * 7 + [2 / 1.3] * 3, rtol=1e-6)

@@ -1,5 +1,8 @@
 """One run at a time."""
 
+import errno
+import fcntl
+import os
 import subprocess
 import sys
 
@@ -21,6 +24,40 @@ def test_the_second_is_refused_and_the_lock_goes(tmp_path):
     assert list(tmp_path.iterdir()) == []
     with alone(lock, tmp_path):
         assert lock.exists()
+
+
+def test_never_two_at_once(tmp_path):
+    """However runs come and go, no two of them are ever inside, although each takes the file with it when it leaves."""
+    code = """if True:
+        import os, pathlib, sys, time
+        from htltools.errors import TryAgain
+        from htltools.formats.files.lock import alone
+        folder, turns, end = pathlib.Path(sys.argv[1]), 0, time.monotonic() + 2
+        while time.monotonic() < end:
+            try:
+                with alone(folder / ".lock", folder):
+                    os.close(os.open(folder / "inside", os.O_CREAT | os.O_EXCL))
+                    os.unlink(folder / "inside")
+                    turns += 1
+            except TryAgain:
+                pass
+        assert turns
+    """
+    runs = [subprocess.Popen([sys.executable, "-c", code, tmp_path]) for _ in range(3)]
+    assert [run.wait(timeout=60) for run in runs] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks(tmp_path, monkeypatch, capfd, number):
+    """Where the file system has no locks, the run goes on without one, and says nothing of it."""
+
+    def flock(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with alone(tmp_path / ".lock", tmp_path):
+        pass
+    assert (list(tmp_path.iterdir()), capfd.readouterr()) == ([], ("", ""))
 
 
 def test_a_killed_run_holds_nothing(tmp_path):

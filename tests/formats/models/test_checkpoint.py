@@ -24,7 +24,7 @@ def checkpoint(weights=None):
         }
     return Checkpoint(
         weights,
-        {"name": "compact", "size": [32, 32, 3]},
+        {"task": "box", "name": "compact", "size": [32, 32, 3]},
         {"size": [32, 32, 3]},
         {"val_iou": 0.5},
         None,
@@ -155,7 +155,7 @@ def test_nothing_in_htl_unpickles():
 
 def test_the_architecture_alone(tmp_path):
     """What a checkpoint says of its net is read without its weights; a file that is none, or says nothing, is refused."""
-    shape = {"name": "compact", "size": [8, 8, 3], "objects": ["a"], "most": 10}
+    shape = {"task": "detect", "name": "compact_fcos", "size": [8, 8, 3], "classes": ["a"], "most": 10}
     Checkpoint({"w": np.zeros(3, np.float32)}, shape, {"size": [8, 8, 3]}).save(tmp_path / "m.h5")
     assert architecture_of(tmp_path / "m.h5") == shape
     with pytest.raises(MissingInput):

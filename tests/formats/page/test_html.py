@@ -1,16 +1,22 @@
 """Pages of HTML."""
 
 import json
+import re
+import shutil
+import subprocess
+
+import pytest
 
 from htltools.formats.page import html
 
-EVIL = "</script><b onclick='x'>&amp; \u2028"
+EVIL = "</script><b onclick='x'>&amp; {{ 7 * 7 }} \u2028"
 
 
 def test_text_is_escaped_everywhere():
     """No part of a page lets text through as markup."""
     for part in (
         html.paragraph(EVIL),
+        html.paragraph(EVIL, "note"),
         html.heading(EVIL),
         html.table([EVIL], [[EVIL]]),
         html.figure("<svg></svg>", EVIL),
@@ -19,15 +25,39 @@ def test_text_is_escaped_everywhere():
         assert "<b" not in part and "</script" not in part and "&lt;/script&gt;" in part
 
 
-def test_data_survives_its_script():
-    """Data within a script holds nothing that could end it, and reads back as it was."""
-    written = html.script_json({EVIL: [EVIL, 1.5, None]})
+def test_markup_stays_markup():
+    """Parts and the drawings in them are not escaped once more."""
+    assert html.figures(html.figure("<svg><path/></svg>", "a")) == (
+        '<div class="figures"><figure role="img" aria-label="a"><svg><path/></svg><figcaption>a</figcaption></figure></div>'
+    )
+    assert "<tr><td>1</td><td>2</td></tr>\n<tr><td>3</td><td>4</td></tr>" in html.table(["a", "b"], [["1", "2"], ["3", "4"]])
+
+
+def test_page(tmp_path):
+    """Headings lead to their sections, text is escaped, and the data cannot end their script and read back as they were."""
+    data = {EVIL: [EVIL, 1.5, None], "b": 1, "a": 2}
+    html.write_page(tmp_path / "p.html", EVIL, {EVIL: [html.paragraph("one"), html.paragraph("two")], "Gallery": [html.gallery()]}, data)
+    text = (tmp_path / "p.html").read_text("utf-8")
+    assert "<b" not in text.replace("<body>", "").replace("<button", "") and text.count("</script>") == 2
+    assert '<nav><a href="#part-1">&lt;/script&gt;' in text and '<a href="#part-2">Gallery</a></nav>' in text
+    assert '</h2><p>one</p>\n<p>two</p></section>\n<section id="part-2"><h2>Gallery</h2><noscript>' in text
+    written = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)[1]
     assert not set("<>&\u2028") & set(written)
-    assert json.loads(written) == {EVIL: [EVIL, 1.5, None]}
+    assert json.loads(written) == data and list(json.loads(written)) == list(data)
 
 
 def test_page_is_whole_or_not_there(tmp_path):
-    """A page that cannot be written leaves nothing behind."""
+    """The size of a page is told, and one that cannot be written leaves nothing behind."""
     size = html.write_page(tmp_path / "p.html", EVIL, {EVIL: [html.gallery()]}, {})
     assert (tmp_path / "p.html").stat().st_size == size
+    with pytest.raises(ValueError):
+        html.write_page(tmp_path / "q.html", "t", {}, {"a": float("nan")})
     assert [path.name for path in tmp_path.iterdir()] == ["p.html"]
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_script_parses(tmp_path):
+    """The script of the page is valid JavaScript."""
+    (tmp_path / "report.js").write_text(html.own_file("report.js"))
+    done = subprocess.run(["node", "--check", tmp_path / "report.js"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -8,7 +8,7 @@ import pytest
 
 from htltools.errors import DataError
 from htltools.formats.models.checkpoint import Checkpoint
-from htltools.formats.models.onnx import describe
+from htltools.formats.models.onnx import write_metadata
 from htltools.formats.rows.jsonlines import joined_lines
 from htltools.formats.rows.provenance import Run
 from htltools.formats.store.checksummed_hdf5 import BLOCK, check_seal
@@ -28,7 +28,7 @@ def shard(folder):
 def checkpoint(folder):
     """A checkpoint of which one tensor is compressed."""
     weights = {"dense": np.arange(400, dtype=np.float32), "sparse": np.eye(30, dtype=np.float32), "empty": np.zeros((0, 3), np.float32)}
-    Checkpoint(weights, {"name": "compact"}, {"size": [6, 5, 3]}).save(folder / "m.h5")
+    Checkpoint(weights, {"task": "box", "name": "compact", "size": [6, 5, 3]}, {"size": [6, 5, 3]}).save(folder / "m.h5")
     return folder / "m.h5"
 
 
@@ -37,7 +37,7 @@ def exported(folder):
     images, boxes = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.UINT8, ["N", 4]) for name in ("images", "boxes"))
     graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["images"], ["boxes"])], "g", [images], [boxes])
     onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9), folder / "m.onnx")
-    describe(folder / "m.onnx", {"htl.history": "x" * BLOCK})
+    write_metadata(folder / "m.onnx", {"htl.history": "x" * BLOCK})
     return folder / "m.onnx"
 
 

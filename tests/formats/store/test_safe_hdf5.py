@@ -16,8 +16,8 @@ from htltools.formats.rows.row import Row
 from htltools.formats.store.safe_hdf5 import texts
 from htltools.formats.store.shard import Images, read_digests, read_shard, write_shard
 
-ABOUT = {"architecture": {"name": "compact", "size": [32, 32, 3]}, "preprocessing": {"size": [32, 32, 3]}, "metrics": {}, "pruning": None}
-ABOUT |= {"log": [], "history": [], "fold": None}
+ABOUT = {"architecture": {"task": "box", "name": "compact", "size": [32, 32, 3]}, "preprocessing": {"size": [32, 32, 3]}, "metrics": {}}
+ABOUT |= {"pruning": None, "log": [], "history": [], "fold": None}
 
 
 def bare(path, about=ABOUT):
@@ -138,11 +138,13 @@ def test_wild_weights(tmp_path, value):
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
-        ("architecture", {"name": "compact", "size": [10**9, 10**9, 3]}, "architecture.size.0: input should be less than or equal to 8192"),
-        ("architecture", {"name": "compact", "size": [32, 32]}, "architecture.size: list should have at least 3 items"),
-        ("architecture", {"name": ["x"], "size": [32, 32, 3]}, "architecture.name: input should be a valid string"),
-        ("architecture", {"name": "compact", "size": [64, 64, 3]}, "its net and its images differ in size"),
-        ("architecture", {"name": "x", "size": [32, 32, 3], "classes": 10**9}, "architecture.classes: input should be a valid list"),
+        ("architecture", {"size": [10**9, 10**9, 3]}, "architecture.size.0: input should be less than or equal to 8192"),
+        ("architecture", {"size": [32, 32]}, "architecture.size: list should have at least 3 items"),
+        ("architecture", {"name": ["x"]}, "architecture.name: input should be a valid string"),
+        ("architecture", {"task": None}, "architecture.task: input should be a valid string"),
+        ("architecture", {"size": [64, 64, 3]}, "its net and its images differ in size"),
+        ("architecture", {"classes": 10**9}, "architecture.classes: input should be a valid list"),
+        ("architecture", {"most": 10**9}, "architecture.most: input should be less than or equal to 100"),
         ("pruning", {"method": "l1"}, "pruning.recover: field required"),
         ("log", [{"val_iou": "\x1b[2J"}], "log.0.val_iou: input should be a valid number"),
         ("fold", {"k": 1}, "fold.k: field required"),
@@ -151,7 +153,8 @@ def test_wild_weights(tmp_path, value):
 )
 def test_wild_descriptions(tmp_path, name, value, reason):
     """What a checkpoint says of itself is held against the schema; the message names the field, and no value."""
-    with bare(tmp_path / "a.h5", ABOUT | {name: value}):
+    described = ABOUT["architecture"] | value if name == "architecture" else value
+    with bare(tmp_path / "a.h5", ABOUT | {name: described}):
         pass
     told = refusal(tmp_path / "a.h5")
     assert told.startswith(f"{tmp_path}/a.h5 is damaged: ") and (reason in told or name == "fold")

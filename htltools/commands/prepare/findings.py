@@ -1,0 +1,56 @@
+"""What `prepare` finds out on its way, gathered here and printed by `messages`."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from htltools.core.data_checks import Doubt
+from htltools.formats.rows.row import Row
+from htltools.formats.sources.candidate import Candidate
+from htltools.formats.sources.folders import Findings
+
+
+@dataclass(frozen=True)
+class DicomFindings:
+    """What the headers of all DICOM files say."""
+
+    files: int
+    frames: int
+    segmentations: int  # files of segmentations
+    segmented: int  # frames that these refer to
+    syntaxes: Counter[str]  # files by name of their transfer syntax
+    burned_in: int  # frames that are declared to have text burned in
+    patients: int
+
+
+@dataclass
+class PrepareFindings:
+    """What was understood of the sources, what is left out, and what looks wrong and is kept."""
+
+    sources: Findings
+    dicom: DicomFindings | None = None
+    skips: list[dict[str, str]] = field(default_factory=list)  # left out: {id, source, reason}
+    issues: list[Doubt] = field(default_factory=list)  # kept, though they look wrong
+    kept: int = 0  # samples
+    several: int = 0  # samples of several boxes
+
+    def __post_init__(self):
+        self.skips += self.sources.skips
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """The samples to be prepared, in the order of their ids."""
+        return self.sources.candidates
+
+    def add_shard(self, rows: Sequence[Row], skips: Sequence[dict[str, str]]) -> None:
+        """Count the samples of a shard, and add what it left out."""
+        self.kept += len(rows)
+        self.several += sum(len(row.boxes or ()) > 1 for row in rows)
+        self.skips += skips
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The lines of skips.jsonl: what was left out, then what looks wrong, with `kept`, in the order of ids."""
+        origins = {candidate.id: candidate.origin for candidate in self.candidates} if self.issues else {}
+        issues = sorted(self.issues, key=lambda issue: issue.id)
+        return [*self.skips, *({"id": each.id, "source": origins[each.id], "reason": each.reason, "kept": True} for each in issues)]

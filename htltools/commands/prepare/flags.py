@@ -1,0 +1,83 @@
+"""The flags of `prepare` as values, each refused where it makes no sense."""
+
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from htltools.errors import UsageError
+from htltools.formats.rows.schema import FRAME
+
+
+def check_sources(sources: Sequence[str] | None, phantom: int | None, files: Sequence[Path | None]) -> None:
+    """Refuse calls with nothing to read, or with two kinds of images; `files`: tables, annotations and masks.
+
+    Raises: UsageError.
+    """
+    if not sources and not phantom:
+        raise UsageError("nothing to prepare", "name a folder, or make synthetic images with --phantom N")
+    if phantom and (sources or any(files)):
+        raise UsageError("--phantom makes its own images", "leave out the sources, or --phantom")
+    if sources and "-" in sources and sys.stdin.isatty():
+        raise UsageError("- expects a list of paths on stdin, which is a terminal")
+
+
+def stored_frame(text: str) -> tuple[int, int]:
+    """Height and width of a stored image, of --size "64" or "48x64".
+
+    Raises: UsageError.
+    """
+    numbers = pixels(text)
+    if len(numbers) not in (1, 2):
+        raise UsageError(f"--size takes N or HxW in pixels, not {text!r}")
+    return numbers[0], numbers[-1]
+
+
+def table_frame(text: str | None) -> tuple[int, int] | None:
+    """Width and height of the frame of a table's boxes, of --box-frame "600x450".
+
+    Raises: UsageError.
+    """
+    if text is None:
+        return None
+    numbers = pixels(text)
+    if len(numbers) != 2:
+        raise UsageError(f"--box-frame takes WxH in pixels, not {text!r}")
+    return numbers[0], numbers[1]
+
+
+def pixels(text: str) -> list[int]:
+    """The numbers of "48x64"; none where one is no whole number of pixels within bounds."""
+    parts = text.lower().split("x")
+    return [int(part) for part in parts] if all(part.isdecimal() and 0 < int(part) <= FRAME for part in parts) else []
+
+
+def box_sets(texts: Sequence[str] | None) -> list[tuple[str | None, list[str]]] | None:
+    """The class and the four columns of each --box-columns; the class is None where none is given.
+
+    Raises: UsageError.
+    """
+    sets = []
+    for text in texts or ():
+        name, equals, columns = text.rpartition("=")
+        names = columns.split(",")
+        if len(names) != 4 or (equals and not name):
+            raise UsageError(f"--box-columns takes four names with commas in between, or CLASS= and these, not {text!r}")
+        sets.append((name or None, names))
+    if len(sets) > 1 and not all(name for name, _ in sets):
+        raise UsageError("--box-columns that is given several times needs a class each", "such as left=x0,y0,x1,y1")
+    return sets or None
+
+
+def split_shares(text: str) -> list[float]:
+    """Shares of train, val and test.
+
+    Raises: UsageError.
+    """
+    try:
+        shares = [float(part) for part in text.split(",")]
+    except ValueError:
+        shares = []
+    if len(shares) != 3 or min(shares) < 0 or not 0 < sum(shares) < math.inf:
+        raise UsageError(f"--splits takes three shares such as 0.7,0.15,0.15, not {text!r}")
+    return shares

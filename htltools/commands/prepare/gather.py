@@ -1,0 +1,47 @@
+"""The samples that `prepare` is to make: from folders, lists, tables and DICOM headers, or synthetic ones; each with its split."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from htltools.commands.prepare.dicom import expand_dicoms
+from htltools.commands.prepare.findings import PrepareFindings
+from htltools.core.sampling.splits import settled_splits
+from htltools.formats.rows.stream import check_groups
+from htltools.formats.sources.candidate import Candidate
+from htltools.formats.sources.folders import Findings, Naming, find_candidates
+from htltools.formats.tables.csv_table import Facts
+
+
+def gather(sources: Sequence[str], naming: Naming, *, id_key: Path | None, out: Path, limit: int | None) -> PrepareFindings:
+    """The first `limit` candidates of the sources, `-` for the paths on stdin, and what is known of them before an image is decoded.
+
+    Raises: MissingInput, DataError as `find_candidates` and `expand_dicoms`.
+    """
+    paths = [os.fsdecode(line) for line in sys.stdin.buffer.read().splitlines()] if "-" in sources else []
+    findings = find_candidates(sources, paths, naming)
+    dicom = expand_dicoms(findings, id_key, out)
+    findings.candidates = findings.candidates[:limit]
+    return PrepareFindings(findings, dicom)
+
+
+def gather_phantoms(count: int, seed: int, limit: int | None) -> PrepareFindings:
+    """The first `limit` of so many synthetic samples; those that show one lesion are one group."""
+    from htltools.core.synthetic.phantom import lesion_of
+
+    candidates = [
+        Candidate(f"phantom_{i:05d}", phantom=i, facts=Facts(group=f"P{lesion_of(seed, i):05d}")) for i in range(min(count, limit or count))
+    ]
+    return PrepareFindings(Findings(candidates, labelled=True))
+
+
+def assign_splits(candidates: Sequence[Candidate], shares: Sequence[float], seed: int) -> None:
+    """Give each candidate its split: that of the table, else that of its group, else one by hash of the group.
+
+    Raises: DataError where the table puts one group into two.
+    """
+    check_groups({"id": c.id, "group": c.facts.group, "split": c.facts.split} for c in candidates)
+    groups = [candidate.facts.group or candidate.id for candidate in candidates]
+    for candidate, split in zip(candidates, settled_splits(groups, [c.facts.split for c in candidates], shares, seed), strict=True):
+        candidate.split = split
