@@ -12,4 +12,4 @@ BENCHMARKS = sorted((Path(__file__).parent / "benchmarks").glob("*.py"))
 def test_benchmarks_import(path, monkeypatch):
     """Whatever a benchmark imports of htl is there."""
     monkeypatch.syspath_prepend(path.parent)
-    assert "main" in runpy.run_path(str(path), run_name="imported") or path.stem == "measuring"
+    runpy.run_path(str(path), run_name="imported")

@@ -21,6 +21,7 @@ from htltools.core.geometry.box_loss import box_loss
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.localizer import NORMALISATION, boxes_of
 from htltools.core.runtime.predict import batches
+from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import augmented, changes
 from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Recipe, optimizer_for, trained
@@ -28,10 +29,10 @@ from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Images, write_shard
 
 SIDE, COUNT, SHARDS, BATCH = 128, 2048, 4, 32
-CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
+CPU = Runtime("cpu", "fp32", BATCH)
 
 
-def made_store(folder: Path) -> tuple[list[dict], np.ndarray]:
+def made_store(folder: Path) -> tuple[list[Row], np.ndarray]:
     """Rows of a store of random images, and the images uint8 [N, H, W, 3]."""
     images = np.random.default_rng(0).integers(0, 256, (COUNT, SIDE, SIDE, 3), np.uint8)
     each, rows = COUNT // SHARDS, []
@@ -45,8 +46,9 @@ def made_store(folder: Path) -> tuple[list[dict], np.ndarray]:
 class RowByRow(Dataset):
     """One h5py read a sample, from data sets that stay open, as good scripts do it."""
 
-    def __init__(self, rows: list[dict]):
-        self.rows, self.opened = rows, {}
+    def __init__(self, rows: list[Row]):
+        self.rows = rows
+        self.opened: dict[str, h5py.Dataset] = {}
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -150,7 +152,7 @@ def step_rows(folder: Path, repeats: int) -> list[dict]:
         return work
 
     def epoch() -> None:
-        next(trained(BoxObjective(build(shape), stored, boxes, np.ones(COUNT, np.float32), recipe, **CPU), None, recipe))
+        next(trained(BoxObjective(build(shape), stored, boxes, np.ones(COUNT, np.float32), recipe, CPU), None, recipe, CPU))
 
     found = []
     for augment, peer in (False, "the same steps on one batch in place"), (True, "the same, augmented as well"):
@@ -202,7 +204,7 @@ def pipeline_rows(folder: Path, repeats: int, count: int = 256) -> list[dict]:
 
     def ours() -> None:
         recipe = Recipe(1, BATCH)
-        next(trained(BoxObjective(build(shape), stored, boxes, np.ones(count, np.float32), recipe, **CPU), None, recipe))
+        next(trained(BoxObjective(build(shape), stored, boxes, np.ones(count, np.float32), recipe, CPU), None, recipe, CPU))
 
     def theirs(workers: int) -> Callable[[], None]:
         def work() -> None:
