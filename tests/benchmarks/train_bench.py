@@ -22,7 +22,7 @@ from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.localizer import NORMALISATION, boxes_of
 from htltools.core.runtime.predict import batches
 from htltools.core.runtime.runtime import Runtime
-from htltools.core.training.augmentation import augmented, changes
+from htltools.core.training.augmentation import augmented, draw_changes
 from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Recipe, optimizer_for, trained
 from htltools.formats.rows.row import Row
@@ -138,7 +138,7 @@ def step_rows(folder: Path, repeats: int) -> list[dict]:
     model = build(shape).to(memory_format=torch.channels_last).train()
     optimizer, _ = optimizer_for(model, recipe, COUNT // BATCH)
     batch, y = torch.from_numpy(images[:BATCH]), torch.from_numpy(boxes[:BATCH])
-    change = changes(BATCH, 3, recipe.augmentation, torch.Generator().manual_seed(0))
+    change = draw_changes(BATCH, 3, recipe.augmentation, torch.Generator().manual_seed(0))
     ready = model.normalised(batch).contiguous(memory_format=torch.channels_last)
 
     def stepping(augment: bool) -> Callable[[], None]:
