@@ -18,7 +18,7 @@ from PIL import Image
 from htltools.formats.store.checksummed_hdf5 import check_hdf5_checksum
 
 ROOT = Path(__file__).resolve().parents[1]
-KILLS = int(os.environ.get("HTL_TEST_KILLS", 27))  # of each command
+KILLS = int(os.environ.get("HTL_TEST_KILLS", 9))  # of each command; 99 for a long look
 ENDS = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 143, signal.SIGINT: 130}
 
 
