@@ -1,14 +1,14 @@
-"""How answers agree with the annotation, and what follows for metrics."""
+"""How predictions agree with the annotation, and the metrics that follow."""
 
 import numpy as np
 import pytest
 
 from htltools.core.statistics.cluster_bootstrap import estimates
-from htltools.core.statistics.sample_metrics import Agreement
+from htltools.core.statistics.sample_metrics import BoxMetrics, MaskMetrics
 from htltools.core.statistics.subgroup_gaps import fairness
 
 DICE = np.array([1.0, 0.5, np.nan, 0.0])
-MASKS = Agreement(np.array([0.9, 0.4, 0.8, 0.0]), DICE)
+MASKS = MaskMetrics(np.array([0.9, 0.4, 0.8, 0.0]), DICE)
 
 
 def test_dice_is_a_mean_over_the_masks_that_are_known():
@@ -27,8 +27,8 @@ def test_dice_has_intervals_and_gaps():
     """Intervals, differences and gaps hold for Dice as for the figures of the box."""
     random = np.random.default_rng(0)
     level = np.repeat([0, 1], 40)
-    ours = Agreement(random.random(80), np.where(level == 0, 0.9, 0.6) + 0.1 * random.random(80))
-    theirs = Agreement(ours.iou, ours.dice - 0.1)
+    ours = MaskMetrics(random.random(80), np.where(level == 0, 0.9, 0.6) + 0.1 * random.random(80))
+    theirs = MaskMetrics(ours.iou, ours.dice - 0.1)
     groups = [str(i) for i in range(80)]
     found = estimates(ours, groups, theirs, seed=0, resamples=200)
     assert found["dice"].low < found["dice"].value < found["dice"].high
@@ -38,5 +38,5 @@ def test_dice_has_intervals_and_gaps():
     assert gap.distance.value == pytest.approx(0.3, abs=0.03)
     assert gap.p < 0.01
     assert change.distance.value == pytest.approx(0)
-    boxes_alone = estimates(Agreement(ours.iou), groups, theirs, seed=0, resamples=200)
+    boxes_alone = estimates(BoxMetrics(ours.iou), groups, theirs, seed=0, resamples=200)
     assert "dice.delta" not in boxes_alone and "iou_mean.delta" in boxes_alone
