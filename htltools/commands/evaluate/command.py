@@ -61,7 +61,7 @@ def evaluate(
 
     A model is a checkpoint or an ONNX file; without --model it is the dense one last named in the stream. Writes one metric a
     line as JSON Lines, without notes, or a table where stdout is a terminal: iou_mean iou_median iou_p10 acc@0.3 acc@0.5
-    acc@0.7 acc@0.75 acc@0.9 failure_rate, of a model that answers with masks also dice and mask_iou, by a map also maxboxacc_v2
+    acc@0.7 acc@0.75 acc@0.9 failure_rate, of a model that predicts masks also dice and mask_iou, by a map also maxboxacc_v2
     and pxap, and with --baseline the paired differences as NAME.delta. Intervals (95 %) come from 2,000 resamples of whole groups
     (field `group`). Of several runs, --model and --baseline repeated in pairs, the mean is given, with a second interval over the
     runs: it says what other seeds would.

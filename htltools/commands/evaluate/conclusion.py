@@ -1,19 +1,21 @@
 """What the figures of a comparison allow one to say, in a sentence."""
 
+from typing import Any
 
-def verdict(line: dict) -> str:
+
+def verdict(line: dict[str, Any]) -> str:
     """A plain sentence on a difference, ours minus theirs, of a metric of which more is better: a line of the output.
 
     Who is better is said without reserve only where the interval over groups and the one over runs both leave out 0, on the same side.
     """
     name, value, runs = line["metric"].removesuffix(".delta"), line["value"], line.get("runs")
     over_groups = None if line["low"] is None else (line["low"], line["high"])
-    over_runs = (runs["low"], runs["high"]) if runs else None
+    over_runs = None if runs is None else (runs["low"], runs["high"])
     figures = f"{name} differs by {value:+.4f}"
-    figures += f", {told(over_groups)} over groups" if over_groups else ", from one group only"
-    if runs:
+    figures += f", {interval_text(over_groups)} over groups" if over_groups else ", from one group only"
+    if over_runs:
         better = runs["signs"].count("+")
-        figures += f", {told(over_runs)} over runs, better in {better} of {len(runs['signs'])}"
+        figures += f", {interval_text(over_runs)} over runs, better in {better} of {len(runs['signs'])}"
     return f"{figures}: {conclusion(value, over_groups, over_runs)}"
 
 
@@ -42,6 +44,6 @@ def leaves_out_0(interval: tuple[float, float] | None) -> bool:
     return interval is not None and (interval[0] > 0 or interval[1] < 0)
 
 
-def told(interval: tuple[float, float]) -> str:
+def interval_text(interval: tuple[float, float]) -> str:
     """An interval in words."""
     return f"[{interval[0]:+.4f}, {interval[1]:+.4f}]"

@@ -1,11 +1,12 @@
 """The tables of `evaluate`, for a person."""
 
 import sys
+from typing import Any
 
 from htltools import console
 
 
-def show(lines: list[dict]) -> None:
+def show(lines: list[dict[str, Any]]) -> None:
     """Print the metrics of all samples and of the subgroups, then the gaps between these, then who is hard."""
     chances = [line for line in lines if line["metric"] == "odds_ratio"]
     gaps = [line for line in lines if "by" in line]
@@ -15,7 +16,7 @@ def show(lines: list[dict]) -> None:
             shown(part)
 
 
-def show_metrics(lines: list[dict]) -> None:
+def show_metrics(lines: list[dict[str, Any]]) -> None:
     """Print the metrics of all samples, with the differences beside them, then those of the subgroups."""
     titles: dict[str, dict[str, dict]] = {}
     for line in lines:
@@ -24,8 +25,8 @@ def show_metrics(lines: list[dict]) -> None:
     names = [name for name in overall if not name.endswith(".delta")]
     compared = len(names) < len(overall)
     headings = ["metric", "value", "95 % interval", *(["delta", "95 % interval"] if compared else [])]
-    deltas = {name: told(overall[f"{name}.delta"]) if f"{name}.delta" in overall else ("", "") for name in names if compared}
-    table = [[name, *told(overall[name]), *deltas.get(name, ())] for name in names]
+    deltas = {name: metric_text(overall[f"{name}.delta"]) if f"{name}.delta" in overall else ("", "") for name in names if compared}
+    table = [[name, *metric_text(overall[name]), *deltas.get(name, ())] for name in names]
     console.show_table(headings, table)
     if "runs" in overall["iou_mean"]:
         shown = [name for name in overall if "runs" in overall[name]]
@@ -35,40 +36,40 @@ def show_metrics(lines: list[dict]) -> None:
         second = "iou_mean.delta" if compared else next(name for name in ("ap50", "dice", "failure_rate") if name in overall)
         columns = ["iou_mean", second]  # more would not fit in 80 characters
         table = [
-            [title, str(of["iou_mean"]["n"]), *(" ".join(told(of[name])) if name in of else "-" for name in columns)]
+            [title, str(of["iou_mean"]["n"]), *(" ".join(metric_text(of[name])) if name in of else "-" for name in columns)]
             for title, of in titles.items()
         ]
         console.show_table(["subgroup", "n", *columns], table)
 
 
-def show_gaps(lines: list[dict]) -> None:
+def show_gaps(lines: list[dict[str, Any]]) -> None:
     """Print the worst level and the gap of each crossing, by a few metrics, and the gap before where there is another model."""
-    found = {(line["by"], line["metric"]): line for line in lines}
-    compared = any(metric.endswith(".delta") for _, metric in found)
+    by_key = {(line["by"], line["metric"]): line for line in lines}
+    compared = any(metric.endswith(".delta") for _, metric in by_key)
     table = []
-    for by in dict.fromkeys(by for by, _ in found):
+    for by in dict.fromkeys(by for by, _ in by_key):
         for name in ("iou_mean", "iou_p10", "failure_rate"):  # the others are in the lines
-            worst, gap = found[by, f"{name}.worst"], found[by, f"{name}.gap"]
-            was = [before_text(found[by, f"{name}.gap.delta"]["before"])] if compared else []
-            table.append([titled(worst), name, told(worst)[0], " ".join(told(gap)), f"{gap['p']:.3f}", *was])
+            worst, gap = by_key[by, f"{name}.worst"], by_key[by, f"{name}.gap"]
+            was = [before_text(by_key[by, f"{name}.gap.delta"]["before"])] if compared else []
+            table.append([titled(worst), name, metric_text(worst)[0], " ".join(metric_text(gap)), f"{gap['p']:.3f}", *was])
     console.show_table(["worst", "metric", "value", "gap to the best", "p", *(["gap before, p"] if compared else [])], table)
 
 
-def before_text(before: dict) -> str:
+def before_text(before: dict[str, Any]) -> str:
     """The gap of the other model in words."""
     return f"{before['value']:.3f}, {before['p']:.3f}"
 
 
-def show_odds(lines: list[dict]) -> None:
+def show_odds(lines: list[dict[str, Any]]) -> None:
     """Print the odds ratios of each subgroup by each column, the controls beside them; a star where q is below 0.05."""
     columns = [*dict.fromkeys(line["column"] for line in lines)]
-    found = {(titled(line), line["column"]): line for line in lines}
+    by_key = {(titled(line), line["column"]): line for line in lines}
     table, controls = [], []
     for title in dict.fromkeys(titled(line) for line in lines):
-        first = found[title, columns[0]]
+        first = by_key[title, columns[0]]
         count = f"{first['n']}{' few' if first['few'] else ''}"
         table.append([title, count, str(first["hard"]), odds_text(first), odds_text(first["adjusted"])])
-        controls.append([odds_text(found[title, column], interval=False) for column in columns[1:]])
+        controls.append([odds_text(by_key[title, column], interval=False) for column in columns[1:]])
     headings = ["subgroup", "n", "hard", f"odds ratio by {columns[0]}", "adjusted"]
     if not console.is_terminal(sys.stdout):
         console.show_table([*headings, *columns[1:]], [line + own for line, own in zip(table, controls)])
@@ -79,26 +80,26 @@ def show_odds(lines: list[dict]) -> None:
         console.show_table(["the same by", *columns[1:]], [[line[0], *own] for line, own in zip(table, controls)])
 
 
-def odds_text(line: dict, *, interval: bool = True) -> str:
+def odds_text(line: dict[str, Any], *, interval: bool = True) -> str:
     """An odds ratio in words, with or without its interval."""
     value, low, high = ("-" if line[name] is None else f"{line[name]:.2f}" for name in ("value", "low", "high"))
     star = "*" if line["q"] is not None and line["q"] < 0.05 else ""
     return f"{value}{star} [{low}, {high}]" if interval else f"{value}{star}"
 
 
-def titled(line: dict) -> str:
+def titled(line: dict[str, Any]) -> str:
     """The name of the subgroup of a line; empty for all samples."""
     return " ".join(f"{field} {level}" for field, level in (line["subgroup"] or {}).items())
 
 
-def told(line: dict) -> tuple[str, str]:
+def metric_text(line: dict[str, Any]) -> tuple[str, str]:
     """Value and interval of a metric in words; differences with their sign."""
     form = "+.3f" if line["metric"].endswith(".delta") else ".3f"
     interval = "-" if line["low"] is None else f"[{line['low']:{form}}, {line['high']:{form}}]"
     return f"{line['value']:{form}}", interval
 
 
-def runs_text(name: str, runs: dict) -> tuple[str, str]:
+def runs_text(name: str, runs: dict[str, Any]) -> tuple[str, str]:
     """The interval over runs, and each of them, in words."""
     form = "+.3f" if name.endswith(".delta") else ".3f"
     return f"[{runs['low']:{form}}, {runs['high']:{form}}]", " ".join(f"{value:{form}}" for value in runs["values"])

@@ -1,4 +1,4 @@
-"""`htl export`: a localizer as an ONNX file that answers like the original."""
+"""`htl export`: a localizer as an ONNX file that predicts like the original."""
 
 from pathlib import Path
 from typing import Annotated
@@ -38,7 +38,7 @@ def export(
     htl export --model attended.h5 -o lesion.onnx rows.jsonl
     htl export --model attended.h5 -o small.onnx rows.jsonl --quantize int8 --bench
 
-    The file takes `images`, uint8 [N, H, W, 3] RGB in batches of any size, each image squashed to H x W, and answers with
+    The file takes `images`, uint8 [N, H, W, 3] RGB in batches of any size, each image squashed to H x W, and predicts
     `boxes`, float32 [N, 4]: x0, y0, x1, y1 as shares of the image's width and height; of a model of masks also with
     `masks`, float32 [N, H, W], the probability of lesion. Normalisation is inside the graph. It must agree with torch to 1e-4
     on noise in batches of 1, 2 and 5, and on the images of up to 64 rows where a ROWS file is named; else no file is left.

@@ -58,7 +58,7 @@ def prune(
     htl prune rows.jsonl --model dense.h5 --sparsity 0.8 --recover none -o p80.h5 > /dev/null
 
     --sparsity auto is the health gate: the largest sparsity of its sweep at which the pruned copy, recovered, keeps 0.9 of
-    the dense validation IoU. A collapsed net answers with one constant box, and says nothing of hardness.
+    the dense validation IoU. A collapsed net predicts one constant box, and says nothing of hardness.
     Recovery uses the training split, without row weights, zeros held, and leaves out the fold that the dense model did.
     Writes the rows again, and a note that names the model.
     """

@@ -37,23 +37,23 @@ def gallery_data(
     iou, splits, boxes = samples.iou, samples.splits, {role: box_lists(own) for role, own in samples.objects.items()}
     gain = iou["attended"] - iou["dense"] if {"attended", "dense"} <= iou.keys() else np.full(len(splits), np.nan)
     gain_of_split, ids = np.where(splits == split, gain, np.nan), [row["id"] for row in samples.rows]
-    found = gallery_sections(hardness, samples.known("suspect"), gain_of_split, splits, ids, count, samples.seed)
-    places = gallery_positions(found)
+    chosen = gallery_sections(hardness, samples.known("suspect"), gain_of_split, splits, ids, count, samples.seed)
+    places = gallery_positions(chosen)
     rows = [samples.rows[place] for place in places]
     names = dict.fromkeys([by, *(name for row in rows for name in row.hardness)])
     columns = {name: samples.known(name) for name in names} | {f"IoU {role}": values for role, values in iou.items()} | {"gain": gain}
     columns = {name: values[places] for name, values in columns.items() if np.isfinite(values[places]).any()}
     filters = [field for field in dict.fromkeys(chain(*fields)) if meta and field.name != "split"]
-    cards = [
+    cards: list[dict[str, Any]] = [
         {
             "id": row.id,
             "size": row.size,
             "image": uri,
-            "about": told(row) if meta else [["split", row.split or "none"]],
+            "about": about_row(row) if meta else [["split", row.split or "none"]],
             "levels": {"split": row.split or "none"} | {field.name: level(value_of(row, field.name), field.width) for field in filters},
             "boxes": {role: rounded(own[place]) for role, own in boxes.items() if len(own[place])},
             "scores": {name: round(float(values[i]), 4) for name, values in columns.items() if np.isfinite(values[i])},
-            "sections": [name for name, own in found.items() if place in own],
+            "sections": [name for name, own in chosen.items() if place in own],
         }
         for i, (place, row, uri) in enumerate(zip(places, rows, thumbnails(rows)))
     ]
@@ -61,7 +61,7 @@ def gallery_data(
     return {
         "by": by,
         "roles": list(boxes),
-        "sections": {name: TITLES[name] for name in found},
+        "sections": {name: TITLES[name] for name in chosen},
         "columns": list(columns),
         "main": [name for name in MAIN if name in columns],
         "filters": [{"name": name, "levels": sorted(own, key=lambda each: rank(each, each))} for name, own in levels.items()],
@@ -80,7 +80,7 @@ def rounded(boxes: np.ndarray) -> list[list[float]]:
     return np.clip(boxes.astype(float), 0, 1).round(4).tolist()
 
 
-def told(row: Row) -> list[list[str]]:
+def about_row(row: Row) -> list[list[str]]:
     """Split, label, group and metadata of a row as text."""
-    known = {name: row.get(name) for name in ("split", "label", "group")} | (row.get("meta") or {})
+    known = {name: row.get(name) for name in ("split", "label", "group")} | (row.meta)
     return [[str(name), cell(value)[:LONGEST]] for name, value in known.items() if value not in (None, "")]

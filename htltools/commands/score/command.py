@@ -61,10 +61,10 @@ def score(
     grand         norm of each sample's gradient, a control too; only with --also grand
     dropout_disagreement  under dropout, a control too; needs no annotation; only with --also dropout_disagreement
 
-    Of models that answer with lesion masks the masks are compared, and pruned_shift is that of their boxes.
+    Of models that predict lesion masks the masks are compared, and pruned_shift is that of their boxes.
     With several models every column is the mean over them; with models of htl train --fold, a training row is scored only by
     those that have not seen its group. --stability tells how alike the models rank the rows, by column.
-    --predictions takes what another tool answers: COCO results, by image_id. Then no image is read, and no store needed.
+    --predictions takes predictions of another tool: COCO results, by image_id. Then no image is read, and no store needed.
     Rows go out batch by batch while others come in, so any number of them fits in memory.
     """
     options.rows_expected(rows)
