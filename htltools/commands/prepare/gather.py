@@ -8,6 +8,7 @@ from pathlib import Path
 from htltools.commands.prepare.dicom import expand_dicoms
 from htltools.commands.prepare.findings import PrepareFindings
 from htltools.core.sampling.splits import settled_splits
+from htltools.formats.rows.row import Row
 from htltools.formats.rows.stream import check_groups
 from htltools.formats.sources.candidate import Candidate
 from htltools.formats.sources.folders import Findings, Naming, find_candidates
@@ -41,7 +42,7 @@ def assign_splits(candidates: Sequence[Candidate], shares: Sequence[float], seed
 
     Raises: DataError where the table puts one group into two.
     """
-    check_groups({"id": c.id, "group": c.facts.group, "split": c.facts.split} for c in candidates)
+    check_groups(Row(id=c.id, group=c.facts.group, split=c.facts.split) for c in candidates)
     groups = [candidate.facts.group or candidate.id for candidate in candidates]
     for candidate, split in zip(candidates, settled_splits(groups, [c.facts.split for c in candidates], shares, seed), strict=True):
         candidate.split = split
