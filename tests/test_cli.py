@@ -171,7 +171,7 @@ def test_wrong_flags_end_with_2_and_a_hint(htl, args, hint):
             "htl view: stdin, line 1 is no JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1))\n",
         ),
         (65, ["resample"], b"", "htl resample: no rows in stdin; did the command before fail, or a filter drop them all?\n"),
-        (2, ["train", "-o", "m.h5", "--device", "gpu"], ROWS, "htl train: --device takes auto, cpu, cuda or cuda:N, not 'gpu'\n"),
+        (2, ["train", "-o", "m.h5", "--device", "gpu"], ROWS, "htl train: a device is auto, cpu, cuda or cuda:N, not 'gpu'\n"),
         (73, ["train", "-o", "/nowhere/m.h5"], ROWS, "htl train: the folder /nowhere is not there; create it first\n"),
         (66, ["score", "--model", "no.h5", "--pruned", "no.h5"], ROWS, "htl score: no.h5 is not there\n"),
     ],
@@ -189,7 +189,7 @@ def test_cuda_where_there_is_none(htl, tmp_path):
     assert htl("train", "-o", tmp_path / "m.h5", "--device", "cuda", stdin=ROWS) == (
         69,
         b"",
-        "htl train: no CUDA device can be used here; use --device cpu or auto\n",
+        "htl train: no CUDA device can be used here; use cpu or auto\n",
     )
 
 

@@ -33,7 +33,7 @@ ROOMS = {
     "formats": ("files", "rows", "images", "store", "models", "dicom", "tables", "sources", "page"),
     "commands": ("shared", "prepare", "train", "prune", "score", "resample", "evaluate", "export", "report", "view"),
 }  # fmt: skip
-SHARED_BY_COMMANDS = {"report": {"shared", "evaluate"}}  # of other rooms; elsewhere `shared` alone
+SHARED_BY_COMMANDS = {"report": {"shared", "evaluate", "score"}}  # of other rooms; elsewhere `shared` alone
 BELONGS_TO = {
     "typer": {"cli", "options", "commands"},
     "rich": {"console", "commands"},

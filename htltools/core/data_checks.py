@@ -1,4 +1,4 @@
-"""What looks wrong in a study that can be used: one image twice, boxes of all or nothing, ages of 0, words spelled two ways."""
+"""Quality checks of usable samples: duplicate images, boxes of everything or nothing, impossible ages, words in several spellings."""
 
 import re
 import unicodedata
@@ -12,37 +12,37 @@ EVERYTHING = 0.99  # share of the image from which on a box covers all of it
 AGE = re.compile(r"(.*[_ ])?age([_ ].*)?", re.IGNORECASE)
 
 
-class Doubt(NamedTuple):
-    """What is doubtful of one sample: `kind` is the same for all of its kind, `reason` tells of this one."""
+class Issue(NamedTuple):
+    """What looks wrong in one sample: `kind` is the same for all issues of a kind, `reason` names the values of this one."""
 
     id: str
     kind: str
     reason: str
 
 
-def same_images(ids: Sequence[str], splits: Sequence[str], digests: np.ndarray) -> list[Doubt]:
+def same_images(ids: Sequence[str], splits: Sequence[str], digests: np.ndarray) -> list[Issue]:
     """Samples whose image is that of an earlier one, by digests of N images: uint64 [N].
 
-    >>> [doubt.reason for doubt in same_images("abc", ["train", "test", "train"], np.array([7, 7, 5], np.uint64))]
+    >>> [issue.reason for issue in same_images("abc", ["train", "test", "train"], np.array([7, 7, 5], np.uint64))]
     ['the same pixels as a, which stands in another split (train, this one in test)']
     """
     values, firsts, which = np.unique(digests, return_index=True, return_inverse=True)
-    doubts = []
-    for i in np.flatnonzero(firsts[which] != np.arange(len(digests))) if len(values) < len(digests) else ():
-        first = firsts[which[i]]
+    issues = []
+    for i in np.flatnonzero(firsts[which] != np.arange(len(digests))).tolist() if len(values) < len(digests) else ():
+        first = int(firsts[which[i]])
         if splits[i] == splits[first]:
-            doubts.append(Doubt(ids[i], "the same pixels under two ids", f"the same pixels as {ids[first]}"))
+            issues.append(Issue(ids[i], "the same pixels under two ids", f"the same pixels as {ids[first]}"))
         else:
             where = f"which stands in another split ({splits[first]}, this one in {splits[i]})"
-            doubts.append(Doubt(ids[i], "the same pixels in two splits", f"the same pixels as {ids[first]}, {where}"))
-    return doubts
+            issues.append(Issue(ids[i], "the same pixels in two splits", f"the same pixels as {ids[first]}, {where}"))
+    return issues
 
 
-def odd_boxes(name: str, boxes: Sequence[Sequence[float]], size: tuple[int, int], frame: tuple[int, int]) -> list[Doubt]:
+def odd_boxes(name: str, boxes: Sequence[Sequence[float]], size: tuple[int, int], frame: tuple[int, int]) -> list[Issue]:
     """The first box [x0, y0, x1, y1] of an image (width, height) that covers all of it, or less than a pixel of its stored frame (H, W).
 
     >>> odd_boxes("a", [[0, 0, 600, 450]], (600, 450), (96, 96))
-    [Doubt(id='a', kind='a box covers everything', reason='the box [0, 0, 600, 450] covers the whole image of 600x450')]
+    [Issue(id='a', kind='a box covers everything', reason='the box [0, 0, 600, 450] covers the whole image of 600x450')]
     """
     width, height = size
     for box in boxes:
@@ -50,47 +50,47 @@ def odd_boxes(name: str, boxes: Sequence[Sequence[float]], size: tuple[int, int]
         across, down = min(x1, width) - max(x0, 0), min(y1, height) - max(y0, 0)
         if across * down >= EVERYTHING * width * height:
             reason = f"the box {list(box)} covers {'the whole' if across * down == width * height else 'nearly the whole'} image"
-            return [Doubt(name, "a box covers everything", f"{reason} of {width}x{height}")]
+            return [Issue(name, "a box covers everything", f"{reason} of {width}x{height}")]
         if across * frame[1] < width or down * frame[0] < height:
-            return [Doubt(name, "a box covers next to nothing", f"the box {list(box)} is thinner than a stored pixel of {width}x{height}")]
+            return [Issue(name, "a box covers next to nothing", f"the box {list(box)} is thinner than a stored pixel of {width}x{height}")]
     return []
 
 
-def odd_ages(name: str, meta: Mapping[str, Any]) -> list[Doubt]:
-    """Columns of age that hold no age of a living patient: 0 mostly means unknown.
+def odd_ages(name: str, meta: Mapping[str, Any]) -> list[Issue]:
+    """Columns of age whose value is no age of a living patient: 0 mostly means unknown.
 
-    >>> [doubt.reason for doubt in odd_ages("a", {"age": 0, "age_approx": 45, "stage": 0})]
+    >>> [issue.reason for issue in odd_ages("a", {"age": 0, "age_approx": 45, "stage": 0})]
     ['age is 0']
     """
     columns = [column for column, value in meta.items() if isinstance(value, (int, float)) and AGE.fullmatch(column)]
     kinds = {column: f"{column} is 0" if meta[column] == 0 else f"{column} is below 0 or above 120" for column in columns}
-    return [Doubt(name, kinds[column], f"{column} is {meta[column]}") for column in columns if not 0 < meta[column] <= 120]
+    return [Issue(name, kinds[column], f"{column} is {meta[column]}") for column in columns if not 0 < meta[column] <= 120]
 
 
-def spellings(ids: Sequence[str], said: Iterable[Mapping[str, Any]]) -> list[Doubt]:
-    """Words of N samples, by column, that stand elsewhere in their column with other capitals, blanks, hyphens or underscores.
+def spellings(ids: Sequence[str], metadata: Iterable[Mapping[str, Any]]) -> list[Issue]:
+    """Words of N samples, by column, that occur elsewhere in their column with other capitals, blanks, hyphens or underscores.
 
-    The most frequent spelling is in no doubt.
+    The most frequent spelling counts as right.
 
-    >>> [doubt.reason for doubt in spellings("abc", [{"sex": "male"}, {"sex": "Male "}, {"sex": "male"}])]
+    >>> [issue.reason for issue in spellings("abc", [{"sex": "male"}, {"sex": "Male "}, {"sex": "male"}])]
     ["sex is 'Male ', elsewhere 'male'"]
     """
-    said = list(said)
-    counts = Counter((column, value) for facts in said for column, value in facts.items() if isinstance(value, str))
+    metadata = list(metadata)
+    counts = Counter((column, value) for own in metadata for column, value in own.items() if isinstance(value, str))
     usual: dict[tuple[str, str], str] = {}
     for (column, value), _ in sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])):
         usual.setdefault((column, plain_word(value)), value)
     rare = {(column, value): usual[column, plain_word(value)] for column, value in counts if usual[column, plain_word(value)] != value}
     return [
-        Doubt(name, f"{column} has one value under several spellings", f"{column} is {value!r}, elsewhere {rare[column, value]!r}")
-        for name, facts in zip(ids, said, strict=True)
-        for column, value in (facts.items() if rare else ())
+        Issue(name, f"{column} has one value under several spellings", f"{column} is {value!r}, elsewhere {rare[column, value]!r}")
+        for name, own in zip(ids, metadata, strict=True)
+        for column, value in (own.items() if rare else ())
         if isinstance(value, str) and (column, value) in rare
     ]
 
 
 def plain_word(word: str) -> str:
-    """A word without what spellings differ in.
+    """A word in lower case, with one blank for any blanks, hyphens and underscores.
 
     >>> plain_word("Lower_Extremity ")
     'lower extremity'

@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 from htltools.core.geometry.boxes import constant_iou, iou
 from htltools.core.geometry.class_maps_to_boxes import map_boxes
 from htltools.core.runtime.predict import batches, predictions
-from htltools.core.runtime.prefetch import fed
+from htltools.core.runtime.prefetch import load_batches
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.map_metrics import LEVELS, maxboxacc_v2, pixel_counts, pxap
 from htltools.core.training.class_map_objective import ClassMapObjective, MapOf, calibrate_map_threshold
@@ -88,7 +88,7 @@ class ClassMap(Box):
         thresholds = [float(model.threshold), *SWEEP]
         ious, counts = np.zeros((len(thresholds), len(data.rows))), np.zeros((2, LEVELS), int)
         turns, with_masks = batches(len(data.rows), runtime.batch_size), True
-        for chosen, maps in zip(turns, predictions([MapOf(model)], fed(data.images, turns, runtime.device), runtime)):
+        for chosen, maps in zip(turns, predictions([MapOf(model)], load_batches(data.images, turns, runtime.device), runtime)):
             ious[:, chosen] = [iou(map_boxes(maps[0], each).cpu().numpy(), data.targets[chosen]) for each in thresholds]
             masks = lesion_masks([data.rows[i] for i in chosen]) if with_masks else None
             with_masks = masks is not None

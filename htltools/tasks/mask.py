@@ -119,5 +119,5 @@ class Mask(Box):
 
 
 def has_mask(rows: Sequence[Row], images: MaskedImages) -> np.ndarray:
-    """Which rows have an annotated lesion mask: bool [N]. A row whose boxes are hidden, or a model's, has none, whatever its store holds."""
+    """Which rows have an annotated lesion mask: bool [N]; none where boxes are hidden, or a model's, whatever the store holds."""
     return images.there & [row.is_annotated and not row.is_pseudo for row in rows]

@@ -51,10 +51,10 @@ class Task(Protocol):
     """One kind of prediction: from rows to targets, from targets to an objective, from predictions to metrics and fields of rows.
 
     name: as checkpoints and ONNX files store it. kind: how the predictions are measured, `box` (one box a sample) or `objects`; models
-    of one kind compare in `evaluate`. target_fields: fields of rows that training learns from. supports: options that work, of attend, semi, grand, dropout_disagreement, channel, int8,
-    coco_results. field: the field of rows that holds predictions by role. has_threshold: whether `calibrate` sets one. uses_empty:
-    whether rows that are known to hold nothing are learned and measured. comparison: of predictions [N, ...], see `predictions`.
-    onnx_outputs: the name of each output of an ONNX file, and its shape behind the batch; a letter is a length of the frame.
+    of one kind compare in `evaluate`. target_fields: fields of rows that training learns from. supports: options that work, of attend,
+    semi, grand, dropout_disagreement, channel, int8, coco_results. field: the field of rows that holds predictions by role.
+    has_threshold: whether `calibrate` sets one. uses_empty: whether rows that are known to hold nothing are learned and measured.
+    comparison: of predictions [N, ...], see `predictions`.
     """
 
     name: str

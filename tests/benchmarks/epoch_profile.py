@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, sys.argv[1] if len(sys.argv) > 1 else str(Path(__file__).parents[2]))
 from htltools.core.nets.factory import architecture, build
+from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Recipe, trained
 from htltools.formats.rows.row import Row
@@ -63,12 +64,12 @@ def flops_of_a_step() -> int:
 
 def main() -> None:
     """Print the share of each kind of work in an epoch, the share outside operators, and that of the machine's peak."""
-    shape, device = architecture("compact", (SIDE, SIDE, 3)), torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    shape = architecture("compact", (SIDE, SIDE, 3))
     boxes, weights = np.tile(np.float32([0.2, 0.2, 0.7, 0.7]), (COUNT, 1)), np.ones(COUNT, np.float32)
     with tempfile.TemporaryDirectory() as folder:
         stored = images_of(Path(folder))
         recipe = Recipe(EPOCHS + 1, BATCH)
-        training = trained(BoxObjective(build(shape), stored, boxes, weights, recipe, device=device, dtype=torch.float32), None, recipe)
+        training = trained(BoxObjective(build(shape), stored, boxes, weights, recipe, Runtime()), None, recipe, Runtime())
         next(training)
         seconds = []
         for _ in range(EPOCHS - 1):

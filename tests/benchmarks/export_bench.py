@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from measuring import alternating, show
 
-from htltools.commands.export.parity import write_as
+from htltools.commands.export.parity import torch_outputs
+from htltools.commands.export.write import write_as
 from htltools.core.nets.factory import architecture, build
-from htltools.core.nets.onnx_wrapper import eager
 from htltools.formats.models.onnx import OnnxLocalizer
 
 NETS = ("compact", 96), ("compact", 128), ("resnet18", 128)
@@ -38,7 +38,7 @@ def rows_of(name: str, side: int, folder: Path, repeats: int) -> list[dict]:
         write_as(kind, folder / f"{kind}.onnx", localizer, size, calibration)
         nets[kind] = OnnxLocalizer(folder / f"{kind}.onnx", "cpu", torch.get_num_threads()).predict
     pairs = [
-        ("float32", nets["none"], "torch eager", eager(localizer, torch.device("cpu"))),
+        ("float32", nets["none"], "torch eager", torch_outputs(localizer, torch.device("cpu"), ["boxes"])),
         ("float16", nets["float16"], "float32 file", nets["none"]),
         ("int8", nets["int8"], "float32 file", nets["none"]),
     ]

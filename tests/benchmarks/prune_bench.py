@@ -14,8 +14,8 @@ from torch.nn.utils import prune
 sys.path.insert(0, str(Path(__file__).parents[2]))  # this checkout, installed or not
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.localizer import Localizer
-from htltools.core.pruning.structured import narrowed, without_channels
-from htltools.core.pruning.unstructured import largest, masked, prunable, prunable_count
+from htltools.core.pruning.structured import prune_channels, remove_channels
+from htltools.core.pruning.unstructured import largest_magnitudes, prunable, prunable_count, prune_weights
 
 SHARE, SIDE = 0.8, 2048
 
@@ -41,7 +41,7 @@ def bisected(localizer: Localizer, sparsity: float, size: list[int]) -> None:
     low, high, total = 0.0, 1.0, prunable_count(localizer)
     for _ in range(8):
         ratio = (low + high) / 2
-        gone = 1 - prunable_count(without_channels(localizer, ratio, size)) / total
+        gone = 1 - prunable_count(remove_channels(localizer, ratio, size)) / total
         low, high = (ratio, high) if gone < sparsity else (low, ratio)
 
 
@@ -59,13 +59,19 @@ def rows(quick: bool = False) -> list[dict[str, Any]]:
     some = 2 if quick else 3
     return [
         compared(
-            f"prune --method l1, {count}", "torch global_unstructured", lambda: masked(net, "l1", SHARE), lambda: torch_global(net), some
+            f"prune --method l1, {count}",
+            "torch global_unstructured",
+            lambda: prune_weights(net, "l1", SHARE),
+            lambda: torch_global(net),
+            some,
         ),
-        compared(f"its threshold and masks, {count}", "abs().sum()", lambda: largest(weights, SHARE), lambda: joined.abs().sum(), 9),
+        compared(
+            f"its threshold and masks, {count}", "abs().sum()", lambda: largest_magnitudes(weights, SHARE), lambda: joined.abs().sum(), 9
+        ),
         compared(
             "prune --method channel, resnet18",
             "a bisection of eight steps",
-            lambda: narrowed(localizer, 0.7, size),
+            lambda: prune_channels(localizer, 0.7, size),
             lambda: bisected(localizer, 0.7, size),
             some,
         ),

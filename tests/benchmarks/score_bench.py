@@ -18,6 +18,7 @@ from htltools.core.hardness.grand import gradient_norms
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.localizer import Localizer, boxes_of
 from htltools.core.runtime.predict import predict_all
+from htltools.core.runtime.runtime import Runtime
 from htltools.formats.rows.jsonlines import joined_lines
 from htltools.formats.rows.provenance import Run
 from htltools.formats.rows.row import Row
@@ -25,7 +26,7 @@ from htltools.formats.rows.stream import RowReader, RowWriter
 from htltools.formats.store.shard import Images, write_shard
 
 SIDE, NETS, BATCH = 64, 4, 256
-CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
+CPU = Runtime("cpu")
 
 
 def compared(what: str, peer: str, count: int, ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def made_rows(folder: Path, count: int) -> list[dict[str, Any]]:
 
 def one_pass(nets: list[Localizer], rows: list[dict[str, Any]]) -> None:
     """What score does: each batch is read once for all nets."""
-    predict_all(nets, Images(rows), BATCH, **CPU)
+    predict_all(nets, Images(rows), CPU.at(BATCH))
 
 
 def norms_by_loop(net: Localizer, images: torch.Tensor, boxes: torch.Tensor) -> list[float]:

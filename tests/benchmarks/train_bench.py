@@ -21,14 +21,15 @@ from htltools.core.geometry.box_loss import box_loss
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.localizer import NORMALISATION, boxes_of
 from htltools.core.runtime.predict import batches
-from htltools.core.training.augmentation import augmented, changes
+from htltools.core.runtime.runtime import Runtime
+from htltools.core.training.augmentation import augmented, draw_changes
 from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Recipe, optimizer_for, trained
 from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Images, write_shard
 
 SIDE, COUNT, SHARDS, BATCH = 128, 2048, 4, 32
-CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
+CPU = Runtime("cpu")
 
 
 def made_store(folder: Path) -> tuple[list[dict], np.ndarray]:
@@ -136,7 +137,7 @@ def step_rows(folder: Path, repeats: int) -> list[dict]:
     model = build(shape).to(memory_format=torch.channels_last).train()
     optimizer, _ = optimizer_for(model, recipe, COUNT // BATCH)
     batch, y = torch.from_numpy(images[:BATCH]), torch.from_numpy(boxes[:BATCH])
-    change = changes(BATCH, 3, recipe.augmentation, torch.Generator().manual_seed(0))
+    change = draw_changes(BATCH, 3, recipe.augmentation, torch.Generator().manual_seed(0))
     ready = model.normalised(batch).contiguous(memory_format=torch.channels_last)
 
     def stepping(augment: bool) -> Callable[[], None]:
@@ -150,7 +151,7 @@ def step_rows(folder: Path, repeats: int) -> list[dict]:
         return work
 
     def epoch() -> None:
-        next(trained(BoxObjective(build(shape), stored, boxes, np.ones(COUNT, np.float32), recipe, **CPU), None, recipe))
+        next(trained(BoxObjective(build(shape), stored, boxes, np.ones(COUNT, np.float32), recipe, CPU), None, recipe, CPU))
 
     found = []
     for augment, peer in (False, "the same steps on one batch in place"), (True, "the same, augmented as well"):
@@ -202,7 +203,7 @@ def pipeline_rows(folder: Path, repeats: int, count: int = 256) -> list[dict]:
 
     def ours() -> None:
         recipe = Recipe(1, BATCH)
-        next(trained(BoxObjective(build(shape), stored, boxes, np.ones(count, np.float32), recipe, **CPU), None, recipe))
+        next(trained(BoxObjective(build(shape), stored, boxes, np.ones(count, np.float32), recipe, CPU), None, recipe, CPU))
 
     def theirs(workers: int) -> Callable[[], None]:
         def work() -> None:

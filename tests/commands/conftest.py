@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 SIZE = [32, 32, 3]
 
@@ -65,3 +66,29 @@ def fixed(tmp_path_factory):
 def terminal(tmp_path, on_terminal):
     """`terminal("htl view rows.jsonl", TERM="xterm")` gives what a line of bash in `tmp_path` shows on a terminal of 80 columns."""
     return lambda line, **variables: on_terminal(line, tmp_path, **variables)
+
+
+@pytest.fixture(scope="session")
+def save_image():
+    """`save_image(path, array=None, size=(40, 20), **options)` saves an array, or noise of a (width, height), as an image."""
+
+    def save(path, array=None, size=(40, 20), **options):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
+        Image.fromarray(noise if array is None else array).save(path, **options)
+
+    return save
+
+
+@pytest.fixture
+def study(tmp_path, save_image):
+    """Three images of 40 x 20 with masks of twice that frame, and a table."""
+    lesion_mask = np.zeros((40, 80), np.uint8)
+    lesion_mask[10:30, 20:50] = 255
+    for name in "abc":
+        save_image(tmp_path / f"study/images/{name}.png")
+        save_image(tmp_path / f"study/masks/{name}.png", lesion_mask)
+    (tmp_path / "study/metadata.csv").write_text(
+        "image_id,patient_id,dx,age,site,split\na,P1,nv,45.0,,train\nb,P2,mel,60,back,test\nc,P1,nv,,,train\n"
+    )
+    return tmp_path / "study"

@@ -181,7 +181,7 @@ def test_no_file_is_left_where_it_disagrees(htl, fixed, tmp_path, monkeypatch):
         (["--onnx", "-o", "new.onnx", "--model", "absent.h5"], 66, "absent.h5 is not there"),
         (["--onnx", "-o", "new.onnx"], 65, "no rows in stdin"),
         (["--onnx", "-o", "new.onnx", "--model", "there.onnx", "--quantize", "int8"], 2, "--quantize int8 needs rows to calibrate and"),
-        (["--onnx", "-o", "new.onnx", "--model", "there.onnx", "--bench", "--device", "gpu"], 2, "--device takes auto, cpu, cuda or"),
+        (["--onnx", "-o", "new.onnx", "--model", "there.onnx", "--bench", "--device", "gpu"], 2, "a device is auto, cpu, cuda or"),
     ],
 )
 def test_what_cannot_be_exported_is_told(htl, tmp_path, monkeypatch, flags, code, message):

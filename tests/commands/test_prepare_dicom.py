@@ -1,4 +1,4 @@
-"""`htl prepare` on DICOM: which files are found, under which names, with which masks, and what is said before the first is decoded."""
+"""`htl prepare` on DICOM: which files are found, under which names, with which masks, and what stderr says before the first is decoded."""
 
 import json
 import stat
@@ -39,19 +39,19 @@ def segmentation(save_dicom, path, series, frames, *, positions=None, **tags):
     """Save a SEG whose frames [16, 16] refer to instances, by UID or (UID, frame), or lie at positions."""
 
     def groups(reference, position):
-        found = Dataset()
+        group = Dataset()
         if position:
             plane = Dataset()
             plane.ImagePositionPatient = position
-            found.PlanePositionSequence = Sequence([plane])
+            group.PlanePositionSequence = Sequence([plane])
         else:
             source, derivation = Dataset(), Dataset()
             source.ReferencedSOPInstanceUID = reference if isinstance(reference, str) else reference[0]
             if not isinstance(reference, str):
                 source.ReferencedFrameNumber = reference[1]
             derivation.SourceImageSequence = Sequence([source])
-            found.DerivationImageSequence = Sequence([derivation])
-        return found
+            group.DerivationImageSequence = Sequence([derivation])
+        return group
 
     item = Dataset()
     item.SeriesInstanceUID = series
@@ -77,9 +77,9 @@ def drawn(rows, columns, value=1):
 
 def test_rows_name_nobody(tmp_path, save_dicom, htl, key):
     """Ids and groups are keyed hashes, `meta` holds the allow-list and no more, and no name is in any output."""
-    told = {"PatientAge": "018M", "PatientSex": "F", "ViewPosition": "PA", "BodyPartExamined": "Secret text", "Modality": "CR"}
-    told |= {"PixelSpacing": [0.5, 0.25], "BurnedInAnnotation": "YES", "WindowCenter": 2048, "WindowWidth": 4096, "Manufacturer": "Secret"}
-    save_dicom(tmp_path / "in/a.dcm", RAMP, **NAMES, **told)
+    tags = {"PatientAge": "018M", "PatientSex": "F", "ViewPosition": "PA", "BodyPartExamined": "Secret text", "Modality": "CR"}
+    tags |= {"PixelSpacing": [0.5, 0.25], "BurnedInAnnotation": "YES", "WindowCenter": 2048, "WindowWidth": 4096, "Manufacturer": "Secret"}
+    save_dicom(tmp_path / "in/a.dcm", RAMP, **NAMES, **tags)
     save_dicom(tmp_path / "in/deep/1.2.840.9", RAMP, **NAMES)
     save_dicom(tmp_path / "in/c", RAMP, PatientID="Other", StudyInstanceUID="1.2.3")
     code, out, err = htl("prepare", tmp_path / "in", "-o", tmp_path / "s", "--id-key", key, "-v")
@@ -101,7 +101,7 @@ def test_rows_name_nobody(tmp_path, save_dicom, htl, key):
 
 
 def test_keys(tmp_path, save_dicom, htl, key):
-    """One key gives the same names anywhere, another others; without one it is made beside the store, and found again."""
+    """One key gives the same names anywhere, another others; without one it is made beside the store, and read from there again."""
     save_dicom(tmp_path / "in/a.dcm", RAMP, **NAMES)
 
     def named(*args):
@@ -125,11 +125,8 @@ def test_keys(tmp_path, save_dicom, htl, key):
 
 def test_without_patients(tmp_path, save_dicom, htl, key):
     """Where there is no PatientID the study is the group, and where there is none either, the file; a file without UID has a name too."""
-    for name, tags in {
-        "a": {"PatientID": "", "StudyInstanceUID": "1.5"},
-        "b": {"StudyInstanceUID": "1.5"},
-        "c": {"SOPInstanceUID": ""},
-    }.items():
+    headers = {"a": {"PatientID": "", "StudyInstanceUID": "1.5"}, "b": {"StudyInstanceUID": "1.5"}, "c": {"SOPInstanceUID": ""}}
+    for name, tags in headers.items():
         save_dicom(tmp_path / f"in/{name}.dcm", np.stack([RAMP, RAMP]), frames=2, **tags)
     code, out, _ = htl("prepare", tmp_path / "in", "-o", tmp_path / "s", "--id-key", key)
     groups = {}
@@ -168,11 +165,8 @@ def test_segmentations_are_masks(tmp_path, save_dicom, htl, key):
     series = {"SeriesInstanceUID": "1.7"}
     a, b, _, d = (save_dicom(tmp_path / f"in/{name}.dcm", RAMP, PatientID=name, **series) for name in "abcd")
     save_dicom(tmp_path / "in/other.dcm", RAMP, SeriesInstanceUID="1.8")
-    frames = [
-        (a.SOPInstanceUID, drawn((1, 3), (2, 4))),
-        (a.SOPInstanceUID, drawn((2, 8), (3, 9))),
-        (b.SOPInstanceUID, drawn((0, 1), (0, 1))),
-    ]
+    of_a, of_b = [drawn((1, 3), (2, 4)), drawn((2, 8), (3, 9))], drawn((0, 1), (0, 1))
+    frames = [*((a.SOPInstanceUID, frame) for frame in of_a), (b.SOPInstanceUID, of_b)]
     segmentation(save_dicom, tmp_path / "in/seg.dcm", "1.7", frames)
     fractional = {"SegmentationType": "FRACTIONAL", "MaximumFractionalValue": 100}
     segmentation(save_dicom, tmp_path / "in/seg2.dcm", "1.7", [(d.SOPInstanceUID, drawn((1, 3), (5, 7), 60))], **fractional)
@@ -245,7 +239,7 @@ def test_windows(tmp_path, save_dicom, htl, key):
 
 @pytest.mark.filterwarnings("ignore")
 def test_samples(shared_data, tmp_path, htl, key):
-    """Of the sample files every one is read, serves as a mask, or is told to be a second coding of another; nothing crashes."""
+    """Of the sample files every one is read, serves as a mask, or is left out as a second coding of another; nothing crashes."""
     code, out, err = htl("prepare", shared_data / "dicom-samples/files", "-o", tmp_path / "s", "--id-key", key, "-j", "1")
     lines = list(map(json.loads, (tmp_path / "s/skips.jsonl").read_bytes().splitlines()))
     skips = [line for line in lines if "reason" in line and not line.get("kept")]

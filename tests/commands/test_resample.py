@@ -33,7 +33,7 @@ def resampled(htl, *args, rows=ROWS + ASIDE):
 
 
 def chosen_by(htl, *args, rows):
-    """The rows that resample writes, by id, and what it says."""
+    """The rows that resample writes, by id, and its message."""
     code, out, err = htl("resample", *args, stdin=joined_lines(rows))
     assert code == 0, err
     return {line["id"]: line for line in split_lines(out) if "id" in line}, err
@@ -60,12 +60,12 @@ def test_soft_weights_grow_with_rank(htl):
     assert weights == pytest.approx((1 + 3 * np.arange(10) / 9) / 2.5)
 
 
-def test_soft_weights_are_told_as_such(htl):
-    """With --soft no row is said to be hard, because all of them weigh by rank; with --mark those are counted that it marks."""
-    said = chosen_by(htl, "--by", "loss", "--soft", rows=ROWS)[1]
-    assert said == "htl resample: the weights of 10 training rows grow with rank by loss; 10 rows of 10 go on\n"
-    rows, said = chosen_by(htl, "--by", "loss", "--soft", "--top", 0.2, "--mark", "hard", rows=ROWS)
-    assert said.endswith(" grow with rank by loss, and 2 of them are marked as hard; 10 rows of 10 go on\n")
+def test_the_message_of_soft_weights(htl):
+    """With --soft no row is called hard, because all of them weigh by rank; with --mark the marked rows are counted."""
+    message = chosen_by(htl, "--by", "loss", "--soft", rows=ROWS)[1]
+    assert message == "htl resample: the weights of 10 training rows grow with rank by loss; 10 rows of 10 go on\n"
+    rows, message = chosen_by(htl, "--by", "loss", "--soft", "--top", 0.2, "--mark", "hard", rows=ROWS)
+    assert message.endswith(" grow with rank by loss, and 2 of them are marked as hard; 10 rows of 10 go on\n")
     assert [name for name, line in rows.items() if line["meta"]["hard"] == "yes"] == ["r8", "r9"]
 
 
@@ -98,20 +98,20 @@ def test_the_order_of_rows_does_not_matter(htl, options):
         assert written(shuffling.sample(TIED, len(TIED))) == expected
 
 
-def test_copies_of_a_row_are_told_apart(htl):
-    """Of copies of one row, which are equally hard, those that are chosen do not depend on the order either."""
+def test_ties_between_copies_of_a_row(htl):
+    """Of copies of one row, which are equally hard, the same are chosen in any order."""
     copies = [row("a", repeat=number, hardness={"loss": 1.0}) for number in range(6)]
     kept = [{line.get("repeat") for line in resampled(htl, "--mode", "select", "--count", 3, rows=rows)} for rows in (copies, copies[::-1])]
     assert kept[0] == kept[1] and len(kept[0]) == 3
 
 
-def test_ties_at_the_threshold_are_told(htl):
-    """Where equally hard rows are chosen and left out, it is said how many are chosen, and of how many; the seed says which."""
-    said = chosen_by(htl, "--by", "loss", "--top", 0.4, rows=TIED)[1]
-    assert said == "htl resample: 4 of 10 training rows are hard by loss (2 of 8 that tie at the threshold); 14 rows of 14 go on\n"
+def test_ties_at_the_threshold_are_counted(htl):
+    """Where some of equally hard rows are chosen, the message counts them and all of these; the seed decides which."""
+    message = chosen_by(htl, "--by", "loss", "--top", 0.4, rows=TIED)[1]
+    assert message == "htl resample: 4 of 10 training rows are hard by loss (2 of 8 that tie at the threshold); 14 rows of 14 go on\n"
     assert "tie" not in chosen_by(htl, "--by", "loss", "--top", 0.2, rows=TIED)[1]
-    said = chosen_by(htl, "--by", "loss", "--drop-top", 0.3, "--top", 0, rows=TIED)[1]
-    assert said.endswith("by loss, 3 dropped (1 of 8 that tie at the threshold); 11 rows of 14 go on\n")
+    message = chosen_by(htl, "--by", "loss", "--drop-top", 0.3, "--top", 0, rows=TIED)[1]
+    assert message.endswith("by loss, 3 dropped (1 of 8 that tie at the threshold); 11 rows of 14 go on\n")
     chosen = {
         tuple(name for name, line in chosen_by(htl, "--by", "loss", "--seed", seed, rows=TIED)[0].items() if line.get("weight", 0) > 1)
         for seed in range(4)
@@ -125,8 +125,8 @@ def test_columns_have_short_names(htl):
     select = "--mode", "select", "--count", 1
     assert list(chosen_by(htl, "--by", "pruned_d", *select, rows=rows)[0]) == ["r0"]
     assert list(chosen_by(htl, "--by", "mi", *select, "--drop-by", "pruned_di", "--drop-top", 0.3, rows=rows)[0]) == ["r9"]
-    said = "--drop-by pruned_ may be pruned_disagreement or pruned_shift or pruned_loss; write more of the name"
-    assert htl("resample", "--drop-by", "pruned_", "--drop-top", 0.1, stdin=joined_lines(rows)) == (2, b"", f"htl resample: {said}\n")
+    message = "--drop-by pruned_ may be pruned_disagreement or pruned_shift or pruned_loss; write more of the name"
+    assert htl("resample", "--drop-by", "pruned_", "--drop-top", 0.1, stdin=joined_lines(rows)) == (2, b"", f"htl resample: {message}\n")
     code, _, err = htl("resample", "--by", "yours", stdin=joined_lines(rows))
     assert code == 2 and err.startswith("htl resample: --by knows no column 'yours'; it knows pruned_") and err.endswith(", mine\n")
 
@@ -137,7 +137,7 @@ def test_no_boost_is_weight_one(htl):
         assert {row["weight"] for row in resampled(htl, "--boost", 0, *options) if "weight" in row} == {1.0}
 
 
-def test_repeats_are_told_apart(htl):
+def test_repeats_are_numbered(htl):
     """--mode repeat writes copies of the hard rows with a number of their own, so that the stream stays valid, also when repeated again."""
     rows = resampled(htl, "--mode", "repeat", "--top", 0.2, "--boost", 2, rows=ROWS)
     assert [(row["id"], row.get("repeat", 0)) for row in rows[-6:]] == [(f"r{i}", n) for i in (8, 9) for n in (0, 1, 2)]
@@ -185,7 +185,7 @@ def test_controls_need_no_scores(htl, by):
         assert {line["id"] for line in split_lines(other) if line.get("weight", 0) > 1} != chosen
 
 
-def test_missing_scores_are_told_with_those_that_are_there(htl):
+def test_missing_scores_are_refused(htl):
     """A column that rows lack is refused with how many lack it, the first of them, and what to do."""
     code, out, err = htl("resample", "--by", "el2n", stdin=joined_lines(ROWS))
     assert (code, out) == (65, b"")
@@ -203,7 +203,7 @@ def test_nothing_to_resample(htl):
 
 
 @pytest.mark.parametrize(
-    "options, said",
+    "options, message",
     [
         (["--soft", "--mode", "select"], "--soft makes weights: it does not go with --mode select"),
         (["--mode", "repeat", "--boost", 0.4], "--mode repeat makes whole copies: --boost 0.4 is none"),
@@ -225,9 +225,9 @@ def test_nothing_to_resample(htl):
         (["--by", "loss", "--mark", "split"], "--mark split is the name of a field of rows; choose another name"),
     ],
 )
-def test_contradicting_flags(htl, options, said):
+def test_contradicting_flags(htl, options, message):
     """Flags that contradict each other are refused, never ignored."""
-    assert htl("resample", *options, stdin=joined_lines(ROWS)) == (2, b"", f"htl resample: {said}\n")
+    assert htl("resample", *options, stdin=joined_lines(ROWS)) == (2, b"", f"htl resample: {message}\n")
 
 
 def test_models_and_history_go_on(htl, scored, dense, pruned):

@@ -15,7 +15,7 @@ SCORED = {"hardness": {"pruned_disagreement": 0.1}, "predicted": {"dense": [10, 
 UNSEEN = [{"id": f"p{i}", "split": "train", "size": [100, 100]} | SCORED | {"hardness": {"pruned_disagreement": i / 10}} for i in range(10)]
 
 
-def test_pseudo_boxes_are_the_mean_answer(htl):
+def test_pseudo_boxes_are_the_mean_prediction(htl):
     """--pseudo gives training rows without a box the mean of the dense and the pruned one, and marks them; annotated rows stay."""
     aside = [row("a") | SCORED, row("e") | SCORED | {"boxes": []}, row("v", "val"), {"id": "n", "split": "train", "size": [9, 9]}]
     code, out, err = htl("resample", "--pseudo", "--by", "pruned_disagreement", "--boost", -1, stdin=joined_lines(UNSEEN + aside))
@@ -35,11 +35,11 @@ def test_pseudo_boxes_are_renewed(htl):
 
 
 def test_pseudo_objects_are_those_of_the_dense_model(htl):
-    """Where models find several objects, a row without boxes gets what the dense one found, classes with them; nothing found is nothing."""
-    found = {"boxes": [[1, 2, 5, 6], [3, 3, 3, 9]], "labels": ["left", "right"], "scores": [0.9, 0.8]}
+    """Of models of several objects, a row without boxes gets those of the dense one and their classes; without any it stays as it is."""
+    detected = {"boxes": [[1, 2, 5, 6], [3, 3, 3, 9]], "labels": ["left", "right"], "scores": [0.9, 0.8]}
     nothing = {"boxes": [], "labels": [], "scores": []}
     plain = {"split": "train", "size": [9, 9], "hardness": {"pruned_disagreement": 0.1}}
-    rows = [plain | {"id": "a", "detected": {"dense": found}}, plain | {"id": "b", "detected": {"dense": nothing, "pruned": found}}]
+    rows = [plain | {"id": "a", "detected": {"dense": detected}}, plain | {"id": "b", "detected": {"dense": nothing, "pruned": detected}}]
     code, out, err = htl("resample", "--pseudo", "--by", "pruned_disagreement", "--boost", 0, stdin=joined_lines(rows))
     assert code == 0, err
     first, second = (line for line in split_lines(out) if "id" in line)
@@ -48,7 +48,7 @@ def test_pseudo_objects_are_those_of_the_dense_model(htl):
 
 
 @pytest.mark.parametrize(
-    "args, code, said",
+    "args, code, message",
     [
         (["--pseudo", "--unlabelled", "--mode", "select"], 2, "--pseudo annotates the rows that --unlabelled looks for; use one of them"),
         (["--boost", -1, "--top", 1], 2, "--boost -1 leaves out the hard rows, and all of them are hard; lower --top"),
@@ -56,8 +56,8 @@ def test_pseudo_objects_are_those_of_the_dense_model(htl):
         (["--pseudo"], 65, "no row of split train without a box has a predicted one: run htl score first"),
     ],
 )
-def test_what_cannot_be_is_refused(htl, args, code, said):
-    """Flags that contradict each other, and rows without an answer, are errors."""
-    found, out, err = htl("resample", "--by", "loss", *args, stdin=joined_lines(ROWS))
-    assert (found, out) == (code, b"")
-    assert said in err
+def test_impossible_pseudo_boxes_are_refused(htl, args, code, message):
+    """Flags that contradict each other, and rows without a prediction, are errors."""
+    exit_code, out, err = htl("resample", "--by", "loss", *args, stdin=joined_lines(ROWS))
+    assert (exit_code, out) == (code, b"")
+    assert message in err

@@ -1,4 +1,4 @@
-"""`htl resample --where`, `--mode select` and `--mark`: who is hard by a condition, and who stays."""
+"""`htl resample --where`, `--mode select` and `--mark`: rows that are hard by a condition, and rows that stay."""
 
 import pytest
 
@@ -24,13 +24,13 @@ SITES += [site(name, "back") for name in ("c1", "c2", "d1", "d2", *"efghijkl")]
 
 
 def chosen_by(htl, *args, rows=SITES):
-    """The rows that resample writes, by id, and what it says."""
+    """The rows that resample writes, by id, and its message."""
     code, out, err = htl("resample", *args, stdin=joined_lines(rows))
     assert code == 0, err
     return {line["id"]: line for line in split_lines(out) if "id" in line}, err
 
 
-def test_a_condition_says_who_is_hard(htl):
+def test_a_condition_chooses_hard_rows(htl):
     """--where takes the place of --by and --top in every mode, needs no scores, and several conditions must all hold."""
     weights = {name: line["weight"] for name, line in chosen_by(htl, "--where", "site=face", "--boost", 8)[0].items()}
     assert weights == {name: pytest.approx((9 if name[0] in "ab" else 1) / 3) for name in weights}
@@ -40,7 +40,7 @@ def test_a_condition_says_who_is_hard(htl):
     assert sorted(line["id"] for line in split_lines(out) if line.get("repeat")) == ["a1", "a2", "b1", "b2"]
 
 
-def test_nobody_fits_a_condition(htl):
+def test_no_row_fits_a_condition(htl):
     """A condition that no training row fits is refused, and so is a field that none has."""
     code, out, err = htl("resample", "--where", "site=hand", stdin=joined_lines(SITES))
     assert (code, out, err) == (65, b"", "htl resample: no training row fits --where site=hand\n")
@@ -51,16 +51,16 @@ def test_nobody_fits_a_condition(htl):
 
 def test_hard_rows_are_made_rare(htl):
     """--share leaves so many of the hard rows that they make up that share, drawn by whole groups, and all others."""
-    rows, said = chosen_by(htl, "--where", "site=face", "--mode", "select", "--share", 0.15)
+    rows, message = chosen_by(htl, "--where", "site=face", "--mode", "select", "--share", 0.15)
     faces = {name[0] for name in rows if name[0] in "ab"}
     assert len(rows) == 14
     assert len(faces) == 1  # one lesion with both of its images: 2 of 14
-    assert said == "htl resample: 4 of 16 training rows are hard by site=face, 2 of the 14 that stay; 14 rows of 16 go on\n"
+    assert message == "htl resample: 4 of 16 training rows are hard by site=face, 2 of the 14 that stay; 14 rows of 16 go on\n"
     assert not {"a1", "b1"} & chosen_by(htl, "--where", "site=face", "--mode", "select", "--share", 0)[0].keys()
 
 
 def test_a_count_of_rows_with_a_rare_part(htl):
-    """--count with --share says how many rows stay in all; no lesion is parted; another seed draws others."""
+    """--count with --share says how many rows stay in all; all images of a lesion stay or go; another seed draws others."""
     args = ["--where", "site=face", "--mode", "select", "--share", 0.2, "--count", 10]
     drawn = [tuple(chosen_by(htl, *args, "--seed", seed)[0]) for seed in range(6)]
     for names in drawn:
@@ -84,7 +84,7 @@ def test_the_smallest_are_made_rare(htl):
 
 
 def test_a_count_of_the_hardest(htl):
-    """--count alone takes the place of --top: so many of the hardest, or of those who fit, by whole groups."""
+    """--count alone takes the place of --top: so many of the hardest rows, or of those that fit, by whole groups."""
     assert list(chosen_by(htl, "--by", "loss", "--mode", "select", "--count", 3, rows=ROWS)[0].values()) == ROWS[7:]
     names = chosen_by(htl, "--where", "site=face", "--mode", "select", "--count", 2)[0]
     assert set(names) in ({"a1", "a2"}, {"b1", "b2"})
@@ -109,16 +109,16 @@ def test_marks_stand_in_every_split(htl):
 
 
 def test_a_mark_overwrites_no_metadata(htl):
-    """A field of meta that says something else than yes or no is not overwritten."""
+    """A field of meta with other values than yes and no is not overwritten."""
     code, out, err = htl("resample", "--where", "site=face", "--mark", "site", stdin=joined_lines(SITES))
     assert (code, out) == (65, b"")
     assert err == "htl resample: the rows have a field 'site' already, such as 'face'; choose another name for --mark\n"
 
 
 def test_what_to_annotate_next(htl):
-    """--unlabelled puts out the hardest training rows without a box, and nothing else."""
+    """--unlabelled writes the hardest training rows without a box, and nothing else."""
     pool = [{"id": f"u{i}", "split": "train", "size": [9, 9], "hardness": {"pruned_disagreement": i / 10}} for i in range(6)]
-    rows, said = chosen_by(
+    rows, message = chosen_by(
         htl,
         "--mode",
         "select",
@@ -130,7 +130,7 @@ def test_what_to_annotate_next(htl):
         rows=[*ROWS, *pool[::-1], row("v", "val"), row("t", "test")],
     )
     assert list(rows) == ["u5", "u4"]
-    assert said == "htl resample: 2 of 6 training rows are hard by pruned_disagreement; 2 rows of 18 go on\n"
+    assert message == "htl resample: 2 of 6 training rows are hard by pruned_disagreement; 2 rows of 18 go on\n"
     code, _, err = htl("resample", "--mode", "select", "--unlabelled", "--by", "loss", stdin=joined_lines(pool))
     assert (code, err) == (65, "htl resample: 6 rows have no hardness 'loss' (the first: 'u0'); these rows have pruned_disagreement\n")
     code, _, err = htl("resample", "--mode", "select", "--unlabelled", "--by", "pruned_disagreement", stdin=joined_lines(ROWS))

@@ -39,7 +39,7 @@ def protocol_on(monkeypatch, encoding="utf-8", **environment):
     ],
 )  # fmt: skip
 def test_images_are_shown_as_the_terminal_can(monkeypatch, environment, protocol):
-    """What the environment says of the terminal decides; within tmux, which passes no images on, half blocks do."""
+    """The variables that a terminal sets decide; within tmux, which passes no images on, half blocks do."""
     assert protocol_on(monkeypatch, **environment) == (protocol, "")
 
 

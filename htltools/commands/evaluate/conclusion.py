@@ -8,12 +8,13 @@ def verdict(line: dict[str, Any]) -> str:
 
     Who is better is said without reserve only where the interval over groups and the one over runs both leave out 0, on the same side.
     """
-    name, value, runs = line["metric"].removesuffix(".delta"), line["value"], line.get("runs")
+    name, value = line["metric"].removesuffix(".delta"), line["value"]
+    runs: dict[str, Any] | None = line.get("runs")
     over_groups = None if line["low"] is None else (line["low"], line["high"])
     over_runs = None if runs is None else (runs["low"], runs["high"])
     figures = f"{name} differs by {value:+.4f}"
     figures += f", {interval_text(over_groups)} over groups" if over_groups else ", from one group only"
-    if over_runs:
+    if runs is not None and over_runs:
         better = runs["signs"].count("+")
         figures += f", {interval_text(over_runs)} over runs, better in {better} of {len(runs['signs'])}"
     return f"{figures}: {conclusion(value, over_groups, over_runs)}"
@@ -26,7 +27,7 @@ def conclusion(value: float, over_groups: tuple[float, float] | None, over_runs:
     if sure_of_groups and sure_of_runs:
         return f"{word}, beyond what the choice of samples and of seeds explains"
     if sure_of_groups and over_runs is None:
-        return f"{word} for this pair of models; another seed may say otherwise, so repeat --model and --against"
+        return f"{word} for this pair of models; another seed may say otherwise, so repeat --model and --baseline"
     if sure_of_groups:
         return f"{word} on average of these runs, but other seeds may say otherwise"
     if sure_of_runs:

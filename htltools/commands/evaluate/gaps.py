@@ -1,4 +1,4 @@
-"""Fairness, for `evaluate --group-by`: the worst level by each metric, and how far it is from the best."""
+"""Gaps between subgroups, for `evaluate --group-by`: the worst level by each metric, and its distance to the best."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 from htltools import console
 from htltools.commands.evaluate.lines import metric_line, rounded
 from htltools.core.statistics.sample_metrics import SampleMetrics
-from htltools.core.statistics.subgroup_gaps import Gap, fairness
+from htltools.core.statistics.subgroup_gaps import Gap, subgroup_gaps
 from htltools.core.statistics.subgroups import FEW, Crossing
 
 
@@ -38,7 +38,7 @@ def gap_lines(
     level = np.repeat(np.arange(len(counted)), [len(parts[i][1]) for i in counted])
     now, before = ([each.at(places) for each in side] for side in (ours, theirs))
     lines = []
-    for name, (found, change) in fairness(now, level, groups[places], before or None, seed=seed).items():
+    for name, (found, change) in subgroup_gaps(now, level, groups[places], before or None, seed=seed).items():
         own = next(line for line in by_level[counted[found.worst]] if line["metric"] == name)
         about = {"split": own["split"], "subgroup": None, "n": len(places)}
         lines.append({**own, "metric": f"{name}.worst", "by": by})

@@ -13,7 +13,7 @@ from htltools import console
 from htltools.commands.export.latency import latencies
 from htltools.commands.export.parity import agreement, checking_batches, iou_loss_text, mean_ious, torch_outputs
 from htltools.commands.shared.models import model_path
-from htltools.core.nets.onnx_wrapper import Deployed
+from htltools.core.nets.onnx_wrapper import OnnxWrapper
 from htltools.core.runtime.device import chosen_device
 from htltools.core.runtime.predict import batches
 from htltools.core.runtime.runtime import Runtime
@@ -88,11 +88,11 @@ def write_as(kind: str, path: Path, dense: CheckpointPredictor, calibration: Ite
     """Write a localizer as one ONNX file: kind `none` (float32), `float16`, or `int8`, which uses up the calibration images."""
     outputs, about = list(dense.task.onnx_outputs(dense.frame)), task_metadata(dense)
     if kind != "int8":
-        write_onnx(path, Deployed(dense.localizer, torch.float16 if kind == "float16" else torch.float32), dense.frame, about, outputs)
+        write_onnx(path, OnnxWrapper(dense.localizer, torch.float16 if kind == "float16" else torch.float32), dense.frame, about, outputs)
         return
     with tempfile.TemporaryDirectory() as folder:
         precise = Path(folder, "float32.onnx")
-        write_onnx(precise, Deployed(dense.localizer), dense.frame, about, outputs)
+        write_onnx(precise, OnnxWrapper(dense.localizer), dense.frame, about, outputs)
         write_int8(path, precise, calibration)
 
 

@@ -26,32 +26,31 @@ Sources = Annotated[
     list[str] | None, Argument(metavar="SOURCE", help="Folders, images, DICOM, or - for a list of paths on stdin.", show_default=False)
 ]
 
-data = partial(Option, rich_help_panel="Data", show_default=False)
+setting = partial(Option, rich_help_panel="Data")  # with a default to show
+data = partial(setting, show_default=False)
 Table = Annotated[Path | None, data("--table", metavar="CSV", help="Table of the images [SOURCE/metadata.csv].")]
 Coco = Annotated[Path | None, data("--coco", metavar="JSON", help="COCO annotations of the images.")]
 Masks = Annotated[Path | None, data("--masks", metavar="DIR", help="Folder of lesion masks [SOURCE/masks].")]
-Window = Annotated[str, Option("--window", metavar="auto|N|C/W|percentile", help="Window of grey DICOM images.", rich_help_panel="Data")]
+Window = Annotated[str, setting("--window", metavar="auto|N|C/W|percentile", help="Window of grey DICOM images.")]
 IdKey = Annotated[Path | None, data("--id-key", metavar="FILE", help="Key of DICOM ids [DIR.id-key].")]
 Limit = Annotated[int | None, data("--limit", min=1, help="Use only the first N images.")]
 Phantoms = Annotated[int | None, data("--phantom", metavar="N", min=1, help="Make N synthetic images instead.")]
 
-column = partial(Option, rich_help_panel="Table", show_default=False)
-IdColumn = Annotated[str | None, column("--id-column", metavar="NAME", help="Column of the image's name.")]
-GroupColumn = Annotated[str | None, column("--group-column", metavar="NAME", help="Column of the lesion or patient.")]
-LabelColumn = Annotated[str | None, column("--label-column", metavar="NAME", help="Column of the image's class.")]
-SplitColumn = Annotated[str | None, column("--split-column", metavar="NAME", help="Column of train, val or test.")]
+IdColumn = Annotated[str | None, data("--id-column", metavar="NAME", help="Column of the image's name.")]
+GroupColumn = Annotated[str | None, data("--group-column", metavar="NAME", help="Column of the lesion or patient.")]
+LabelColumn = Annotated[str | None, data("--label-column", metavar="NAME", help="Column of the image's class.")]
+SplitColumn = Annotated[str | None, data("--split-column", metavar="NAME", help="Column of train, val or test.")]
 BoxColumns = Annotated[
-    list[str] | None, column("--box-columns", metavar="[CLASS=]A,B,C,D", help="Columns of the box; repeat it for several.")
+    list[str] | None, data("--box-columns", metavar="[CLASS=]A,B,C,D", help="Columns of the box; repeat it for several.")
 ]
-Format = Annotated[BoxFormat | None, column("--box-format", help="What the columns of the box say.")]
-BoxFrame = Annotated[str | None, column("--box-frame", metavar="WxH", help="Frame of the table's boxes.")]
+Format = Annotated[BoxFormat | None, data("--box-format", help="What the columns of the box say.")]
+BoxFrame = Annotated[str | None, data("--box-frame", metavar="WxH", help="Frame of the table's boxes.")]
 
-sample = partial(Option, rich_help_panel="Boxes and splits")
-One = Annotated[OneBox, sample("--one-box", help="What to do with several boxes.")]
-Keep = Annotated[bool, sample("--keep-unlabelled", help="Keep images without a usable box.")]
-Splits = Annotated[str, sample("--splits", metavar="A,B,C", help="Shares of train, val and test where no table says it.")]
-Labelled = Annotated[float, sample("--labelled", metavar="SHARE", min=0, max=1, help="Share of the training groups that keep boxes.")]
-LabelSeed = Annotated[int, sample("--label-seed", metavar="N", min=0, help="Seed of --labelled.")]
+One = Annotated[OneBox, setting("--one-box", help="What to do with several boxes.")]
+Keep = Annotated[bool, setting("--keep-unlabelled", help="Keep images without a usable box.")]
+Splits = Annotated[str, setting("--splits", metavar="A,B,C", help="Shares of train, val and test where no table says it.")]
+Labelled = Annotated[float, setting("--labelled", metavar="SHARE", min=0, max=1, help="Share of the training groups that keep boxes.")]
+LabelSeed = Annotated[int, setting("--label-seed", metavar="N", min=0, help="Seed of --labelled.")]
 
 output = partial(Option, rich_help_panel="Output")
 Out = Annotated[Path, output("-o", "--out", metavar="DIR", help="Folder of the store.", show_default=False)]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from htltools.core.data_checks import Doubt
+from htltools.core.data_checks import Issue
 from htltools.formats.rows.row import Row
 from htltools.formats.sources.candidate import Candidate
 from htltools.formats.sources.folders import Findings
@@ -31,7 +31,7 @@ class PrepareFindings:
     sources: Findings
     dicom: DicomFindings | None = None
     skips: list[dict[str, str]] = field(default_factory=list)  # left out: {id, source, reason}
-    issues: list[Doubt] = field(default_factory=list)  # kept, though they look wrong
+    issues: list[Issue] = field(default_factory=list)  # kept, though they look wrong
     kept: int = 0  # samples
     several: int = 0  # samples of several boxes
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from htltools.core.data_checks import Doubt, odd_ages, odd_boxes, same_images, spellings
+from htltools.core.data_checks import Issue, odd_ages, odd_boxes, same_images, spellings
 from htltools.formats.rows.row import Row
 from htltools.formats.sources.candidate import Candidate
 
@@ -17,7 +17,7 @@ class QualityChecks:
         self.ids: list[str] = []
         self.splits: list[str] = []
         self.digests: list[np.ndarray] = []
-        self.collected: list[Doubt] = []
+        self.collected: list[Issue] = []
 
     def add_shard(self, rows: Iterable[Row], digests: np.ndarray) -> None:
         """Check the rows of one shard, whose images have these digests: uint64 [N]."""
@@ -28,7 +28,7 @@ class QualityChecks:
             self.collected += odd_boxes(row.id, row.boxes or [], (width, height), self.frame) + odd_ages(row.id, row.meta)
         self.digests.append(digests)
 
-    def issues(self, candidates: Iterable[Candidate]) -> list[Doubt]:
+    def issues(self, candidates: Iterable[Candidate]) -> list[Issue]:
         """All issues, with those that only show when all samples are compared."""
         kept = set(self.ids)
         facts = {candidate.id: candidate.facts for candidate in candidates if candidate.id in kept}

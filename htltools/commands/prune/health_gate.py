@@ -13,10 +13,10 @@ from htltools.commands.shared.folds import exclude_fold, model_fold
 from htltools.commands.shared.models import warn_if_constant
 from htltools.core.nets.localizer import Localizer
 from htltools.core.nets.state_arrays import weights_of
-from htltools.core.pruning.structured import narrowed
-from htltools.core.pruning.unstructured import HEALTHY, SWEEP, baked, masked, prunable_count, recalibrate, sparsity_of
+from htltools.core.pruning.structured import prune_channels
+from htltools.core.pruning.unstructured import HEALTHY, SWEEP, baked, prunable_count, prune_weights, recalibrate, sparsity_of
 from htltools.core.runtime.predict import batches
-from htltools.core.runtime.prefetch import fed
+from htltools.core.runtime.prefetch import load_batches
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import Augmentation
 from htltools.core.training.loop import Recipe, mean_iou, trained
@@ -97,8 +97,8 @@ class Job:
     def cut(self, sparsity: float) -> Localizer:
         """A copy of the dense model, cut and not recovered."""
         if self.method == "channel":
-            return narrowed(self.dense.localizer, sparsity, self.dense.frame).to(self.runtime.device)
-        return masked(self.dense.localizer.to(self.runtime.device), self.method, sparsity, self.runtime.seed)
+            return prune_channels(self.dense.localizer, sparsity, self.dense.frame).to(self.runtime.device)
+        return prune_weights(self.dense.localizer.to(self.runtime.device), self.method, sparsity, self.runtime.seed)
 
     def recovered(self, model: Localizer) -> Localizer:
         """The cut model after its recovery, zeros held."""
@@ -114,7 +114,7 @@ class Job:
         images = getattr(self.training.images, "images", self.training.images)  # without the masks that may come with them
         turns = batches(images.shape[0], self.runtime.batch_size)
         turns = [turn for turn in turns if len(turn) > 1] or turns  # one image has no statistics where a net averages over places
-        recalibrate(model, fed(images, turns, self.runtime.device))
+        recalibrate(model, load_batches(images, turns, self.runtime.device))
 
     def finetune(self, model: Localizer) -> None:
         """Train the cut model on what the dense one learned from, without row weights; the best epoch is kept."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from htltools.commands.report.samples import ReportSamples
 from htltools.core.figures.gallery_selection import gallery_positions, gallery_sections
-from htltools.core.statistics.subgroups import Crossing, level, rank, usual_fields, value_of
+from htltools.core.statistics.subgroups import Crossing, level, level_order, usual_fields, value_of
 from htltools.formats.images.webp import fitting_uris
 from htltools.formats.rows.fields import cell
 from htltools.formats.rows.row import Row
@@ -64,7 +64,7 @@ def gallery_data(
         "sections": {name: TITLES[name] for name in chosen},
         "columns": list(columns),
         "main": [name for name in MAIN if name in columns],
-        "filters": [{"name": name, "levels": sorted(own, key=lambda each: rank(each, each))} for name, own in levels.items()],
+        "filters": [{"name": name, "levels": sorted(own, key=lambda each: level_order(each, each))} for name, own in levels.items()],
         "samples": cards,
     }
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from htltools.commands.evaluate.measure import Measured, measured, metric_lines
 from htltools.commands.evaluate.odds import odds_lines
@@ -45,7 +46,7 @@ class ReportMetrics:
             compared = models[first] if len(models[first]) == len(models[role]) else []
             self.lines[role] = metric_lines(self.rows, models[role], compared, crossings, split, seed)
 
-    def overall(self) -> list[str]:
+    def overall(self) -> list[Markup]:
         """The table of metrics of all samples."""
         if not self.rows:
             cause = f"No row of split {self.split} has both an annotated box and the predictions of the models: nothing to measure."
@@ -70,7 +71,7 @@ class ReportMetrics:
             ),
         ]
 
-    def by_subgroup(self) -> list[str]:
+    def by_subgroup(self) -> list[Markup]:
         """The forest plot of the mean IoU, and its table."""
         means = {role: [line for line in lines if line["metric"] == "iou_mean" and line["subgroup"]] for role, lines in self.lines.items()}
         if not any(means.values()):
@@ -95,7 +96,7 @@ class ReportMetrics:
             ),
         ]
 
-    def who_is_hard(self, by: str) -> list[str]:
+    def who_is_hard(self, by: str) -> list[Markup]:
         """The odds of each subgroup to be among the hardest tenth by a column, as they are and adjusted, beside `loss` and `random`."""
         rows = [row for row in self.rows if by in row.hardness or by in ("random", "smallness")]
         if not self.crossings or not rows or len(rows) < len(self.rows):

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+from markupsafe import Markup
 
 from htltools.commands.report.metrics import ReportMetrics
 from htltools.commands.report.samples import ReportSamples
@@ -17,7 +18,7 @@ from htltools.formats.rows.vocabulary import HARDNESS
 
 def page_sections(
     samples: ReportSamples, by: str, hardness: np.ndarray, split: str, fields: list[Crossing], seed: int, history: list[dict]
-) -> dict:
+) -> dict[str, list[Markup]]:
     """Parts of HTML by heading, in the order of the page."""
     metrics = ReportMetrics(samples, split, fields, seed)
     return {
@@ -38,7 +39,7 @@ def page_sections(
     }
 
 
-def run_parts(samples: ReportSamples, history: list[dict]) -> list[str]:
+def run_parts(samples: ReportSamples, history: list[dict]) -> list[Markup]:
     """Rows, models and the chain of commands."""
     models = [[role, path.name] for path, role in samples.paths.items()]
     parts = [
@@ -59,7 +60,7 @@ def run_parts(samples: ReportSamples, history: list[dict]) -> list[str]:
     return parts
 
 
-def training_parts(samples: ReportSamples) -> list[str]:
+def training_parts(samples: ReportSamples) -> list[Markup]:
     """Training curves, and the sweep of the health gate."""
     logs = {
         role: [(f"{role} {number}" if len(own) > 1 else role, checkpoint.log) for number, checkpoint in enumerate(own, 1) if checkpoint.log]
@@ -88,7 +89,7 @@ def training_parts(samples: ReportSamples) -> list[str]:
     return [*words, html.figures(*drawn)] if drawn or words else [html.paragraph("The models that the rows name were not at hand.")]
 
 
-def hardness_parts(samples: ReportSamples, by: str, hardness: np.ndarray, split: str) -> list[str]:
+def hardness_parts(samples: ReportSamples, by: str, hardness: np.ndarray, split: str) -> list[Markup]:
     """How hardness is spread, and what else it goes with: lesion area and loss."""
     drawn = []
     for name in dict.fromkeys([by, "pruned_disagreement", "suspect"]):
@@ -108,8 +109,8 @@ def hardness_parts(samples: ReportSamples, by: str, hardness: np.ndarray, split:
     lines = [[name, *(with_others(samples.known(name)[own], samples, own)), HARDNESS[name]] for name in columns]
     return [
         html.paragraph(
-            "Higher is harder in every column. pruned_disagreement, 1 - IoU of the dense and the pruned box, also measures smallness: the same shift "
-            "costs a small box more. pruned_shift, in units of the image's sides, does so less. Neither needs an annotation."
+            "Higher is harder in every column. pruned_disagreement, 1 - IoU of the dense and the pruned box, also measures smallness: "
+            "the same shift costs a small box more. pruned_shift, in units of the image's sides, does so less. Neither needs an annotation."
         ),
         html.figures(*drawn),
         html.heading(f"Rank correlation with smallness and with loss, split {split}, with 95 % intervals"),
@@ -132,7 +133,7 @@ def correlation(a: np.ndarray, b: np.ndarray, groups: np.ndarray) -> str:
     return f"{found:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
-def stability_parts(samples: ReportSamples) -> list[str]:
+def stability_parts(samples: ReportSamples) -> list[Markup]:
     """How alike several models rank the samples."""
     if not samples.stability:
         return [

@@ -17,7 +17,7 @@ def refuse_two_criteria(
     drop_top: float,
     drop_by: str | None,
 ) -> None:
-    """Refuse two criteria of who is hard or how many stay, and a criterion without use.
+    """Refuse two criteria of which rows are hard or how many stay, and a criterion without effect.
 
     Raises: UsageError.
     """

@@ -1,4 +1,4 @@
-"""Which rows `resample` touches, which of them are hard, and the mark that says so."""
+"""The training rows that `resample` changes, which of them are hard, and the mark of hard rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -104,7 +104,7 @@ class Criterion:
 
         places, is_hard: positions of the training rows, and which of them are hard. Other rows are hard from the lowest hardness of
         a hard training row on.
-        Raises: UsageError where every row may have a field of that name; DataError where some have, and it says something else.
+        Raises: UsageError where every row may have a field of that name; DataError where some rows have one with another value.
         """
         if name in Sample.model_fields:
             raise UsageError(f"--mark {name} is the name of a field of rows", "choose another name")

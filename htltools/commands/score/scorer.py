@@ -59,7 +59,7 @@ class ModelScorer:
     def __post_init__(self):
         self.predictors = [*self.dense, *self.pruned]
         self.paths = [predictor.path for predictor in self.predictors]
-        self.rows_at_once = self.runtime.batch_size * distributed.count()  # a batch for every process that shares the job
+        self.rows_at_once = self.runtime.batch_size * distributed.world_size()  # a batch for every process that shares the job
         self.models = [predictor.localizer for predictor in self.predictors]
         self.task, self.classes = self.predictors[0].task, self.predictors[0].classes
         self.folds = [model_fold(predictor.checkpoint) for predictor in self.predictors]

@@ -15,7 +15,7 @@ from htltools.commands.shared.models import explain_runtime, warn_if_constant
 from htltools.commands.train.plan import Plan
 from htltools.commands.train.resume import load_state, resume_hint, save_state, training_identity
 from htltools.core.hardness.training_dynamics import dynamics
-from htltools.core.nets.factory import build
+from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.localizer import NORMALISATION, Localizer
 from htltools.core.nets.state_arrays import weights_of
 from htltools.core.runtime.runtime import Runtime
@@ -183,7 +183,7 @@ def fresh_localizer(plan: Plan, frame: list[int], net_options: dict[str, Any]) -
     Raises: DataError where --init names a checkpoint of another net, frame, task or other classes.
     """
     torch.manual_seed(plan.seed)
-    wanted = {"name": plan.arch, "size": frame, "task": plan.task_name, **net_options}
+    wanted = architecture(plan.arch, frame, plan.task_name, **net_options)
     if plan.init in ("none", "imagenet"):
         return build(wanted, imagenet=plan.init == "imagenet", trusted=[plan.arch]), wanted
     start = CheckpointPredictor(Path(plan.init), Runtime("cpu", trusted=(plan.arch,)))

@@ -6,7 +6,7 @@ import numpy as np
 
 from htltools.commands.shared.hardness import known_hardness
 from htltools.commands.view.selection import hardness_columns
-from htltools.core.statistics.dataset_summary import parts
+from htltools.core.statistics.dataset_summary import subgroup_summaries
 from htltools.core.statistics.subgroups import Crossing, usual_fields
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
@@ -41,6 +41,6 @@ def summary_table(
             *(str(getattr(part, name)) for name in COUNTS),
             *("" if np.isnan(mean) else f"{mean:.4f}" for mean in part.means),
         ]
-        for part in parts(once, [row.group for row in once], values, by)
+        for part in subgroup_summaries(once, [row.group for row in once], values, by)
     ]
     return ["split", "subgroup", *COUNTS, *names], lines

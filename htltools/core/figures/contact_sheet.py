@@ -1,4 +1,4 @@
-"""A contact sheet: small images with their boxes, in a grid, for a person to look at."""
+"""A contact sheet: small images with their boxes in a grid."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,14 @@ def contact_sheet(
     title: str,
     columns: int = 6,
 ) -> np.ndarray:
-    """Images uint8 [N, H, W, 3], their original (width, height) [N, 2], by role the boxes of each (as `tile`, NaN = none), and
-    a caption each: one image uint8 [rows, columns, 3], at most `columns` of them in a line. Each keeps the proportions of its original.
+    """The sheet, one image uint8 [rows, columns, 3], with at most `columns` tiles in a line.
+
+    images: uint8 [N, H, W, 3]; sizes: (width, height) of the originals [N, 2], whose proportions tiles keep; boxes: by role those of
+    each image, see `tile`; captions: [N].
     """
     columns = min(columns, max(len(images), 3))
     lines = max(math.ceil(len(images) / columns), 1)
-    height = max((fitted(size)[1] for size in sizes), default=TILE)  # of the highest image
+    height = max((fitted_size(size)[1] for size in sizes), default=TILE)  # of the highest image
     sheet = Image.new("RGB", (GAP + columns * (TILE + GAP), HEADER + lines * (height + CAPTION + GAP) + GAP), (250, 250, 248))
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(12)
@@ -37,11 +39,11 @@ def contact_sheet(
 
 
 def tile(image: np.ndarray, size: np.ndarray, boxes: Mapping[str, np.ndarray], side: int = TILE, line: int = 2) -> Image.Image:
-    """An image uint8 [H, W, 3] in the proportions of its original (width, height), its longer side `side` pixels long, with the
-    outlines of its boxes, `line` pixels wide: by role [B, 4] or [4], shares of the sides; what is NaN is left out. The outline of
-    a box that it would fill lies around it.
+    """An image uint8 [H, W, 3] in the proportions of its original (width, height), with a longer side of `side` pixels, and the
+    outlines of its boxes, `line` pixels wide: by role [B, 4] or [4], shares of the sides, NaN = none. The outline of a box that it
+    would fill lies outside of it.
     """
-    width, height = fitted(size, side)
+    width, height = fitted_size(size, side)
     drawn = Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(drawn)
     for role, colour in COLOURS.items():
@@ -54,14 +56,14 @@ def tile(image: np.ndarray, size: np.ndarray, boxes: Mapping[str, np.ndarray], s
     return drawn
 
 
-def fitted(size: np.ndarray, side: int = TILE) -> tuple[int, int]:
+def fitted_size(size: np.ndarray, side: int = TILE) -> tuple[int, int]:
     """The largest (width, height) of the proportions of `size` that fits a square of `side`."""
     factor = side / max(size)
     return max(round(size[0] * factor), 1), max(round(size[1] * factor), 1)
 
 
 def draw_legend(pen: ImageDraw.ImageDraw, font, title: str, roles: list[str]) -> None:
-    """The title, and which colour is whose box."""
+    """Draw the title, and the colour of each role."""
     pen.text((GAP, 7), title, fill=(20, 20, 20), font=font)
     x = GAP + pen.textlength(title, font=font) + 24
     for role in roles:

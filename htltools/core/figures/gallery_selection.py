@@ -7,7 +7,7 @@ import numpy as np
 from htltools.core.hardness.baselines import chance
 
 
-def rank_within_split(values: np.ndarray, splits: Sequence[str]) -> np.ndarray:
+def rank_within_split(values: np.ndarray, splits: Sequence[str] | np.ndarray) -> np.ndarray:
     """Rank of each value [N] within its split, as a share of the values there: [N] in (0, 1], 1 = the highest; NaN stays.
 
     Scores of rows that a model was fitted to do not compare with those of others; ranks within their split do. Equal values share
@@ -26,7 +26,13 @@ def rank_within_split(values: np.ndarray, splits: Sequence[str]) -> np.ndarray:
 
 
 def gallery_sections(
-    hardness: np.ndarray, suspect: np.ndarray, gain: np.ndarray, splits: Sequence[str], ids: Sequence[str], count: int, seed: int = 0
+    hardness: np.ndarray,
+    suspect: np.ndarray,
+    gain: np.ndarray,
+    splits: Sequence[str] | np.ndarray,
+    ids: Sequence[str],
+    count: int,
+    seed: int = 0,
 ) -> dict[str, np.ndarray]:
     """Positions of the samples of each section, in the order in which they are shown: at most `count` different ones in all.
 

@@ -1,24 +1,25 @@
-"""Figures of a report, as SVG that takes its colours from the page: arrays in, text out. matplotlib only inside of functions."""
+"""Plots of a report as SVG, with colours from the style sheet of the page. matplotlib is imported inside of functions only."""
 
 import io
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-# stands in the SVG for a colour of the page, until `svg` names that; any six digits would do
+# placeholders in the SVG, which `svg` replaces by colours of the page; any six digits would do
 INK, FAINT = "#0a0b01", "#0a0b02"
 SERIES = {"dense": "#0a0b03", "pruned": "#0a0b04", "attended": "#0a0b05"}
 PAGE = {INK: "currentColor", FAINT: "var(--line)", **{colour: f"var(--{role})" for role, colour in SERIES.items()}}
 ORDER = list(SERIES.values())
 DASHES = "-", (0, (5, 2)), (0, (1, 1.5))
-WIDTH, HEIGHT = 5.2, 3.1  # inches of 72 points: as wide as a phone's page, so that its letters stay as large
+WIDTH, HEIGHT = 5.2, 3.1  # inches of 72 points: as wide as a page on a phone, so that letters keep their size
 
-LOOK = {
-    "svg.fonttype": "none",  # letters stay letters
+LOOK: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "htl",
-    "text.parse_math": False,  # a name with dollars is a name
+    "text.parse_math": False,  # names may hold dollar signs
     "font.size": 9.5,
     "axes.titlesize": 10,
     "axes.spines.top": False,
@@ -31,20 +32,20 @@ LOOK = {
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "axes.titlecolor"), INK),
 }
 
-Draw = Callable[[object], None]  # draws on a matplotlib figure
+Draw = Callable[[Any], None]  # draws on a matplotlib figure
 
 
 def svg(draw: Draw, height: float = HEIGHT) -> str:
-    """What `draw` puts on a figure of that height, in inches, as one <svg> without ids of its own; its words are escaped."""
+    """What `draw` draws on a figure of that height, in inches, as one <svg> without ids; text is escaped."""
     import logging
 
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of its font cache
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it reports its font cache
     import matplotlib
     from matplotlib.figure import Figure
 
     out = io.StringIO()
     with matplotlib.rc_context(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # letters that its own font lacks: the page's font has them
+        warnings.simplefilter("ignore")  # glyphs that its font lacks: the font of the page has them
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(LOOK)
         figure = Figure((WIDTH, height), layout="constrained")
@@ -52,9 +53,9 @@ def svg(draw: Draw, height: float = HEIGHT) -> str:
         figure.savefig(out, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = out.getvalue()
     text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text[text.index("<svg") :], count=2)
-    text = re.sub(r' id="[a-z0-9A-Z]*_\d+(?:_\d+)*"', "", text)  # names of its parts, which are alike in all figures
+    text = re.sub(r' id="[a-z0-9A-Z]*_\d+(?:_\d+)*"', "", text)  # ids are the same in all figures
     text = re.sub(r"\s*<!--.*?-->", "", text, flags=re.S)
-    return re.sub("|".join(PAGE), lambda found: PAGE[found[0]], text)
+    return re.sub("|".join(PAGE), lambda match: PAGE[match[0]], text)
 
 
 def curves(logs: Mapping[str, Sequence[tuple[str, Sequence[Mapping]]]]) -> str:
@@ -76,7 +77,7 @@ def curves(logs: Mapping[str, Sequence[tuple[str, Sequence[Mapping]]]]) -> str:
 
 
 def sweep(entries: Sequence[Mapping], dense_iou: float, gate: float, taken: float) -> str:
-    """Validation IoU by sparsity, cut and recovered; the IoU of the dense model, the gate, a share of it, and the sparsity taken."""
+    """Validation IoU by sparsity, before and after recovery; lines at the IoU of the dense model, the gate and the sparsity taken."""
 
     def draw(figure) -> None:
         axes = figure.subplots()
@@ -96,12 +97,12 @@ def sweep(entries: Sequence[Mapping], dense_iou: float, gate: float, taken: floa
 
 
 def distribution(values: Mapping[str, np.ndarray], name: str) -> str:
-    """How a column of hardness is spread: densities of the values [n] of each split, with medians; the highest 1 % share the last bar."""
+    """Histogram of a column of hardness: values [n] of each split, with medians; the highest 1 % are in the last bar."""
 
     def draw(figure) -> None:
         axes = figure.subplots()
-        every = np.concatenate(list(values.values()))
-        edges = np.linspace(every.min(), max(np.quantile(every, 0.99), every.min() + 1e-9), 41)
+        pooled = np.concatenate(list(values.values()))
+        edges = np.linspace(pooled.min(), max(np.quantile(pooled, 0.99), pooled.min() + 1e-9), 41)
         for i, (split, own) in enumerate(values.items()):
             style = {"color": ORDER[i % 3], "linestyle": DASHES[i % 3]}
             axes.hist(
@@ -115,7 +116,7 @@ def distribution(values: Mapping[str, np.ndarray], name: str) -> str:
 
 
 def cloud(x: np.ndarray, y: np.ndarray, x_name: str, y_name: str) -> str:
-    """How many samples lie where, x and y [N]: hexagons, in fuller colour for more, of all but the highest 1 % of either."""
+    """Two-dimensional histogram of x and y [N] in hexagons, without the highest 1 % of either."""
 
     def draw(figure) -> None:
         from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgba
@@ -130,7 +131,7 @@ def cloud(x: np.ndarray, y: np.ndarray, x_name: str, y_name: str) -> str:
 
 
 def forest(labels: Sequence[str], models: Mapping[str, Sequence[tuple]], overall: float, x_name: str) -> str:
-    """A value with its interval for each of L subgroups, of up to three models by role: (value, low, high), low None = no interval."""
+    """Forest plot of L subgroups and up to three models by role: (value, low, high) each, low None = no interval."""
     places = np.arange(len(labels), 0, -1)
 
     def draw(figure) -> None:
@@ -153,7 +154,7 @@ def forest(labels: Sequence[str], models: Mapping[str, Sequence[tuple]], overall
 
 
 def dots(values: Mapping[str, Mapping[str, float]], x_name: str) -> str:
-    """A number for each column and split, higher up the earlier the column."""
+    """Dot plot of a number for each column and split; the first column is at the top."""
     columns = list(values)
     splits = list(dict.fromkeys(split for by_split in values.values() for split in by_split))
     places = np.arange(len(columns), 0, -1)

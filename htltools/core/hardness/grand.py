@@ -1,4 +1,4 @@
-"""How strongly each sample pulls at the weights: the norm of its own gradient."""
+"""GraNd: the norm of the gradient of each sample's loss."""
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from torch.func import functional_call, grad, vmap
 from htltools.core.geometry.box_loss import box_loss
 from htltools.core.nets.localizer import Localizer, boxes_of
 
-CHUNK_BYTES = 256 * 2**20  # what the gradients of the samples of one chunk may take together
+CHUNK_BYTES = 256 * 2**20  # that the gradients of the samples of one chunk may take together
 
 
 def gradient_norms(model: Localizer, images: Tensor, annotated: np.ndarray) -> np.ndarray:
@@ -16,7 +16,7 @@ def gradient_norms(model: Localizer, images: Tensor, annotated: np.ndarray) -> n
 
     `images`: uint8 [N, H, W, C], where the model is; `annotated`: float32 [N, 4], shares of the image's sides; NaN where there
     is no box, and there the norm is NaN. Higher = harder: the sample would change the model more. The arithmetic is float32,
-    whatever the precision of the answers. The model stays as it is.
+    whatever the precision of the predictions. The model stays as it is.
 
     Reference: Paul et al., "Deep Learning on a Data Diet", NeurIPS 2021, definition 1 (arXiv 2107.07075). Deviations: theirs is
     the mean over initialisations, early in training; this is one trained model, in evaluation mode, with its batch-norm
@@ -45,7 +45,7 @@ def chunk_norms(net: nn.Module, x: Tensor, annotated: Tensor, *, at_once: bool) 
     """The norms of normalised images [B, C, H, W] and boxes [B, 4]: [B].
 
     By the chain rule in two parts, because vmap does not reach through torchvision's loss: first how the loss of each sample
-    changes with what the net answers, and then, for each sample, how the answer so weighed changes with the weights: `at_once`
+    changes with the raw output of the net, and then, for each sample, how the output so weighed changes with the weights: `at_once`
     by vmap, for GPUs, or one sample after the other, because the grouped convolutions that vmap makes are slow on a CPU.
     """
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""How much an answer hangs on single features: disagreement under dropout, without pruning."""
+"""Disagreement under dropout of features, a control without pruning."""
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ RATE = 0.2  # share of features that a pass drops
 def dropout_disagreement(model: Localizer, images: Tensor, seed: int) -> np.ndarray:
     """Mean of 1 - IoU of the model's box and its boxes under dropout: float [N], in [0, 1]. Needs no annotation. Also measures smallness.
 
-    `images`: uint8 [N, H, W, C], where the model is. Higher = harder: the answer hangs on features that may be missing. Each of
+    `images`: uint8 [N, H, W, C], where the model is. Higher = harder: the prediction depends on features that may be missing. Each of
     eight passes drops a fifth of the features that go into the last layer, drawn from the seed and the same for all
     images, so that a score depends on no other image. The net before them runs once. The model stays as it is.
 
@@ -30,7 +30,7 @@ def dropout_disagreement(model: Localizer, images: Tensor, seed: int) -> np.ndar
     try:
         with torch.inference_mode():
             whole = model(images)  # [N, 4]
-            passes = [boxes_of(head(features[0] * kept)).clamp(0, 1) for kept in masks(head.in_features, seed).to(whole.device)]
+            passes = [boxes_of(head(features[0] * kept)).clamp(0, 1) for kept in dropout_masks(head.in_features, seed).to(whole.device)]
     finally:
         hook.remove()
         model.train(training)
@@ -38,11 +38,11 @@ def dropout_disagreement(model: Localizer, images: Tensor, seed: int) -> np.ndar
 
 
 def has_box_head(model: Localizer) -> bool:
-    """Whether `dropout_disagreement` can tell the last features of a model: it ends in a `BoxHead`."""
+    """Whether `dropout_disagreement` can be computed: the model ends in a `BoxHead`."""
     return any(isinstance(module, BoxHead) for module in model.modules())
 
 
-def masks(features: int, seed: int) -> Tensor:
-    """What each pass multiplies the features by: float32 [passes, F], 0 where one is dropped; the others make up for it."""
+def dropout_masks(features: int, seed: int) -> Tensor:
+    """The factors of features in each pass: float32 [passes, F], 0 where one is dropped; the others make up for it."""
     random = torch.Generator().manual_seed(seed)
     return (torch.rand(PASSES, features, generator=random) >= RATE) / (1 - RATE)

@@ -41,7 +41,7 @@ def trunk(height: int, width: int, channels: int, widths: tuple[int, ...] = WIDT
 def compact(height: int, width: int, channels: int, widths: tuple[int, ...] = WIDTHS) -> nn.Sequential:
     """Images [B, C, H, W] to raw box numbers [B, 4].
 
-    The last map of the trunk is flattened rather than averaged: where something is matters here.
+    The last map of the trunk is flattened rather than averaged, which keeps places apart.
     """
     stages, stride = trunk(height, width, channels, widths)
     side = [-(-n // (stride * 2 ** (len(widths) - 1))) for n in (height, width)]

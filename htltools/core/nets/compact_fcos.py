@@ -1,6 +1,7 @@
-"""A small net that finds several objects, for CPUs."""
+"""A small net that detects several objects, for CPUs."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torchvision.models.detection import FCOS
@@ -10,12 +11,13 @@ from torchvision.ops import FeaturePyramidNetwork
 
 from htltools.core.nets.compact import WIDTHS, trunk
 
-LEVELS = 3  # maps that are looked at
+LEVELS = 3  # maps, each with anchors
 
 
-def compact_fcos(size: tuple[int, int, int], classes: int) -> FCOS:
+def compact_fcos(size: Sequence[int], classes: int) -> FCOS:
     """A small FCOS for CPUs: the trunk of the compact net, a feature pyramid and a head of two convolutions."""
-    stages, stride = trunk(*size)
+    height, width, channels = size
+    stages, stride = trunk(height, width, channels)
     first = len(stages) - LEVELS
     backbone = Pyramid(stages, first, WIDTHS[-LEVELS:])
     strides = [stride * 2 ** (first + i - 1) for i in range(LEVELS)]
@@ -24,7 +26,7 @@ def compact_fcos(size: tuple[int, int, int], classes: int) -> FCOS:
 
 
 class Pyramid(nn.Module):
-    """The last maps of a trunk, and what a feature pyramid makes of them: [B, 64, h, w] each, the largest first."""
+    """The last maps of a trunk through a feature pyramid: [B, 64, h, w] each, the largest first."""
 
     out_channels = 64
 

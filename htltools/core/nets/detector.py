@@ -1,27 +1,29 @@
-"""Localizers that find several objects of several classes on an image."""
+"""Localizers that detect several objects of several classes on an image."""
 
 from collections.abc import Collection
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from htltools.core.geometry.matching import set_overlap
 from htltools.core.geometry.objects import above
+from htltools.core.nets.detectors import OneStage, TwoStage
 from htltools.core.nets.localizer import Localizer
 
 MOST = 100  # objects on an image, at most
 
 
 class Detector(Localizer):
-    """Images as stored, uint8 [B, H, W, C], to objects float32 [B, D, 6] as in `core.objects`, the highest score first.
+    """Images as stored, uint8 [B, H, W, C], to objects float32 [B, D, 6] as in `geometry.objects`, the highest score first.
 
-    `classes`: their names. `threshold`: the score from which on an object counts where sets are compared; it lies with the weights.
+    `classes`: their names. `threshold`: the score from which on an object counts where sets are compared; it is stored with the weights.
     """
 
     task = "detect"
+    threshold: Tensor
 
-    def __init__(self, net: nn.Module, mean: list[float], std: list[float], classes: Collection[str]):
+    def __init__(self, net: OneStage | TwoStage, mean: list[float], std: list[float], classes: Collection[str]):
         super().__init__(net, mean, std)
         self.classes, self.prediction_shape = list(classes), (net.most, 6)
         self.register_buffer("threshold", torch.tensor(0.5))
@@ -32,12 +34,12 @@ class Detector(Localizer):
 
     def onnx_outputs(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes float32 [B, D, 4], scores float32 [B, D] and labels int64 [B, D]; in empty places zeros and the label -1."""
-        found = self.boxes(x)
-        return found[..., :4], found[..., 5], found[..., 4].long()
+        objects = self.boxes(x)
+        return objects[..., :4], objects[..., 5], objects[..., 4].long()
 
-    def overlap(self, predictions: np.ndarray, annotated: np.ndarray) -> np.ndarray:
-        """Of objects found [N, D, 6], those that count, and annotated ones [N, M, 5]: `matching.set_overlap`, [N] in [0, 1]."""
-        return set_overlap(self.counted(predictions), annotated)
+    def overlap(self, predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """`matching.set_overlap` of the predicted objects that count, of [N, D, 6], and annotated ones [N, M, 5]: [N] in [0, 1]."""
+        return set_overlap(self.counted(predictions), targets)
 
     def counted(self, predictions: np.ndarray) -> np.ndarray:
         """The objects [..., D, 6] that score enough to count."""
@@ -45,5 +47,5 @@ class Detector(Localizer):
 
 
 def room_for(most_annotated: int) -> int:
-    """How many objects a detector should be able to tell, where images have at most so many annotated."""
+    """How many objects a detector should be able to find, where images have at most so many annotated."""
     return min(max(2 * most_annotated, 10), MOST)

@@ -1,12 +1,14 @@
-"""Nets that find several objects: torchvision's detectors, and a compact one, answering with arrays of one shape.
+"""Nets for several objects: torchvision's detectors, and a compact one, with outputs of a fixed shape.
 
-torchvision's own forward answers each image with a list of its own length, in a loop that no exporter can follow for batches of
+torchvision's own forward gives a list of its own length for each image, in a loop that no exporter can follow for batches of
 any size. Here their parts are joined so that every image has as many places: images of one frame [B, C, H, W], normalised,
-to objects [B, D, 6] as in `core.objects`, the highest score first. Losses are torchvision's, image by image.
+to objects [B, D, 6] as in `geometry.objects`, the highest score first. Losses are torchvision's, image by image.
 """
 
 import math
 from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +20,9 @@ from torchvision.ops.poolers import LevelMapper
 
 from htltools.core.nets.compact_fcos import compact_fcos
 from htltools.core.nets.names import DETECTORS
-from htltools.core.nets.nms import best, distinct, foremost
+from htltools.core.nets.nms import best_objects, highest_scores, nms_mask
 
-CANDIDATES = 200  # boxes of an image that are looked at closely
+CANDIDATES = 200  # boxes of an image, those of highest score, that go into suppression
 PROPOSALS = 100  # of the first stage that go on to the second
 FULL = 512  # pixels of the shorter side that torchvision's anchors are meant for
 
@@ -28,9 +30,11 @@ FULL = 512  # pixels of the shorter side that torchvision's anchors are meant fo
 class OneStage(nn.Module):
     """FCOS or RetinaNet of torchvision."""
 
-    def __init__(self, model: nn.Module, size: tuple[int, int, int], most: int):
+    anchors: Tensor
+
+    def __init__(self, model: Any, size: Sequence[int], most: int):
         super().__init__()
-        self.model, self.frame, self.most = bare(model), size[:2], most
+        self.model, self.frame, self.most = without_transform(model), size[:2], most
         anchors, self.levels = anchors_of(model.backbone, model.anchor_generator, size)
         self.register_buffer("anchors", anchors, persistent=False)
 
@@ -45,15 +49,15 @@ class OneStage(nn.Module):
         if "bbox_ctrness" in predictions:
             scores = (scores * predictions["bbox_ctrness"].sigmoid()).sqrt()
         classes = scores.shape[2]
-        scores, place = best(scores.flatten(1), CANDIDATES)  # [B, C]
+        scores, place = highest_scores(scores.flatten(1), CANDIDATES)  # [B, C]
         anchor = place // classes
         moves = predictions["bbox_regression"].gather(1, anchor.unsqueeze(2).expand(-1, -1, 4))
-        boxes = decoded(self.model.box_coder, moves, self.anchors.float()[anchor])
-        return foremost(shares(boxes, self.frame), scores, place % classes, self.most)
+        boxes = decode_boxes(self.model.box_coder, moves, self.anchors.float()[anchor])
+        return best_objects(as_fractions(boxes, self.frame), scores, place % classes, self.most)
 
     def loss(self, predictions: dict[str, Tensor], objects: Tensor) -> Tensor:
         """The loss of one image, whose annotated objects are [M, 5]."""
-        target, anchors = [target_of(objects, self.frame)], [self.anchors.float()]
+        target, anchors = [loss_target(objects, self.frame)], [self.anchors.float()]
         more = [self.levels] if "bbox_ctrness" in predictions else []
         return sum(self.model.compute_loss(target, predictions, anchors, *more).values())
 
@@ -61,9 +65,12 @@ class OneStage(nn.Module):
 class TwoStage(nn.Module):
     """Faster R-CNN of torchvision."""
 
-    def __init__(self, model: nn.Module, size: tuple[int, int, int], most: int):
+    anchors: Tensor
+    level: Tensor
+
+    def __init__(self, model: Any, size: Sequence[int], most: int):
         super().__init__()
-        self.model, self.frame, self.most = bare(model), size[:2], most
+        self.model, self.frame, self.most = without_transform(model), size[:2], most
         anchors, cells = anchors_of(model.backbone, model.rpn.anchor_generator, size)
         each = zip(cells, model.rpn.anchor_generator.num_anchors_per_location())
         self.register_buffer("anchors", anchors, persistent=False)
@@ -75,35 +82,35 @@ class TwoStage(nn.Module):
         if objects is not None:
             seed = int(torch.randint(2**31, ()))
             return torch.stack([self.loss(x[i : i + 1], features, i, own, seed) for i, own in enumerate(objects)])
-        proposals, likely = self.proposals(features)  # [B, P, 4] in pixels, [B, P]
+        proposals, objectness = self.proposals(features)  # [B, P, 4] in pixels, [B, P]
         pooled = self.pooled(features, proposals)
         logits, moves = self.model.roi_heads.box_predictor(self.model.roi_heads.box_head(pooled))
         batch, count = proposals.shape[:2]
         scores = logits.float().softmax(1).view(batch, count, -1)[:, :, 1:]  # [B, P, K], without the background
         classes = scores.shape[2]
-        scores = (scores * (likely > 0).unsqueeze(2)).flatten(1)
-        scores, place = best(scores, CANDIDATES)  # [B, C]
+        scores = (scores * (objectness > 0).unsqueeze(2)).flatten(1)
+        scores, place = highest_scores(scores, CANDIDATES)  # [B, C]
         moves = moves.float().view(batch, count, -1, 4)[:, :, 1:].reshape(batch, -1, 4)
         moves = moves.gather(1, place.unsqueeze(2).expand(-1, -1, 4))
         start = proposals.gather(1, (place // classes).unsqueeze(2).expand(-1, -1, 4))
-        boxes = decoded(self.model.roi_heads.box_coder, moves, start)
-        return foremost(shares(boxes, self.frame), scores, place % classes, self.most)
+        boxes = decode_boxes(self.model.roi_heads.box_coder, moves, start)
+        return best_objects(as_fractions(boxes, self.frame), scores, place % classes, self.most)
 
     def proposals(self, features: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """The boxes that the first stage proposes, in pixels [B, P, 4], and how likely each holds something, [B, P]; 0: none."""
+        """The boxes that the first stage proposes, in pixels [B, P, 4], and their scores [B, P]; 0: no proposal."""
         predictions, moves = self.model.rpn.head(list(features.values()))
         predictions, moves = concat_box_prediction_layers(predictions, moves)
         batch = next(iter(features.values())).shape[0]
         scores, moves = predictions.float().sigmoid().view(batch, -1), moves.float().view(batch, -1, 4)
-        scores, place = best(scores, CANDIDATES)
-        boxes = decoded(self.model.rpn.box_coder, moves.gather(1, place.unsqueeze(2).expand(-1, -1, 4)), self.anchors.float()[place])
-        boxes = shares(boxes, self.frame)
-        kept = distinct(boxes, scores, self.level[place], self.model.rpn.nms_thresh)
-        scores, chosen = best(scores * kept, PROPOSALS)
-        return boxes.gather(1, chosen.unsqueeze(2).expand(-1, -1, 4)) * pixels(boxes, self.frame), scores
+        scores, place = highest_scores(scores, CANDIDATES)
+        boxes = decode_boxes(self.model.rpn.box_coder, moves.gather(1, place.unsqueeze(2).expand(-1, -1, 4)), self.anchors.float()[place])
+        boxes = as_fractions(boxes, self.frame)
+        kept = nms_mask(boxes, scores, self.level[place], self.model.rpn.nms_thresh)
+        scores, chosen = highest_scores(scores * kept, PROPOSALS)
+        return boxes.gather(1, chosen.unsqueeze(2).expand(-1, -1, 4)) * frame_scale(boxes, self.frame), scores
 
     def pooled(self, features: dict[str, Tensor], proposals: Tensor) -> Tensor:
-        """What the features hold of each proposal [B, P, 4]: [B * P, C, s, s], each from the level that fits its size."""
+        """The features of each proposal [B, P, 4]: [B * P, C, s, s], from the level that fits its size."""
         pool = self.model.roi_heads.box_roi_pool
         batch, count = proposals.shape[:2]
         number = torch.arange(batch, device=proposals.device, dtype=proposals.dtype).view(-1, 1, 1).expand(-1, count, 1)
@@ -111,10 +118,10 @@ class TwoStage(nn.Module):
         used = [features[name] for name in pool.featmap_names if name in features]
         powers = [round(math.log2(each.shape[2] / self.frame[0])) for each in used]
         level = LevelMapper(-powers[0], -powers[-1], pool.canonical_scale, pool.canonical_level)([rois[:, 1:]])
-        out = None
-        for i, (each, power) in enumerate(zip(used, powers)):
-            own = roi_align(each.float(), rois, pool.output_size, 2.0**power, pool.sampling_ratio)
-            out = own if out is None else torch.where((level == i).view(-1, 1, 1, 1), own, out)
+        aligned = [roi_align(each.float(), rois, pool.output_size, 2.0**power, pool.sampling_ratio) for each, power in zip(used, powers)]
+        out = aligned[0]
+        for i, own in enumerate(aligned[1:], 1):
+            out = torch.where((level == i).view(-1, 1, 1, 1), own, out)
         return out.to(used[0].dtype)
 
     def loss(self, x: Tensor, features: dict[str, Tensor], i: int, objects: Tensor, seed: int) -> Tensor:
@@ -124,7 +131,7 @@ class TwoStage(nn.Module):
         """
         torch.manual_seed(seed)
         own = OrderedDict((name, tensor[i : i + 1].float()) for name, tensor in features.items())
-        target = target_of(objects, self.frame)
+        target = loss_target(objects, self.frame)
         target["labels"] += 1  # 0 is the background
         modes = [(module, module.training) for module in (self.model.rpn, self.model.roi_heads)]
         try:
@@ -138,14 +145,14 @@ class TwoStage(nn.Module):
         return sum([*first.values(), *second.values()])
 
 
-def bare(model: nn.Module) -> nn.Module:
-    """A torchvision detector without its own resizing and normalisation, which images of a store have behind them."""
+def without_transform(model: Any) -> Any:
+    """A torchvision detector, in place, without its own resizing and normalisation: images of a store are resized already."""
     model.transform = nn.Identity()
     return model
 
 
-def anchors_of(backbone: nn.Module, generator: AnchorGenerator, size: tuple[int, int, int]) -> tuple[Tensor, list[int]]:
-    """The anchors of images of a frame (H, W, C), which are always the same, in pixels [A, 4], and how many cells each level has."""
+def anchors_of(backbone: nn.Module, generator: AnchorGenerator, size: Sequence[int]) -> tuple[Tensor, list[int]]:
+    """The anchors of images of a frame (H, W, C), in pixels [A, 4], and the number of cells of each level."""
     height, width, channels = size
     mode, image = backbone.training, torch.zeros(1, channels, height, width)
     with torch.no_grad():
@@ -154,29 +161,29 @@ def anchors_of(backbone: nn.Module, generator: AnchorGenerator, size: tuple[int,
     return generator(ImageList(image, [(height, width)]), features)[0], [each.shape[2] * each.shape[3] for each in features]
 
 
-def target_of(objects: Tensor, frame: tuple[int, int]) -> dict[str, Tensor]:
+def loss_target(objects: Tensor, frame: Sequence[int]) -> dict[str, Tensor]:
     """Annotated objects [M, 5] as torchvision's losses take them."""
     there = objects[objects[:, 4] >= 0]
-    return {"boxes": there[:, :4] * pixels(there, frame), "labels": there[:, 4].long()}
+    return {"boxes": there[:, :4] * frame_scale(there, frame), "labels": there[:, 4].long()}
 
 
-def pixels(boxes: Tensor, frame: tuple[int, int]) -> Tensor:
-    """What shares of the sides are to be multiplied with to give pixels of a frame (H, W): [4]."""
+def frame_scale(boxes: Tensor, frame: Sequence[int]) -> Tensor:
+    """The factor from shares of the sides to pixels of a frame (H, W): [4]."""
     return torch.tensor([frame[1], frame[0]] * 2, dtype=torch.float32, device=boxes.device)
 
 
-def shares(boxes: Tensor, frame: tuple[int, int]) -> Tensor:
+def as_fractions(boxes: Tensor, frame: Sequence[int]) -> Tensor:
     """Boxes [..., 4] in pixels of a frame (H, W) as shares of its sides, cut at the border."""
-    return (boxes / pixels(boxes, frame)).clamp(0, 1)
+    return (boxes / frame_scale(boxes, frame)).clamp(0, 1)
 
 
-def decoded(coder, moves: Tensor, start: Tensor) -> Tensor:
-    """Boxes [B, C, 4] that begin at `start` and are moved as a net says, both [B, C, 4]."""
+def decode_boxes(coder, moves: Tensor, start: Tensor) -> Tensor:
+    """Boxes [B, C, 4] from those at `start` and the offsets that a net predicts, both [B, C, 4]."""
     decode = getattr(coder, "decode_single", coder.decode)
     return decode(moves.reshape(-1, 4), start.reshape(-1, 4)).view(moves.shape)
 
 
-FEWER = {  # than torchvision's, which are meant for dozens of objects in large images
+FASTERRCNN_LIMITS = {  # below torchvision's, which are meant for dozens of objects in large images
     "rpn_pre_nms_top_n_train": CANDIDATES,
     "rpn_post_nms_top_n_train": PROPOSALS,
     "rpn_batch_size_per_image": 64,
@@ -184,7 +191,7 @@ FEWER = {  # than torchvision's, which are meant for dozens of objects in large 
 }
 
 
-def detection_net(name: str, size: tuple[int, int, int], classes: int, most: int, imagenet: bool) -> OneStage | TwoStage:
+def detection_net(name: str, size: Sequence[int], classes: int, most: int, imagenet: bool) -> OneStage | TwoStage:
     """A net of DETECTORS with fresh weights, or ImageNet's in its backbone, for so many classes and at most `most` objects an image."""
     kind = DETECTORS[name]
     if kind is None:
@@ -192,9 +199,9 @@ def detection_net(name: str, size: tuple[int, int, int], classes: int, most: int
     from torchvision.models import detection
 
     two = kind == "fasterrcnn"
-    how = FEWER if two else {}
+    limits = FASTERRCNN_LIMITS if two else {}
     weights = "DEFAULT" if imagenet else None
-    model = getattr(detection, name)(weights=None, weights_backbone=weights, num_classes=classes + two, **how)
+    model = getattr(detection, name)(weights=None, weights_backbone=weights, num_classes=classes + two, **limits)
     scale = min(min(size[:2]) / FULL, 1.0)
     if two:
         rescale(model.rpn.anchor_generator, scale)
@@ -206,6 +213,6 @@ def detection_net(name: str, size: tuple[int, int, int], classes: int, most: int
 
 
 def rescale(generator: AnchorGenerator, scale: float) -> None:
-    """Make anchors, in place, smaller as images are smaller than those that they are meant for."""
+    """Scale anchors, in place, as images are smaller than those that they are meant for."""
     generator.sizes = tuple(tuple(each * scale for each in sizes) for sizes in generator.sizes)
     generator.cell_anchors = [generator.generate_anchors(sizes, ratios) for sizes, ratios in zip(generator.sizes, generator.aspect_ratios)]

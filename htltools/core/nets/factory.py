@@ -1,4 +1,4 @@
-"""From the name of a net to a localizer: the compact net, or any of torchvision's, with a head that answers."""
+"""From an architecture to a localizer: the compact nets, any of torchvision's with a head for the task, or the user's own."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -15,10 +15,10 @@ from htltools.core.nets.localizer import NORMALISATION, Localizer, MapLocalizer
 from htltools.core.nets.mask_localizer import MaskLocalizer
 from htltools.core.nets.names import DETECTORS
 from htltools.core.nets.unet import EncoderDecoder, Segmentation
-from htltools.core.nets.user_net import is_own, own_net
+from htltools.core.nets.user_net import build_user_net, is_user_net
 from htltools.errors import MissingInput, UsageError
 
-COMPACT_UNET = "compact_unet"  # the name of the encoder-decoder
+COMPACT_UNET = "compact_unet"
 
 
 def architecture(name: str, size: Sequence[int], task: str = "box", **more: Any) -> dict[str, Any]:
@@ -47,32 +47,36 @@ def build(architecture: dict[str, Any], *, imagenet: bool = False, trusted: Coll
     name, task = architecture["name"], architecture["task"]
     if name.startswith("compact") and imagenet:
         other = "lraspp_mobilenet_v3_large" if name == COMPACT_UNET else "resnet18"
-        raise UsageError(
-            f"there are no ImageNet weights for {name}", f"start from fresh weights, or use a torchvision backbone such as {other}"
-        )
+        remedy = f"start from fresh weights, or use a torchvision backbone such as {other}"
+        raise UsageError(f"there are no ImageNet weights for {name}", remedy)
+    if is_user_net(name) and (imagenet or task == "class_map"):
+        raise UsageError(f"{name} has neither ImageNet weights nor maps of classes", "use compact or a torchvision backbone for these")
     if task not in BUILDERS:
         raise UsageError(f"no task is called {task!r}", f"use one of {', '.join(BUILDERS)}")
-    return BUILDERS[task](architecture, imagenet, trusted)
+    try:
+        return BUILDERS[task](architecture, imagenet, trusted)
+    except URLError as error:
+        cause = f"the ImageNet weights of {name} could not be fetched ({error.reason})"
+        raise MissingInput(cause, "connect, or start from fresh weights") from None
 
 
 def box_localizer(architecture: dict[str, Any], imagenet: bool, trusted: Collection[str]) -> Localizer:
-    """A localizer of one box."""
+    """A localizer for one box."""
     name, size = architecture["name"], architecture["size"]
-    if is_own(name):
-        refuse_own(name, imagenet)
-        return Localizer(own_net(name, size, trusted), **NORMALISATION)
+    if is_user_net(name):
+        return Localizer(build_user_net(name, size, trusted), **NORMALISATION)
     return Localizer(compact(*size) if name == "compact" else backbone(name, imagenet), **NORMALISATION)
 
 
 def mask_localizer(architecture: dict[str, Any], imagenet: bool, trusted: Collection[str]) -> MaskLocalizer:
-    """A localizer of lesion masks."""
+    """A localizer for lesion masks."""
     name, size = architecture["name"], architecture["size"]
     net = EncoderDecoder(*size) if name == COMPACT_UNET else Segmentation(segmentation_net(name, imagenet))
     return MaskLocalizer(net, size[:2], **NORMALISATION)
 
 
-def detector(architecture: dict[str, Any], imagenet: bool, trusted: Collection[str]) -> Detector:
-    """A localizer of several objects, of the `classes`, at most `most` per image."""
+def object_detector(architecture: dict[str, Any], imagenet: bool, trusted: Collection[str]) -> Detector:
+    """A localizer for objects of the `classes`, at most `most` on an image."""
     classes = architecture["classes"]
     net = detection_net(architecture["name"], architecture["size"], len(classes), architecture["most"], imagenet)
     return Detector(net, **NORMALISATION, classes=classes)
@@ -81,29 +85,21 @@ def detector(architecture: dict[str, Any], imagenet: bool, trusted: Collection[s
 def map_localizer(architecture: dict[str, Any], imagenet: bool, trusted: Collection[str]) -> MapLocalizer:
     """A localizer by maps of the `classes`."""
     name, size, count = architecture["name"], architecture["size"], len(architecture["classes"])
-    if is_own(name):
-        refuse_own(name, True)
     net = compact_maps(size, count) if name == "compact" else backbone_maps(torchvision_net(name, imagenet), size, count)
     return MapLocalizer(net, **NORMALISATION)
 
 
-def refuse_own(name: str, refused: bool) -> None:
-    """Raise a UsageError where something is asked of a net of the user's own that only others have."""
-    if refused:
-        raise UsageError(f"{name} has neither ImageNet weights nor maps of classes", "use compact or a torchvision backbone for these")
-
-
-# a task's localizer from (architecture, imagenet, trusted); tasks may add their own
+# by task, a localizer from architecture, imagenet and trusted; a further task adds its own
 BUILDERS: dict[str, Callable[[dict[str, Any], bool, Collection[str]], Localizer]] = {
     "box": box_localizer,
     "mask": mask_localizer,
-    "detect": detector,
+    "detect": object_detector,
     "class_map": map_localizer,
 }
 
 
 def torchvision_net(name: str, imagenet: bool) -> nn.Module:
-    """A torchvision classification net as it comes."""
+    """A torchvision classification net, unchanged."""
     from torchvision import models
 
     known = models.list_models(module=models)
@@ -111,27 +107,19 @@ def torchvision_net(name: str, imagenet: bool) -> nn.Module:
         names = f"use compact or one of torchvision's: {', '.join(sorted(known)[:40])} ..."
         remedy = f"{names}; masks: {COMPACT_UNET} or lraspp_mobilenet_v3_large; several objects: {', '.join(DETECTORS)}"
         raise UsageError(f"no model is called {name!r}", remedy)
-    return fetched(name, weights="DEFAULT" if imagenet else None)
+    return models.get_model(name, weights="DEFAULT" if imagenet else None)
 
 
 def segmentation_net(name: str, imagenet: bool) -> nn.Module:
     """A torchvision segmentation net of one class, without its auxiliary head."""
-    return fetched(name, weights=None, weights_backbone="DEFAULT" if imagenet else None, num_classes=1, aux_loss=False)
-
-
-def fetched(name: str, **how: Any) -> nn.Module:
-    """A torchvision net, with weights from the network where they are asked for."""
     from torchvision import models
 
-    try:
-        return models.get_model(name, **how)
-    except URLError as error:
-        raise MissingInput(f"the ImageNet weights of {name} could not be fetched ({error.reason})", "connect, or use --init none") from None
+    return models.get_model(name, weights=None, weights_backbone="DEFAULT" if imagenet else None, num_classes=1, aux_loss=False)
 
 
 def backbone(name: str, imagenet: bool) -> nn.Module:
-    """A torchvision classification net whose last linear layer answers with four numbers."""
-    net = torchvision_net(name, imagenet)
+    """A torchvision classification net with a box head in place of its last linear layer."""
+    net: Any = torchvision_net(name, imagenet)
     heads = [(path, module) for path, module in net.named_modules() if isinstance(module, nn.Linear)]
     if not heads:
         raise UsageError(f"{name} has no linear layer to put a box head on", "use another backbone")

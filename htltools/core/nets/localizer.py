@@ -1,5 +1,7 @@
 """Localizers: an image in, one box out."""
 
+from typing import Protocol
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -7,28 +9,32 @@ from torch.nn.functional import interpolate
 
 from htltools.core.geometry.boxes import iou
 from htltools.core.geometry.class_maps_to_boxes import class_spread, map_boxes, min_max_scaled
+from htltools.core.runtime.predict import Predicting
 
 # ImageNet's colours: what pretrained backbones expect, and as good as any for the others.
 NORMALISATION = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
-THRESHOLD = 0.225  # of a map, where no annotated image tells a better one
-MIRRORS = [], [3], [2], [2, 3]  # axes along which images are mirrored
+THRESHOLD = 0.225  # of a map, where no annotated image calibrates it
+MIRRORS: list[list[int]] = [[], [3], [2], [2, 3]]  # axes along which images are mirrored
+
+
+class Validator(Predicting, Protocol):
+    """What validation runs: predictions, and their `overlap` with targets, [N] in [0, 1], 1 = the same."""
+
+    def overlap(self, predictions: np.ndarray, targets: np.ndarray) -> np.ndarray: ...
 
 
 class Localizer(nn.Module):
     """Images as stored, uint8 [B, H, W, C], to boxes float32 [B, 4]: [x0, y0, x1, y1] as shares of width and height.
 
-    Boxes lie in [0, 1] with x0 <= x1 and y0 <= y1. Other kinds of localizers derive from this one: `prediction_shape` is that of what
-    one image is answered with, and `overlap` holds answers against the annotation, or against each other.
+    Boxes lie in [0, 1] with x0 <= x1 and y0 <= y1. Localizers of other tasks derive from this one: `task` is the name of the task,
+    `prediction_shape` that of the prediction for one image.
     """
 
     task = "box"
     prediction_shape: tuple[int, ...] = (4,)
-
-    @property
-    def output_shape(self) -> tuple[int, ...]:
-        """The shape of what the net tells of one image."""
-        return self.prediction_shape
+    gain: Tensor
+    bias: Tensor
 
     def __init__(self, net: nn.Module, mean: list[float], std: list[float]):
         super().__init__()
@@ -36,6 +42,11 @@ class Localizer(nn.Module):
         gain = 1 / (255 * torch.tensor(std).view(1, -1, 1, 1))
         self.register_buffer("gain", gain, persistent=False)
         self.register_buffer("bias", -255 * torch.tensor(mean).view(1, -1, 1, 1) * gain, persistent=False)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of what the net gives for one image."""
+        return self.prediction_shape
 
     def normalised(self, images: Tensor) -> Tensor:
         """uint8 [B, H, W, C] to float32 [B, C, H, W] in channels-last memory, which costs no copy."""
@@ -49,26 +60,27 @@ class Localizer(nn.Module):
         return self.boxes(self.normalised(images))
 
     def onnx_outputs(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """What an ONNX file gives for normalised images [B, C, H, W], see formats.schema.ONNX."""
+        """The outputs of an ONNX file for normalised images [B, C, H, W]."""
         return self.boxes(x)
 
     @property
-    def validator(self) -> nn.Module:
-        """What validation runs, with a `prediction_shape` and an `overlap` of its own: the localizer itself, unless it answers with more."""
+    def validator(self) -> Validator:
+        """What validation runs: the localizer itself, unless its task predicts more than boxes."""
         return self
 
-    def overlap(self, predictions: np.ndarray, annotated: np.ndarray) -> np.ndarray:
-        """IoU of answers [N, *prediction_shape] and annotation [N, ...]: [N] in [0, 1], 1 = the same."""
-        return iou(predictions, annotated)
+    def overlap(self, predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """IoU of predictions [N, *prediction_shape] and targets [N, ...]: [N] in [0, 1], 1 = the same."""
+        return iou(predictions, targets)
 
 
 class MapLocalizer(Localizer):
     """A localizer that learned from class labels alone: its box is drawn around the peak of its map of class evidence.
 
-    `threshold` is where the map counts as the object, in [0, 1]; it lies with the weights.
+    `threshold` is where the map counts as the object, in [0, 1]; it is stored with the weights.
     """
 
     task = "class_map"
+    threshold: Tensor
 
     def __init__(self, net: nn.Module, mean: list[float], std: list[float]):
         super().__init__(net, mean, std)
@@ -89,7 +101,7 @@ class MapLocalizer(Localizer):
 
 
 def boxes_of(raw: Tensor) -> Tensor:
-    """The four numbers that a net answers with [B, 4], as boxes [B, 4] with their edges in order.
+    """The raw numbers of a net, [B, 4], as boxes [B, 4] with their edges in order.
 
     The sigmoid is stretched to [-0.1, 1.1], so that a box which touches the border needs no infinite number; training
     sees it like this, and a localizer clips it.

@@ -1,15 +1,15 @@
-"""Localizers that answer with a lesion mask, and with the box around it."""
+"""Localizers that predict a lesion mask, and the box around it."""
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from htltools.core.geometry.masks import LIMIT, iou_and_dice, mask_boxes
-from htltools.core.nets.localizer import Localizer
+from htltools.core.nets.localizer import Localizer, Validator
 
 
 class MaskLocalizer(Localizer):
-    """Images as stored, uint8 [B, H, W, C], to the box float32 [B, 4] around the lesion mask that its net answers with.
+    """Images as stored, uint8 [B, H, W, C], to the box float32 [B, 4] around the lesion mask that its net predicts.
 
     `net`: normalised images [B, C, H, W] to logits [B, H, W]; `frame`: (H, W).
     """
@@ -36,12 +36,12 @@ class MaskLocalizer(Localizer):
         return mask_boxes(masks), masks
 
     @property
-    def validator(self) -> "MaskValidator":
+    def validator(self) -> Validator:
         return MaskValidator(self)
 
 
 class MasksOf(nn.Module):
-    """The masks of a localizer in the place of its boxes: uint8 [B, H, W, C] to float32 [B, H, W]."""
+    """The masks of a localizer in place of its boxes: uint8 [B, H, W, C] to float32 [B, H, W]."""
 
     def __init__(self, model: MaskLocalizer):
         super().__init__()
@@ -52,12 +52,12 @@ class MasksOf(nn.Module):
 
 
 class MaskValidator(nn.Module):
-    """A localizer held against lesion masks where it runs, so that no mask need be kept.
+    """Compares a localizer with lesion masks on the device, so that no mask need be kept.
 
     Images with their lesion mask as one channel more, uint8 [B, H, W, C + 1], to float32 [B, 6]: the box, IoU and Dice of the masks.
     """
 
-    prediction_shape = (6,)
+    prediction_shape: tuple[int, ...] = (6,)
 
     def __init__(self, model: MaskLocalizer):
         super().__init__()
@@ -68,6 +68,6 @@ class MaskValidator(nn.Module):
         agreement = iou_and_dice(masks >= LIMIT, images[..., -1] > 0)
         return torch.cat([mask_boxes(masks), torch.stack(agreement, 1)], 1)
 
-    def overlap(self, predictions: np.ndarray, annotated: np.ndarray) -> np.ndarray:
-        """IoU of predicted and annotated masks: [N] in [0, 1]. The annotation lies in the answers; the boxes `annotated` do not count."""
+    def overlap(self, predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """IoU of predicted and annotated masks: [N] in [0, 1]. It is part of the predictions; the boxes `targets` do not count."""
         return predictions[:, 4]

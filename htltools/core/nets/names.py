@@ -1,4 +1,4 @@
-"""The names of nets that find several objects; without torch, so that a flag can be checked at once."""
+"""The names of detectors, nets for several objects; without torch, so that a flag can be checked at once."""
 
 DETECTORS = {  # name: what torchvision calls the kind of net, None = htl's own
     "compact_fcos": None,

@@ -1,9 +1,7 @@
-"""A localizer in the form that it is shipped in: the same answers, from a graph that other runtimes run fast."""
+"""A localizer in the form that goes into an ONNX file."""
 
 import copy
-from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,13 +10,15 @@ from htltools.core.nets.localizer import Localizer
 EPSILON = 1e-12  # of variances of thousands: nothing; torch before 2.15 does not take 0
 
 
-class Deployed(nn.Module):
-    """A localizer, copied, with its net in `dtype`; images are as before, uint8 [B, H, W, C], and answers
-    what `Localizer.shipped` gives, float32.
+class OnnxWrapper(nn.Module):
+    """A copy of a localizer with its net in `dtype`: uint8 [B, H, W, C] to its `onnx_outputs`, float32.
 
     Normalisation is a batch normalisation, in float32. As a product and a sum it takes two thirds of the time of an 8-bit
     net: onnxruntime computes those on images whose innermost axis is the three colours.
     """
+
+    mean: Tensor
+    variance: Tensor
 
     def __init__(self, localizer: Localizer, dtype: torch.dtype = torch.float32):
         super().__init__()
@@ -31,14 +31,3 @@ class Deployed(nn.Module):
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         x = nn.functional.batch_norm(images.permute(0, 3, 1, 2).float(), self.mean, self.variance, eps=EPSILON)
         return self.localizer.onnx_outputs(x.to(self.dtype))
-
-
-def eager(localizer: nn.Module, device: torch.device) -> Callable[[np.ndarray], np.ndarray]:
-    """A localizer on a device, in channels-last memory, as a function from uint8 [B, H, W, C] to float32 [B, 4]."""
-    placed = copy.deepcopy(localizer).to(device, memory_format=torch.channels_last)
-
-    def answer(batch: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            return placed(torch.from_numpy(batch).to(device)).cpu().numpy()
-
-    return answer

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torchvision.ops import FrozenBatchNorm2d
 
 from htltools.core.nets.factory import build
 from htltools.core.nets.localizer import Localizer
-from htltools.core.nets.user_net import is_own
+from htltools.core.nets.user_net import is_user_net
 from htltools.errors import DataError, UsageError
 
 NARROWEST, SPARE = 1000, 2**22  # times the weights that channel pruning leaves, and numbers beside, that a net may have been made of
@@ -23,13 +24,14 @@ def weights_of(model: nn.Module) -> dict[str, np.ndarray]:
 def from_weights(architecture: dict[str, Any], weights: dict[str, np.ndarray], trusted: Collection[str] = ()) -> Localizer:
     """A localizer with stored weights, in evaluation mode. Layers narrowed by channel pruning get their stored shape.
 
-    Raises: DataError where the weights do not fit the architecture, or its net is one of somebody's own that is not `trusted`.
+    Raises: DataError where the weights do not fit the architecture, or its net is one of the user's own that is not `trusted`.
     """
     try:
-        if not is_own(architecture["name"]):
-            check_plan(architecture, weights)
+        if not is_user_net(architecture["name"]):
+            check_architecture(architecture, weights)
         with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, and thrown away
             model = build(architecture, trusted=trusted)
+        freeze_norms(model, weights)
         fit_shapes(model, weights)
         model.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in weights.items()})
     except (RuntimeError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -38,8 +40,8 @@ def from_weights(architecture: dict[str, Any], weights: dict[str, np.ndarray], t
     return model.eval()
 
 
-def check_plan(architecture: dict[str, Any], weights: dict[str, np.ndarray]) -> None:
-    """Hold an architecture against its weights on paper (torch's device meta), before any memory is taken for it.
+def check_architecture(architecture: dict[str, Any], weights: dict[str, np.ndarray]) -> None:
+    """Compare an architecture with its weights on torch's device meta, before any memory is taken for it.
 
     Raises: ValueError, RuntimeError where the net is another one, far larger than its weights, or does not fit together.
     """
@@ -50,6 +52,7 @@ def check_plan(architecture: dict[str, Any], weights: dict[str, np.ndarray]) -> 
             raise ValueError(str(error)) from None
         except NotImplementedError:  # RegNets reckon with tensors while they are built; the largest of them takes 2.6 GB
             return
+        freeze_norms(plan, weights)
         state = plan.state_dict()
         if state.keys() != weights.keys():
             raise ValueError(f"it has {len(state)} tensors, stored are {len(weights)}, or others")
@@ -58,9 +61,18 @@ def check_plan(architecture: dict[str, Any], weights: dict[str, np.ndarray]) -> 
             raise ValueError(f"it would take {planned} numbers, stored are {stored}")
         fit_shapes(plan, weights)
         height, width, channels = architecture["size"]
-        answer = plan.net(torch.zeros(1, channels, height, width))
-        if plan.task != "class_map" and answer.shape[1:] != plan.output_shape:
-            raise ValueError(f"it answers with {list(answer.shape[1:])}, not {list(plan.output_shape)}")
+        output = plan.net(torch.zeros(1, channels, height, width))
+        if plan.task != "class_map" and output.shape[1:] != plan.output_shape:
+            raise ValueError(f"its output is {list(output.shape[1:])}, not {list(plan.output_shape)}")
+
+
+def freeze_norms(model: Localizer, weights: dict[str, np.ndarray]) -> None:
+    """Freeze the batch norms of a detector whose stored statistics count no batches: torchvision freezes those of ImageNet backbones."""
+    if model.task != "detect":
+        return
+    for path, module in list(model.named_modules()):
+        if type(module) is nn.BatchNorm2d and f"{path}.num_batches_tracked" not in weights:
+            model.set_submodule(path, FrozenBatchNorm2d(module.num_features, module.eps))
 
 
 def fit_shapes(model: nn.Module, weights: dict[str, np.ndarray]) -> None:

@@ -25,7 +25,7 @@ class EncoderDecoder(nn.Module):
     def __init__(self, height: int, width: int, channels: int, widths: tuple[int, ...] = WIDTHS):
         super().__init__()
         if min(height, width) < SMALLEST:
-            raise UsageError(f"masks of {width}x{height} images cannot be learned", f"prepare with --size {SMALLEST} or more")
+            raise UsageError(f"masks of {width}x{height} images cannot be learned", f"use images of {SMALLEST}x{SMALLEST} pixels or more")
         (self.stem, *stages), self.stride = trunk(height, width, channels, widths)
         self.stages = nn.ModuleList(stages)
         pairs = list(zip(widths, widths[1:]))[::-1]
@@ -34,7 +34,7 @@ class EncoderDecoder(nn.Module):
 
     @property
     def heads(self) -> list[nn.Module]:
-        """The layers whose outputs are the answer."""
+        """The layers whose outputs are the prediction."""
         return [self.head]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ class Segmentation(nn.Module):
 
     @property
     def heads(self) -> list[nn.Module]:
-        """The layers whose outputs are the answer, or are added up to it."""
+        """The layers whose outputs are the prediction, or are added up to it."""
         return [module for module in self.net.modules() if isinstance(module, nn.Conv2d) and module.out_channels == 1]
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,8 +1,10 @@
-"""Structured pruning: whole channels go, and the net really becomes smaller. Through Torch-Pruning's dependency graph."""
+"""Structured pruning: whole channels are removed, so that the net becomes smaller, by Torch-Pruning's dependency graph."""
 
 import copy
 import math
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,14 +16,14 @@ STEPS = 5  # of the search for the share of channels, at most
 NEAR = 0.005  # it ends this near to the share of weights asked for
 
 
-def narrowed(model: Localizer, sparsity: float, size: list[int]) -> Localizer:
+def prune_channels(model: Localizer, sparsity: float, size: list[int]) -> Localizer:
     """A copy of the model without a share of its channels, the ones of the smallest L1 norm across coupled layers.
 
     The share of channels is searched so that `sparsity` of the prunable weights go, as near as whole channels allow.
-    `size`: [H, W, C] of its input. What it answers with, four numbers or a score for each class, stays.
+    `size`: [H, W, C] of its input. The layers of the prediction keep their outputs.
 
-    Most weights lie between two layers that both lose channels, so that (1 - share)^2 of them stay; how many really do
-    tells the exponent better, and a few steps do what a bisection needs eight for.
+    Most weights lie between two layers that both lose channels, so that (1 - share)^2 of them stay; the share that really does
+    corrects the exponent, and a few steps do what a bisection needs eight for.
 
     Reference: Fang et al., DepGraph, CVPR 2023, by its authors' library.
     """
@@ -33,17 +35,17 @@ def narrowed(model: Localizer, sparsity: float, size: list[int]) -> Localizer:
         if best_error < NEAR:
             break
         share = 1 - (1 - sparsity) ** (1 / exponent)
-        candidate = without_channels(model, share, size)
-        gone = 1 - prunable_count(candidate) / total
-        if abs(gone - sparsity) < best_error:
-            best, best_error = candidate, abs(gone - sparsity)
-        if not 0 < gone < 1:
+        candidate = remove_channels(model, share, size)
+        removed = 1 - prunable_count(candidate) / total
+        if abs(removed - sparsity) < best_error:
+            best, best_error = candidate, abs(removed - sparsity)
+        if not 0 < removed < 1:
             break
-        exponent = math.log1p(-gone) / math.log1p(-share)
+        exponent = math.log1p(-removed) / math.log1p(-share)
     return best
 
 
-def without_channels(model: Localizer, ratio: float, size: list[int]) -> Localizer:
+def remove_channels(model: Localizer, ratio: float, size: list[int]) -> Localizer:
     """A copy of the model without that share of the channels of each layer; at least one channel stays."""
     import torch_pruning
 
@@ -62,8 +64,9 @@ def without_channels(model: Localizer, ratio: float, size: list[int]) -> Localiz
     return model
 
 
-def prediction_layers(model: Localizer) -> list[nn.Module]:
-    """The layers whose outputs are the answer: the last linear one, or the heads of maps and masks."""
+def prediction_layers(model: Localizer) -> Sequence[nn.Module]:
+    """The layers whose outputs are the prediction: the last linear one, or the heads of maps and masks."""
     if model.task in ("class_map", "mask"):
-        return list(model.net.heads)
+        heads: Any = model.net.heads
+        return list(heads)
     return [module for module, _ in prunable(model) if isinstance(module, nn.Linear)][-1:]

@@ -1,4 +1,4 @@
-"""Pruning a copy of a localizer: which weights go, and how the rest recovers."""
+"""Unstructured pruning: single weights of a copy of a localizer are set to zero, and batch-norm statistics recover."""
 
 import copy
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,9 +11,8 @@ from torch.optim.swa_utils import update_bn
 
 from htltools.core.nets.localizer import Localizer
 
-METHODS = ("l1", "layer-l1", "random", "channel")
 SWEEP = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.3)  # sparsities that the health gate tries, from the largest
-STRIDE = 127  # of the sample that tells about where the threshold lies; prime, so that it strays over rows and kernels
+STRIDE = 127  # of the sample that gives bounds for the threshold; prime, so that it strays over rows and kernels
 PIECE = 2**17  # weights at a time, which stay in the cache
 HEALTHY = 0.9  # share of the dense validation IoU that a healthy pruned net keeps
 
@@ -23,7 +22,7 @@ def prunable(model: nn.Module) -> list[tuple[nn.Module, str]]:
     return [(module, "weight") for module in model.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
 
 
-def masked(model: Localizer, method: str, sparsity: float, seed: int = 0) -> Localizer:
+def prune_weights(model: Localizer, method: str, sparsity: float, seed: int = 0) -> Localizer:
     """A copy of the model in which a share of the prunable weights is held at zero, also while it trains on.
 
     `l1`: the smallest magnitudes of all layers together. `layer-l1`: the same share of each layer. `random`: any weights,
@@ -36,9 +35,9 @@ def masked(model: Localizer, method: str, sparsity: float, seed: int = 0) -> Loc
     weights = [getattr(module, name).detach().cpu().numpy() for module, name in parameters]
     match method:
         case "l1":
-            kept = largest(weights, sparsity)
+            kept = largest_magnitudes(weights, sparsity)
         case "layer-l1":
-            kept = [largest([weight], sparsity)[0] for weight in weights]
+            kept = [largest_magnitudes([weight], sparsity)[0] for weight in weights]
         case "random":
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
@@ -51,19 +50,21 @@ def masked(model: Localizer, method: str, sparsity: float, seed: int = 0) -> Loc
     return model
 
 
-def largest(weights: Sequence[np.ndarray], sparsity: float) -> list[np.ndarray]:
-    """Which weights stay where the smallest magnitudes of all arrays together go: bool, one array in the shape of each.
+def largest_magnitudes(weights: Sequence[np.ndarray], sparsity: float) -> list[np.ndarray]:
+    """Masks of the weights that stay where the smallest magnitudes of all arrays together go: bool, one array in the shape of each.
 
     Exactly round(sparsity * count) go, `sparsity` in [0, 1); of equal magnitudes the first ones. As torch's
-    `global_unstructured` with `L1Unstructured`, but in two passes over the weights and hardly any memory beside the answer,
+    `global_unstructured` with `L1Unstructured`, but in two passes over the weights and hardly any memory beside the result,
     where torch's `topk` all but sorts a copy of them.
 
-    >>> [kept.tolist() for kept in largest([np.array([0.1, -0.4]), np.array([[-0.2], [0.3]])], 0.5)]
+    >>> [kept.tolist() for kept in largest_magnitudes([np.array([0.1, -0.4]), np.array([[-0.2], [0.3]])], 0.5)]
     [[False, True], [[False], [True]]]
     """
     if not (count := round(sparsity * sum(weight.size for weight in weights))):
         return [np.ones_like(weight, bool) for weight in weights]
-    limit, ties = threshold(weights, count, *bracket(weights, count)) or threshold(weights, count, 0, np.inf)
+    limit_and_ties = threshold(weights, count, *bracket(weights, count)) or threshold(weights, count, 0, np.inf)
+    assert limit_and_ties  # each magnitude lies from 0 to infinity
+    limit, ties = limit_and_ties
     kept = []
     for weight in weights:
         stays = np.empty(weight.size, bool)
@@ -77,13 +78,13 @@ def largest(weights: Sequence[np.ndarray], sparsity: float) -> list[np.ndarray]:
 
 
 def pieces(weight: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Where each piece of the weights starts, in their order by index, and its magnitudes."""
+    """The start of each piece of the weights, in their order by index, and its magnitudes."""
     values = weight.ravel()
     return ((start, np.abs(values[start : start + PIECE])) for start in range(0, len(values), PIECE))
 
 
 def bracket(weights: Sequence[np.ndarray], count: int) -> tuple[float, float]:
-    """Two magnitudes between which the count-th smallest lies almost surely: six standard errors around it in a sample."""
+    """Bounds between which the count-th smallest magnitude lies almost surely: six standard errors around it in a sample."""
     sample = np.sort(np.concatenate([np.abs(weight.ravel()[::STRIDE]) for weight in weights]))
     share = count / sum(weight.size for weight in weights)
     reach = 6 * (share * (1 - share) / len(sample)) ** 0.5
@@ -94,24 +95,24 @@ def bracket(weights: Sequence[np.ndarray], count: int) -> tuple[float, float]:
 def threshold(weights: Sequence[np.ndarray], count: int, low: float, high: float) -> tuple[float, int] | None:
     """The count-th smallest magnitude, and how many of exactly that magnitude are among the `count`.
 
-    Only what lies from `low` to `high` is looked at closely; None where the answer does not lie there.
+    Only magnitudes from `low` to `high` are sorted; None where the count-th does not lie there.
     """
     below, near = 0, []
     for weight in weights:
         for _, magnitudes in pieces(weight):
             small = magnitudes < low
-            below += np.count_nonzero(small)
+            below += int(np.count_nonzero(small))
             near.append(magnitudes[(magnitudes <= high) & ~small])
     members = np.concatenate(near)
     if not below < count <= below + len(members):
         return None
     members.partition(count - below - 1)
     limit = members[count - below - 1]
-    return limit, count - below - np.count_nonzero(members < limit)
+    return limit, count - below - int(np.count_nonzero(members < limit))
 
 
 def baked(model: Localizer) -> Localizer:
-    """The model, changed in place, with its zeros written into plain weights and the pruning hooks gone."""
+    """The model, changed in place: its zeros are written into plain weights, and the pruning hooks removed."""
     for module, name in prunable(model):
         if prune.is_pruned(module):
             prune.remove(module, name)
@@ -128,7 +129,7 @@ def sparsity_of(model: nn.Module, weights_before: int | None = None) -> float:
 
 
 def prunable_count(model: nn.Module) -> int:
-    """How many weights pruning may cut."""
+    """The number of weights that pruning may cut."""
     return sum(getattr(module, name).numel() for module, name in prunable(model))
 
 

@@ -1,4 +1,4 @@
-"""What the machine can do: the device and the arithmetic that suit it."""
+"""The device, and the type of the heavy arithmetic on it."""
 
 import torch
 
@@ -6,21 +6,22 @@ from htltools.errors import DeviceMissing, UsageError
 
 
 def chosen_device(name: str) -> torch.device:
-    """The device for auto, cpu, cuda or cuda:N.
+    """The device of a name: auto (CUDA where there is a GPU), cpu, cuda or cuda:N.
 
     Raises: DeviceMissing where CUDA was asked for and cannot be used; UsageError for another name.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    refusal = UsageError(f"a device is auto, cpu, cuda or cuda:N, not {name!r}")
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UsageError(f"--device takes auto, cpu, cuda or cuda:N, not {name!r}") from None
+        raise refusal from None
     if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"--device takes auto, cpu, cuda or cuda:N, not {name!r}")
+        raise refusal
     if device.type == "cuda":
         if not torch.cuda.is_available():
-            raise DeviceMissing("no CUDA device can be used here", "use --device cpu or auto")
+            raise DeviceMissing("no CUDA device can be used here", "use cpu or auto")
         if (device.index or 0) >= torch.cuda.device_count():
             raise DeviceMissing(f"there is no {name}: {torch.cuda.device_count()} CUDA devices here")
     return device

@@ -1,6 +1,6 @@
 """Processes that share a job: the ranks that torchrun started, or this process alone.
 
-Every rank runs the same program on the same rows. Batches are dealt out among them and sums are taken over all of them, so
+Every rank runs the same program on the same rows. Each takes its share of every batch, and sums are taken over all of them, so
 that the result is that of one process up to the order of summation; only the first rank writes.
 """
 
@@ -16,9 +16,7 @@ from htltools.errors import DeviceMissing
 
 
 def join(device: torch.device) -> torch.device:
-    """Meet the other processes of torchrun, and the device that is this one's: each takes a GPU of its own.
-
-    Once they have met, it only names the device.
+    """Join the process group of torchrun, where that is not done yet. Returns the device of this process: each has a GPU of its own.
 
     Raises: DeviceMissing where there are more processes than GPUs.
     """
@@ -27,50 +25,50 @@ def join(device: torch.device) -> torch.device:
         if device.index >= torch.cuda.device_count():
             raise DeviceMissing(f"there is no {device}: {torch.cuda.device_count()} CUDA devices here", "start fewer processes")
         torch.cuda.set_device(device)
-    if together():
+    if is_active():
         return device
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     atexit.register(distributed.destroy_process_group)
     return device
 
 
-def together() -> bool:
+def is_active() -> bool:
     """Whether several processes share this job."""
     return distributed.is_available() and distributed.is_initialized()
 
 
-def count() -> int:
-    """How many processes share this job."""
-    return distributed.get_world_size() if together() else 1
+def world_size() -> int:
+    """The number of processes that share this job."""
+    return distributed.get_world_size() if is_active() else 1
 
 
 def rank() -> int:
     """The number of this process, from 0."""
-    return distributed.get_rank() if together() else 0
+    return distributed.get_rank() if is_active() else 0
 
 
-def share(turns):
-    """The part of this process of whatever has one entry (of its first axis) for each sample of a batch, or each batch."""
-    return turns[rank() :: count()]
+def share(whole):
+    """This process's share of a sequence or of the first axis of a tensor: of the samples of a batch, or of the batches."""
+    return whole[rank() :: world_size()]
 
 
 def summed(tensor: Tensor) -> Tensor:
     """The sum over all processes, in place."""
-    if together():
+    if is_active():
         distributed.all_reduce(tensor)
     return tensor
 
 
 def gathered(own: Tensor, count: int) -> Tensor:
-    """Batches of `count` samples from the parts of all processes (see `share`): [S, own part, ...] to [S, count, ...]."""
+    """Batches of `count` samples from the shares of all processes: [S, own share, ...] to [S, count, ...]."""
     whole = own.new_zeros(len(own), count, *own.shape[2:])
     share(whole.transpose(0, 1))[:] = own.transpose(0, 1)
     return summed(whole)
 
 
-def trained_together(net: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """The net as all processes train it: gradients are means over them, batch norm sees the batches of all."""
-    if not together():
+def data_parallel(net: nn.Module, device: torch.device) -> Callable[..., Tensor]:
+    """The net as all processes train it: gradients are means over them, batch norm is over the batches of all."""
+    if not is_active():
         return net
     if device.type == "cuda":
         net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
@@ -79,12 +77,12 @@ def trained_together(net: nn.Module, device: torch.device) -> Callable[[Tensor],
             if type(module) is nn.BatchNorm2d:
                 module.__class__ = SharedBatchNorm
     warnings.filterwarnings("ignore", "Grad strides do not match")  # of 1 x 1 kernels in channels-last memory, which is no matter
-    places = [device] if device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(net, places, gradient_as_bucket_view=True)
+    devices = [device] if device.type == "cuda" else None
+    return nn.parallel.DistributedDataParallel(net, devices, gradient_as_bucket_view=True)
 
 
 class Summed(torch.autograd.Function):
-    """The sum over all processes, which gradients pass through as well."""
+    """The sum over all processes, in the forward and in the backward pass."""
 
     @staticmethod
     def forward(ctx, tensor: Tensor) -> Tensor:
@@ -96,14 +94,19 @@ class Summed(torch.autograd.Function):
 
 
 class SharedBatchNorm(nn.BatchNorm2d):
-    """Batch norm over the batches of all processes, where torch has none: `nn.SyncBatchNorm` is for GPUs alone."""
+    """Batch norm over the batches of all processes on CPUs: `nn.SyncBatchNorm` is for GPUs alone."""
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
         values = x.float()  # [B, C, H, W], as under autocast
-        here = values.new_tensor([values.numel() / values.shape[1]])
-        sums = Summed.apply(torch.cat([values.sum((0, 2, 3)), here]))
+        count = values.new_tensor([values.numel() / values.shape[1]])
+        sums = Summed.apply(torch.cat([values.sum((0, 2, 3)), count]))
         n, mean = sums[-1].detach(), sums[:-1] / sums[-1].detach()
         centred = values - mean.view(1, -1, 1, 1)
         variance = Summed.apply(centred.square().sum((0, 2, 3))) / n

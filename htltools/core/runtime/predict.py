@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from htltools.core.runtime import distributed
-from htltools.core.runtime.prefetch import ImageSource, OnDevice, fed
+from htltools.core.runtime.prefetch import ImageSource, OnDevice, load_batches
 from htltools.core.runtime.runtime import Runtime
 
 
@@ -52,8 +52,8 @@ def predict_all(models: Sequence[Predicting], images: ImageSource | OnDevice, ru
     Every batch is read and moved once, however many models there are. Each process of a job predicts its share of the batches,
     and all get the whole.
     """
-    turns = distributed.share(batches(images.shape[0], runtime.batch_size))
+    own = distributed.share(batches(images.shape[0], runtime.batch_size))
     out = torch.zeros(len(models), images.shape[0], *models[0].prediction_shape, device=runtime.device)
-    for chosen, part in zip(turns, predictions(models, fed(images, turns, runtime.device), runtime)):
+    for chosen, part in zip(own, predictions(models, load_batches(images, own, runtime.device), runtime)):
         out[:, chosen[0] : chosen[-1] + 1] = part
     return distributed.summed(out).cpu().numpy()

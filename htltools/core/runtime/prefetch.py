@@ -1,23 +1,27 @@
-"""How images reach the device: from a map on a CPU, from its own memory or by a reader that runs ahead on a GPU."""
+"""How images reach the device: read batch by batch on a CPU, from a GPU's own memory, or read ahead for a GPU."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-ROOM = 0.5  # of a GPU's free memory that images may take
+MEMORY_SHARE = 0.5  # of a GPU's free memory that images may take
 AHEAD = 2  # batches that are read before they are asked for
 PIECE = 256 * 2**20  # bytes moved at once
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 class ImageSource(Protocol):
     """Stored images: `shape` (N, H, W, C), and `batch` of them by index (int64 [B]), uint8 [B, H, W, C]."""
 
-    shape: tuple[int, ...]
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
     def batch(self, chosen: np.ndarray) -> np.ndarray: ...
 
@@ -33,31 +37,29 @@ class OnDevice:
             chosen = np.arange(start, min(start + step, len(self.images)))
             self.images[start : start + step] = torch.from_numpy(images.batch(chosen))
 
-    def taken(self, chosen: Tensor) -> Tensor:
-        """Images by index (int64 [B], on the device): uint8 [B, H, W, C]."""
-        return self.images[chosen]
 
-
-def nearest(images: ImageSource, device: torch.device) -> ImageSource | OnDevice:
-    """The images, moved into the memory of a GPU where they fit into half of what is free there; otherwise as they are."""
-    if device.type != "cuda":
+def on_device_if_it_fits(images: ImageSource | OnDevice, device: torch.device) -> ImageSource | OnDevice:
+    """The images in the memory of a GPU where they take at most half of what is free there; otherwise as they are."""
+    if device.type != "cuda" or isinstance(images, OnDevice):
         return images
     free, _ = torch.cuda.mem_get_info(device)
-    return OnDevice(images, device) if np.prod(images.shape, dtype=np.int64) <= ROOM * free else images
+    return OnDevice(images, device) if np.prod(images.shape, dtype=np.int64) <= MEMORY_SHARE * free else images
 
 
-def fed(images: ImageSource | OnDevice, turns: Sequence[np.ndarray] | Tensor, device: torch.device) -> Iterator[Tensor]:
-    """The images of each turn on the device: uint8 [B, H, W, C]. `turns`: int64 [B] each, in a sequence or one tensor [S, B]."""
+def load_batches(images: ImageSource | OnDevice, indices: Sequence[np.ndarray] | Tensor, device: torch.device) -> Iterator[Tensor]:
+    """Batches of images on the device: uint8 [B, H, W, C]. `indices`: int64 [B] of each batch, in a sequence or one tensor [S, B]."""
     if isinstance(images, OnDevice):
-        turns = turns.to(device) if isinstance(turns, Tensor) else turns
-        return (images.taken(torch.as_tensor(chosen, device=device)) for chosen in turns)
+        stored = images.images
+        indices = indices.to(device) if isinstance(indices, Tensor) else indices
+        return (stored[torch.as_tensor(chosen, device=device)] for chosen in indices)
+    arrays = (np.asarray(chosen) for chosen in indices)
     if device.type == "cpu":
-        return (torch.from_numpy(images.batch(np.asarray(chosen))) for chosen in turns)
-    return moved_ahead(images, (np.asarray(chosen) for chosen in turns), device)
+        return (torch.from_numpy(images.batch(chosen)) for chosen in arrays)
+    return prefetched_to_gpu(images, arrays, device)
 
 
-def moved_ahead(images: ImageSource, turns: Iterable[np.ndarray], device: torch.device) -> Iterator[Tensor]:
-    """Batches read, pinned and copied to a GPU in a thread and a stream of their own, while the GPU is at work on earlier ones."""
+def prefetched_to_gpu(images: ImageSource, indices: Iterable[np.ndarray], device: torch.device) -> Iterator[Tensor]:
+    """Batches read, pinned and copied to a GPU in a thread and a stream of their own, while the GPU works on earlier ones."""
     copies = torch.cuda.Stream(device)
 
     def moved(chosen: np.ndarray) -> Tensor:
@@ -66,17 +68,17 @@ def moved_ahead(images: ImageSource, turns: Iterable[np.ndarray], device: torch.
         copies.synchronize()
         return batch
 
-    for batch in ahead(moved, turns):
+    for batch in prefetched(moved, indices):
         batch.record_stream(torch.cuda.current_stream(device))
         yield batch
 
 
-def ahead(made: Callable[[Any], Any], turns: Iterable[Any], depth: int = AHEAD) -> Iterator[Any]:
-    """What is made of each turn, in order, by a thread that runs up to `depth` turns ahead."""
-    waiting: deque = deque()
+def prefetched(make: Callable[[Given], Made], inputs: Iterable[Given], depth: int = AHEAD) -> Iterator[Made]:
+    """Results of `make` for each input, in order, from a thread that runs up to `depth` inputs ahead."""
+    waiting: deque[Future[Made]] = deque()
     with ThreadPoolExecutor(1) as reader:
-        for turn in turns:
-            waiting.append(reader.submit(made, turn))
+        for each in inputs:
+            waiting.append(reader.submit(make, each))
             if len(waiting) > depth:
                 yield waiting.popleft().result()
         while waiting:

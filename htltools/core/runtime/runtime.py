@@ -26,7 +26,7 @@ class Runtime:
 
     @cached_property
     def device(self) -> "torch.device":
-        """The device. Processes that torchrun started meet here, and each takes a GPU of its own.
+        """The device. Processes that torchrun started join their group here, and each takes a GPU of its own.
 
         Raises: DeviceMissing, UsageError.
         """

@@ -1,1 +1,1 @@
-"""Metrics, intervals, subgroups, odds ratios."""
+"""Metrics, confidence intervals, subgroups, odds ratios."""

@@ -1,4 +1,4 @@
-"""How sure a metric is: percentile intervals from resampling whole groups."""
+"""Confidence intervals of metrics: percentiles of resamples of whole groups."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from htltools.core.statistics.sample_metrics import Runs, SampleMetrics, runs_of
 
 RESAMPLES = 2000
 LEVEL = 0.95
-CELLS = 2_000_000  # samples drawn at a time: bounds the memory; the draws are the same
+CELLS = 2_000_000  # samples drawn at a time: bounds the memory and does not change the draws
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and its 95 % interval; the interval is None where there is but one group to draw from.
+    """A value and its 95 % interval, None where there is only one group to draw from.
 
     Of several runs the value is the mean of `runs`, and the interval that of the mean.
     """
@@ -26,52 +26,55 @@ class Estimate:
 
 
 def estimates(
-    ours: Runs, groups: Sequence[str], against: Runs | None = None, *, seed: int, resamples: int = RESAMPLES
+    ours: Runs, groups: Sequence[str], baseline: Runs | None = None, *, seed: int, resamples: int = RESAMPLES
 ) -> dict[str, Estimate]:
-    """Metrics by name with intervals, and with `against` the paired differences as `<name>.delta`, ours minus theirs.
+    """Metrics by name with intervals, and with a baseline the paired differences as `<name>.delta`, ours minus baseline.
 
-    ours, against: of two models on the same N samples. Of K runs each, they pair in their order: a metric is then the mean over
+    ours, baseline: of two models on the same N samples. Of K runs each, they pair in their order: a metric is then the mean over
     runs, on the same draws. Metrics that only one side has are left out of the differences. groups: [N], what belongs together.
 
-    Method: the percentile cluster bootstrap. As many groups as there are get drawn with replacement, each with all its
+    Method: the percentile cluster bootstrap. As many groups as the data have are drawn with replacement, each with all its
     samples, and the interval runs from the 2.5th to the 97.5th percentile of the metrics of the draws. Both models are
     measured on the same draws, so what is hard for both cancels in the difference.
 
-    Caution: with few groups (below about 30) percentile intervals come out too narrow; two groups say next to nothing.
-    They hold for patients like these and these models: what another training seed would change is not in them, see `run_interval`.
+    Caution: with few groups (below about 30) percentile intervals come out too narrow; from two groups they are meaningless.
+    They hold for patients like these and these models, and do not cover what another training seed would change, see `run_interval`.
 
     Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile intervals); Field and
     Welsh, Bootstrapping clustered data, JRSS B 69, 2007 (drawing whole clusters, there the "cluster bootstrap").
     """
-    models = runs_of(ours)
+    models, others = runs_of(ours), [] if baseline is None else runs_of(baseline)
     count = len(models)
-    models = models if against is None else [*models, *runs_of(against)]
-    values = [each.values() for each in models]  # per model, name: [1]
-    draws = resampled(models, groups, seed, resamples)  # per model, name: [R]
-    shared = [name for name in values[0] if all(np.isfinite(each.get(name, np.nan)).all() for each in values[:count])]
-    found = {name: estimate([each[name] for each in values[:count]], [each.get(name) for each in draws[:count]]) for name in shared}
-    if against is not None:
-        for name in (name for name in shared if all(np.isfinite(each.get(name, np.nan)).all() for each in values[count:])):
-            apart = [ours[name] - theirs[name] for ours, theirs in zip(values[:count], values[count:])]
-            drawn = [ours[name] - theirs[name] if ours else None for ours, theirs in zip(draws[:count], draws[count:])]
-            found[f"{name}.delta"] = estimate(apart, drawn)
-    return found
+    values = [model.values() for model in [*models, *others]]  # per model, name: [1]
+    draws = bootstrap_values([*models, *others], groups, seed, resamples)  # per model, name: [R]; empty where there is one group
+
+    def known(name: str, side: Sequence[dict[str, np.ndarray]]) -> bool:
+        return all(np.isfinite(own.get(name, np.nan)).all() for own in side)
+
+    names = [name for name in values[0] if known(name, values[:count])]
+    results = {name: estimate([own[name] for own in values[:count]], [own[name] for own in draws[:count]]) for name in names}
+    for name in names if others else ():
+        if known(name, values[count:]):
+            differences, drawn = ([a[name] - b[name] for a, b in zip(each[:count], each[count:])] for each in (values, draws))
+            results[f"{name}.delta"] = estimate(differences, drawn)
+    return results
 
 
-def estimate(values: Sequence[np.ndarray], draws: Sequence[np.ndarray | None]) -> Estimate:
-    """The mean of the values of K runs, [1] each, with the interval that their draws [R] give; draws that are NaN do not count."""
+def estimate(values: Sequence[np.ndarray], draws: Sequence[np.ndarray]) -> Estimate:
+    """The mean of the values of K runs, [1] each, with the interval of their draws, [R] each or none; draws of NaN do not count."""
     runs = tuple(float(value[0]) for value in values)
-    if draws[0] is None:
-        return Estimate(sum(runs) / len(runs), None, None, runs)
+    mean = sum(runs) / len(runs)
+    if not draws:
+        return Estimate(mean, None, None, runs)
     low, high = np.nanquantile(np.mean(draws, 0), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(sum(runs) / len(runs), float(low), float(high), runs)
+    return Estimate(mean, float(low), float(high), runs)
 
 
-def resampled(models: Sequence[SampleMetrics], groups: Sequence[str], seed: int, resamples: int) -> list[dict[str, np.ndarray]]:
-    """For each model, every metric by name in each of R draws, [R]; nothing where there is only one group."""
+def bootstrap_values(models: Sequence[SampleMetrics], groups: Sequence[str], seed: int, resamples: int) -> list[dict[str, np.ndarray]]:
+    """Every metric by name in each of R draws, [R], for each model; no model where there is only one group."""
     if len(set(groups)) < 2:
-        return [{} for _ in models]
-    pieces = [[each.values(times) for each in models] for times in multiplicities(groups, seed, resamples)]
+        return []
+    pieces = [[model.values(times) for model in models] for times in multiplicities(groups, seed, resamples)]
     return [{name: np.concatenate([piece[i][name] for piece in pieces]) for name in pieces[0][i]} for i in range(len(models))]
 
 
@@ -96,4 +99,5 @@ def run_interval(runs: Sequence[float]) -> tuple[float, float]:
     from scipy.stats import sem, t
 
     mean, error = float(np.mean(runs)), float(sem(runs))
-    return tuple(map(float, t.interval(LEVEL, len(runs) - 1, mean, error))) if error > 0 else (mean, mean)
+    low, high = t.interval(LEVEL, len(runs) - 1, mean, error) if error > 0 else (mean, mean)
+    return float(low), float(high)

@@ -1,19 +1,18 @@
-"""How many samples a data set has of whom, and how hard they are: by split and subgroup."""
+"""Counts and mean hardness of a data set by split and subgroup."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from htltools.core.sampling.splits import SPLITS
 from htltools.core.statistics.subgroups import Crossing, subgroups
-
-SPLITS = "train", "val", "test", "none"
 
 
 @dataclass(frozen=True)
-class Part:
-    """What is told of the rows of a subgroup within a split; `means` [C]: the mean of each column over the rows that have it, else NaN."""
+class SubgroupSummary:
+    """Counts of the rows of a subgroup within a split; `means` [C]: the mean of each column over the rows that have it, else NaN."""
 
     split: str
     subgroup: dict[str, str]  # level by field; empty: the whole split
@@ -23,24 +22,30 @@ class Part:
     means: np.ndarray
 
 
-def parts(rows: Sequence[dict[str, Any]], groups: Sequence[str], columns: np.ndarray, crossings: Sequence[Crossing]) -> list[Part]:
-    """Each split as a whole, then the levels of each crossing in it; levels that it has none of are left out.
+def subgroup_summaries(
+    rows: Sequence[Mapping[str, Any]], groups: Sequence[str], columns: np.ndarray, crossings: Sequence[Crossing]
+) -> list[SubgroupSummary]:
+    """Counts and mean scores of each split, and of the levels of each crossing in it; empty levels are omitted.
 
-    groups: the group of each of the N rows; columns: hardness [N, C], NaN = unknown. A model's answer in place of an
-    annotation does not count as one.
-    Raises: DataError where no row knows a field.
+    groups: the group of each of the N rows; columns: hardness [N, C], NaN = unknown. Pseudo-boxes do not count as annotation.
+
+    Raises: DataError where no row has a field.
     """
     split = np.array([row.get("split") or "none" for row in rows])
     annotated = np.array([row.get("boxes") is not None and not row.get("pseudo") for row in rows])
-    levels = [({}, np.arange(len(rows))), *(found for crossing in crossings for found in subgroups(rows, crossing))]
-    told = []
-    for name in SPLITS:
+    levels: list[tuple[dict[str, str], np.ndarray]] = [
+        ({}, np.arange(len(rows))),
+        *(own for crossing in crossings for own in subgroups(rows, crossing)),
+    ]
+    summaries = []
+    for name in (*SPLITS, "none"):
         for subgroup, places in levels:
             own = places[split[places] == name]
             if len(own):
                 count = len({groups[place] for place in own})
-                told.append(Part(name, subgroup, len(own), count, int(annotated[own].sum()), present_means(columns[own])))
-    return told
+                means = present_means(columns[own])
+                summaries.append(SubgroupSummary(name, subgroup, len(own), count, int(annotated[own].sum()), means))
+    return summaries
 
 
 def present_means(columns: np.ndarray) -> np.ndarray:
@@ -49,6 +54,6 @@ def present_means(columns: np.ndarray) -> np.ndarray:
     >>> present_means(np.array([[1, np.nan], [3, np.nan]]))
     array([ 2., nan])
     """
-    there = ~np.isnan(columns)
-    count = there.sum(0)
-    return np.where(count > 0, np.where(there, columns, 0).sum(0) / np.maximum(count, 1), np.nan)
+    known = ~np.isnan(columns)
+    count = known.sum(0)
+    return np.where(count > 0, np.where(known, columns, 0).sum(0) / np.maximum(count, 1), np.nan)

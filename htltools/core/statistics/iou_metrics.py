@@ -1,4 +1,4 @@
-"""Localization metrics of one box per sample, from IoU alone; `formats.schema.METRICS` says what each is."""
+"""Localization metrics of one box per sample, from IoU alone."""
 
 import numpy as np
 
@@ -10,9 +10,9 @@ LOWER_IS_BETTER = {"failure_rate"}
 def metric_values(iou: np.ndarray, times: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Every metric by name, float [R]: one value for each row of `times`; all lie in [0, 1].
 
-    iou: [N], in [0, 1], 1 = the same box; NaN = a box that should be there and is not, which counts as 0.
+    iou: [N], in [0, 1], 1 = the same box; NaN = a missing prediction, which counts as 0.
     times: whole numbers [R, N], how often each sample is taken; absent: each once, R = 1. A row needs at least one sample.
-    Quantiles are those of the sample with its repeats written out, linear between neighbours, as `numpy.quantile` has them.
+    Quantiles are those of the repeated samples, linear between neighbours, as in `numpy.quantile`.
 
     >>> values = metric_values(np.array([0.05, 0.5, 0.8, np.nan]))
     >>> values["iou_mean"], values["iou_median"], values["acc@0.5"], values["failure_rate"]
@@ -20,8 +20,8 @@ def metric_values(iou: np.ndarray, times: np.ndarray | None = None) -> dict[str,
     """
     iou = np.nan_to_num(np.asarray(iou, float))
     times = np.ones((1, len(iou)), np.int64) if times is None else times
-    hits = iou[:, None] >= np.array(THRESHOLDS)  # [N, T]
-    sums = times @ np.column_stack([iou, hits, iou < FAILURE]).astype(float)  # [R, 1 + T + 1]
+    right = iou[:, None] >= np.array(THRESHOLDS)  # [N, T]
+    sums = times @ np.column_stack([iou, right, iou < FAILURE]).astype(float)  # [R, 1 + T + 1]
     mean, *shares, failures = (sums / times.sum(1)[:, None]).T
     median, low = repeated_quantiles(iou, times, (0.5, 0.1))
     return {
@@ -41,7 +41,7 @@ def repeated_quantiles(values: np.ndarray, times: np.ndarray, shares: tuple[floa
     """
     order = values.argsort()
     ordered = values[order]
-    ends = times[:, order].cumsum(1)  # [R, N], where the repeats of each value end
+    ends = times[:, order].cumsum(1)  # [R, N], position after the last repeat of each value
 
     def at(place: np.ndarray) -> np.ndarray:
         return ordered[(ends <= place[:, None]).sum(1)]

@@ -1,22 +1,23 @@
-"""Who is hard: odds ratios of being among the hard, as they are and adjusted for what else makes a sample hard."""
+"""Odds ratios of being hard by subgroup, crude and adjusted for other causes of hardness."""
 
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from htltools.core.statistics.cluster_bootstrap import LEVEL, RESAMPLES, multiplicities
 from htltools.core.statistics.subgroups import FEW
 
-EXPECTED = 5  # below that many expected in a cell, chi-square is no longer good: Cochran's rule
+EXPECTED = 5  # with fewer expected in a cell, chi-square is inaccurate: Cochran's rule
 
 
 @dataclass(frozen=True)
 class Odds:
     """An odds ratio of some samples against all others, its 95 % interval and p.
 
-    value: 0 or more; above 1 = more often hard than the others. None where it is infinite or unknown, as the ends are.
+    value: 0 or more; above 1 = more often hard than the others. None, as the ends of the interval, where it is infinite or unknown.
     """
 
     value: float | None
@@ -28,21 +29,23 @@ class Odds:
 def odds(is_hard: np.ndarray, members: np.ndarray, groups: Sequence[str], *, seed: int, resamples: int = RESAMPLES) -> list[Odds]:
     """The odds ratio of each of L subgroups, members bool [N, L], of being hard, bool [N], against all samples outside of it.
 
-    p: Fisher's exact test, or chi-square (with Yates' correction) where at least 5 are expected in each cell. Both take samples
-    for independent. The interval does not: it is the percentile cluster bootstrap of `core.bootstrap`, where whole groups [N] are
-    drawn; draws without an odds ratio, 0/0, do not count. Where all inside or all outside are of one group there is no interval.
+    p: Fisher's exact test, or chi-square (with Yates' correction) where at least 5 are expected in each cell. Both assume independent
+    samples. The interval does not: it is the percentile cluster bootstrap of `cluster_bootstrap`, which draws whole groups [N];
+    draws without an odds ratio, 0/0, do not count. Where all inside or all outside are of one group there is no interval.
     """
-    counts = tables(np.ones((1, len(is_hard))), is_hard, members)[0]  # [L, 2, 2]
+    counts = contingency_tables(np.ones((1, len(is_hard))), is_hard, members)[0]  # [L, 2, 2]
     value = ratios(counts)
-    draws = np.concatenate([ratios(tables(times, is_hard, members)) for times in multiplicities(groups, seed, resamples)])  # [R, L]
+    draws = np.concatenate(
+        [ratios(contingency_tables(times, is_hard, members)) for times in multiplicities(groups, seed, resamples)]
+    )  # [R, L]
     names = np.asarray(groups)
-    alone = [min(len(set(names[inside])), len(set(names[~inside]))) < 2 for inside in members.T]
-    low, high = (np.where(alone, np.nan, quantiles(draws, share)) for share in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    one_group = [min(len(set(names[inside])), len(set(names[~inside]))) < 2 for inside in members.T]
+    low, high = (np.where(one_group, np.nan, quantiles(draws, share)) for share in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     p = [p_value(table) for table in counts.astype(int)]
     return [Odds(*map(finite, numbers)) for numbers in zip(value, low, high, p)]
 
 
-def tables(times: np.ndarray, is_hard: np.ndarray, members: np.ndarray) -> np.ndarray:
+def contingency_tables(times: np.ndarray, is_hard: np.ndarray, members: np.ndarray) -> np.ndarray:
     """Counts in R draws, [R, L, 2, 2]: inside or outside of the subgroup, hard or not. times: [R, N], how often each sample is taken."""
     times, kinds = times.astype(float), np.column_stack([is_hard, ~is_hard]).astype(float)  # [R, N], [N, 2]
     inside = np.stack([times @ (members * kind[:, None]) for kind in kinds.T], -1)  # [R, L, 2]
@@ -60,9 +63,9 @@ def ratios(counts: np.ndarray) -> np.ndarray:
 
 
 def quantiles(draws: np.ndarray, share: float) -> np.ndarray:
-    """A quantile over R draws [R, L] that may be infinite, and of which NaN do not count: [L]. It is one of the draws, the outer one."""
+    """A quantile over R draws [R, L] that may be infinite, NaN left out: [L]. It is one of the draws, the outer neighbour."""
     known = [column[~np.isnan(column)] for column in draws.T]
-    method = "lower" if share < 0.5 else "higher"
+    method: Literal["lower", "higher"] = "lower" if share < 0.5 else "higher"
     return np.array([np.quantile(column, share, method=method) if len(column) else np.nan for column in known])
 
 
@@ -80,9 +83,9 @@ def adjusted_odds(is_hard: np.ndarray, member: np.ndarray, covariates: np.ndarra
     """The odds ratio of a subgroup, member bool [N], of being hard, at equal covariates [N, K] and equal class, int [N].
 
     Logistic regression, fitted by maximum likelihood; interval and p by Wald, with errors that are robust to groups [N].
-    Classes of fewer than 30 samples count as one. A class of which all or none are hard tells nothing of the others: its samples stay
-    out, as a fit would leave them out by an infinite coefficient. All are None for a subgroup of fewer than 30 samples, whose robust
-    errors come out too small, and where the regression has no finite answer, as for a subgroup of which all or none are hard.
+    Classes of fewer than 30 samples count as one. A class of which all or none are hard carries no information: its samples are left
+    out, as a fit would do by an infinite coefficient. All values are None for a subgroup of fewer than 30 samples, whose robust
+    errors come out too small, and where the regression has no finite solution, as for a subgroup of which all or none are hard.
 
     Reference: Liang and Zeger, Longitudinal data analysis using generalized linear models, Biometrika 73, 1986 (robust errors).
     """
@@ -121,7 +124,7 @@ def class_indicators(is_hard: np.ndarray, classes: np.ndarray) -> tuple[np.ndarr
 
 
 def q_values(p: Sequence[float | None]) -> list[float | None]:
-    """Benjamini and Hochberg's q of each p, in [0, 1]: the share of false findings among all that are at least as sure. None stays None.
+    """Benjamini and Hochberg's q of each p, in [0, 1]: the false discovery rate among all that have no larger p. None stays None.
 
     Reference: Benjamini and Hochberg, Controlling the false discovery rate, JRSS B 57, 1995.
 

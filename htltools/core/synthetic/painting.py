@@ -1,10 +1,10 @@
-"""What phantoms are painted with: outlines, skin, patches and hair, as float32 planes [H, W] or [3, H, W] of a frame."""
+"""Parts of a phantom image: outlines, skin, patches and hair, as float32 arrays [H, W] or [3, H, W]."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
-ANGLES = 720  # steps in which an outline is known
+ANGLES = 720  # at which an outline is sampled
 
 
 @dataclass
@@ -16,7 +16,7 @@ class Outline:
     harmonics: np.ndarray
     angle: float
     centre: np.ndarray = field(default_factory=lambda: np.zeros(2))  # x, y
-    depth: np.ndarray | None = None  # [H, W], pixels inside the outline; negative outside; see `placed`
+    depth: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))  # [H, W], pixels inside the outline, negative outside; see `placed`
 
     @property
     def radii(self) -> np.ndarray:
@@ -35,7 +35,7 @@ class Outline:
         return points.min(1), points.max(1)
 
     def placed(self, centre: np.ndarray, width: int, height: int) -> "Outline":
-        """The outline around a centre (x, y), with its depth in a frame."""
+        """The outline around a centre (x, y) in a frame, with its depth."""
         x = np.arange(width, dtype=np.float32) + np.float32(0.5 - centre[0])
         y = (np.arange(height, dtype=np.float32) + np.float32(0.5 - centre[1]))[:, None]
         step = (np.arctan2(y, x) * np.float32(ANGLES / (2 * np.pi))).astype(np.int32)  # negative steps count from the end
@@ -47,10 +47,10 @@ def patches(rng: np.random.Generator, width: int, height: int, cells: int) -> np
     """Smooth noise [H, W], about standard normal: `cells` random values across, bilinear in between."""
     down = max(2, round(cells * height / width))
     coarse = rng.standard_normal((down, cells), np.float32)
-    return stretched(stretched(coarse, width).T, height).T
+    return interpolated(interpolated(coarse, width).T, height).T
 
 
-def stretched(values: np.ndarray, length: int) -> np.ndarray:
+def interpolated(values: np.ndarray, length: int) -> np.ndarray:
     """Values [R, cells], linearly interpolated to [R, length]. (No matrix product: its rounding depends on the number of threads.)"""
     place = np.linspace(0, values.shape[1] - 1, length, dtype=np.float32)
     left = np.minimum(place.astype(np.int32), values.shape[1] - 2)
@@ -87,7 +87,7 @@ def skin(rng: np.random.Generator, width: int, height: int, tone: float) -> np.n
 def hair(
     rng: np.random.Generator, width: int, height: int, *, count: int, thickness: int, around: np.ndarray | None, spread: float
 ) -> np.ndarray:
-    """Cover [H, W] in [0, 1] of `count` bent hairs, 2 * thickness + 1 pixels wide, anywhere or near a point (x, y)."""
+    """Opacity [H, W] in [0, 1] of `count` bent hairs, 2 * thickness + 1 pixels wide, anywhere or near a point (x, y)."""
     along = np.linspace(-1, 1, width + height)[None, :]
     angle = rng.uniform(0, np.pi) + rng.normal(size=(count, 1)) * 0.5
     middle = rng.uniform(0, 1, (count, 2)) * [width, height] if around is None else around + rng.normal(size=(count, 2)) * spread * 0.75
@@ -100,10 +100,10 @@ def hair(
         column, row = np.rint(x + dx).astype(int), np.rint(y + dy).astype(int)
         inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
         canvas[row[inside] + 1, column[inside] + 1] = 1
-    return soft(canvas)
+    return smoothed(canvas)
 
 
-def soft(canvas: np.ndarray) -> np.ndarray:
+def smoothed(canvas: np.ndarray) -> np.ndarray:
     """A canvas [H + 2, W + 2] smoothed over 3 x 3 pixels: [H, W]."""
     rows = 0.25 * canvas[:-2] + 0.5 * canvas[1:-1] + 0.25 * canvas[2:]
     return 0.25 * rows[:, :-2] + 0.5 * rows[:, 1:-1] + 0.25 * rows[:, 2:]

@@ -1,4 +1,4 @@
-"""Phantoms: synthetic dermoscopy-like images whose difficulties are known, because they were planted.
+"""Phantoms: synthetic dermoscopy-like images with planted difficulties.
 
 An image is a function of (seed, index) alone. The difficulties, each in 3 to 4 % of the samples:
 
@@ -6,10 +6,10 @@ small    a lesion a third as wide as an ordinary one
 faint    a lesion hardly darker than the skin around it
 hairy    thick dark hair across the lesion
 border   a lesion cut by the border of the image
-rare     a subgroup of its own: a pale bluish lesion on dark skin, on the sole
+rare     a rare subgroup: a pale bluish lesion on dark skin, on the sole
 wrong    an ordinary image whose annotated box is wrong (IoU with the truth below 0.6); in the training split only
 
-All but `small` have lesions as large as the ordinary ones, so that a score which measures size alone finds `small` alone.
+All but `small` have lesions as large as the ordinary ones, so that a score which only measures size finds only `small`.
 """
 
 from dataclasses import dataclass
@@ -53,19 +53,20 @@ def phantom(seed: int, index: int, split: str | None = None) -> Phantom:
     patient = np.random.default_rng([seed, lesion_of(seed, index), 1])
     view = np.random.default_rng([seed, index, 2])
     planted = planted_kind(patient.random())
-    facts = facts_of(patient, planted)
+    metadata = metadata_of(patient, planted)
     outline = outline_of(patient, view, planted)
     lesion_mask = outline.depth > 0
     true_box = box_of_mask(lesion_mask)
+    assert true_box is not None  # every lesion reaches into the frame
     image = painted(patient, view, outline, planted)
-    box = true_box
+    box: tuple[float, ...] = true_box
     if planted is None and split == "train" and patient.random() < WRONG_SHARE / (1 - sum(SHARES.values())):
         planted, box = "wrong", wrong_box(view, true_box)
-    return Phantom(image, lesion_mask, box, true_box, facts.pop("label"), {**facts, "planted": planted})
+    return Phantom(image, lesion_mask, box, true_box, metadata.pop("label"), {**metadata, "planted": planted})
 
 
 def planted_kind(place: float) -> str | None:
-    """The difficulty at a place of [0, 1); None: an ordinary sample."""
+    """The difficulty at a place in [0, 1); None: an ordinary sample."""
     for kind, share in SHARES.items():
         if place < share:
             return kind
@@ -73,7 +74,7 @@ def planted_kind(place: float) -> str | None:
     return None
 
 
-def facts_of(rng: np.random.Generator, planted: str | None) -> dict[str, Any]:
+def metadata_of(rng: np.random.Generator, planted: str | None) -> dict[str, Any]:
     """Age in years, sex, site and label of a patient's lesion."""
     return {
         "age": int(np.clip(rng.normal(52, 17), 5, 90)),
@@ -84,7 +85,7 @@ def facts_of(rng: np.random.Generator, planted: str | None) -> dict[str, Any]:
 
 
 def outline_of(patient: np.random.Generator, view: np.random.Generator, planted: str | None) -> Outline:
-    """The lesion's outline: its form belongs to the patient, its place, angle and scale to the view."""
+    """The outline of the lesion: its shape is drawn for the patient, its position, angle and scale for the view."""
     radius = HEIGHT * np.exp(patient.uniform(np.log(0.17), np.log(0.34)))
     if planted == "small":
         radius /= 3
@@ -105,7 +106,7 @@ def outline_of(patient: np.random.Generator, view: np.random.Generator, planted:
 
 
 def painted(patient: np.random.Generator, view: np.random.Generator, outline: Outline, planted: str | None) -> np.ndarray:
-    """The image, uint8 [H, W, 3]: skin, lesion, hair, light."""
+    """The image, uint8 [H, W, 3]: skin, lesion, hair, illumination."""
     tone = patient.uniform(0.95, 1.1) if planted == "rare" else patient.uniform(0, 0.65)
     field = skin(view, WIDTH, HEIGHT, tone)
     first, second = tones(patient, planted)
@@ -114,12 +115,12 @@ def painted(patient: np.random.Generator, view: np.random.Generator, outline: Ou
     strength = patient.uniform(0.1, 0.17) if planted == "faint" else patient.uniform(0.42, 0.85)
     cover = np.float32(strength) * sigmoid(outline.depth / np.float32(patient.uniform(1, 4)))
     field += ((first + (second - first) * blend) * grain - field) * cover
-    field = combed(view, field, outline, planted) * light(view)
+    field = with_hair(view, field, outline, planted) * illumination(view)
     return np.ascontiguousarray(np.rint(np.clip(field, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
 
 
 def tones(patient: np.random.Generator, planted: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """The two colours of a lesion, each [3, 1, 1]: browns, or the pale and blue of the rare ones."""
+    """The two colours of a lesion, [3, 1, 1] each: browns, or pale blues where `rare`."""
     lightness, depth, blue = patient.uniform([0.75, 0.35, 1], [1.2, 0.75, 1.5]).astype(np.float32)
     if planted == "rare":
         return rgb(0.55, 0.56, 0.62) * lightness, rgb(0.36, 0.43, 0.56) * lightness
@@ -127,8 +128,8 @@ def tones(patient: np.random.Generator, planted: str | None) -> tuple[np.ndarray
     return first, first * depth * rgb(1, 1, blue)
 
 
-def combed(view: np.random.Generator, field: np.ndarray, outline: Outline, planted: str | None) -> np.ndarray:
-    """The field [3, H, W] under hair: thick and across the lesion where `hairy`, thin and sparse in a third of the others."""
+def with_hair(view: np.random.Generator, field: np.ndarray, outline: Outline, planted: str | None) -> np.ndarray:
+    """The image [3, H, W] with hair: thick and across the lesion where `hairy`, thin and sparse in a third of the others."""
     if planted == "hairy":
         count, thickness = int(view.integers(14, 24)), int(view.integers(1, 3))
         cover = hair(view, WIDTH, HEIGHT, count=count, thickness=thickness, around=outline.centre, spread=outline.radius)
@@ -140,8 +141,8 @@ def combed(view: np.random.Generator, field: np.ndarray, outline: Outline, plant
     return field + (colour - field) * cover
 
 
-def light(view: np.random.Generator) -> np.ndarray:
-    """The light [H, W] of the lens, about 1: brighter in the middle, with dark corners in some."""
+def illumination(view: np.random.Generator) -> np.ndarray:
+    """Illumination [H, W], about 1: brighter in the middle, in some images with dark corners."""
     x, y = grid(WIDTH, HEIGHT)
     far = x**2 + (y * (HEIGHT / WIDTH)) ** 2  # 0 in the centre, 1 at the left and right
     lamp = np.float32(view.uniform(0.9, 1.08)) * (1 - np.float32(view.uniform(0.03, 0.25)) * far)

@@ -7,9 +7,9 @@ import numpy as np
 from htltools.core.hardness.baselines import chance
 from htltools.core.hardness.scores import disagreement, edge_distance, losses
 from htltools.core.nets.localizer import Localizer
-from htltools.core.pruning.unstructured import baked, masked, recalibrate
+from htltools.core.pruning.unstructured import baked, prune_weights, recalibrate
 from htltools.core.runtime.predict import batches, predict_all
-from htltools.core.runtime.prefetch import ImageSource, OnDevice, fed
+from htltools.core.runtime.prefetch import ImageSource, OnDevice, load_batches
 from htltools.core.runtime.runtime import Runtime
 
 CALIBRATING = 1024  # images that renew the batch-norm statistics of a pruned copy
@@ -22,7 +22,7 @@ DAMAGE = 0.4  # sparsity of the branch of `damaged`: at 0.8 it predicted too bad
 class Attention:
     """How a training attends to hard samples. `by` is a column of hardness, `loss` and `random` the controls that do not prune.
 
-    `adaptive`: samples weigh 1 + boost while they are in the top share, which is measured anew every `renew` epochs, and first after as many.
+    `adaptive`: samples weigh 1 + boost while they are in the top share, which is measured every `renew` epochs, first after as many.
     `replay`: a first phase without attention; in the second one hard samples come 1 + boost times as often, all others are replayed.
     `damaged`: a pruned branch with batch-norm statistics of its own trains beside the dense one (see `PrunedBranch`).
     """
@@ -62,7 +62,7 @@ def hardness_now(
         return chance([str(i) for i in range(count)], seed)
     models = [model]
     if attention.by != "loss":
-        models.append(damaged_copy(model, images, attention.sparsity, seed, runtime))
+        models.append(pruned_copy(model, images, attention.sparsity, seed, runtime))
     predictions = predict_all(models, images, runtime.at(AT_ONCE))
     match attention.by:
         case "loss":
@@ -76,9 +76,9 @@ def hardness_now(
     raise ValueError(f"no column {attention.by!r}")
 
 
-def damaged_copy(model: Localizer, images: ImageSource | OnDevice, sparsity: float, seed: int, runtime: Runtime) -> Localizer:
+def pruned_copy(model: Localizer, images: ImageSource | OnDevice, sparsity: float, seed: int, runtime: Runtime) -> Localizer:
     """A copy of the model cut by global magnitude, with batch-norm statistics renewed on some of the images."""
-    cut = baked(masked(model, "l1", sparsity))
+    cut = baked(prune_weights(model, "l1", sparsity))
     chosen = np.sort(np.random.default_rng(seed).permutation(images.shape[0])[:CALIBRATING])
-    recalibrate(cut, fed(images, [chosen[places] for places in batches(len(chosen), AT_ONCE)], runtime.device))
+    recalibrate(cut, load_batches(images, [chosen[places] for places in batches(len(chosen), AT_ONCE)], runtime.device))
     return cut

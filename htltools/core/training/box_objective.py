@@ -11,7 +11,7 @@ from htltools.core.runtime.prefetch import ImageSource
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.sampling.sample_weights import hardest, top_weights
 from htltools.core.training.adaptive_weighting import Attention, hardness_now
-from htltools.core.training.augmentation import augmented, changes
+from htltools.core.training.augmentation import augmented, draw_changes
 from htltools.core.training.dynamics_record import Record
 from htltools.core.training.epoch_objective import EpochObjective
 from htltools.core.training.loop import Recipe
@@ -41,7 +41,7 @@ class BoxObjective(EpochObjective):
     ):
         self.attention = attention or Attention()
         damaged = self.attention.way == "damaged"
-        if damaged and distributed.together():
+        if damaged and distributed.is_active():
             raise UsageError("attention by a pruned branch trains in one process")
         super().__init__(model, images, weights, recipe, runtime, compiled=compiled)
         self.branch = PrunedBranch(model.net, 0.0 if self.attention.by == "loss" else self.attention.sparsity) if damaged else None
@@ -64,28 +64,28 @@ class BoxObjective(EpochObjective):
         if self.branch and epoch % attention.renew == 0:
             self.branch.renew(seed if attention.by == "random" else None)
 
-    def turns(self, random: torch.Generator) -> Tensor:
+    def epoch_samples(self, random: torch.Generator) -> Tensor:
         """The samples of each batch of an epoch: int64 [steps, B].
 
         In the second phase of `replay` a part of each batch is drawn from the hard ones, so large that these come 1 + boost
         times as often as the others.
         """
-        turns = super().turns(random)
+        samples = super().epoch_samples(random)
         if self.attention.way != "replay" or np.isnan(self.hardness).any():
-            return turns
+            return samples
         hard = torch.from_numpy(np.flatnonzero(hardest(self.hardness, self.attention.top)))
         extra = self.attention.boost * self.attention.top
         places = round(self.batch_size * extra / (1 + extra))
         if not places or not len(hard):
-            return turns
+            return samples
         rounds = [hard[torch.randperm(len(hard), generator=random)] for _ in range(-(-places * self.steps // len(hard)))]
-        turns = turns.clone()
-        turns[:, :places] = torch.cat(rounds)[: places * self.steps].view(places, self.steps).T
-        return turns
+        samples = samples.clone()
+        samples[:, :places] = torch.cat(rounds)[: places * self.steps].view(places, self.steps).T
+        return samples
 
-    def changes(self, random: torch.Generator) -> Tensor:
+    def epoch_changes(self, random: torch.Generator) -> Tensor:
         """How each image of an epoch is augmented: [steps, B, views, 5 + C]."""
-        drawn = changes(self.views * self.batch_size * self.steps, self.channels, self.recipe.augmentation, random)
+        drawn = draw_changes(self.views * self.batch_size * self.steps, self.channels, self.recipe.augmentation, random)
         return drawn.view(self.views, self.batch_size, self.steps, -1).permute(2, 1, 0, 3)
 
     def epoch_weights(self) -> np.ndarray:
@@ -112,10 +112,10 @@ class BoxObjective(EpochObjective):
             raw = net(x.contiguous(memory_format=torch.channels_last))  # [B, 4]
         return boxes_of(raw), target
 
-    def end_epoch(self, turns: Tensor) -> None:
+    def end_epoch(self, samples: Tensor) -> None:
         """Record the epoch."""
         noted = distributed.gathered(torch.stack(self.noted), self.batch_size)  # [steps, B, 2, 4]
-        self.record.add(turns.to(noted.device), *noted.unbind(2))
+        self.record.add_boxes(samples.to(noted.device), *noted.unbind(2))
 
     def state_dict(self) -> dict[str, Tensor]:
         """State to resume from, beside that of the model."""

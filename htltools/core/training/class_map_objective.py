@@ -10,7 +10,7 @@ from htltools.core.geometry.class_maps_to_boxes import map_boxes
 from htltools.core.nets.localizer import MapLocalizer
 from htltools.core.runtime import distributed
 from htltools.core.runtime.predict import batches, predictions
-from htltools.core.runtime.prefetch import ImageSource, OnDevice, fed
+from htltools.core.runtime.prefetch import ImageSource, OnDevice, load_batches
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import augmented
 from htltools.core.training.loop import Recipe
@@ -25,6 +25,8 @@ class ClassMapObjective(ThresholdObjective):
 
     Rare classes weigh more (see `class_balance`). After each epoch the threshold of the map is calibrated on the validation samples.
     """
+
+    model: MapLocalizer
 
     def __init__(
         self,
@@ -79,9 +81,9 @@ class MapOf(nn.Module):
 
 def calibrate_map_threshold(model: MapLocalizer, images: ImageSource | OnDevice, boxes: np.ndarray, runtime: Runtime) -> None:
     """Set the threshold of a map localizer, in place, to the one of THRESHOLDS with the highest mean IoU with the boxes [N, 4]."""
-    turns = distributed.share(batches(images.shape[0], AT_ONCE))
+    own = distributed.share(batches(images.shape[0], AT_ONCE))
     sums = torch.zeros(len(THRESHOLDS), dtype=torch.float64)
-    for chosen, maps in zip(turns, predictions([MapOf(model)], fed(images, turns, runtime.device), runtime)):
+    for chosen, maps in zip(own, predictions([MapOf(model)], load_batches(images, own, runtime.device), runtime)):
         sums += torch.tensor([iou(map_boxes(maps[0], threshold).cpu().numpy(), boxes[chosen]).sum() for threshold in THRESHOLDS])
     best = int(distributed.summed(sums.to(runtime.device, torch.float32)).argmax())
     model.threshold.fill_(float(THRESHOLDS[best]))

@@ -9,7 +9,7 @@ from htltools.core.geometry.objects import EMPTY, above, is_known
 from htltools.core.nets.detector import Detector
 from htltools.core.runtime import distributed
 from htltools.core.runtime.predict import batches, predict_all
-from htltools.core.runtime.prefetch import ImageSource, OnDevice, fed
+from htltools.core.runtime.prefetch import ImageSource, OnDevice, load_batches
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import augmented
 from htltools.core.training.loop import Recipe
@@ -24,6 +24,8 @@ class DetectionObjective(ThresholdObjective):
 
     After each epoch the score threshold is calibrated on the validation samples, in batches of the recipe's size.
     """
+
+    model: Detector
 
     def __init__(
         self,
@@ -77,11 +79,11 @@ def object_losses(model: Detector, images: ImageSource, objects: np.ndarray, run
     """
     model.eval()
     device = runtime.device
-    turns = distributed.share(batches(len(objects), runtime.batch_size))
+    own = distributed.share(batches(len(objects), runtime.batch_size))
     losses = torch.zeros(len(objects), device=device)
     targets = torch.from_numpy(np.nan_to_num(objects, nan=-1.0))
     with torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        for chosen, batch in zip(turns, fed(images, turns, device)):
+        for chosen, batch in zip(own, load_batches(images, own, device)):
             torch.manual_seed(runtime.seed)  # anew, so that an image's loss does not depend on those before it
             with runtime.autocast():
                 losses[chosen[0] : chosen[-1] + 1] = model.net(model.normalised(batch), targets[chosen].to(device)).float()

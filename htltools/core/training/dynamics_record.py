@@ -1,4 +1,4 @@
-"""What a net in training answered for each of its samples, epoch by epoch, without a forward pass of its own."""
+"""Training dynamics: how the predictions of a net in training fit its samples, epoch by epoch, without a forward pass of their own."""
 
 import torch
 from torch import Tensor
@@ -9,42 +9,41 @@ AT_ONCE = 2**22  # pairs of boxes that are compared at once
 class Record:
     """IoU and margin of N training samples in each of E epochs: float32 [E, N] each, NaN where a sample was not seen.
 
-    The margin is the IoU of an answer with its own box, less the largest IoU with the box of any other sample of its batch. A
+    The margin is the IoU of a prediction with its own box, less the largest IoU with the box of any other sample of its batch. A
     sample that is seen several times in an epoch has the mean.
     """
 
     def __init__(self, count: int):
         self.iou, self.margin = torch.empty(0, count), torch.empty(0, count)
 
-    def add(self, turns: Tensor, predicted: Tensor, annotated: Tensor) -> None:
-        """Take down an epoch: samples int64 [S, B] of each batch, and their boxes [S, B, 4] as shares of the sides."""
-        size = max(AT_ONCE // turns.shape[1] ** 2, 1)
-        parts = zip(turns.split(size), predicted.clamp(0, 1).split(size), annotated.split(size))
-        self.take(turns, *(torch.cat(values) for values in zip(*(margins(*part) for part in parts))))
+    def add_boxes(self, samples: Tensor, predicted: Tensor, annotated: Tensor) -> None:
+        """Record an epoch: samples int64 [S, B] of each batch, and their boxes [S, B, 4] as shares of the sides."""
+        size = max(AT_ONCE // samples.shape[1] ** 2, 1)
+        parts = zip(samples.split(size), predicted.clamp(0, 1).split(size), annotated.split(size))
+        self.add(samples, *(torch.cat(values) for values in zip(*(margins(*part) for part in parts))))
 
-    def take(self, turns: Tensor, iou: Tensor, margin: Tensor) -> None:
-        """Take down an epoch of which IoU and margin are known: samples int64 [S, B] and float32 [S, B] twice."""
-        self.iou = torch.cat([self.iou, mean_of(turns, iou, self.iou.shape[1])])
-        self.margin = torch.cat([self.margin, mean_of(turns, margin, self.iou.shape[1])])
+    def add(self, samples: Tensor, iou: Tensor, margin: Tensor) -> None:
+        """Record an epoch of known IoU and margin: samples int64 [S, B] and float32 [S, B] twice."""
+        self.iou = torch.cat([self.iou, sample_means(samples, iou, self.iou.shape[1])])
+        self.margin = torch.cat([self.margin, sample_means(samples, margin, self.iou.shape[1])])
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What it takes to go on."""
+        """State to resume from."""
         return {"iou": self.iou, "margin": self.margin}
 
     def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
-        """Go on from what `memory` said."""
         self.iou, self.margin = state_dict["iou"], state_dict["margin"]
 
 
-def margins(turns: Tensor, predicted: Tensor, annotated: Tensor) -> tuple[Tensor, Tensor]:
-    """IoU and margin of each answer: int64 [S, B], boxes [S, B, 4] twice, give float32 [S, B] twice, in [0, 1] and [-1, 1]."""
-    every = overlaps(predicted.unsqueeze(2), annotated.unsqueeze(1))  # [S, B, B]
+def margins(samples: Tensor, predicted: Tensor, annotated: Tensor) -> tuple[Tensor, Tensor]:
+    """IoU and margin of each prediction: samples int64 [S, B], boxes [S, B, 4] twice, give float32 [S, B] twice, in [0, 1] and [-1, 1]."""
+    every = box_iou(predicted.unsqueeze(2), annotated.unsqueeze(1))  # [S, B, B]
     own = every.diagonal(dim1=1, dim2=2)
-    others = every.masked_fill(turns.unsqueeze(2) == turns.unsqueeze(1), 0).amax(2)
+    others = every.masked_fill(samples.unsqueeze(2) == samples.unsqueeze(1), 0).amax(2)
     return own, own - others
 
 
-def overlaps(a: Tensor, b: Tensor) -> Tensor:
+def box_iou(a: Tensor, b: Tensor) -> Tensor:
     """IoU of boxes [..., 4] that broadcast: [...], in [0, 1]; 0 where either has no area."""
     low, high = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
     both = (high - low).clamp(min=0).prod(-1)
@@ -52,9 +51,9 @@ def overlaps(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(either > 0, both / either, 0)
 
 
-def mean_of(turns: Tensor, values: Tensor, count: int) -> Tensor:
-    """The mean of what each of N samples got: int64 and float32 [S, B] give float32 [1, N] on the CPU, NaN for nothing."""
-    total, times = torch.zeros(2, count, dtype=torch.float64, device=turns.device)
-    total.index_add_(0, turns.flatten(), values.flatten().double())
-    times.index_add_(0, turns.flatten(), torch.ones_like(values.flatten(), dtype=torch.float64))
+def sample_means(samples: Tensor, values: Tensor, count: int) -> Tensor:
+    """The mean value of each of N samples: int64 and float32 [S, B] give float32 [1, N] on the CPU, NaN for a sample without values."""
+    total, times = torch.zeros(2, count, dtype=torch.float64, device=samples.device)
+    total.index_add_(0, samples.flatten(), values.flatten().double())
+    times.index_add_(0, samples.flatten(), torch.ones_like(values.flatten(), dtype=torch.float64))
     return (total / times).float().cpu().unsqueeze(0)

@@ -1,4 +1,4 @@
-"""The training loop: one function that reads top to bottom, and can stop and go on after any epoch. What is learned is an objective."""
+"""The training loop: one function that reads top to bottom, and can resume after any epoch. What it minimises is an objective."""
 
 import copy
 import hashlib
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from htltools.core.nets.localizer import Localizer
 from htltools.core.runtime import distributed
 from htltools.core.runtime.predict import predict_all
-from htltools.core.runtime.prefetch import ImageSource, OnDevice, nearest
+from htltools.core.runtime.prefetch import ImageSource, OnDevice, on_device_if_it_fits
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import Augmentation
 from htltools.errors import HtlError
@@ -46,7 +46,7 @@ class State:
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
-    """Everything random in an epoch follows from this, so that a resumed training draws what an undisturbed one would."""
+    """The seed of all that is random in an epoch, so that a resumed training draws the same as an undisturbed one."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{epoch}".encode()).digest()[:6])
 
 
@@ -57,8 +57,12 @@ class Objective(Protocol):
     which may be the same. `state_dict` has all that an objective needs to resume after an epoch, beside the weights of `model`.
     """
 
-    model: Localizer
-    evaluated: Localizer
+    @property
+    def model(self) -> Localizer: ...
+
+    @property
+    def evaluated(self) -> Localizer: ...
+
     steps: int  # gradient steps in an epoch
 
     def losses(self, epoch: int) -> Iterator[Tensor]:
@@ -94,7 +98,7 @@ def trained(
         objective.load_state_dict(state.objective)
         for parameter, moments in optimizer.state.items():  # the fused step walks memory: moments must lie as their weights do
             moments |= {name: torch.empty_like(parameter).copy_(m) for name, m in moments.items() if m.shape == parameter.shape}
-    validation = (nearest(validation[0], device), validation[1]) if validation else None
+    held_out = (on_device_if_it_fits(validation[0], device), validation[1]) if validation else None
     for epoch in range(state.epoch, recipe.epochs):
         torch.manual_seed(epoch_seed(recipe.seed, epoch) + distributed.rank())
         model.train()
@@ -103,16 +107,16 @@ def trained(
             for group in optimizer.param_groups:
                 group["lr"] = scheduled_rate(epoch * objective.steps + i)
             optimizer.zero_grad()
-            (loss * distributed.count()).backward()  # gradients are averaged over processes, not summed
+            (loss * distributed.world_size()).backward()  # gradients are averaged over processes, not summed
             optimizer.step()
             total += loss.detach()
         record = {"epoch": epoch + 1, "loss": round(distributed.summed(total).item() / objective.steps, 6)}
         if not math.isfinite(record["loss"]):
             raise HtlError(f"the training diverged in epoch {epoch + 1}: the loss is {record['loss']}", "try a lower learning rate")
         evaluated = objective.evaluated
-        if validation:
-            record["val_iou"] = round(mean_iou(evaluated, *validation, runtime.at(recipe.batch_size)), 6)
-        better = not validation or not state.log or record["val_iou"] > max(entry["val_iou"] for entry in state.log)
+        if held_out:
+            record["val_iou"] = round(mean_iou(evaluated, *held_out, runtime.at(recipe.batch_size)), 6)
+        better = not held_out or not state.log or record["val_iou"] > max(entry["val_iou"] for entry in state.log)
         now = copied(model.state_dict())
         kept = now if evaluated is model else copied(evaluated.state_dict())
         best = kept if better else state.best
@@ -123,8 +127,7 @@ def trained(
 def optimizer_for(model: nn.Module, recipe: Recipe, steps_per_epoch: int) -> tuple[torch.optim.Optimizer, Callable[[int], float]]:
     """AdamW, and the learning rate as a function of the step.
 
-    The rate is torch's own one-cycle or cosine schedule, read off once: a schedule that is a function of the step alone
-    needs no state of its own to resume.
+    The rate is torch's own one-cycle or cosine schedule, computed once: a function of the step alone needs no state to resume.
     """
     matrices = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
@@ -135,6 +138,7 @@ def optimizer_for(model: nn.Module, recipe: Recipe, steps_per_epoch: int) -> tup
 
 def rates(recipe: Recipe, steps: int) -> list[float]:
     """The learning rate of each step."""
+    schedule: torch.optim.lr_scheduler.LRScheduler
     dummy = torch.optim.SGD([nn.Parameter(torch.zeros(()))], lr=recipe.rate)
     if recipe.schedule == "cosine":
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(dummy, steps)
@@ -156,5 +160,5 @@ def mean_iou(model: Localizer, images: ImageSource | OnDevice, targets: np.ndarr
 
 
 def copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights that later steps do not change."""
+    """Copies of tensors on the CPU, which later steps do not change."""
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}

@@ -40,8 +40,8 @@ class MaskObjective(BoxObjective):
     ):
         super().__init__(model, images, boxes, weights, recipe, runtime, compiled=compiled)
         self.channels -= 1  # the mask is not augmented in light or colour
-        if self.batch_size < 2 * distributed.count():
-            cause = f"masks are not learned in batches of {self.batch_size} on {distributed.count()} processes"
+        if self.batch_size < 2 * distributed.world_size():
+            cause = f"masks are not learned in batches of {self.batch_size} on {distributed.world_size()} processes"
             raise UsageError(cause, "use larger batches, or take more rows")
 
     def loss(self, batch: Tensor, chosen: Tensor, change: Tensor, seed: int) -> Tensor:
@@ -51,18 +51,18 @@ class MaskObjective(BoxObjective):
         self.noted.append(torch.stack(mask_margins(chosen, logits.detach() >= 0, target > 0), 1))  # IoU and margin, [own part, 2]
         return mask_loss(logits, target)
 
-    def end_epoch(self, turns: Tensor) -> None:
+    def end_epoch(self, samples: Tensor) -> None:
         noted = distributed.gathered(torch.stack(self.noted), self.batch_size)  # [steps, B, 2]
-        self.record.take(turns.to(noted.device), *noted.unbind(2))
+        self.record.add(samples.to(noted.device), *noted.unbind(2))
 
 
-def mask_margins(turn: Tensor, predicted: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def mask_margins(samples: Tensor, predicted: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """IoU and margin (see `Record`) of each mask of a batch: int64 [B] and bool [B, H, W] twice give float32 [B] twice."""
     flat = [masks.flatten(1).float() for masks in (predicted, targets)]
     both = flat[0] @ flat[1].T  # [B, B]
     either = flat[0].sum(1)[:, None] + flat[1].sum(1) - both
     own, _ = iou_and_dice(predicted, targets)
-    others = (both / either.clamp_min(1)).masked_fill(turn[:, None] == turn, 0).amax(1)
+    others = (both / either.clamp_min(1)).masked_fill(samples[:, None] == samples, 0).amax(1)
     return own, own - others
 
 

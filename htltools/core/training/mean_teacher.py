@@ -1,8 +1,9 @@
 """Semi-supervision: some samples have a box; on the others a student learns the predictions of a mean teacher."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -12,11 +13,11 @@ from torch.optim.swa_utils import AveragedModel
 from htltools.core.geometry.box_loss import box_loss
 from htltools.core.nets.localizer import Localizer, boxes_of
 from htltools.core.runtime import distributed
-from htltools.core.runtime.prefetch import ImageSource, fed, nearest
+from htltools.core.runtime.prefetch import ImageSource, load_batches, on_device_if_it_fits
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.sampling.sample_weights import top_weights
-from htltools.core.training.augmentation import Augmentation, augmented, changes
-from htltools.core.training.dynamics_record import overlaps
+from htltools.core.training.augmentation import Augmentation, augmented, draw_changes
+from htltools.core.training.dynamics_record import box_iou
 from htltools.core.training.loop import Recipe, epoch_seed
 from htltools.core.training.pruned_branch import PrunedBranch
 from htltools.errors import UsageError
@@ -75,18 +76,18 @@ class MeanTeacher:
         *,
         compiled: bool = False,
     ):
-        if distributed.together():
+        if distributed.is_active():
             raise UsageError("a mean teacher trains in one process")
         device = runtime.device
         self.recipe, self.pseudo, self.runtime = recipe, pseudo, runtime
-        self.model = model.to(device, memory_format=torch.channels_last)
+        self.model = model.to(device).to(memory_format=torch.channels_last)
         self.teacher = AveragedModel(model, multi_avg_fn=ema_update, use_buffers=True).requires_grad_(False)
-        self.evaluated = self.teacher.module
+        self.evaluated = cast(Localizer, self.teacher.module)
         self.net = torch.compile(model.net) if compiled else model.net
         self.branch = PrunedBranch(model.net, pseudo.sparsity) if pseudo.prunes else None
         images, boxes, weights = labelled
         self.boxes, self.weights = torch.from_numpy(boxes).to(device), torch.from_numpy(weights).to(device)
-        self.images, self.unlabelled = nearest(images, device), nearest(unlabelled, device)
+        self.images, self.unlabelled = on_device_if_it_fits(images, device), on_device_if_it_fits(unlabelled, device)
         larger = max(len(boxes), unlabelled.shape[0])
         self.batch_size = min(recipe.batch_size, larger)
         self.steps = larger // self.batch_size
@@ -96,19 +97,19 @@ class MeanTeacher:
         device = self.runtime.device
         random = torch.Generator().manual_seed(epoch_seed(self.recipe.seed, epoch))
         shape, channels = (self.steps, self.batch_size), self.images.shape[3]
-        turns, others = (repeated_turns(n, shape, random) for n in (len(self.boxes), self.unlabelled.shape[0]))
+        chosen, others = (repeated_batches(n, shape, random) for n in (len(self.boxes), self.unlabelled.shape[0]))
         change, strong = (
-            changes(turns.numel(), channels, augmentation, random).view(*shape, -1).to(device)
+            draw_changes(chosen.numel(), channels, augmentation, random).view(*shape, -1).to(device)
             for augmentation in (self.recipe.augmentation, STRONG)
         )
         mirrors = (torch.rand(*shape, 2, generator=random) < 0.5).to(device)
         ranks = torch.rand(shape, generator=random).to(device)  # that `random` judges by
         if self.branch and epoch % self.pseudo.renew == 0:
             self.branch.renew()
-        batches = zip(fed(self.images, turns, device), fed(self.unlabelled, others, device), turns.to(device))
-        for i, (batch, unlabelled, chosen) in enumerate(batches):
-            ramp = self.pseudo.weight * ramped((epoch * self.steps + i) / max(self.recipe.epochs * self.steps, 1))
-            yield self.loss(batch, chosen, change[i], mirrored(unlabelled, mirrors[i]), strong[i], ranks[i], ramp)
+        batches = zip(load_batches(self.images, chosen, device), load_batches(self.unlabelled, others, device), chosen.to(device))
+        for i, (batch, unlabelled, labelled) in enumerate(batches):
+            ramp = self.pseudo.weight * ramp_weight((epoch * self.steps + i) / max(self.recipe.epochs * self.steps, 1))
+            yield self.loss(batch, labelled, change[i], mirror_images(unlabelled, mirrors[i]), strong[i], ranks[i], ramp)
             self.teacher.update_parameters(self.model)
 
     def loss(self, batch: Tensor, chosen: Tensor, change: Tensor, weak: Tensor, strong: Tensor, ranks: Tensor, ramp: float) -> Tensor:
@@ -120,7 +121,7 @@ class MeanTeacher:
             self.evaluated.eval()
             boxes = self.evaluated(weak).float()  # [B, 4]
         seen, boxes = augmented(weak, boxes, strong, self.model.gain, self.model.bias)
-        if self.pseudo.use == "consistency":
+        if self.branch and self.pseudo.use == "consistency":
             labelled = (self.box_losses(self.net, x, y) * self.weights[chosen]).mean()
             return labelled + ramp * self.box_losses(self.branch, seen, boxes).mean()
         both = self.box_losses(self.net, torch.cat([x, seen]), torch.cat([y, boxes]))
@@ -145,15 +146,16 @@ class MeanTeacher:
 
     def pseudo_label_disagreement(self, seen: Tensor, boxes: Tensor) -> Tensor:
         """How far the pruned branch is from the pseudo-boxes [B, 4], by the column asked for: [B], higher = farther."""
+        assert self.branch
         with self.runtime.autocast():
             predicted = boxes_of(self.branch(seen)).clamp(0, 1)
         if self.pseudo.by == "pruned_shift":
             return (predicted - boxes).abs().mean(1)
         if self.pseudo.by == "pruned_loss":
             return box_loss(predicted, boxes)
-        return 1 - overlaps(predicted, boxes)
+        return 1 - box_iou(predicted, boxes)
 
-    def box_losses(self, net, x: Tensor, y: Tensor) -> Tensor:
+    def box_losses(self, net: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
         """The box loss of normalised images [B, C, H, W] and boxes [B, 4]: [B]."""
         with self.runtime.autocast():
             raw = net(x.contiguous(memory_format=torch.channels_last))
@@ -171,33 +173,33 @@ class MeanTeacher:
             self.branch.load_state_dict(state_dict)
 
 
-def ema_update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+def ema_update(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
     """Move the teacher towards the student, in place: fast at first, later by a share of 1 - DECAY; what counts is copied."""
     share = max(1 - DECAY, 9 / (10 + int(count)))
     if torch.is_floating_point(averaged[0]):
-        torch._foreach_lerp_(averaged, current, share)
+        torch._foreach_lerp_(list(averaged), list(current), share)
     else:
-        for mine, theirs in zip(averaged, current):
-            mine.copy_(theirs)
+        for old, new in zip(averaged, current):
+            old.copy_(new)
 
 
-def repeated_turns(count: int, shape: tuple[int, int], random: torch.Generator) -> Tensor:
+def repeated_batches(count: int, shape: tuple[int, int], random: torch.Generator) -> Tensor:
     """Indices below `count` for so many steps of a batch, int64 [steps, B]: each sample as often as any other, up to one."""
     needed = shape[0] * shape[1]
     rounds = [torch.randperm(count, generator=random) for _ in range(-(-needed // count))]
     return torch.cat(rounds)[:needed].view(shape)
 
 
-def ramped(progress: float) -> float:
+def ramp_weight(progress: float) -> float:
     """The weight of unlabelled samples at a share of the training, from near 0 to 1: the ramp of Laine and Aila 2017 (arXiv 1610.02242).
 
-    >>> [round(ramped(share), 3) for share in (0, 0.15, 0.3, 1)]
+    >>> [round(ramp_weight(share), 3) for share in (0, 0.15, 0.3, 1)]
     [0.007, 0.287, 1.0, 1.0]
     """
     return math.exp(-5 * (1 - min(progress / RAMP, 1)) ** 2)
 
 
-def mirrored(images: Tensor, mirrors: Tensor) -> Tensor:
+def mirror_images(images: Tensor, mirrors: Tensor) -> Tensor:
     """Images uint8 [B, H, W, C], mirrored along x and y where bool [B, 2] says so."""
     images = torch.where(mirrors[:, :1, None, None], images.flip(2), images)
     return torch.where(mirrors[:, 1:, None, None], images.flip(1), images)

@@ -4,7 +4,7 @@ import numpy as np
 from torch import Tensor
 
 from htltools.core.nets.localizer import Localizer
-from htltools.core.runtime.prefetch import ImageSource, OnDevice, nearest
+from htltools.core.runtime.prefetch import ImageSource, OnDevice, on_device_if_it_fits
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.epoch_objective import EpochObjective
 from htltools.core.training.loop import Recipe
@@ -25,9 +25,9 @@ class ThresholdObjective(EpochObjective):
         compiled: bool = False,
     ):
         super().__init__(model, images, weights, recipe, runtime, compiled=compiled)
-        self.validation = (nearest(validation[0], runtime.device), validation[1]) if validation else None
+        self.validation = (on_device_if_it_fits(validation[0], runtime.device), validation[1]) if validation else None
 
-    def end_epoch(self, turns: Tensor) -> None:
+    def end_epoch(self, samples: Tensor) -> None:
         if self.validation:
             self.calibrate(*self.validation)
 

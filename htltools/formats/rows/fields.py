@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from htltools.errors import DataError, UsageError
@@ -26,7 +26,7 @@ def compared_field(text: str) -> str:
     return parsed(text)[0]
 
 
-def require_fields(rows: list[dict[str, Any]], names: Iterable[str]) -> None:
+def require_fields(rows: Sequence[dict[str, Any]], names: Iterable[str]) -> None:
     """Refuse names that no row has: a slip of the pen should not pass for an empty answer.
 
     Raises: DataError naming the first of them.

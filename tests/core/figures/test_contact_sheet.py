@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from htltools.core.figures.contact_sheet import CAPTION, COLOURS, GAP, HEADER, TILE, contact_sheet, fitted, tile
+from htltools.core.figures.contact_sheet import CAPTION, COLOURS, GAP, HEADER, TILE, contact_sheet, fitted_size, tile
 
 
 def sheet(count, **boxes):
@@ -12,8 +12,8 @@ def sheet(count, **boxes):
     return contact_sheet(black, np.tile([200.0, 100.0], (count, 1)), boxes, [f"s{i}" for i in range(count)], "title")
 
 
-def test_boxes_stand_where_they_belong():
-    """A box of the middle half is drawn there, in the colour of its role, on an image in the proportions of its original."""
+def test_boxes_are_drawn_at_their_place():
+    """A box of the middle half is drawn there, in the colour of its role, on a tile in the proportions of the original."""
     drawn = sheet(1, annotated=[np.array([[0.25, 0.25, 0.75, 0.75]])])
     rows, columns = np.nonzero((drawn[HEADER:] == COLOURS["annotated"]).all(-1))
     left, top = GAP, 0
@@ -22,7 +22,7 @@ def test_boxes_stand_where_they_belong():
 
 
 def test_several_boxes_are_all_drawn():
-    """Each of several boxes of a role stands where it belongs."""
+    """Each of several boxes of a role is drawn at its place."""
     drawn = sheet(1, dense=[np.array([[0, 0, 0.25, 0.25], [0.5, 0.5, 1, 1]])])[HEADER:]
     rows, columns = np.nonzero((drawn == COLOURS["dense"]).all(-1))
     first = columns < GAP + TILE // 3
@@ -31,7 +31,7 @@ def test_several_boxes_are_all_drawn():
 
 
 def test_roles_without_a_box_are_not_drawn():
-    """A sample that is not annotated shows no annotated box, and beside it the others all the same."""
+    """A sample that is not annotated has no annotated box, but those of the other roles."""
     drawn = sheet(1, annotated=[np.zeros((0, 4))], dense=[np.array([[0.1, 0.1, 0.9, 0.9]])])[HEADER:]
     assert not (drawn == COLOURS["annotated"]).all(-1).any()
     assert (drawn == COLOURS["dense"]).all(-1).any()
@@ -45,18 +45,18 @@ def test_the_grid_grows_with_the_samples(count, columns, lines):
     assert (width, height, channels) == (GAP + columns * (TILE + GAP), HEADER + lines * (TILE // 2 + CAPTION + GAP) + GAP, 3)
 
 
-def test_boxes_beyond_the_image_and_without_area_are_drawn_at_all():
-    """Answers that leave the image or have collapsed do not stop the sheet."""
+def test_boxes_beyond_the_image_and_without_area_are_drawn():
+    """Predictions outside of the image or without an area do not stop the sheet."""
     assert sheet(2, pruned=[np.array([[-1.0, -1, 2, 2]]), np.array([[0.5, 0.5, 0.5, 0.5]])]).dtype == np.uint8
 
 
 def test_images_keep_their_proportions():
     """Wide and tall images fill a tile by their longer side."""
-    assert fitted(np.array([200, 100])) == (TILE, TILE // 2)
-    assert fitted(np.array([1, 5000])) == (1, TILE)
+    assert fitted_size(np.array([200, 100])) == (TILE, TILE // 2)
+    assert fitted_size(np.array([1, 5000])) == (1, TILE)
 
 
-def test_every_box_of_a_image_is_drawn():
+def test_every_box_of_an_image_is_drawn():
     """An image with several annotated boxes shows each of them, and one with none shows none."""
     black = np.zeros((2, 32, 32, 3), np.uint8)
     boxes = {"annotated": [np.array([[0, 0, 0.25, 0.5], [0.75, 0.5, 1, 1]]), np.empty((0, 4))]}
@@ -66,8 +66,8 @@ def test_every_box_of_a_image_is_drawn():
     assert (columns[columns > GAP + TILE // 4].min(), len(columns)) == (GAP + TILE * 3 // 4, TILE // 2)
 
 
-def test_a_small_box_does_not_hide_what_it_is_about():
-    """The outline of a box of few pixels lies around it, so that these stay to be seen."""
+def test_a_small_box_does_not_hide_its_content():
+    """The outline of a box of few pixels lies outside of it, so that the pixels stay visible."""
     drawn = np.asarray(tile(np.full((24, 24, 3), 9, np.uint8), np.array([24, 24]), {"annotated": np.array([[10, 10, 13, 13]]) / 24}, 24, 1))
     assert (drawn[10:13, 10:13] == 9).all()
     assert (drawn[9:14, 9:14] == COLOURS["annotated"]).all(-1).sum() == 16

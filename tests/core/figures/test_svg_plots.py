@@ -1,4 +1,4 @@
-"""Figures of a report."""
+"""Plots of a report."""
 
 import re
 
@@ -10,7 +10,7 @@ EVIL = "<script>alert(1)</script> $x^2$"
 
 
 def test_figures_take_the_colours_of_the_page():
-    """A figure has no colour and no size of its own, so that it reads on light and on dark, and its words are letters."""
+    """A figure has no colours and no size of its own, so that it is legible on light and on dark, and its text is text."""
     drawn = svg_plots.curves({"dense": [("dense", [{"epoch": 1, "loss": 0.9, "val_iou": 0.4}, {"epoch": 2, "loss": 0.5, "val_iou": 0.6}])]})
     assert drawn.startswith("<svg") and drawn.rstrip().endswith("</svg>")
     assert not re.search(r"#0a0b0\d|(?:fill|stroke): ?#000000|<metadata|<!", drawn)
@@ -19,7 +19,7 @@ def test_figures_take_the_colours_of_the_page():
     assert not re.search(r'<svg[^>]* (width|height)="', drawn)
 
 
-def test_words_stay_words():
+def test_names_stay_as_they_are():
     """A name of a subgroup that looks like markup or mathematics is shown as it is."""
     drawn = svg_plots.forest([EVIL], {"dense": [(0.5, None, None)], "attended": [(0.6, 0.5, 0.7)]}, 0.5, "IoU")
     assert "<script" not in drawn and "&lt;script&gt;alert(1)&lt;/script&gt; $x^2$" in drawn

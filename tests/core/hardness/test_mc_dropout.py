@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from htltools.core.hardness.mc_dropout import PASSES, RATE, dropout_disagreement, masks
+from htltools.core.hardness.mc_dropout import PASSES, RATE, dropout_disagreement, dropout_masks
 from htltools.core.hardness.scores import disagreement
 
 
@@ -30,17 +30,17 @@ def test_by_hand(localizer, images):
     whole = localizer.eval()(images).detach().numpy()
     head = localizer.net[-1][-1]
     weight = head.weight.data.clone()
-    found = []
-    for kept in masks(head.in_features, 3):
+    passes = []
+    for kept in dropout_masks(head.in_features, 3):
         head.weight.data = weight * kept
-        found.append(disagreement(whole, localizer(images).detach().numpy()))
+        passes.append(disagreement(whole, localizer(images).detach().numpy()))
     head.weight.data = weight
-    assert dropout_disagreement(localizer, images, 3) == pytest.approx(np.mean(found, 0), abs=1e-5)
+    assert dropout_disagreement(localizer, images, 3) == pytest.approx(np.mean(passes, 0), abs=1e-5)
 
 
 def test_masks_drop_their_share():
     """Each pass drops about a fifth of the features and makes up for them."""
-    drawn = masks(4096, 0)
+    drawn = dropout_masks(4096, 0)
     assert drawn.shape == (PASSES, 4096)
     assert sorted(set(drawn.flatten().tolist())) == [0, 1 / (1 - RATE)]
     assert (drawn == 0).float().mean().item() == pytest.approx(RATE, abs=0.02)
@@ -48,7 +48,7 @@ def test_masks_drop_their_share():
 
 
 def test_the_model_stays_as_it_is(localizer, images):
-    """Mode, weights and answers are what they were, and no hook is left."""
+    """Mode and weights are what they were, and no hook is left."""
     localizer.train()
     before = {name: tensor.clone() for name, tensor in localizer.state_dict().items()}
     dropout_disagreement(localizer, images[:4], 0)

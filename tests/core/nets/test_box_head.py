@@ -15,16 +15,16 @@ def test_a_linear_layer():
 
 
 def test_float32_under_autocast():
-    """Under autocast it answers in float32, from features of whatever type, where torch's own layer would round to 8 bits."""
+    """Under autocast its output is float32, from features of whatever type, where torch's own layer would round to 8 bits."""
     head, x = BoxHead(8), torch.randn(3, 8)
     with torch.autocast("cpu", torch.bfloat16):
-        answer, rounded = head(x.bfloat16()), nn.functional.linear(x, head.weight, head.bias)
-    assert (answer.dtype, rounded.dtype) == (torch.float32, torch.bfloat16)
-    assert torch.equal(answer, head(x.bfloat16().float()))
+        output, rounded = head(x.bfloat16()), nn.functional.linear(x, head.weight, head.bias)
+    assert (output.dtype, rounded.dtype) == (torch.float32, torch.bfloat16)
+    assert torch.equal(output, head(x.bfloat16().float()))
 
 
 @pytest.mark.parametrize("name", ["compact", "resnet18", "mobilenet_v3_small", "convnext_tiny"])
 def test_every_localizer_ends_in_one(name):
-    """The compact net and torchvision's answer through such a layer, the last of their linear ones."""
+    """The last linear layer of the compact net and of torchvision's is such a layer."""
     net = build(architecture(name, (64, 64, 3)))
     assert isinstance([module for module in net.modules() if isinstance(module, nn.Linear)][-1], BoxHead)

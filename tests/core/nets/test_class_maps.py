@@ -1,13 +1,13 @@
-"""Nets that answer with class maps, and the localizers made of them."""
+"""Nets that predict class maps, and the localizers made of them."""
 
 import numpy as np
 import pytest
 import torch
 
 from htltools.core.nets.factory import architecture, build
-from htltools.core.nets.onnx_wrapper import Deployed
+from htltools.core.nets.onnx_wrapper import OnnxWrapper
 from htltools.core.nets.state_arrays import from_weights, weights_of
-from htltools.core.pruning.structured import narrowed
+from htltools.core.pruning.structured import prune_channels
 from htltools.errors import UsageError
 
 CLASSES = ["bkl", "mel", "nv"]
@@ -39,7 +39,7 @@ def test_compact_has_maps_of_several_sizes(size, finest):
 
 @pytest.mark.parametrize("name", ["compact", "mobilenet_v3_small"])
 def test_weights_are_enough_to_build_it_again(name):
-    """A localizer from the stored weights of another answers with the same bits; its threshold is one of them."""
+    """A localizer from the stored weights of another predicts the same bits; its threshold is one of them."""
     model = map_localizer(name, (64, 64, 3))
     model.threshold.fill_(0.4)
     again = from_weights(architecture(name, (64, 64, 3), "class_map", classes=CLASSES), weights_of(model))
@@ -68,14 +68,14 @@ def test_a_net_without_maps_is_refused():
 def test_channels_go_and_scores_stay():
     """Channel pruning leaves a smaller net that still scores every class."""
     model = map_localizer()
-    small = narrowed(model, 0.5, [32, 32, 3])
+    small = prune_channels(model, 0.5, [32, 32, 3])
     assert sum(p.numel() for p in small.parameters()) < 0.6 * sum(p.numel() for p in model.parameters())
     with torch.no_grad():
         assert [m.shape[1] for m in small.net(small.normalised(images(2)))] == [3] * len(model.net.heads)
 
 
 def test_shipped_answers_are_the_same():
-    """The form that is exported answers as the original, but for rounding."""
+    """The form that is exported predicts as the original, but for rounding."""
     model = map_localizer()
     with torch.inference_mode():
-        assert (Deployed(model)(images(3)) - model(images(3))).abs().max() < 1e-4
+        assert (OnnxWrapper(model)(images(3)) - model(images(3))).abs().max() < 1e-4

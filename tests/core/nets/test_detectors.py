@@ -1,4 +1,4 @@
-"""Nets that find several objects: the same answers as torchvision's own forward, in arrays of one shape."""
+"""Nets for several objects: the same predictions as torchvision's own forward, in arrays of one shape."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from htltools.core.geometry.objects import packed, present
 from htltools.core.nets import detectors
 from htltools.core.nets.detectors import PROPOSALS, detection_net
 from htltools.core.nets.names import DETECTORS
-from htltools.core.nets.nms import distinct, foremost
+from htltools.core.nets.nms import best_objects, nms_mask
 
 SIZE = 64, 64, 3
 SMALL = ["compact_fcos", "fasterrcnn_mobilenet_v3_large_320_fpn"]
@@ -36,7 +36,7 @@ def images(count, seed=0, size=SIZE):
 
 
 def by_torchvision(net, x, most=10):
-    """What torchvision's own forward answers, on the same images: lists of boxes in pixels, labels and scores."""
+    """Predictions of torchvision's own forward on the same images: lists of boxes in pixels, labels and scores."""
     model = net.model
     model.transform = GeneralizedRCNNTransform(SIZE[0], SIZE[0], [0.0] * 3, [1.0] * 3)
     own = model.roi_heads if hasattr(model, "roi_heads") else model
@@ -49,14 +49,14 @@ def by_torchvision(net, x, most=10):
 
 
 @pytest.mark.parametrize("name", [*SMALL, "retinanet_resnet50_fpn_v2"])
-def test_answers_are_those_of_torchvision(name, monkeypatch):
+def test_predictions_are_those_of_torchvision(name, monkeypatch):
     """Boxes, labels and scores equal those of the library's own forward where as many candidates are looked at."""
     monkeypatch.setattr(detectors, "CANDIDATES", 5000)
     net, x = fresh(name), images(3)
     with torch.no_grad():
-        found = net(x)
+        predicted = net(x)
     two = name.startswith("faster")
-    for own, theirs in zip(found.numpy(), by_torchvision(net, x)):
+    for own, theirs in zip(predicted.numpy(), by_torchvision(net, x)):
         columns = theirs["boxes"] / 64, theirs["labels"][:, None] - int(two), theirs["scores"][:, None]
         expected = packed([torch.cat(columns, 1).numpy()], 6)
         assert present(own).sum() == present(expected).sum() > 3
@@ -64,8 +64,8 @@ def test_answers_are_those_of_torchvision(name, monkeypatch):
         assert object_difference(own[None], expected) < 1e-4
 
 
-def test_a_image_is_answered_alone_as_among_others():
-    """No answer depends on the other images of its batch; empty places are zeros of class -1, and scores fall."""
+def test_an_image_alone_is_predicted_as_among_others():
+    """No prediction depends on the other images of its batch; empty places are zeros of class -1, and scores fall."""
     net, x = fresh("compact_fcos"), images(5)
     with torch.no_grad():
         together, alone = net(x), torch.cat([net(x[i : i + 1]) for i in range(5)])
@@ -109,7 +109,7 @@ def test_suppression_is_that_of_torchvision():
         boxes = torch.cat([low, low + 0.2 + torch.rand(4, count, 2, generator=random) * 0.2], 2)
         scores = torch.rand(4, count, generator=random).sort(1, descending=True).values
         labels = torch.randint(0, 2, (4, count), generator=random)
-        kept = distinct(boxes, scores, labels, 0.5)
+        kept = nms_mask(boxes, scores, labels, 0.5)
         for i in range(4):
             assert kept[i].nonzero().flatten().tolist() == batched_nms(boxes[i], scores[i], labels[i], 0.5).sort().values.tolist()
 
@@ -117,15 +117,15 @@ def test_suppression_is_that_of_torchvision():
 def test_what_has_no_area_or_no_score_is_nothing():
     """Flat boxes and scores below the limit leave empty places, and there are as many places as asked for."""
     boxes = torch.tensor([[[0.1, 0.1, 0.5, 0.5], [0.2, 0.6, 0.2, 0.9], [0.6, 0.6, 0.9, 0.9]]])
-    found = foremost(boxes, torch.tensor([[0.9, 0.8, 0.001]]), torch.zeros(1, 3, dtype=torch.int64), 5)
-    assert found.shape == (1, 5, 6)
-    assert (found[0, :, 5] > 0).tolist() == [True, False, False, False, False]
-    assert found[0, 1:, :4].abs().sum() == 0
+    objects = best_objects(boxes, torch.tensor([[0.9, 0.8, 0.001]]), torch.zeros(1, 3, dtype=torch.int64), 5)
+    assert objects.shape == (1, 5, 6)
+    assert (objects[0, :, 5] > 0).tolist() == [True, False, False, False, False]
+    assert objects[0, 1:, :4].abs().sum() == 0
 
 
 @pytest.mark.parametrize("name", sorted(DETECTORS))
-def test_every_net_answers_and_learns(name):
-    """Each of the names builds for a frame of its own, answers with arrays, and has a gradient."""
+def test_every_net_predicts_and_learns(name):
+    """Each of the names builds for a frame of its own, predicts arrays, and has a gradient."""
     size = 64, 96, 3
     net = fresh(name, size)
     x = images(2, size=size)

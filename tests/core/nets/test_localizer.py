@@ -17,7 +17,7 @@ def images(count=4, size=(32, 32), seed=0):
 
 @pytest.mark.parametrize("size", [(32, 32), (48, 40), (33, 47), (96, 128)])
 def test_compact_takes_any_frame(size):
-    """The compact net answers images of any frame with boxes in [0, 1], corners in order."""
+    """The compact net predicts boxes in [0, 1], corners in order, for images of any frame."""
     net = build(architecture("compact", (*size, 3))).eval()
     with torch.no_grad():
         net.net[-1][-1].weight *= 100  # far out, where the sigmoid saturates
@@ -29,7 +29,7 @@ def test_compact_takes_any_frame(size):
 
 @pytest.mark.parametrize("name", ["compact", "mobilenet_v3_small", "shufflenet_v2_x0_5"])
 def test_weights_are_enough_to_build_it_again(name):
-    """A localizer from the stored weights of another answers with the same bits."""
+    """A localizer from the stored weights of another predicts the same bits."""
     shape = architecture(name, (64, 64, 3))
     torch.manual_seed(1)
     before = build(shape).eval()

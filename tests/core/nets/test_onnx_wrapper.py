@@ -1,11 +1,11 @@
-"""Localizers in the form they are shipped in."""
+"""Localizers in the form that goes into ONNX files."""
 
 import numpy as np
 import pytest
 import torch
 
 from htltools.core.nets.factory import architecture, build
-from htltools.core.nets.onnx_wrapper import Deployed, eager
+from htltools.core.nets.onnx_wrapper import OnnxWrapper
 
 SIZE = 32, 48, 3
 
@@ -26,11 +26,11 @@ def images():
 
 
 @pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 1e-5), (torch.float16, 5e-3)])
-def test_answers_like_the_original(localizer, images, dtype, most):
-    """Only rounding tells them apart; the original stays as it is."""
+def test_predicts_like_the_original(localizer, images, dtype, most):
+    """Predictions differ by rounding alone; the original stays as it is."""
     before = {name: tensor.clone() for name, tensor in localizer.state_dict().items()}
     with torch.inference_mode():
-        onnx_outputs, original = (model(torch.from_numpy(images)) for model in (Deployed(localizer, dtype), localizer))
+        onnx_outputs, original = (model(torch.from_numpy(images)) for model in (OnnxWrapper(localizer, dtype), localizer))
     assert onnx_outputs.dtype == torch.float32
     assert (onnx_outputs - original).abs().max() <= most
     assert all(torch.equal(tensor, before[name]) for name, tensor in localizer.state_dict().items())
@@ -39,14 +39,6 @@ def test_answers_like_the_original(localizer, images, dtype, most):
 def test_half_keeps_colours_whole():
     """The normalisation of a float16 net is in float32: its numbers go up to 255, and their squares further than float16 does."""
     torch.manual_seed(0)
-    onnx_outputs = Deployed(build(architecture("compact", SIZE)), torch.float16)
+    onnx_outputs = OnnxWrapper(build(architecture("compact", SIZE)), torch.float16)
     assert {tensor.dtype for tensor in onnx_outputs.localizer.net.parameters()} == {torch.float16}
     assert {tensor.dtype for tensor in onnx_outputs.buffers(recurse=False)} == {torch.float32}
-
-
-def test_eager_is_a_function_of_arrays(localizer, images):
-    """Images and boxes are arrays on the CPU, wherever the net is."""
-    boxes = eager(localizer, torch.device("cpu"))(images)
-    assert (boxes.shape, boxes.dtype) == ((5, 4), np.float32)
-    with torch.inference_mode():
-        np.testing.assert_allclose(boxes, localizer(torch.from_numpy(images)).numpy(), atol=1e-5)

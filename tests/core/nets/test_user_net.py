@@ -9,7 +9,7 @@ import torch
 
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.state_arrays import from_weights, weights_of
-from htltools.core.nets.user_net import own_net
+from htltools.core.nets.user_net import build_user_net
 from htltools.errors import DataError, UsageError
 
 CODE = """
@@ -48,9 +48,9 @@ def code(tmp_path, monkeypatch):
 
 
 def test_a_trusted_name_is_built(code):
-    """The function is given height, width and channels; its net answers normalised images with raw numbers, and becomes a localizer."""
+    """The function is given height, width and channels; its net takes normalised images to raw numbers, and becomes a localizer."""
     name = f"{code[0]}:small"
-    assert own_net(name, SIZE, [name])(torch.zeros(5, 3, 8, 6)).shape == (5, 4)
+    assert build_user_net(name, SIZE, [name])(torch.zeros(5, 3, 8, 6)).shape == (5, 4)
     shape = architecture(name, SIZE)
     model = build(shape, trusted=[name])
     boxes = model(torch.randint(0, 256, (5, *SIZE), dtype=torch.uint8))
@@ -61,13 +61,13 @@ def test_a_trusted_name_is_built(code):
 
 @pytest.mark.parametrize("trusted", [(), ["other:small"], [""]])
 def test_a_strangers_name_runs_nothing(code, trusted):
-    """Without leave for that very name not even the module is imported."""
+    """Unless that very name is trusted, not even the module is imported."""
     name, ran = code
     for call in (
         lambda: build(architecture(f"{name}:small", SIZE), trusted=trusted),
         lambda: from_weights(architecture(f"{name}:small", SIZE), {}, trusted=trusted),
     ):
-        with pytest.raises(DataError, match="nothing runs by the word of a file; .* name it with --trust"):
+        with pytest.raises(DataError, match="no code runs because a file names it; .* trust its name"):
             call()
     assert not ran() and name not in sys.modules
 
@@ -75,24 +75,24 @@ def test_a_strangers_name_runs_nothing(code, trusted):
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        ("maps", r"answers two images with \[2, 4, 6, 4\]; it should be four raw numbers for each"),
+        ("maps", r"gives \[2, 4, 6, 4\] for two images; it should be four raw numbers for each"),
         ("nothing", "gives dict, no torch.nn.Module"),
-        ("several", "answers two images with list"),
+        ("several", "gives list for two images"),
         ("absent", "has no absent"),
     ],
 )
 def test_what_is_no_such_function(code, function, message):
-    """A function that keeps not to the protocol is refused by name."""
+    """A function that breaks the protocol is refused by name."""
     name = f"{code[0]}:{function}"
     with pytest.raises(UsageError, match=message):
-        own_net(name, SIZE, [name])
+        build_user_net(name, SIZE, [name])
 
 
 @pytest.mark.parametrize(("name", "message"), [("no.such.module:f", "no.such.module cannot be imported"), ("a b:f", "names no function")])
 def test_what_cannot_be_found(name, message):
     """A module that is not there, and a text that is no name, are wrong usage."""
     with pytest.raises(UsageError, match=message):
-        own_net(name, SIZE, [name])
+        build_user_net(name, SIZE, [name])
 
 
 def test_the_current_folder_only_when_asked(code, tmp_path, monkeypatch):
@@ -102,10 +102,10 @@ def test_the_current_folder_only_when_asked(code, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(tmp_path), *(folder for folder in sys.path if folder != str(tmp_path))])
     monkeypatch.delenv("PYTHONPATH", raising=False)
     with pytest.raises(UsageError, match="PYTHONPATH=."):
-        own_net(name, SIZE, [name])
+        build_user_net(name, SIZE, [name])
     assert sys.path[0] == os.getcwd()
     monkeypatch.setenv("PYTHONPATH", ".")
-    assert own_net(name, SIZE, [name])
+    assert build_user_net(name, SIZE, [name])
 
 
 def test_what_an_own_net_cannot(code):

@@ -6,7 +6,7 @@ import torch
 
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.state_arrays import from_weights, weights_of
-from htltools.core.pruning.structured import narrowed, without_channels
+from htltools.core.pruning.structured import prune_channels, remove_channels
 from htltools.core.pruning.unstructured import prunable_count, sparsity_of
 
 IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8))
@@ -22,7 +22,7 @@ def test_the_net_becomes_smaller_by_the_share_asked_for(localizer, sparsity):
     """Channel pruning really removes weights, near the share asked for, and leaves the dense model whole."""
     before = weights_of(localizer)
     dense_count = parameter_count(localizer)
-    small = narrowed(localizer, sparsity, [32, 32, 3])
+    small = prune_channels(localizer, sparsity, [32, 32, 3])
     assert parameter_count(small) == pytest.approx((1 - sparsity) * dense_count, rel=0.1)
     assert sparsity_of(small, prunable_count(localizer)) == pytest.approx(sparsity, abs=0.05)
     assert small.eval()(IMAGES).shape == (2, 4)
@@ -32,16 +32,16 @@ def test_the_net_becomes_smaller_by_the_share_asked_for(localizer, sparsity):
 
 def test_nothing_cut_changes_nothing(localizer):
     """At sparsity 0 every weight stays."""
-    same = weights_of(narrowed(localizer, 0.0, [32, 32, 3]))
+    same = weights_of(prune_channels(localizer, 0.0, [32, 32, 3]))
     assert all((same[name] == array).all() for name, array in weights_of(localizer).items())
 
 
 @pytest.mark.parametrize("name", ["compact", "mobilenet_v3_small", "resnet18"])
 def test_a_narrowed_net_is_rebuilt_from_its_weights(name):
-    """A narrowed net answers with the same bits after its weights were stored and loaded, depthwise layers included."""
+    """A narrowed net predicts the same bits after its weights were stored and loaded, depthwise layers included."""
     shape = architecture(name, (32, 32, 3))
     torch.manual_seed(0)
-    small = without_channels(build(shape), 0.5, [32, 32, 3]).eval()
+    small = remove_channels(build(shape), 0.5, [32, 32, 3]).eval()
     again = from_weights(shape, weights_of(small))
     assert parameter_count(again) == parameter_count(small)
     with torch.no_grad():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch.nn.utils import prune
 
-from htltools.core.pruning.unstructured import baked, largest, masked, prunable, prunable_count, recalibrate, sparsity_of
+from htltools.core.pruning.unstructured import baked, largest_magnitudes, prunable, prunable_count, prune_weights, recalibrate, sparsity_of
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Recipe, trained
@@ -34,7 +34,7 @@ def zeros(model):
 def test_achieved_is_asked_up_to_rounding(localizer, method, sparsity):
     """The share of zeros is the share asked for, to one weight of a layer."""
     layers = len(prunable(localizer)) if method == "layer-l1" else 1
-    achieved = sparsity_of(baked(masked(localizer, method, sparsity)))
+    achieved = sparsity_of(baked(prune_weights(localizer, method, sparsity)))
     assert achieved == pytest.approx(sparsity, abs=(layers / 2 + 0.5) / prunable_count(localizer))
 
 
@@ -42,7 +42,7 @@ def test_achieved_is_asked_up_to_rounding(localizer, method, sparsity):
 def test_the_dense_model_is_untouched(localizer, method):
     """Pruning works on a copy: the dense model keeps every bit, and no hook."""
     before = state_bytes(localizer)
-    pruned = masked(localizer, method, 0.7)
+    pruned = prune_weights(localizer, method, 0.7)
     assert state_bytes(localizer) == before
     baked(pruned)
     assert state_bytes(localizer) == before
@@ -50,14 +50,14 @@ def test_the_dense_model_is_untouched(localizer, method):
 
 
 def test_nothing_cut_changes_nothing(localizer):
-    """At sparsity 0 the pruned copy has the weights of the dense one, and an image the same answer."""
-    pruned = baked(masked(localizer, "l1", 0.0))
+    """At sparsity 0 the pruned copy has the weights of the dense one, bit for bit."""
+    pruned = baked(prune_weights(localizer, "l1", 0.0))
     assert state_bytes(pruned) == state_bytes(localizer)
 
 
 def test_l1_cuts_the_smallest_of_all(localizer):
     """Global L1: no weight that went is larger than one that stayed."""
-    pruned = baked(masked(localizer, "l1", 0.6))
+    pruned = baked(prune_weights(localizer, "l1", 0.6))
     before = torch.cat([module.weight.detach().flatten() for module, _ in prunable(localizer)]).abs()
     gone = torch.cat([mask.flatten() for mask in zeros(pruned)])
     assert before[gone].max() <= before[~gone].min()
@@ -69,7 +69,7 @@ def test_l1_cuts_the_smallest_of_all(localizer):
 )
 def test_exactly_as_many_go_as_asked(weights, share):
     """The count is exact, none that goes is larger than one that stays, and of equal ones the first go, whatever the layers."""
-    kept, magnitudes = np.concatenate(largest(weights, share)), np.abs(np.concatenate(weights))
+    kept, magnitudes = np.concatenate(largest_magnitudes(weights, share)), np.abs(np.concatenate(weights))
     expected = np.ones(len(kept), bool)
     expected[np.argsort(magnitudes, kind="stable")[: round(share * len(kept))]] = False
     assert (kept == expected).all()
@@ -83,7 +83,7 @@ def test_a_sample_that_misleads_costs_time_alone(share):
     weights[1][:, 0] = 1e6  # the stride of the sample
     magnitudes = np.sort(np.abs(np.concatenate([weight.ravel() for weight in weights])))
     count = round(share * len(magnitudes))
-    kept = np.concatenate([stays.ravel() for stays in largest(weights, share)])
+    kept = np.concatenate([stays.ravel() for stays in largest_magnitudes(weights, share)])
     assert np.count_nonzero(~kept) == count
     assert np.abs(np.concatenate([weight.ravel() for weight in weights]))[~kept].max() <= magnitudes[count]
 
@@ -93,18 +93,18 @@ def test_l1_is_what_torch_cuts(localizer, sparsity):
     """The weights that go are those of torch's own global pruning."""
     theirs = copy.deepcopy(localizer)
     prune.global_unstructured(prunable(theirs), prune.L1Unstructured, amount=sparsity)
-    assert all(torch.equal(a, b) for a, b in zip(zeros(baked(theirs)), zeros(baked(masked(localizer, "l1", sparsity)))))
+    assert all(torch.equal(a, b) for a, b in zip(zeros(baked(theirs)), zeros(baked(prune_weights(localizer, "l1", sparsity)))))
 
 
 def test_the_order_of_ties_does_not_depend_on_memory():
     """How weights lie in memory, as channels-last training leaves them, does not matter to which of equal ones go."""
     weight = torch.ones(4, 3, 2, 2).to(memory_format=torch.channels_last).numpy()
-    assert largest([weight], 0.5)[0].flatten().tolist() == [False] * 24 + [True] * 24
+    assert largest_magnitudes([weight], 0.5)[0].flatten().tolist() == [False] * 24 + [True] * 24
 
 
 def test_layer_l1_cuts_the_same_share_of_each_layer(localizer):
     """Layer-wise L1: each layer loses its own smallest weights."""
-    for (module, _), gone in zip(prunable(localizer), zeros(baked(masked(localizer, "layer-l1", 0.6)))):
+    for (module, _), gone in zip(prunable(localizer), zeros(baked(prune_weights(localizer, "layer-l1", 0.6)))):
         assert gone.float().mean().item() == pytest.approx(0.6, abs=1 / gone.numel())
         assert module.weight.detach().abs()[gone].max() <= module.weight.detach().abs()[~gone].min()
 
@@ -112,7 +112,7 @@ def test_layer_l1_cuts_the_same_share_of_each_layer(localizer):
 def test_random_is_reproducible_and_leaves_the_random_state_alone(localizer):
     """The same seed cuts the same weights, another one others, and torch's own random numbers go on as if nothing had been drawn."""
     state = torch.get_rng_state()
-    first, second, third = (state_bytes(baked(masked(localizer, "random", 0.5, seed))) for seed in (1, 1, 2))
+    first, second, third = (state_bytes(baked(prune_weights(localizer, "random", 0.5, seed))) for seed in (1, 1, 2))
     assert first == second
     assert first != third
     assert torch.equal(torch.get_rng_state(), state)
@@ -120,7 +120,7 @@ def test_random_is_reproducible_and_leaves_the_random_state_alone(localizer):
 
 def test_zeros_are_held_through_finetuning(localizer, shelf):
     """What was cut stays zero while the rest trains on, and the rest does train."""
-    pruned = masked(localizer, "l1", 0.8)
+    pruned = prune_weights(localizer, "l1", 0.8)
     cut = zeros(pruned)
     kept_before = pruned.net[0][0].weight.detach().clone()
     recipe = Recipe(2, 16)
@@ -135,7 +135,7 @@ def test_zeros_are_held_through_finetuning(localizer, shelf):
 
 def test_recalibration_renews_statistics_and_no_weight(localizer, shelf):
     """Batch-norm recovery changes running means and variances, and nothing that was learned; the same images give the same ones."""
-    pruned = baked(masked(localizer, "l1", 0.5))
+    pruned = baked(prune_weights(localizer, "l1", 0.5))
     parameters = [p.detach().clone() for p in pruned.parameters()]
     before = pruned.net[0][1].running_mean.clone()
     recalibrate(pruned, (torch.from_numpy(shelf.images[i : i + 16]) for i in range(0, 48, 16)))
@@ -150,4 +150,4 @@ def test_recalibration_renews_statistics_and_no_weight(localizer, shelf):
 def test_unknown_methods_are_refused(localizer):
     """A method that does not exist is an error, never a silent default."""
     with pytest.raises(ValueError, match="no method 'l2'"):
-        masked(localizer, "l2", 0.5)
+        prune_weights(localizer, "l2", 0.5)

@@ -33,7 +33,7 @@ class Shelf:
 
 
 def one_step(batch_size: int = 21):
-    """State after one epoch of two steps at a rate that hardly moves, and answers of the model."""
+    """State after one epoch of two steps at a rate that hardly moves, and predictions of the model."""
     shelf = Shelf()
     torch.manual_seed(0)
     model = build(architecture("compact", (32, 32, 3)))
@@ -68,18 +68,18 @@ def alone():
 
 
 def test_several_train_as_one(alone, tmp_path):
-    """Two processes that share uneven batches end with gradients, statistics, loss, answers and record of one, up to rounding."""
+    """Two processes that share uneven batches end with gradients, statistics, loss, predictions and record of one, up to rounding."""
     state, predictions = alone
     first, second = together(tmp_path)
-    epoch, weights, optimizer, best, log, state_dict, shared_answers = first
+    epoch, weights, optimizer, best, log, state_dict, shared_predictions = first
     for name, tensor in state.weights.items():
         assert torch.allclose(weights[name].double(), tensor.double(), rtol=1e-4, atol=1e-5), name
     for place, moments in state.optimizer["state"].items():
-        expected, found = moments["exp_avg"], optimizer["state"][place]["exp_avg"]
-        assert (found - expected).norm() <= 2e-3 * expected.norm() + 1e-9, place
+        expected, reached = moments["exp_avg"], optimizer["state"][place]["exp_avg"]
+        assert (reached - expected).norm() <= 2e-3 * expected.norm() + 1e-9, place
     assert log[0]["loss"] == pytest.approx(state.log[0]["loss"], abs=2e-6)
     assert log[0]["val_iou"] == pytest.approx(state.log[0]["val_iou"], abs=1e-5)
-    assert np.allclose(shared_answers, predictions, atol=1e-5)
+    assert np.allclose(shared_predictions, predictions, atol=1e-5)
     assert all(torch.allclose(state_dict[name], state.objective[name], atol=1e-4, equal_nan=True) for name in ("iou", "margin"))
     assert all(torch.equal(state_dict[name], second[5][name]) for name in ("iou", "margin"))
     assert all(torch.equal(tensor, second[1][name]) for name, tensor in weights.items())
@@ -93,24 +93,24 @@ def test_a_batch_too_small_to_share(tmp_path):
 
 def test_alone():
     """Without torchrun there is one process, which takes every batch."""
-    assert (distributed.together(), distributed.count(), distributed.rank()) == (False, 1, 0)
+    assert (distributed.is_active(), distributed.world_size(), distributed.rank()) == (False, 1, 0)
     assert distributed.share([1, 2, 3]) == [1, 2, 3]
     assert torch.equal(distributed.summed(torch.ones(2)), torch.ones(2))
     net = nn.Linear(1, 1)
-    assert distributed.trained_together(net, torch.device("cpu")) is net
+    assert distributed.data_parallel(net, torch.device("cpu")) is net
 
 
 def test_shared_batch_norm_of_one_is_batch_norm():
     """Over the batch of one process it is torch's own: output, gradients and statistics."""
     torch.manual_seed(0)
-    ours, theirs = distributed.SharedBatchNorm(5), nn.BatchNorm2d(5)
+    norms = distributed.SharedBatchNorm(5), nn.BatchNorm2d(5)
     x = torch.randn(7, 5, 4, 3) * 3 + 2
     results = []
-    for norm in (ours, theirs):
+    for norm in norms:
         nn.init.constant_(norm.weight, 1.5)
         y = x.clone().requires_grad_()
         (norm(y) ** 3).sum().backward()
         results.append([norm(y), y.grad, norm.weight.grad, norm.bias.grad, norm.running_mean, norm.running_var])
-    for found, expected in zip(*results):
-        assert torch.allclose(found, expected, rtol=1e-3, atol=1e-3)
-    assert torch.equal(ours.eval()(x), theirs.eval()(x)) or torch.allclose(ours(x), theirs(x), atol=1e-5)
+    for ours, theirs in zip(*results):
+        assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-3)
+    assert torch.allclose(*(norm.eval()(x) for norm in norms), atol=1e-5)

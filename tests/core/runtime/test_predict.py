@@ -1,4 +1,4 @@
-"""What localizers answer."""
+"""Predictions of localizers."""
 
 import numpy as np
 import torch
@@ -10,8 +10,8 @@ from htltools.core.runtime.runtime import Runtime
 CPU = Runtime("cpu")
 
 
-def test_one_pass_answers_for_every_model(shelf, localizer):
-    """Several models in one pass answer as each would alone, in any batch size, and every image is read once."""
+def test_one_pass_predicts_for_every_model(shelf, localizer):
+    """Several models in one pass predict as each does alone, in any batch size, and every image is read once."""
     torch.manual_seed(5)
     other = build(architecture("compact", (32, 32, 3)))
     read = []
@@ -30,7 +30,7 @@ def test_one_pass_answers_for_every_model(shelf, localizer):
 
 
 def test_nothing_is_changed(shelf, localizer):
-    """Asking leaves weights, buffers, mode and random state as they were."""
+    """Predicting leaves weights, buffers, mode and random state as they were."""
     before = {name: tensor.clone() for name, tensor in localizer.state_dict().items()}
     localizer.train()
     state = torch.get_rng_state()

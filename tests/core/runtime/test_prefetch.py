@@ -7,24 +7,24 @@ import numpy as np
 import pytest
 import torch
 
-from htltools.core.runtime.prefetch import OnDevice, ahead, fed, nearest
+from htltools.core.runtime.prefetch import OnDevice, load_batches, on_device_if_it_fits, prefetched
 
 CPU = torch.device("cpu")
-TURNS = torch.tensor([[3, 1, 2], [47, 0, 3]])
+INDICES = torch.tensor([[3, 1, 2], [47, 0, 3]])
 
 
 def test_every_way_gives_the_same(shelf):
-    """A map, a device's own memory and turns in one tensor or in a list of arrays give the same images in the same order."""
-    expected = [torch.from_numpy(shelf.images[turn.numpy()]) for turn in TURNS]
+    """A map, a device's own memory and indices in one tensor or in a list of arrays give the same images in the same order."""
+    expected = [torch.from_numpy(shelf.images[chosen.numpy()]) for chosen in INDICES]
     for images in shelf, OnDevice(shelf, CPU):
-        for turns in TURNS, [turn.numpy() for turn in TURNS]:
-            found = list(fed(images, turns, CPU))
-            assert all(torch.equal(ours, theirs) for ours, theirs in zip(found, expected, strict=True))
+        for indices in INDICES, [chosen.numpy() for chosen in INDICES]:
+            loaded = list(load_batches(images, indices, CPU))
+            assert all(torch.equal(ours, theirs) for ours, theirs in zip(loaded, expected, strict=True))
 
 
 def test_a_map_stays_where_it_is_on_a_cpu(shelf):
     """On a CPU nothing is copied beforehand: a store may be larger than memory."""
-    assert nearest(shelf, CPU) is shelf
+    assert on_device_if_it_fits(shelf, CPU) is shelf
 
 
 def test_moving_in_pieces(shelf, monkeypatch):
@@ -37,12 +37,12 @@ def test_ahead_keeps_the_order_and_runs_ahead():
     """Results come in order; while one is used, the next two are made, and no more."""
     made, lock = [], threading.Lock()
 
-    def doubled(turn):
+    def doubled(chosen):
         with lock:
-            made.append(turn)
-        return 2 * turn
+            made.append(chosen)
+        return 2 * chosen
 
-    results = ahead(doubled, range(10))
+    results = prefetched(doubled, range(10))
     assert next(results) == 0
     time.sleep(0.2)
     assert made == [0, 1, 2]
@@ -51,7 +51,7 @@ def test_ahead_keeps_the_order_and_runs_ahead():
 
 def test_ahead_tells_what_went_wrong():
     """An error of the reader arrives where its batch would have, and earlier batches before it."""
-    results = ahead(lambda turn: 1 // (2 - turn), range(4))
+    results = prefetched(lambda chosen: 1 // (2 - chosen), range(4))
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -61,10 +61,10 @@ def test_ahead_tells_what_went_wrong():
 @pytest.mark.parametrize("room", [0.5, 0.0])
 def test_on_a_gpu(shelf, monkeypatch, room):
     """A GPU holds the store where it fits, and is fed by a reader that runs ahead where it does not: the same images."""
-    monkeypatch.setattr("htltools.core.runtime.prefetch.ROOM", room)
+    monkeypatch.setattr("htltools.core.runtime.prefetch.MEMORY_SHARE", room)
     device = torch.device("cuda", 0)
-    images = nearest(shelf, device)
+    images = on_device_if_it_fits(shelf, device)
     assert isinstance(images, OnDevice) == (room > 0)
-    for turn, batch in zip(TURNS, fed(images, TURNS, device), strict=True):
+    for chosen, batch in zip(INDICES, load_batches(images, INDICES, device), strict=True):
         assert batch.device == device
-        assert np.array_equal(batch.cpu().numpy(), shelf.images[turn.numpy()])
+        assert np.array_equal(batch.cpu().numpy(), shelf.images[chosen.numpy()])

@@ -1,4 +1,4 @@
-"""Intervals from resampling groups."""
+"""Confidence intervals from resampling groups."""
 
 import numpy as np
 import pytest
@@ -20,21 +20,21 @@ def width(estimate):
 def test_interval_of_a_mean_is_that_of_theory():
     """With one sample a group the interval of the mean is close to mean +- 1.96 standard errors."""
     iou = np.random.default_rng(1).random(400)
-    found = estimates(iou, [f"g{i}" for i in range(400)], seed=0)["iou_mean"]
+    results = estimates(iou, [f"g{i}" for i in range(400)], seed=0)["iou_mean"]
     error = iou.std(ddof=1) / np.sqrt(400)
-    assert found.value == pytest.approx(iou.mean())
-    assert [found.low, found.high] == pytest.approx([iou.mean() - 1.96 * error, iou.mean() + 1.96 * error], abs=0.15 * error)
+    assert results.value == pytest.approx(iou.mean())
+    assert [results.low, results.high] == pytest.approx([iou.mean() - 1.96 * error, iou.mean() + 1.96 * error], abs=0.15 * error)
 
 
 def test_covers_the_truth_about_95_times_in_100():
-    """Over many data sets with correlated groups, the interval holds the true mean nearly as often as it says."""
+    """Over many data sets with correlated groups, the interval holds the true mean in nearly 95 % of them."""
     generator = np.random.default_rng(2)
     groups = np.repeat(np.arange(60), 4).astype(str)
     held = 0
     for _ in range(150):
         iou = np.clip(0.5 + (generator.normal(0, 0.1, 60).repeat(4) + generator.normal(0, 0.03, 240)), 0, 1)
-        found = estimates(iou, groups, seed=0, resamples=300)["iou_mean"]
-        held += found.low <= 0.5 <= found.high
+        results = estimates(iou, groups, seed=0, resamples=300)["iou_mean"]
+        held += results.low <= 0.5 <= results.high
     assert 0.87 <= held / 150 <= 0.99
 
 
@@ -48,12 +48,12 @@ def test_copies_within_a_group_do_not_narrow_the_interval():
     assert width(as_if_independent["iou_mean"]) < 0.6 * width(once["iou_mean"])
 
 
-def test_paired_difference_is_sure_where_both_agree():
-    """Two models that differ by the same 0.02 everywhere differ by 0.02 for sure, however much the samples vary."""
+def test_a_constant_difference_has_no_spread():
+    """Two models that differ by 0.02 on every sample have an interval of 0.02 to 0.02, however much the samples vary."""
     theirs = np.random.default_rng(4).random(100) * 0.9
-    found = estimates(theirs + 0.02, [f"g{i}" for i in range(100)], theirs, seed=0)
-    assert numbers(found["iou_mean.delta"]) == pytest.approx([0.02] * 3)
-    assert width(found["iou_mean"]) > 0.05
+    results = estimates(theirs + 0.02, [f"g{i}" for i in range(100)], theirs, seed=0)
+    assert numbers(results["iou_mean.delta"]) == pytest.approx([0.02] * 3)
+    assert width(results["iou_mean"]) > 0.05
 
 
 def test_model_against_itself_differs_by_nothing():
@@ -65,9 +65,9 @@ def test_model_against_itself_differs_by_nothing():
 
 
 def test_one_group_has_no_interval():
-    """From one patient nothing can be said about others: the interval is None, not a point."""
-    found = estimates(np.array([0.2, 0.9]), ["p", "p"], np.array([0.1, 0.9]), seed=0)
-    assert (found["iou_mean"].low, found["iou_mean.delta"].high) == (None, None)
+    """One patient says nothing about others: the interval is None, not a point."""
+    results = estimates(np.array([0.2, 0.9]), ["p", "p"], np.array([0.1, 0.9]), seed=0)
+    assert (results["iou_mean"].low, results["iou_mean.delta"].high) == (None, None)
 
 
 def test_same_seed_same_interval_whatever_the_memory(monkeypatch):
@@ -83,13 +83,13 @@ def test_same_seed_same_interval_whatever_the_memory(monkeypatch):
 def test_several_runs_are_their_mean():
     """Of two runs the mean is given, with each run beside it; differences pair the runs in their order."""
     ours, theirs = np.array([[0.2, 0.4], [0.6, 0.8]]), np.array([[0.1, 0.3], [0.7, 0.9]])
-    found = estimates(ours, ["a", "b"], theirs, seed=0)
-    assert (found["iou_mean"].value, found["iou_mean"].runs) == (pytest.approx(0.5), pytest.approx((0.3, 0.7)))
-    assert (found["iou_mean.delta"].value, found["iou_mean.delta"].runs) == (pytest.approx(0), pytest.approx((0.1, -0.1)))
-    assert [found["iou_mean.delta"].low, found["iou_mean.delta"].high] == pytest.approx([0, 0])
+    results = estimates(ours, ["a", "b"], theirs, seed=0)
+    assert (results["iou_mean"].value, results["iou_mean"].runs) == (pytest.approx(0.5), pytest.approx((0.3, 0.7)))
+    assert (results["iou_mean.delta"].value, results["iou_mean.delta"].runs) == (pytest.approx(0), pytest.approx((0.1, -0.1)))
+    assert [results["iou_mean.delta"].low, results["iou_mean.delta"].high] == pytest.approx([0, 0])
 
 
 def test_interval_over_runs_worked_by_hand():
-    """Three runs of .01, .02 and .03: .02 +- 4.303 * .01 / sqrt(3); equal runs leave no doubt."""
+    """Three runs of .01, .02 and .03: .02 +- 4.303 * .01 / sqrt(3); equal runs have no spread."""
     assert run_interval([0.01, 0.02, 0.03]) == pytest.approx((0.02 - 4.303 * 0.01 / 3**0.5, 0.02 + 4.303 * 0.01 / 3**0.5), abs=1e-5)
     assert run_interval([0.02, 0.02]) == (0.02, 0.02)

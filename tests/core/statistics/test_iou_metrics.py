@@ -11,7 +11,7 @@ from htltools.core.geometry.boxes import iou
 from htltools.core.statistics.iou_metrics import metric_values
 from htltools.formats.rows.vocabulary import METRICS
 
-# Annotated [0, 0, 10, 10]; the answers cover w x 10 pixels of it, so that IoU = w / 10.
+# Annotated [0, 0, 10, 10]; the predictions cover w x 10 pixels of it, so that IoU = w / 10.
 BY_HAND = {
     "iou_mean": 0.49,  # (1.0 + .9 + .75 + .5 + .3 + .0 + .0 + .7 + .05 + .7) / 10
     "iou_median": 0.6,  # between .5 and .7
@@ -26,7 +26,7 @@ BY_HAND = {
 
 
 def test_hand_worked_table():
-    """Ten boxes give the numbers that one finds with pencil and paper; a box exactly on a threshold counts as found."""
+    """Ten boxes give the numbers computed by hand; a box exactly on a threshold counts as right."""
     widths = np.array([10, 9, 7.5, 5, 3, 0, 0, 7, 0.5, 7])
     predictions = np.column_stack([np.zeros(10), np.zeros(10), widths, np.full(10, 10.0)])
     values = metric_values(iou(predictions, np.tile([0, 0, 10, 10.0], (10, 1))))
@@ -54,8 +54,8 @@ def test_agrees_with_torchvision():
     assert values["iou_p10"][0] == pytest.approx(np.quantile(expected, 0.1))
 
 
-def test_a_missing_answer_is_a_failure():
-    """A box that should be there and is not counts as IoU 0, and does not vanish from the mean."""
+def test_a_missing_prediction_is_a_failure():
+    """A missing prediction counts as IoU 0, and is not left out of the mean."""
     values = metric_values(np.array([1.0, np.nan]))
     assert (values["iou_mean"][0], values["failure_rate"][0]) == (0.5, 0.5)
 
@@ -64,15 +64,15 @@ def test_a_missing_answer_is_a_failure():
 def test_multiplicities_are_repeats(pairs):
     """A sample taken three times counts as three samples, in the means and in the quantiles."""
     values, times = np.array([value for value, _ in pairs]), np.array([[n for _, n in pairs]])
-    written_out = metric_values(values.repeat(times[0]))
+    repeated = metric_values(values.repeat(times[0]))
     for name, value in metric_values(values, times).items():
-        assert value == pytest.approx(written_out[name], abs=1e-12)
+        assert value == pytest.approx(repeated[name], abs=1e-12)
         assert -1e-12 <= value[0] <= 1 + 1e-12
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_quantiles_are_those_of_numpy(values):
     """Median and 10th percentile follow numpy's definition."""
-    found = metric_values(np.array(values))
-    assert found["iou_median"][0] == pytest.approx(np.median(values), abs=1e-12)
-    assert found["iou_p10"][0] == pytest.approx(np.quantile(values, 0.1), abs=1e-12)
+    metrics = metric_values(np.array(values))
+    assert metrics["iou_median"][0] == pytest.approx(np.median(values), abs=1e-12)
+    assert metrics["iou_p10"][0] == pytest.approx(np.quantile(values, 0.1), abs=1e-12)

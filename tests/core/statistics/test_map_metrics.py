@@ -1,4 +1,4 @@
-"""Metrics of maps."""
+"""Metrics of class maps."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_pixel_precision_worked_by_hand():
 
 
 def test_a_flat_map_has_the_share_of_lesion():
-    """A map that says nothing is worth the share of lesion pixels; one that is the lesion is worth 1."""
+    """A constant map has the share of lesion pixels; one that is the lesion has 1."""
     lesion = np.zeros((1, 4, 4), bool)
     lesion[0, :, 0] = True
     assert pxap(pixel_counts(np.full((1, 4, 4), 0.5), lesion)) == pytest.approx(0.25)
@@ -41,7 +41,7 @@ def test_a_flat_map_has_the_share_of_lesion():
 
 @given(MAPS, MASKS)
 def test_counts_of_batches_add_up(maps, masks):
-    """Counting in batches gives the same as counting at once, and every figure lies in [0, 1]."""
+    """Counting in batches gives the same as counting at once, and the metric lies in [0, 1]."""
     apart = sum(pixel_counts(maps[i : i + 1], masks[i : i + 1]) for i in range(2))
     assert (apart == pixel_counts(maps, masks)).all()
     assert 0 <= pxap(apart) <= 1 + 1e-12

@@ -9,7 +9,7 @@ NOTHING = Odds(None, None, None, None)
 
 
 def of_table(a, b, c, d):
-    """Who is hard, and who is inside of the subgroup: a of a + b inside, c of c + d outside."""
+    """Which samples are hard, and which inside of the subgroup: a of a + b inside, c of c + d outside."""
     is_hard = np.repeat([True, False, True, False], [a, b, c, d])
     return is_hard, np.repeat([True, False], [a + b, c + d])
 
@@ -28,27 +28,27 @@ def fitted(is_hard, inside, classes=None, groups=None):
 def test_odds_ratio_worked_by_hand():
     """20 of 100 against 10 of 100 is 20 * 90 / (80 * 10) = 2.25; chi-square with Yates' correction is 200 * 900^2 / 51e6 = 3.176."""
     is_hard, inside = of_table(20, 80, 10, 90)
-    found = odds(is_hard, inside[:, None], alone(200), seed=0)[0]
-    assert (found.value, found.p) == (pytest.approx(2.25), pytest.approx(0.0747, abs=1e-4))
+    result = odds(is_hard, inside[:, None], alone(200), seed=0)[0]
+    assert (result.value, result.p) == (pytest.approx(2.25), pytest.approx(0.0747, abs=1e-4))
 
 
 def test_small_tables_get_fishers_exact_test():
     """The lady who tastes three of four cups right: 9 times the odds, p = 34/70."""
     is_hard, inside = of_table(3, 1, 1, 3)
-    found = odds(is_hard, inside[:, None], alone(8), seed=0)[0]
-    assert (found.value, found.p) == (pytest.approx(9), pytest.approx(34 / 70))
+    result = odds(is_hard, inside[:, None], alone(8), seed=0)[0]
+    assert (result.value, result.p) == (pytest.approx(9), pytest.approx(34 / 70))
 
 
 def test_interval_is_near_that_of_theory():
     """With one sample a group, the interval is close to Woolf's: exp(log 2.25 +- 1.96 sqrt(1/200 + 1/800 + 1/100 + 1/900))."""
     is_hard, inside = of_table(200, 800, 100, 900)
-    found = odds(is_hard, inside[:, None], alone(2000), seed=0)[0]
+    result = odds(is_hard, inside[:, None], alone(2000), seed=0)[0]
     error = np.sqrt(1 / 200 + 1 / 800 + 1 / 100 + 1 / 900)
-    assert np.log([found.low, found.high]) == pytest.approx(np.log(2.25) + np.array([-1.96, 1.96]) * error, abs=0.15 * error)
+    assert np.log([result.low, result.high]) == pytest.approx(np.log(2.25) + np.array([-1.96, 1.96]) * error, abs=0.15 * error)
 
 
 def test_copies_within_a_group_do_not_narrow_the_intervals():
-    """Four images of each lesion say no more of lesions than one: neither interval is narrower, though a naive p is smaller."""
+    """Four images of each lesion are no more lesions than one of each: neither interval is narrower, though a naive p is smaller."""
     is_hard, inside = of_table(40, 160, 20, 180)
     groups = alone(400)
     once, four = (
@@ -62,8 +62,8 @@ def test_copies_within_a_group_do_not_narrow_the_intervals():
     assert four.p == pytest.approx(once.p, rel=0.1)
 
 
-def test_what_has_no_finite_answer_is_none():
-    """Where all are hard the odds are infinite, where nobody is they are 0; where the level is everyone there is nothing to compare."""
+def test_no_finite_odds_are_none():
+    """Where all are hard the odds are infinite, where none is they are 0; a level of all samples has nothing to compare with."""
     for table, value in [((5, 0, 5, 5), None), ((0, 5, 5, 5), 0), ((5, 5, 0, 0), None)]:
         is_hard, inside = of_table(*table)
         assert odds(is_hard, inside[:, None], alone(len(inside)), seed=0)[0].value == value
@@ -73,18 +73,18 @@ def test_what_has_no_finite_answer_is_none():
 
 
 def test_a_level_of_one_group_has_no_interval():
-    """Two images of one patient do not say how sure the odds of such patients are."""
+    """From two images of one patient the spread between such patients is unknown."""
     is_hard, inside = of_table(1, 1, 10, 20)
-    found = odds(is_hard, inside[:, None], ["p", "p", *alone(30)], seed=0)[0]
-    assert (found.value, found.low, found.high) == (2, None, None)
+    result = odds(is_hard, inside[:, None], ["p", "p", *alone(30)], seed=0)[0]
+    assert (result.value, result.low, result.high) == (2, None, None)
 
 
 def test_adjusted_without_covariates_is_the_plain_one():
     """The regression on the subgroup alone gives 2.25 with Woolf's interval."""
-    found = fitted(*of_table(20, 80, 10, 90))
+    result = fitted(*of_table(20, 80, 10, 90))
     error = np.sqrt(1 / 20 + 1 / 80 + 1 / 10 + 1 / 90)
-    assert found.value == pytest.approx(2.25, rel=1e-4)
-    assert np.log([found.low, found.high]) == pytest.approx(np.log(2.25) + np.array([-1.96, 1.96]) * error, abs=0.01)
+    assert result.value == pytest.approx(2.25, rel=1e-4)
+    assert np.log([result.low, result.high]) == pytest.approx(np.log(2.25) + np.array([-1.96, 1.96]) * error, abs=0.01)
 
 
 def test_a_confounder_is_adjusted_for():
@@ -93,12 +93,12 @@ def test_a_confounder_is_adjusted_for():
     is_hard, inside = (np.concatenate(both) for both in zip(*parts))
     classes = np.repeat([0, 1], 60)
     assert odds(is_hard, inside[:, None], alone(120), seed=0)[0].value == pytest.approx(22 * 46 / (38 * 14))
-    found = fitted(is_hard, inside, classes)
-    assert (found.value, found.p) == (pytest.approx(1, abs=1e-6), pytest.approx(1, abs=1e-6))
+    result = fitted(is_hard, inside, classes)
+    assert (result.value, result.p) == (pytest.approx(1, abs=1e-6), pytest.approx(1, abs=1e-6))
 
 
-def test_classes_that_tell_nothing():
-    """Rare classes count as one, and samples of a class that is never hard stay out instead of breaking the fit."""
+def test_classes_without_information():
+    """Rare classes count as one, and samples of a class that is never hard are left out instead of breaking the fit."""
     classes = np.repeat([0, 1, 2, 3], [40, 40, 10, 10])
     is_hard = np.arange(100) % 2 == 0
     is_hard[40:80] = False
@@ -108,11 +108,11 @@ def test_classes_that_tell_nothing():
 
 
 def test_few_samples_are_not_adjusted():
-    """Robust errors of a handful of samples come out too small, so there are none."""
+    """Robust errors of few samples come out too small, so these have no adjusted odds."""
     assert fitted(*of_table(10, 19, 50, 50)) == NOTHING
 
 
 def test_q_worked_by_hand():
-    """Five p by Benjamini and Hochberg: p * 5 / rank, made monotone from the largest down; what has no p has no q."""
+    """Five p by Benjamini and Hochberg: p * 5 / rank, made monotone from the largest down; without a p there is no q."""
     assert q_values([0.03, 0.5, 0.005, None, 0.01, 0.04]) == pytest.approx([0.05, 0.5, 0.025, None, 0.025, 0.05])
     assert q_values([None]) == [None]

@@ -1,4 +1,4 @@
-"""Phantoms: the same image for the same number, with the planted difficulties they claim."""
+"""Phantoms: the same image for the same seed and index, with planted difficulties."""
 
 from collections import Counter
 
@@ -17,7 +17,7 @@ def many():
     return [phantom(0, i, "train") for i in range(300)]
 
 
-def test_a_phantom_is_its_number():
+def test_a_phantom_follows_from_seed_and_index():
     """Seed and index alone decide a phantom, to the last bit; another index or seed is another image."""
     once, again = phantom(3, 41, "train"), phantom(3, 41, "train")
     assert (once.image == again.image).all() and once.box == again.box and once.meta == again.meta
@@ -25,8 +25,8 @@ def test_a_phantom_is_its_number():
     assert (phantom(4, 41).image != once.image).any()
 
 
-def test_what_a_phantom_is(many):
-    """A phantom is a uint8 RGB image with a lesion mask whose tight box is the true one, and facts of a patient."""
+def test_parts_of_a_phantom(many):
+    """A phantom is a uint8 RGB image with a lesion mask whose tight box is the true one, and metadata of a patient."""
     for sample in many[:50]:
         assert sample.image.shape == (HEIGHT, WIDTH, 3) and sample.image.dtype == np.uint8
         assert box_of_mask(sample.lesion_mask) == sample.true_box
@@ -48,8 +48,8 @@ def test_only_the_small_are_small(many):
     assert all(area[kind] > 0.7 * area[None] for kind in KINDS if kind != "small"), area
 
 
-def test_the_difficulties_are_what_they_say(many):
-    """Faint lesions hardly differ from the skin around them, border lesions touch the border, rare ones have a site of their own."""
+def test_difficulties_are_measurable(many):
+    """Faint lesions hardly differ from the skin around them, border lesions touch the border, rare ones have a separate site."""
     contrast = {kind: np.mean([contrast_of(s) for s in many if s.meta["planted"] == kind]) for kind in (None, "faint")}
     assert contrast["faint"] < 0.4 * contrast[None]
     for sample in many:

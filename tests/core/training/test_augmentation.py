@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from htltools.core.training.augmentation import Augmentation, augmented, changes, warped
+from htltools.core.training.augmentation import Augmentation, augmented, draw_changes, warp
 
 STILL = {"light": 0.0, "colour": 0.0}
 MOVES = {
@@ -32,7 +32,7 @@ def rectangles(count, low=0.35, high=0.6):
 
 def changed(x, boxes, how, seed=0):
     """Images float32 [N, 3, H, W] of 0 and 1, and boxes, changed at random."""
-    change = changes(len(x), 3, how, torch.Generator().manual_seed(seed))
+    change = draw_changes(len(x), 3, how, torch.Generator().manual_seed(seed))
     stored = (x * 255).to(torch.uint8).permute(0, 2, 3, 1)
     return augmented(stored, boxes, change, torch.full((1, 3, 1, 1), 1 / 255), torch.zeros(1, 3, 1, 1))
 
@@ -96,7 +96,7 @@ def test_normalisation_is_within():
     """What comes out is what augmenting the normalised image would give: gain and bias are those of the model."""
     x, boxes = rectangles(3)
     gain, bias = torch.tensor([2.0, 3.0, 4.0]).view(1, 3, 1, 1), torch.tensor([-1.0, 0.5, 2.0]).view(1, 3, 1, 1)
-    change = changes(3, 3, Augmentation(), torch.Generator().manual_seed(0))
+    change = draw_changes(3, 3, Augmentation(), torch.Generator().manual_seed(0))
     stored = (x * 255).to(torch.uint8).permute(0, 2, 3, 1)
     moved, _ = augmented(stored, boxes, change, gain / 255, bias)
     plain, _ = augmented(stored, boxes, torch.cat([change[:, :4], torch.ones(3, 1), torch.zeros(3, 3)], 1), gain / 255, bias)
@@ -111,5 +111,5 @@ def test_beyond_the_border_it_is_mirrored():
     theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = factor[:, 0], factor[:, 1], offset
     grid = functional.affine_grid(theta, list(x.shape), align_corners=False)
     assert torch.allclose(
-        warped(x, factor, offset), functional.grid_sample(x, grid, padding_mode="reflection", align_corners=False), atol=1e-5
+        warp(x, factor, offset), functional.grid_sample(x, grid, padding_mode="reflection", align_corners=False), atol=1e-5
     )

@@ -49,7 +49,7 @@ def test_every_way_resumes_and_differs(shelf, plain, attention):
 
 
 def test_the_first_epochs_do_not_attend(shelf, plain):
-    """Before who is hard is known, a training is that without attention: as many epochs as it renews by, or the first phase."""
+    """Before hardness is measured, a training is that without attention: as many epochs as it renews by, or the first phase."""
     for attention in Attention("adaptive", renew=2), Attention("replay", renew=2):
         begun = states(shelf, attention)
         assert same(begun[1].weights, plain[1].weights)
@@ -72,7 +72,7 @@ def test_replay_draws_the_hard_more_often(shelf):
     """In the second phase hard samples come about 1 + boost times as often; a batch is as large as ever."""
     learning = objective(shelf, Attention("replay", top=0.25, boost=3))
     learning.hardness = np.arange(48.0)
-    drawn = torch.cat([learning.turns(torch.Generator().manual_seed(i)).flatten() for i in range(200)])
+    drawn = torch.cat([learning.epoch_samples(torch.Generator().manual_seed(i)).flatten() for i in range(200)])
     assert len(drawn) == 200 * 48
     times = torch.bincount(drawn, minlength=48).double()
     assert float(times[36:].mean() / times[:36].mean()) == pytest.approx(4, rel=0.1)

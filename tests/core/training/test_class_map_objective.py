@@ -51,7 +51,7 @@ def same(first, second):
 
 
 def test_labels_alone_find_the_object(shelf, other_shelf):
-    """A net that was told nothing but the colour of the object finds it: its boxes are better than one constant box."""
+    """A net that is trained on nothing but the colour of the object finds it: its boxes are better than one constant box."""
     validation = Coloured(other_shelf)
     best = max(entry["val_iou"] for entry in states(Coloured(shelf), validation, recipe=Recipe(epochs=8, batch_size=16))[-1].log)
     constant = iou(np.broadcast_to(np.median(validation.boxes, 0), validation.boxes.shape), validation.boxes).mean()

@@ -1,4 +1,4 @@
-"""What a net in training answered for its samples."""
+"""Training dynamics of samples."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from htltools.core.geometry.boxes import iou
 from htltools.core.nets.factory import architecture, build
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.box_objective import BoxObjective
-from htltools.core.training.dynamics_record import Record, overlaps
+from htltools.core.training.dynamics_record import Record, box_iou
 from htltools.core.training.loop import Recipe, trained
 
 CPU = Runtime("cpu")
@@ -36,7 +36,7 @@ def test_margins_by_hand():
     left, right, half = [0, 0, 0.5, 1], [0.5, 0, 1, 1], [0, 0, 0.5, 0.5]
     record = Record(4)
     turns = torch.tensor([[0, 2, 3]])
-    record.add(turns, torch.tensor([[left, left, right]]), torch.tensor([[left, right, half]]))
+    record.add_boxes(turns, torch.tensor([[left, left, right]]), torch.tensor([[left, right, half]]))
     assert record.iou.numpy() == pytest.approx(np.array([[1, np.nan, 0, 0]]), nan_ok=True)
     assert record.margin.numpy() == pytest.approx(np.array([[0.5, np.nan, -1, -1]]), nan_ok=True)
 
@@ -45,7 +45,7 @@ def test_a_sample_seen_twice_has_the_mean():
     """Where a sample comes twice in an epoch, also in one batch, its values are means, and it is no other sample of itself."""
     left, right = [0, 0, 0.5, 1], [0.5, 0, 1, 1]
     record = Record(1)
-    record.add(torch.tensor([[0, 0]]), torch.tensor([[left, left]]), torch.tensor([[left, right]]))
+    record.add_boxes(torch.tensor([[0, 0]]), torch.tensor([[left, left]]), torch.tensor([[left, right]]))
     assert record.iou.tolist() == record.margin.tolist() == [[0.5]]
 
 
@@ -56,7 +56,7 @@ corners = arrays(np.float32, (5, 4), elements=st.floats(0, 1, width=16))
 def test_overlaps_are_those_of_numpy(a, b):
     """IoU by tensors is IoU by arrays, for sorted corners; boxes without area overlap nothing."""
     a, b = (np.concatenate([np.minimum(c[:, :2], c[:, 2:]), np.maximum(c[:, :2], c[:, 2:])], 1) for c in (a, b))
-    assert overlaps(torch.from_numpy(a), torch.from_numpy(b)).numpy() == pytest.approx(iou(a, b), abs=1e-5)
+    assert box_iou(torch.from_numpy(a), torch.from_numpy(b)).numpy() == pytest.approx(iou(a, b), abs=1e-5)
 
 
 def test_every_epoch_is_there(undisturbed):

@@ -110,7 +110,7 @@ def test_fewer_samples_than_a_batch(shelf):
 
 @pytest.mark.parametrize("schedule", ["onecycle", "cosine"])
 def test_schedules_end_low(schedule):
-    """The rate reaches the highest value asked for, never more, and ends near zero; one step is a schedule as well."""
+    """The rate reaches the highest value of the recipe, never more, and ends near zero; one step is a schedule as well."""
     values = rates(Recipe(10, rate=0.01, schedule=schedule), 100)
     assert len(values) == 100
     assert max(values) == pytest.approx(0.01, rel=0.01)

@@ -1,4 +1,4 @@
-"""Learning masks, and the nets that answer with them."""
+"""Learning masks, and the nets that predict them."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,9 @@ import torch
 from htltools.core.geometry.masks import mask_boxes
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.state_arrays import from_weights, weights_of
-from htltools.core.pruning.structured import narrowed
+from htltools.core.pruning.structured import prune_channels
 from htltools.core.runtime.runtime import Runtime
-from htltools.core.training.augmentation import Augmentation, augmented, augmented_masks, changes
+from htltools.core.training.augmentation import Augmentation, augmented, augmented_masks, draw_changes
 from htltools.core.training.loop import Recipe, mean_iou, trained
 from htltools.core.training.mask_objective import MaskObjective, constant_mask_iou, mask_margins
 from htltools.errors import UsageError
@@ -75,20 +75,20 @@ def test_a_stopped_training_ends_as_an_undisturbed_one(learning, undisturbed, ot
 
 def test_weights_count(learning):
     """A sample of weight 0 does not pull at the net: what its mask says changes nothing."""
-    found = []
+    losses = []
     for wrong in (False, True):
         objective = learning(weights=np.repeat(np.float32([0, 2]), 24), recipe=Recipe(1, 48, augmentation=Augmentation()))
         if wrong:
             objective.images.images[:24, ..., 3] = 255
-        found.append([loss.item() for loss in objective.losses(0)])
-    assert found[0] == found[1]
+        losses.append([loss.item() for loss in objective.losses(0)])
+    assert losses[0] == losses[1]
 
 
 def test_masks_go_where_their_images_go():
     """An image that shows its own mask still shows it after any change, also where it is mirrored beyond the border."""
     mask = torch.zeros(8, 32, 32, 1, dtype=torch.uint8)
     mask[:, 3:20, :14] = 255
-    change = changes(8, 3, Augmentation(light=0, colour=0), torch.Generator().manual_seed(1))
+    change = draw_changes(8, 3, Augmentation(light=0, colour=0), torch.Generator().manual_seed(1))
     gain, bias = torch.full((1, 3, 1, 1), 1 / 255), torch.zeros(1, 3, 1, 1)
     x, masks = augmented_masks(mask.expand(-1, -1, -1, 4), change, gain, bias)
     assert torch.equal(x[:, 0] >= 0.5, masks > 0)
@@ -96,7 +96,7 @@ def test_masks_go_where_their_images_go():
 
 
 def test_margins():
-    """An answer that fits its own mask best has a positive margin; the same sample twice in a batch is no other."""
+    """A prediction that fits its own mask best has a positive margin; the same sample twice in a batch is no other."""
     masks = torch.zeros(3, 4, 4, dtype=torch.bool)
     masks[0, :, :2] = masks[1, :, 1:] = masks[2, :, :2] = True
     own, margin = mask_margins(torch.tensor([5, 6, 5]), masks, masks)
@@ -112,7 +112,7 @@ def test_batches_of_one_are_refused(learning):
 
 @pytest.mark.parametrize("name", ["compact_unet", "lraspp_mobilenet_v3_large"])
 def test_nets(name):
-    """A net answers with a mask in the frame of the image, and with the box around it; its weights are enough to build it anew."""
+    """A net predicts a mask in the frame of the image, and with the box around it; its weights are enough to build it anew."""
     shape = architecture(name, (40, 56, 3), "mask")
     model = build(shape).eval()
     images = torch.randint(0, 256, (2, 40, 56, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -122,7 +122,7 @@ def test_nets(name):
         assert ((masks >= 0) & (masks <= 1)).all()
         assert torch.equal(model(images), mask_boxes(masks))
         assert torch.equal(from_weights(shape, weights_of(model))(images), model(images))
-    narrow = narrowed(model, 0.5, [40, 56, 3])
+    narrow = prune_channels(model, 0.5, [40, 56, 3])
     with torch.inference_mode():
         assert narrow.masks(narrow.normalised(images)).shape == (2, 40, 56)
         assert torch.equal(from_weights(shape, weights_of(narrow))(images), narrow(images))

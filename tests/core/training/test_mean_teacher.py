@@ -7,7 +7,7 @@ import torch
 from htltools.core.nets.factory import architecture, build
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.loop import Recipe, trained
-from htltools.core.training.mean_teacher import MeanTeacher, PseudoLabels, ema_update, mirrored, repeated_turns
+from htltools.core.training.mean_teacher import MeanTeacher, PseudoLabels, ema_update, mirror_images, repeated_batches
 
 CPU = Runtime("cpu")
 USES = "teacher", "attend", "suppress", "consistency", "none"
@@ -61,8 +61,8 @@ def test_the_teacher_is_kept(shelf, other_shelf):
 def test_none_learns_from_labels_alone(shelf, other_shelf):
     """Without a use the unlabelled images change nothing."""
     others = type(shelf)(48, seed=9)
-    found = [states(images, other_shelf, PseudoLabels("none"))[-1].weights for images in (shelf, others)]
-    assert same(*found)
+    ends = [states(images, other_shelf, PseudoLabels("none"))[-1].weights for images in (shelf, others)]
+    assert same(*ends)
 
 
 def test_pseudo_label_weights(shelf, other_shelf):
@@ -93,14 +93,14 @@ def test_moving_average():
 
 def test_repeated_turns():
     """Fewer samples than places are repeated evenly; more are drawn without repeat."""
-    few = repeated_turns(5, (4, 6), torch.Generator().manual_seed(0))
+    few = repeated_batches(5, (4, 6), torch.Generator().manual_seed(0))
     assert few.shape == (4, 6)
     assert set(torch.bincount(few.flatten()).tolist()) == {4, 5}
-    assert len(set(repeated_turns(50, (4, 6), torch.Generator().manual_seed(0)).flatten().tolist())) == 24
+    assert len(set(repeated_batches(50, (4, 6), torch.Generator().manual_seed(0)).flatten().tolist())) == 24
 
 
 def test_mirrored():
-    """Images are mirrored along x and y, each as asked."""
+    """Images are mirrored along x and y, each where it should be."""
     image = torch.arange(6, dtype=torch.uint8).view(1, 2, 3, 1).expand(3, -1, -1, -1)
-    found = mirrored(image, torch.tensor([[True, False], [False, True], [False, False]]))[..., 0]
-    assert found.tolist() == [[[2, 1, 0], [5, 4, 3]], [[3, 4, 5], [0, 1, 2]], [[0, 1, 2], [3, 4, 5]]]
+    mirrored = mirror_images(image, torch.tensor([[True, False], [False, True], [False, False]]))[..., 0]
+    assert mirrored.tolist() == [[[2, 1, 0], [5, 4, 3]], [[3, 4, 5], [0, 1, 2]], [[0, 1, 2], [3, 4, 5]]]

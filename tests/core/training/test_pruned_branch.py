@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from htltools.core.pruning.unstructured import baked, masked
+from htltools.core.pruning.unstructured import baked, prune_weights
 from htltools.core.training.pruned_branch import PrunedBranch
 
 
@@ -15,15 +15,15 @@ def x():
 
 
 def test_without_a_cut_it_is_the_net(localizer, x):
-    """A branch of sparsity 0 answers as the net does."""
+    """A branch of sparsity 0 predicts as the net does."""
     localizer.eval()
     assert torch.equal(PrunedBranch(localizer.net, 0.0)(x), localizer.net(x))
 
 
 def test_it_is_the_net_pruned(localizer, x):
-    """A branch answers as a copy of the net does that was pruned to that sparsity by global magnitude."""
+    """A branch predicts as a copy of the net that was pruned to that sparsity by global magnitude."""
     localizer.eval()
-    pruned = baked(masked(localizer, "l1", 0.7)).eval()
+    pruned = baked(prune_weights(localizer, "l1", 0.7)).eval()
     torch.testing.assert_close(PrunedBranch(localizer.net, 0.7)(x), pruned.net(x))
 
 
@@ -64,8 +64,8 @@ def test_the_cut_follows_the_weights(localizer):
     assert len(set(counts)) == 1
 
 
-def test_memory_brings_it_back(localizer, x):
-    """A branch that remembers what another one knew answers as that one, bit for bit."""
+def test_it_resumes_from_its_state(localizer, x):
+    """A branch with the state of another one predicts as that one, bit for bit."""
     localizer.net.train()
     first = PrunedBranch(localizer.net, 0.5)
     first.renew(3)

@@ -7,7 +7,7 @@ import torch
 from onnx import TensorProto, numpy_helper
 
 from htltools.core.nets.factory import build
-from htltools.core.nets.onnx_wrapper import Deployed
+from htltools.core.nets.onnx_wrapper import OnnxWrapper
 from htltools.errors import HtlError
 from htltools.formats.models import onnx_int8
 from htltools.formats.models.onnx import OUTPUT, OnnxModel, write_metadata, write_onnx
@@ -26,7 +26,7 @@ def precise(tmp_path_factory):
     """A compact localizer with random weights, as an ONNX file in float32."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("quantized") / "float32.onnx"
-    write_onnx(path, Deployed(build({"name": "compact", "size": SIZE, "task": "box"}).eval()), SIZE, {"htl.task": "box"})
+    write_onnx(path, OnnxWrapper(build({"name": "compact", "size": SIZE, "task": "box"}).eval()), SIZE, {"htl.task": "box"})
     return path
 
 

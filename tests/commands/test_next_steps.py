@@ -1,17 +1,18 @@
-"""What `score` and `evaluate` tell a person to do next: commands that work when they are pasted."""
+"""What `score` and `evaluate` propose as the next step: commands that work when they are pasted."""
 
 import shlex
 import shutil
 
 import pytest
 
-from htltools.commands.shared.next_steps import narrowed
+from htltools.commands.shared.next_steps import subgroup_flags
 from htltools.formats.rows.jsonlines import joined_lines
+from htltools.formats.rows.row import Row
 from htltools.formats.sources.open_rows import read_rows
 
 
 def steps(shown: str) -> list[str]:
-    """The commands that a terminal shows as the next."""
+    """The commands that a terminal shows as the next steps."""
     return [line.strip() for line in shown.partition(" next:\n")[2].splitlines() if line.startswith("  htl ")]
 
 
@@ -29,7 +30,7 @@ def test_after_score(terminal, places):
     """Rows in a file can be looked at next, and asked who is hard; the name of the file is that of the shell."""
     shown = terminal("cd 'my data'; htl score rows.jsonl --model dense.h5 --pruned pruned.h5 > 'my scored.jsonl'")
     assert steps(shown) == [
-        "htl view 'my scored.jsonl' --split train --sort pruned_loss --images auto   # look at the hardest",
+        "htl view 'my scored.jsonl' --split train --sort pruned_loss --thumbnails auto   # look at the hardest",
         "htl evaluate 'my scored.jsonl' --split train --hard pruned_loss   # who are they?",
     ]
     for step in steps(shown):
@@ -37,22 +38,22 @@ def test_after_score(terminal, places):
 
 
 @pytest.mark.parametrize("line", ["-q", "| wc -l", "2> log; cat log"])
-def test_nobody_is_told_who_does_not_read_or_is_doing_it(terminal, scored, line):
-    """With -q, in a pipe, whose next command is the next step, and where stderr is a file, there is no advice."""
+def test_no_steps_where_nobody_reads_them(terminal, scored, line):
+    """With -q, in a pipe, whose next command is the next step, and where stderr is a file, no step is proposed."""
     assert "next" not in terminal(f"htl evaluate {scored} --split train --hard pruned_disagreement --group-by sex {line}")
 
 
 def test_rows_that_scroll_by_are_kept_nowhere(terminal, places):
-    """Whoever sends the rows to the terminal is told so."""
+    """Where the rows go to the terminal, the step is to keep them in a file."""
     shown = terminal("cd 'my data'; head -4 scored.jsonl | htl score --partial --model dense.h5 --pruned pruned.h5")
     assert steps(shown) == ["htl score ... > scored.jsonl   # these rows are kept nowhere"]
 
 
 def test_after_evaluate(terminal, places):
-    """A comparison of one pair of models ought to be repeated with another seed, and subgroups to be told apart."""
+    """After a comparison of one pair of models come another seed, and subgroups."""
     shown = terminal("cd 'my data'; htl evaluate scored.jsonl --split val --model dense.h5 --against pruned.h5")
     again, whom = steps(shown)
-    flags = "--model dense.h5 --model OTHER --against pruned.h5 --against OTHER --split val"
+    flags = "--model dense.h5 --model OTHER --baseline pruned.h5 --baseline OTHER --split val"
     assert again.startswith(f"htl evaluate scored.jsonl {flags}   # with a second pair")
     assert whom.startswith("htl evaluate scored.jsonl --model dense.h5 --split val --group-by ")
     assert "subgroup" in terminal(f"cd 'my data'; {whom}")
@@ -65,28 +66,28 @@ def test_after_evaluate_of_unscored_rows(terminal, places):
 
 
 def test_after_who_is_hard(terminal, scored, tmp_path):
-    """The subgroup that is hard most surely is the one to look at, and the command shows just that one."""
-    rows = [row for row in read_rows(scored)[0] if row["split"] == "train"]
+    """The subgroup that is most surely hard more often is the one to look at, and the command shows just that one."""
+    rows = [row for row in read_rows(scored)[0] if row.split == "train"]
     for i, row in enumerate(rows):
         hard = i % 4 == 0
         row |= {
             "meta": {"clinic": "o'b" if hard or i == 1 else "rest"},
-            "hardness": row["hardness"] | {"pruned_loss": float(hard) + i / 100},
+            "hardness": row.hardness | {"pruned_loss": float(hard) + i / 100},
         }
     (tmp_path / "rows.jsonl").write_bytes(joined_lines(rows))
     shown = terminal("htl evaluate rows.jsonl --split train --hard pruned_loss --top 0.2")
-    assert "clinic o'b" in shown and "…" not in shown  # a table of all columns beside each other had no room for names
+    assert "clinic o'b" in shown and "…" not in shown  # the table has room for names
     look, attend = steps(shown)
     chosen = shlex.quote("clinic=o'b")
-    assert look.startswith(f"htl view rows.jsonl --split train --where {chosen} --sort pruned_loss --images auto   # ")
+    assert look.startswith(f"htl view rows.jsonl --split train --where {chosen} --sort pruned_loss --thumbnails auto   # ")
     assert attend == "htl resample rows.jsonl --by pruned_loss | htl train -o attended.h5   # attend to them"
     assert "o'b" in terminal(look)
 
 
 def test_a_subgroup_is_named_only_where_its_name_chooses_it():
-    """Bands of numbers, `unknown`, and names that are comparisons themselves are not passed off as conditions."""
-    rows = [{"id": "a", "meta": {"age": 43, "sex": None, "x=y": "1", "ward": "1 b"}}, {"id": "b", "meta": {"age": 70}}]
-    assert narrowed({"age": "40-59"}, rows, 1) is None
-    assert narrowed({"sex": "unknown"}, rows, 2) is None
-    assert narrowed({"x=y": "1"}, rows, 1) is None
-    assert narrowed({"ward": "1 b", "age": "43"}, rows, 1) == "--where 'ward=1 b' --where age=43"
+    """Bands of numbers, `unknown`, and names that are comparisons themselves give no flags."""
+    rows = [Row(id="a", meta={"age": 43, "sex": None, "x=y": "1", "ward": "1 b"}), Row(id="b", meta={"age": 70})]
+    assert subgroup_flags({"age": "40-59"}, rows, 1) is None
+    assert subgroup_flags({"sex": "unknown"}, rows, 2) is None
+    assert subgroup_flags({"x=y": "1"}, rows, 1) is None
+    assert subgroup_flags({"ward": "1 b", "age": "43"}, rows, 1) == "--where 'ward=1 b' --where age=43"
