@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from htltools.formats.dicom.file import SUFFIXES as DICOM_SUFFIXES
-from htltools.formats.images.image import SUFFIXES
+from htltools.formats.dicom.file import DICOM_SUFFIXES
+from htltools.formats.images.image import IMAGE_SUFFIXES
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 WHOLE = 1000  # parts that a path from the source counts as: more than any other end
@@ -42,7 +42,7 @@ def stem_of(name: str) -> str:
     ('a', '1.2.840.113', 'v1.2')
     """
     stem, suffix = os.path.splitext(name)
-    return stem if suffix.lower() in SUFFIXES | DICOM_SUFFIXES else name
+    return stem if suffix.lower() in IMAGE_SUFFIXES | DICOM_SUFFIXES else name
 
 
 @dataclass
