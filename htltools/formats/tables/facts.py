@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from htltools.formats.dicom.file import DICOM_SUFFIXES
@@ -27,6 +27,29 @@ class Facts:
     frame: tuple[float, float] | None = None  # (width, height) of the boxes' frame where it is declared
     meta: dict[str, Any] = field(default_factory=dict)
     known: bool = True  # False: no table or file names the image
+    shares: bool = False  # whether boxes and outlines are shares of the image's sides, and not pixels
+    outlines: list[Any] | None = None  # of objects, as COCO has them: polygons [[x, y, x, y, ...], ...] or run lengths {size, counts}
+
+
+@dataclass
+class Annotations:
+    """What one table, annotation file or folder of such files says of images.
+
+    source: how to name it to a person. facts: by the name of the image exactly as it is written there, see `sources.names`. boxed:
+    whether it is a source of boxes or outlines. roles: where ids, groups, labels, splits and boxes come from, such as
+    {"groups": "column patient_id"}. unused: columns and keys that no role takes and that are not kept as metadata. left_out: parts that
+    cannot be used, {id, source, reason} each. doubts: sentences on what looks wrong and is kept. notes: sentences on what was assumed.
+    """
+
+    source: str
+    facts: dict[str, Facts]
+    path: Path | None = None
+    boxed: bool = False
+    roles: dict[str, str] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list)
+    left_out: list[dict[str, str]] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def image_key(name: str) -> str:
