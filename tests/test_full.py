@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from htltools.formats.models.checkpoint import Checkpoint
-from htltools.formats.store.checksummed_hdf5 import check_seal
+from htltools.formats.store.checksummed_hdf5 import check_hdf5_checksum
 from htltools.formats.store.shard import write_shard
 
 
@@ -53,7 +53,7 @@ def test_a_disk_that_is_full_at_any_byte(save, tmp_path):
         assert [found.name for found in tmp_path.iterdir()] == ["x.h5"]
         assert path.read_bytes() == before
     assert limited(len(before), lambda: save(path)) == 0
-    check_seal(path)
+    check_hdf5_checksum(path)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_prepare_on_a_full_disk(on_a_full_disk, tmp_path):
     assert (done.returncode, done.stderr) == (74, f"htl prepare: cannot write {tmp_path}/s/00000.h5 (File too large)\n")
     assert list((tmp_path / "s").iterdir()) == []
     assert on_a_full_disk(9999999, *command).returncode == 0
-    check_seal(tmp_path / "s/00000.h5")
+    check_hdf5_checksum(tmp_path / "s/00000.h5")
 
 
 @pytest.mark.parametrize(

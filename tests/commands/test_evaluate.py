@@ -18,13 +18,12 @@ DELTA = (1.8 - (0.5 + 50 / 60 + 0.4)) / 4
 @pytest.fixture(scope="module")
 def half_onnx(fixed):
     """The model `half` as an ONNX file under a name that does not say so."""
-    import torch
-
-    from htltools.commands.shared.inputs import load_localizer
+    from htltools.core.runtime.runtime import Runtime
     from htltools.formats.models.onnx import write_onnx
+    from htltools.tasks.predictor import CheckpointPredictor
 
     path = fixed.folder / "half.model"
-    write_onnx(path, load_localizer(fixed.half, torch.device("cpu"))[0], [32, 32, 3], {})
+    write_onnx(path, CheckpointPredictor(fixed.half, Runtime("cpu")).localizer, [32, 32, 3], {"htl.task": "box"})
     return path
 
 
@@ -47,8 +46,9 @@ def test_metrics_are_those_worked_by_hand(htl, fixed):
 
 
 def test_compares_with_another_model(htl, fixed):
-    """--against adds the paired difference of every metric, ours minus theirs, and names the other model."""
-    _, out, _ = htl("evaluate", fixed.file, "--model", fixed.half, "--against", fixed.left)
+    """--baseline, or --against, adds the paired difference of every metric, ours minus theirs, and names the other model."""
+    _, out, _ = htl("evaluate", fixed.file, "--model", fixed.half, "--baseline", fixed.left)
+    assert out == htl("evaluate", fixed.file, "--model", fixed.half, "--against", fixed.left)[1]
     deltas = [line for line in split_lines(out) if line["metric"].endswith(".delta")]
     assert len(deltas) == 9
     assert values(out)["iou_mean.delta"] == pytest.approx(DELTA, abs=1e-5)
@@ -58,7 +58,7 @@ def test_compares_with_another_model(htl, fixed):
 
 def test_onnx_file_measures_like_its_checkpoint(htl, fixed, half_onnx):
     """An ONNX file is a model like any other, known by its content, and differs from its checkpoint by nothing."""
-    code, out, _ = htl("evaluate", fixed.file, "--model", half_onnx, "--against", fixed.half, "--batch-size", 3)
+    code, out, _ = htl("evaluate", fixed.file, "--model", half_onnx, "--baseline", fixed.half, "--batch-size", 3)
     assert code == 0
     assert {line["value"] for line in split_lines(out) if line["metric"].endswith(".delta")} == {0}
     assert values(out)["iou_mean"] == pytest.approx(0.45, abs=1e-5)
@@ -113,7 +113,7 @@ def test_a_person_gets_tables(htl, fixed, monkeypatch):
     """On a terminal the metrics come as a table with intervals, then the subgroups."""
     monkeypatch.setattr(console, "is_terminal", lambda stream: stream is sys.stdout)
     monkeypatch.setenv("COLUMNS", "100")
-    _, out, _ = htl("evaluate", fixed.file, "--model", fixed.half, "--against", fixed.left, "--group-by", "sex")
+    _, out, _ = htl("evaluate", fixed.file, "--model", fixed.half, "--baseline", fixed.left, "--group-by", "sex")
     text = out.decode()
     assert "iou_mean" in text and "0.450" in text and "+0.017" in text
     assert text.index("failure_rate") < text.index("sex male")
@@ -146,8 +146,8 @@ def test_fail_under(htl, fixed, limits, code, message):
         (["--group-by", "age:x"], "--group-by takes names and band widths"),
         (["--split", "all"], "--split takes train, val, test, not 'all'"),
         (
-            ["--model", "a", "--model", "b", "--against", "c"],
-            "--model is given 2 times and --against 1; name them in pairs, one pair a seed",
+            ["--model", "a", "--model", "b", "--baseline", "c"],
+            "--model is given 2 times and --baseline 1; name them in pairs, one pair a seed",
         ),
     ],
 )
@@ -164,7 +164,7 @@ def test_wrong_flags_are_told_before_any_work(htl, flags, message):
         (["--split", "val"], 65, "none of the 1 rows of the split val has a box; the splits there are: test, train, val"),
         (["--limit", "4", "--split", "train"], 65, "no row is of the split train; the splits there are: test"),
         (["--group-by", "sexx"], 65, "no row has a field 'sexx' to group by; their meta has age, sex"),
-        (["--against", "absent.h5"], 66, "absent.h5 is not there"),
+        (["--baseline", "absent.h5"], 66, "absent.h5 is not there"),
     ],
 )
 def test_what_cannot_be_measured_is_told(htl, fixed, flags, code, message):
@@ -215,7 +215,7 @@ def test_pseudo_boxes_are_no_truth(htl, fixed):
 
 def test_maps_have_figures_of_their_own(htl, phantom, by_map, dense):
     """A model that answers by a map gets box accuracy and, as the phantom store has masks, pixel precision; no other model does."""
-    code, out, err = htl("evaluate", phantom.rows, "--model", by_map, "--against", dense, "--split", "val")
+    code, out, err = htl("evaluate", phantom.rows, "--model", by_map, "--baseline", dense, "--split", "val")
     found = values(out)
     assert code == 0, err
     assert found["maxboxacc_v2"] == pytest.approx((found["acc@0.3"] + found["acc@0.5"] + found["acc@0.7"]) / 3, abs=1e-5)
@@ -226,27 +226,27 @@ def test_maps_have_figures_of_their_own(htl, phantom, by_map, dense):
 
 
 def test_predictions_are_measured_like_models(htl, fixed, tmp_path):
-    """COCO results measure as the model that answers alike, on either side of --against, without a store; a missing box has IoU 0."""
+    """COCO results measure as the model that answers alike, on either side of --baseline, without a store; a missing box has IoU 0."""
     bare = [{name: value for name, value in row.items() if name not in ("store", "index")} for row in fixed.rows]
     told = [{"image_id": row["id"], "category_id": 1, "bbox": [50, 25, 100, 50], "score": 0.9} for row in bare]
     (tmp_path / "all.json").write_text(json.dumps(told))
     (tmp_path / "few.json").write_text(json.dumps(told[1:]))
-    arguments = ["evaluate", "--predictions", tmp_path / "all.json", "--against", tmp_path / "few.json"]
+    arguments = ["evaluate", "--predictions", tmp_path / "all.json", "--baseline", tmp_path / "few.json"]
     code, out, err = htl(*arguments, stdin=joined_lines(bare))
     assert code == 0, err
     assert values(out) | HALF == pytest.approx(values(out), abs=1e-5)
     assert values(out)["iou_mean.delta"] == pytest.approx(0.25, abs=1e-5)
     assert f"htl evaluate: {tmp_path}/few.json: no prediction for 1 of 4 rows\n" in err
-    code, out, _ = htl("evaluate", fixed.file, "--model", fixed.half, "--against", tmp_path / "all.json", "-q")
+    code, out, _ = htl("evaluate", fixed.file, "--model", fixed.half, "--baseline", tmp_path / "all.json", "-q")
     assert (code, values(out)["iou_mean.delta"]) == (0, pytest.approx(0, abs=1e-5))
     code, out, err = htl("evaluate", fixed.file, "--model", fixed.half, "--predictions", tmp_path / "all.json")
-    remedy = "name one of them, and the other with --against"
+    remedy = "name one of them, and the other with --baseline"
     assert (code, out, err) == (2, b"", f"htl evaluate: --model and --predictions exclude each other; {remedy}\n")
 
 
 def test_several_runs_in_one_comparison(htl, fixed):
     """Pairs of models, one pair a seed, give the mean, an interval over groups and one over runs, and the sign of each."""
-    flags = ["--model", fixed.half, "--model", fixed.left, "--against", fixed.left, "--against", fixed.half]
+    flags = ["--model", fixed.half, "--model", fixed.left, "--baseline", fixed.left, "--baseline", fixed.half]
     code, out, err = htl("evaluate", fixed.file, *flags)
     line = next(line for line in split_lines(out) if line["metric"] == "iou_mean.delta")
     assert (code, line["value"], line["low"], line["high"]) == (0, 0, 0, 0)
@@ -259,7 +259,7 @@ def test_several_runs_in_one_comparison(htl, fixed):
 
 def test_one_pair_says_nothing_of_other_seeds(htl, fixed):
     """A comparison of two models says in a sentence what it does not tell."""
-    assert "iou_mean differs by +0.0167" in htl("evaluate", fixed.file, "--model", fixed.half, "--against", fixed.left)[2]
+    assert "iou_mean differs by +0.0167" in htl("evaluate", fixed.file, "--model", fixed.half, "--baseline", fixed.left)[2]
 
 
 @pytest.fixture
@@ -272,7 +272,7 @@ def unequal(fixed):
 
 def test_worst_level_and_gap(htl, fixed, unequal):
     """--group-by tells who fares worst by each metric, how far from the best, whether chance does that, and what it was before."""
-    code, out, err = htl("evaluate", "--model", fixed.half, "--against", fixed.left, "--group-by", "sex", stdin=unequal)
+    code, out, err = htl("evaluate", "--model", fixed.half, "--baseline", fixed.left, "--group-by", "sex", stdin=unequal)
     assert code == 0, err
     found = {line["metric"]: line for line in split_lines(out) if "by" in line}
     assert len(found) == 4 * 9

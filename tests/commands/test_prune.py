@@ -79,7 +79,7 @@ def test_nothing_cut_is_the_dense_model(htl, phantom, dense, tmp_path):
 
 def test_the_health_gate_takes_the_largest_healthy_sparsity(htl, phantom, dense, tmp_path, monkeypatch):
     """auto keeps the first sparsity of its sweep, from the largest, whose validation IoU stays above the gate, and shows the sweep."""
-    dense_iou = _pruning_iou(htl, phantom, dense, tmp_path)
+    dense_iou = dense_val_iou(htl, phantom, dense, tmp_path)
     code, _, err = htl("prune", phantom.rows, "--model", dense, "-o", tmp_path / "p.h5", "--recover", "none")
     pruning = Checkpoint.load(tmp_path / "p.h5").pruning
     assert code == 0
@@ -92,7 +92,7 @@ def test_the_health_gate_takes_the_largest_healthy_sparsity(htl, phantom, dense,
     assert zero_share(tmp_path / "p.h5") == pytest.approx(pruning["asked"], abs=1e-3)
 
 
-def _pruning_iou(htl, phantom, dense, tmp_path):
+def dense_val_iou(htl, phantom, dense, tmp_path):
     """The validation IoU of the dense model, as prune measures it."""
     htl("prune", phantom.rows, "--model", dense, "-o", tmp_path / "0.h5", "--sparsity", 0, "--recover", "none", "-q")
     return Checkpoint.load(tmp_path / "0.h5").pruning["dense_val_iou"]
@@ -189,7 +189,7 @@ def test_a_result_whose_rows_were_lost(htl, phantom, dense, tmp_path, monkeypatc
         patched.setattr("htltools.formats.rows.stream.RowWriter.__enter__", killed)
         assert htl(*command)[:2] == (130, b"")
     written = (tmp_path / "p.h5").read_bytes()
-    for changed in (["--seed", 1], ["--sparsity", 0.6], ["--recover", "none"], ["--method", "random"], ["--limit", 70], ["--lr", 0.1]):
+    for changed in (["--seed", 1], ["--sparsity", 0.6], ["--recover", "none"], ["--method", "random"], ["--limit", 70], ["--epochs", 1]):
         code, out, err = htl(*command, *changed)
         assert (code, out) == (73, b"") and "p.h5 exists" in err, changed
     with monkeypatch.context() as patched:

@@ -449,7 +449,7 @@ def test_disagreement_under_dropout_on_request(htl, phantom, dense, pruned):
 def test_unknown_columns_are_refused(htl, phantom):
     """--also with a column that does not exist is a wrong flag, told before anything is read."""
     code, _, err = htl("score", phantom.rows, "--also", "grand,negative_aum")
-    assert (code, err) == (2, "htl score: --also knows no column 'negative_aum'; it knows grand, dropout\n")
+    assert (code, err) == (2, "htl score: --also knows no column 'negative_aum'; it knows grand, dropout_disagreement\n")
 
 
 def test_models_of_labels_are_scored_without_boxes(htl, phantom, by_map, dense):
@@ -462,7 +462,7 @@ def test_models_of_labels_are_scored_without_boxes(htl, phantom, by_map, dense):
     assert all({"dense", "pruned"} == set(row["predicted"]) for row in rows)
     code, out, err = htl("score", *models, "--also", "grand", stdin=joined_lines(bare))
     assert (code, out) == (65, b"")
-    assert "answers by a map: it has no box head for --also grand; leave out --also" in err
+    assert f"{by_map} is a model of the task class_map: it has no box head for --also grand; leave out --also" in err
 
 
 # boxes of images of 200 x 100: a quarter of the image, its upper half, its left half
@@ -554,7 +554,7 @@ def test_predictions_and_models_do_not_mix(htl, results, fixed):
     assert (code, out, err) == (2, b"", f"htl score: {told} holds predictions, {fixed.half} does not; {remedy}\n")
     assert htl("score", fixed.file, "--predictions", told, fixed.half)[:2] == (65, b"")
     code, out, err = htl("score", fixed.file, "--predictions", told, told, "--also", "grand")
-    assert (code, out, err) == (2, b"", "htl score: --also grand needs models: predictions do not tell it\n")
+    assert (code, out, err) == (2, b"", "htl score: --also grand needs models: it does not follow from predictions\n")
     assert htl("score", fixed.file, "--predictions", told, "absent.json")[:2] == (66, b"")
     code, out, err = htl("score", fixed.file, "--model", fixed.half, "--pruned", fixed.half, "--coco", told)
     told = "--coco numbers the images of predictions, and there are none; name some with --predictions"

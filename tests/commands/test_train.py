@@ -32,7 +32,7 @@ def started(*args):
 
 
 def epochs_in(log):
-    """How many epochs a log tells of."""
+    """The number of epochs in a log."""
     return len(log.read_bytes().splitlines()) if log.exists() else 0
 
 
@@ -65,7 +65,7 @@ def undisturbed(phantom, tmp_path_factory, htl):
 def test_writes_a_checkpoint_a_log_and_the_rows(htl, phantom, dense):
     """The checkpoint says what it is and how it came to be; the log has a line per epoch; the rows go on with a note of the model."""
     checkpoint = Checkpoint.load(dense)
-    assert checkpoint.architecture == {"name": "compact", "size": [32, 32, 3]}
+    assert checkpoint.architecture == {"task": "box", "name": "compact", "size": [32, 32, 3]}
     assert checkpoint.preprocessing["size"] == [32, 32, 3]
     assert checkpoint.pruning is None
     assert [record["command"].split()[0] for record in checkpoint.history] == ["htl", "htl"]
@@ -82,7 +82,7 @@ def test_writes_a_checkpoint_a_log_and_the_rows(htl, phantom, dense):
     assert len(reader.history) == 2
 
 
-def test_training_rows_say_how_they_fared(phantom, undisturbed):
+def test_training_rows_get_training_dynamics(phantom, undisturbed):
     """Rows that were trained on get the columns of training dynamics, within their ranges, and no others do; they go on to any command."""
     rows = read_rows(undisturbed.with_name("rows.jsonl"))[0]
     assert [row["split"] == "train" for row in rows] == ["hardness" in row for row in rows]
@@ -90,9 +90,9 @@ def test_training_rows_say_how_they_fared(phantom, undisturbed):
     for row in rows:
         for name, value in row.get("hardness", {}).items():
             assert limits[name][0] <= value <= limits[name][1]
-    told = [row["hardness"] for row in rows if "hardness" in row]
-    assert all(found.keys() == limits.keys() for found in told)
-    assert len({found["cartography_error"] for found in told}) > len(told) / 2
+    columns = [row["hardness"] for row in rows if "hardness" in row]
+    assert all(own.keys() == limits.keys() for own in columns)
+    assert len({own["cartography_error"] for own in columns}) > len(columns) / 2
 
 
 def test_hardness_that_was_there_stays(htl, phantom, tmp_path):
@@ -170,7 +170,7 @@ def test_force_replaces(htl, phantom, tmp_path, dense):
 
 
 def test_missing_folder_of_the_output(htl, tmp_path):
-    """A folder that is not there is told before the training, not after."""
+    """A folder that is not there is an error before the training, not after."""
     code, _, err = htl("train", "-o", tmp_path / "no" / "m.h5", stdin=b"{}")
     assert (code, err) == (73, f"htl train: the folder {tmp_path}/no is not there; create it first\n")
 
@@ -192,8 +192,8 @@ def test_a_group_in_two_splits_is_refused(htl, phantom, tmp_path):
         (lambda row: row | {"weight": 0}, "all weights are zero: nothing to learn from"),
         (
             lambda row: row | {"boxes": row["boxes"] * 2},
-            "has 2 boxes, this localizer answers with one; prepare with --one-box union or largest, "
-            "or train a net that finds several, such as --model compact_fcos",
+            "has 2 boxes, this model predicts one; prepare with --one-box union or largest, "
+            "or train a net that finds several, such as --arch compact_fcos",
         ),
     ],
 )
@@ -206,7 +206,7 @@ def test_rows_that_nothing_can_be_learned_from(htl, phantom, tmp_path, change, s
     assert not (tmp_path / "m.h5").exists()
 
 
-def test_unlabelled_rows_are_counted_and_no_validation_is_told(htl, phantom, tmp_path):
+def test_unlabelled_rows_are_counted_and_no_validation_is_said(htl, phantom, tmp_path):
     """Rows without a box are left aside aloud; without a validation split the last epoch is kept."""
     rows = [row for row in phantom.samples if row["split"] == "train"]
     rows[0] = {key: value for key, value in rows[0].items() if key != "boxes"}
@@ -224,7 +224,7 @@ def test_init_from_a_checkpoint(htl, phantom, dense, tmp_path):
     before, after = Checkpoint.load(dense), Checkpoint.load(tmp_path / "m.h5")
     assert (before.weights["net.0.0.weight"] == after.weights["net.0.0.weight"]).all()
     assert str(dense) in after.history[-1]["inputs"]
-    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "n.h5", *QUICK, "--init", dense, "--model", "resnet18")
+    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "n.h5", *QUICK, "--init", dense, "--arch", "resnet18")
     assert code == 65
     assert "is a compact for [32, 32, 3], wanted is resnet18 for [32, 32, 3]" in err
     code, _, err = htl("train", phantom.rows, "-o", tmp_path / "n.h5", "--init", "nowhere.h5")
@@ -267,7 +267,7 @@ def test_a_fold_of_everything(htl, phantom, tmp_path):
 
 
 def test_starting_from_weights_that_saw_the_fold(htl, phantom, dense, tmp_path):
-    """--init with a model of all rows, or of another fold, is told: its memory of the fold does not go away."""
+    """--init with a model of all rows, or of another fold, gets a warning: it was fitted to the rows of the fold."""
     said = f"--init {dense} may have seen fold 1/2: then no score of this model is out of sample"
     loud = ["--epochs", 1, "--batch-size", 16, "--fold", "1/2"]
     assert said in htl("train", phantom.rows, "-o", tmp_path / "m.h5", *loud, "--init", dense)[2]
@@ -294,7 +294,7 @@ def test_null_weights_are_no_weights(htl, phantom, dense, tmp_path):
 
 def test_a_torchvision_backbone_trains(htl, phantom, tmp_path):
     """Any torchvision classification net can be the localizer."""
-    options = ["--epochs", 1, "--batch-size", 16, "-q", "--model", "mobilenet_v3_small", "--schedule", "cosine"]
+    options = ["--epochs", 1, "--batch-size", 16, "-q", "--arch", "mobilenet_v3_small", "--lr-scheduler", "cosine"]
     assert htl("train", phantom.rows, "-o", tmp_path / "m.h5", *options)[0] == 0
     checkpoint = Checkpoint.load(tmp_path / "m.h5")
     assert checkpoint.architecture["name"] == "mobilenet_v3_small"
@@ -329,17 +329,22 @@ def test_mixed_frames_are_refused(htl, phantom, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "flags", [("--attend", "adaptive", "--by", "pruned_disagreement"), ("--attend", "replay"), ("--attend", "damaged", "--by", "random")]
+    "flags",
+    [
+        ("--attend", "adaptive", "--attend-by", "pruned_disagreement"),
+        ("--attend", "replay"),
+        ("--attend", "damaged", "--attend-by", "random"),
+    ],
 )
 def test_attention_while_training(htl, phantom, dense, tmp_path, flags):
     """Attention makes another model of the same rows and seed, says in its history how, and the same again gives the same weights."""
-    quick = [*QUICK, *flags, "--renew", 1, "--top", 0.25, "--boost", 2, "--sparsity", 0.5]
+    quick = [*QUICK, *flags, "--attend-renew", 1, "--attend-top", 0.25, "--attend-boost", 2, "--attend-sparsity", 0.5]
     for name in "first", "second":
         assert htl("train", phantom.rows, "-o", tmp_path / f"{name}.h5", *quick)[0] == 0
     assert same_weights(tmp_path / "first.h5", tmp_path / "second.h5")
     assert not same_weights(tmp_path / "first.h5", dense)
-    told = Checkpoint.load(tmp_path / "first.h5").history[-1]["parameters"]
-    assert (told["attend"], told["top"], told["boost"]) == (flags[1], 0.25, 2)
+    parameters = Checkpoint.load(tmp_path / "first.h5").history[-1]["parameters"]
+    assert (parameters["attend"], parameters["attend_top"], parameters["attend_boost"]) == (flags[1], 0.25, 2)
 
 
 def test_rows_without_boxes(htl, phantom, tmp_path):
@@ -403,19 +408,21 @@ def test_weak_supervision_needs_classes(htl, phantom, tmp_path, label, said):
 def test_models_of_boxes_and_of_classes_do_not_mix(htl, phantom, dense, tmp_path):
     """A class model cannot start from a box model."""
     code, _, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", "--supervision", "weak", "--init", dense, *QUICK)
-    assert (code, "is a model of boxes, wanted is one of the classes" in err) == (65, True)
+    classes = ", ".join(sorted({row["label"] for row in phantom.samples if row["split"] == "train"}))
+    cause = f"--init {dense} is a model of the task box and wanted is one of the task class_map with the classes {classes}"
+    assert (code, err) == (65, f"htl train: {cause}; start from one of the same --supervision\n")
 
 
 @pytest.mark.parametrize(
     "flags, said",
     [
         (["--supervision", "weak", "--attend", "replay"], "--attend goes with --supervision full; weak attends by resample --pseudo"),
-        (["--supervision", "weak", "--top", "0.2"], "--top has no effect here"),
-        (["--by", "loss"], "--by has no effect here; it needs --attend, or --unlabelled attend or suppress"),
-        (["--unlabelled", "attend"], "--unlabelled needs --supervision semi"),
-        (["--supervision", "semi", "--attend", "replay"], "--attend goes with --supervision full; semi attends by --unlabelled"),
-        (["--supervision", "semi", "--unlabelled", "teacher", "--boost", "2"], "--boost has no effect here"),
-        (["--attend", "damaged", "--by", "pruned_disagreement"], "--attend damaged has no scores to go by pruned_disagreement"),
+        (["--supervision", "weak", "--attend-top", "0.2"], "--attend-top has no effect here"),
+        (["--attend-by", "loss"], "--attend-by has no effect here; it needs --attend, or --pseudo-labels attend or suppress"),
+        (["--pseudo-labels", "attend"], "--pseudo-labels needs --supervision semi"),
+        (["--supervision", "semi", "--attend", "replay"], "--attend goes with --supervision full; semi attends by --pseudo-labels"),
+        (["--supervision", "semi", "--pseudo-labels", "teacher", "--attend-boost", "2"], "--attend-boost has no effect here"),
+        (["--attend", "damaged", "--attend-by", "pruned_disagreement"], "--attend damaged has no scores to go by pruned_disagreement"),
     ],
 )
 def test_flags_without_effect_are_refused(htl, phantom, tmp_path, flags, said):

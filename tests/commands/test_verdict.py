@@ -27,7 +27,7 @@ def test_the_whole_sentence():
         ((0.02, 0.01, 0.03, [[0.05, -0.01], -0.1, 0.14]), "better on average of these runs, but other seeds may say otherwise"),
         ((0.02, -0.01, 0.03, [[0.02, 0.02], 0.02, 0.02]), "better on these samples with any seed, but other samples may say otherwise"),
         ((0.02, -0.01, 0.03, [[0.05, -0.01], -0.1, 0.14]), "no difference is shown; anything from -0.1000 to +0.1400 is possible"),
-        ((-0.02, -0.03, -0.01), "worse for this pair of models; another seed may say otherwise, so repeat --model and --against"),
+        ((-0.02, -0.03, -0.01), "worse for this pair of models; another seed may say otherwise, so repeat --model and --baseline"),
         ((0.02, -0.01, 0.03), "no difference is shown; anything from -0.0100 to +0.0300 is possible"),
         ((0.02, None, None), "iou_mean differs by +0.0200, from one group only: it says nothing of others"),
     ],

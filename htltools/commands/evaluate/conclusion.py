@@ -27,7 +27,7 @@ def conclusion(value: float, over_groups: tuple[float, float] | None, over_runs:
     if sure_of_groups and sure_of_runs:
         return f"{word}, beyond what the choice of samples and of seeds explains"
     if sure_of_groups and over_runs is None:
-        return f"{word} for this pair of models; another seed may say otherwise, so repeat --model and --against"
+        return f"{word} for this pair of models; another seed may say otherwise, so repeat --model and --baseline"
     if sure_of_groups:
         return f"{word} on average of these runs, but other seeds may say otherwise"
     if sure_of_runs:

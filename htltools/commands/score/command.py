@@ -78,4 +78,16 @@ def score(
     if stability and max(len(model or []), len(pruned or [])) < 2:
         raise UsageError("--stability compares models: name two or more with --model or --pruned")
     runtime = Runtime(device, str(precision), batch_size, seed, options.trusted_names(trust))
-    score_rows(run, rows, model, pruned, coco, columns, runtime, stability=stability, limit=limit, partial=partial)
+    score_rows(
+        run,
+        rows,
+        model,
+        pruned,
+        coco,
+        columns,
+        runtime,
+        results=bool(predictions),
+        stability=stability,
+        limit=limit,
+        partial=partial,
+    )

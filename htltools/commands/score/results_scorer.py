@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from htltools.commands.score.scorer import with_scores
+from htltools.commands.score.scorer import splits_of, with_scores
 from htltools.core.geometry.objects import above, stacked
 from htltools.core.hardness.cross_fitting import model_pairs
 from htltools.core.hardness.missing_predictions import filled_with_misses
 from htltools.core.hardness.rank_stability import Stability
-from htltools.core.hardness.scores import Sides, losses, scores, two_sides
+from htltools.core.hardness.scores import Sides, losses, scores, scores_by_model, two_sides
 from htltools.errors import MissingInput, UsageError
 from htltools.formats.rows.row import Row
 from htltools.formats.tables.coco_results import is_json
@@ -58,7 +58,9 @@ class ResultsScorer:
         predictions = [predictor.predictions(rows) for predictor in self.predictors]
         sides, missed = self.of_objects(predictions, annotation) if classes else self.of_boxes(np.array(predictions), annotation)
         columns = scores(sides, annotation, task.comparison, missed)
-        return with_scores(rows, columns, sides, task, classes, self.seed, self.stability)
+        if self.stability:
+            self.stability.add(scores_by_model(sides, annotation, task.comparison, missed), splits_of(rows))
+        return with_scores(rows, columns, sides, task, classes, self.seed)
 
     def of_boxes(self, predictions: np.ndarray, annotation: np.ndarray) -> tuple[Sides, Sides]:
         """Both sides as they are, and with a miss where a predicted box is missing; predictions [K, N, 4]."""

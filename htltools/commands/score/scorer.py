@@ -126,6 +126,8 @@ class ModelScorer:
         losses[~allowed] = np.nan
         sides = two_sides(predictions, losses, len(self.dense), self.pairs)
         columns = scores(sides, annotation, self.task.comparison)
+        if self.stability:
+            self.stability.add(scores_by_model(sides, annotation, self.task.comparison), splits_of(rows))
         if "grand" in self.also:
             columns["grand"] = self.of_dense(gradient_norms, images, annotation, allowed)
         if "dropout_disagreement" in self.also:
@@ -133,7 +135,7 @@ class ModelScorer:
             columns["dropout_disagreement"] = self.of_dense(
                 lambda model, batch, _: dropout_disagreement(model, batch, seed), images, annotation, allowed
             )
-        return with_scores(rows, columns, sides, self.task, self.classes, self.runtime.seed, self.stability)
+        return with_scores(rows, columns, sides, self.task, self.classes, self.runtime.seed)
 
     def of_dense(self, score: Callable, images: Images, boxes: np.ndarray, allowed: np.ndarray) -> np.ndarray:
         """A column of the dense models, the mean over those that may predict, of which every process computes its share: [N].
@@ -160,12 +162,9 @@ def with_scores(
     task: Task,
     classes: Sequence[str],
     seed: int,
-    stability: Stability | None,
 ) -> list[Row]:
     """The rows with hardness by column ([N] each; NaN is left out), and the predictions of each role in the field of the task."""
     columns = columns | {"random": chance([row.id for row in rows], seed)}
-    if stability:
-        stability.add(scores_by_model(sides, task.comparison), [row.split or "none" for row in rows])
     sizes = image_sizes(rows)
     values = {role: task.field_values(side, sizes, classes) for role, side in {"dense": sides.dense, "pruned": sides.pruned}.items()}
     scored = []
@@ -174,6 +173,11 @@ def with_scores(
         fields = {"hardness": row.hardness | rounded_scores(columns, i), task.field: (row.get(task.field) or {}) | predicted}
         scored.append(row.changed(**fields))
     return scored
+
+
+def splits_of(rows: Sequence[Row]) -> list[str]:
+    """The split of each row, `none` where it has none."""
+    return [row.split or "none" for row in rows]
 
 
 def show_stability(stability: Stability) -> None:

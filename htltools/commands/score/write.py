@@ -27,16 +27,20 @@ def score_rows(
     also: list[str],
     runtime: Runtime,
     *,
+    results: bool,
     stability: bool,
     limit: int | None,
     partial: bool,
 ) -> None:
-    """Write the rows of a source with their hardness, batch by batch, while others come in. The models are those named, or the stream's."""
+    """Write the rows of a source with their hardness, batch by batch, while others come in. The models are those named, or the stream's.
+
+    results: whether the files can be nothing but predictions of another tool; else each says what it is.
+    """
     roles = {role for role, flag in {"dense": dense, "pruned": pruned}.items() if not flag}
     samples, reader = streaming.opened(source, roles, partial=partial, limit=limit)
     dense = dense or [model_path(None, reader, "dense")]
     pruned = pruned or [model_path(None, reader, "pruned")]
-    by_others = are_results([*dense, *pruned])
+    by_others = results or are_results([*dense, *pruned])
     scorer = chosen_scorer(dense, pruned, coco, also, runtime, Stability() if stability else None, by_others=by_others)
     scored = map(scorer.scored, streaming.batches(samples, scorer.rows_at_once, reader, roles))
     if not first_process():

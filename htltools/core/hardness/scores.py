@@ -83,7 +83,7 @@ def pie(dense: np.ndarray, pruned: np.ndarray) -> np.ndarray:
 
 
 def is_right(reached: np.ndarray) -> np.ndarray:
-    """Whether answers that overlap so much with the annotation [...] are right: 1 or 0; NaN where nothing is known."""
+    """Whether predictions that overlap so much with the annotation [...] are right: 1 or 0; NaN where nothing is known."""
     return np.where(np.isnan(reached), np.nan, reached >= RIGHT)
 
 
@@ -125,15 +125,19 @@ def two_sides(predictions: np.ndarray, losses: np.ndarray, count: int, pairs: Se
     return Sides(predictions[:count], predictions[count:], losses[:count], losses[count:], pairs)
 
 
-def scores_by_model(sides: Sides, comparison: Comparison) -> dict[str, np.ndarray]:
-    """Columns that each of K models, or pairs of models, has of its own: [K, N] each."""
+def scores_by_model(
+    sides: Sides, annotation: np.ndarray, comparison: Comparison, missed: Sides | None = None
+) -> dict[str, np.ndarray]:
+    """Columns that each of K models, or pairs of models, has of its own: [K, N] each. Arguments as in `scores`."""
+    held, error = missed or sides, comparison.edge_error
     pairs = [(sides.dense[one], sides.pruned[other]) for one, other in sides.pairs]
-    return {
+    columns = {
         "pruned_disagreement": np.array([1 - comparison.overlap(*pair) for pair in pairs]),
         "pruned_shift": np.array([comparison.distance(*pair) for pair in pairs]),
-        "pruned_loss": sides.pruned_loss,
-        "loss": sides.dense_loss,
+        "pruned_loss": held.pruned_loss,
+        "loss": held.dense_loss,
     }
+    return columns if error is None else columns | {"el2n": np.array([error(each, annotation) for each in held.dense])}
 
 
 def scores(sides: Sides, annotation: np.ndarray, comparison: Comparison, missed: Sides | None = None) -> dict[str, np.ndarray]:
@@ -147,26 +151,22 @@ def scores(sides: Sides, annotation: np.ndarray, comparison: Comparison, missed:
     """
     if not sides.dense.shape[1] == sides.pruned.shape[1] == len(annotation):
         raise ValueError(f"expected [D, N, ...], [M, N, ...], [N, ...], got {sides.dense.shape}, {sides.pruned.shape}, {annotation.shape}")
-    judged = missed or sides
+    held = missed or sides
     dense_iou, pruned_iou = (overlaps(side, annotation, comparison) for side in (sides.dense, sides.pruned))
-    dense_reached, pruned_reached = (overlaps(side, annotation, comparison) for side in (judged.dense, judged.pruned))
-    by_model = scores_by_model(sides, comparison)
-    pruned_loss, loss = present_mean(judged.pruned_loss), present_mean(judged.dense_loss)
+    dense_reached, pruned_reached = (overlaps(side, annotation, comparison) for side in (held.dense, held.pruned))
+    by_model = scores_by_model(sides, annotation, comparison, missed)
+    mean = {name: present_mean(values) for name, values in by_model.items()}
     disagreements = zip(sides.pairs, by_model["pruned_disagreement"])
-    columns = {
-        "pruned_disagreement": present_mean(by_model["pruned_disagreement"]),
-        "pruned_shift": present_mean(by_model["pruned_shift"]),
-        "pruned_loss": pruned_loss,
+    return {
+        **{name: mean[name] for name in ("pruned_disagreement", "pruned_shift", "pruned_loss")},
         "iou_drop": present_mean(dense_reached) - present_mean(pruned_reached),
-        "loss_gap": pruned_loss - loss,
+        "loss_gap": mean["pruned_loss"] - mean["loss"],
         "pie": pie(dense_reached, pruned_reached),
         "suspect": present_mean(suspect(1 - (dense_iou[one] + pruned_iou[other]) / 2, own) for (one, other), own in disagreements),
-        "loss": loss,
+        **{name: mean[name] for name in ("loss", "el2n") if name in mean},
         "seed_disagreement": seed_disagreement(sides.dense, comparison),
         "smallness": comparison.smallness(annotation),
     }
-    error = comparison.edge_error
-    return columns if error is None else columns | {"el2n": present_mean(error(each, annotation) for each in judged.dense)}
 
 
 def overlaps(side: np.ndarray, annotation: np.ndarray, comparison: Comparison) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Hardness from the answers of dense and pruned localizers."""
+"""Hardness from the predictions of dense and pruned localizers."""
 
 import numpy as np
 import pytest
@@ -6,10 +6,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from htltools.core.hardness.scores import disagreement, edge_distance, el2n, losses, pie, scores, seed_disagreement
+from htltools.core.geometry.boxes import overlap
+from htltools.core.hardness.baselines import smallness
+from htltools.core.hardness.scores import (
+    Comparison,
+    disagreement,
+    edge_distance,
+    el2n,
+    losses,
+    pie,
+    scores,
+    seed_disagreement,
+    two_sides,
+)
 from htltools.formats.rows.vocabulary import HARDNESS
 
 COUNT = 5
+BOXES = Comparison(overlap, edge_distance, smallness, el2n)
 
 
 @st.composite
@@ -24,9 +37,11 @@ def each_pair(dense, pruned):
     return [(i, j) for i in range(len(dense)) for j in range(len(pruned))]
 
 
-def scored(dense, pruned, annotated):
-    """The scores of dense [D, N, 4] and pruned [M, N, 4], each compared with each."""
-    return scores(dense, pruned, annotated, each_pair(dense, pruned))
+def scored(dense, pruned, annotated, pairs=None):
+    """The scores of dense [D, N, 4] and pruned [M, N, 4], each compared with each, or in the given pairs."""
+    models = np.concatenate([dense, pruned])
+    box_losses = np.array([losses(boxes, annotated) for boxes in models])
+    return scores(two_sides(models, box_losses, len(dense), pairs or each_pair(dense, pruned)), annotated, BOXES)
 
 
 def one(*edges):
@@ -56,7 +71,7 @@ def test_worked_by_hand():
 
 
 def test_apart_and_equal():
-    """Boxes that do not meet pruned_disagreement by 1, equal ones by 0; the loss goes on growing with distance."""
+    """Boxes that do not meet disagree by 1, equal ones by 0; the loss goes on growing with distance."""
     box, near, far = one(0, 0, 0.2, 0.2), one(0.3, 0, 0.5, 0.2), one(0.8, 0, 1, 0.2)
     assert disagreement(box, near) == disagreement(box, far) == 1
     assert disagreement(box, box) == edge_distance(box, box) == 0
@@ -104,7 +119,7 @@ def test_several_models_give_the_mean_of_single_ones(dense, pruned, annotated):
 @settings(deadline=None, max_examples=40)
 @given(boxes(COUNT), boxes(COUNT))
 def test_nothing_cut_means_nothing_lost(dense, annotated):
-    """A pruned model that answers like the dense one has no shift, no gap, and no pruned_disagreement where its boxes have an area."""
+    """A pruned model that predicts like the dense one has no pruned_shift, no gap, and no pruned_disagreement where its boxes have an area."""
     columns = scored(dense[None], dense[None], annotated)
     has_area = (dense[:, 2:] > dense[:, :2]).all(1) & (np.prod(dense[:, 2:].astype(float) - dense[:, :2], 1) > 0)
     assert (columns["pruned_disagreement"][has_area] == 0).all()
@@ -113,7 +128,7 @@ def test_nothing_cut_means_nothing_lost(dense, annotated):
 
 
 def test_columns_that_need_an_annotation_are_nan_without_one():
-    """An unlabelled sample has pruned_disagreement, shift and disagreement, and nothing else; its neighbour has everything."""
+    """An unlabelled sample has pruned_disagreement, pruned_shift and seed_disagreement, and nothing else; its neighbour has everything."""
     dense, pruned = np.tile(one(0, 0, 0.5, 0.5), (2, 2, 1)), np.tile(one(0, 0, 0.5, 1), (2, 2, 1))
     columns = scored(dense, pruned, np.concatenate([np.full((1, 4), np.nan, np.float32), one(0, 0, 1, 1)]))
     assert {name for name, values in columns.items() if not np.isnan(values[0])} == {
@@ -126,8 +141,9 @@ def test_columns_that_need_an_annotation_are_nan_without_one():
 
 def test_wrong_shapes_are_refused():
     """Arrays that do not fit together are refused, with what was expected and what came."""
-    with pytest.raises(ValueError, match=r"expected \[D, N, 4\], \[M, N, 4\], \[N, 4\], got \(5, 4\), \(5, 4\), \(5, 4\)"):
-        scores(*[np.zeros((5, 4), np.float32)] * 3, [])
+    sides = two_sides(np.zeros((2, 5, 4), np.float32), np.zeros((2, 5)), 1, [(0, 0)])
+    with pytest.raises(ValueError, match=r"expected \[D, N, ...\], \[M, N, ...\], \[N, ...\], got \(1, 5, 4\), \(1, 5, 4\), \(4, 4\)"):
+        scores(sides, np.zeros((4, 4), np.float32), BOXES)
 
 
 def test_pie_worked_by_hand():
@@ -144,24 +160,24 @@ def test_pie_worked_by_hand():
 
 
 def test_el2n_worked_by_hand():
-    """The error of a box is a vector of four edges: 0.3 and 0.4 make 0.5; no answer is worse than the whole image off on each."""
+    """The error of a box is a vector of four edges: 0.3 and 0.4 make 0.5; no prediction is worse than the whole image off on each."""
     assert el2n(one(0.3, 0.4, 1, 1), one(0, 0, 1, 1)) == pytest.approx(0.5)
     assert el2n(one(0, 0, 0, 0), one(1, 1, 1, 1)) == 2
 
 
 def test_disagreement_worked_by_hand():
-    """Of three dense models two agree: one pair of three drifts by nothing. A single one has nobody to disagree with."""
+    """Of three dense models two agree: one pair of three disagrees by nothing. A single one has none to disagree with."""
     here, there, none = one(0, 0, 0.5, 0.5), one(0.5, 0.5, 1, 1), np.full((1, 4), np.nan, np.float32)
-    assert seed_disagreement(np.stack([here, here, there])) == pytest.approx(2 / 3)
-    assert seed_disagreement(np.stack([here, none, there])) == 1
-    assert np.isnan(seed_disagreement(here[None]))
-    assert np.isnan(seed_disagreement(np.stack([here, none])))
+    assert seed_disagreement(np.stack([here, here, there]), BOXES) == pytest.approx(2 / 3)
+    assert seed_disagreement(np.stack([here, none, there]), BOXES) == 1
+    assert np.isnan(seed_disagreement(here[None], BOXES))
+    assert np.isnan(seed_disagreement(np.stack([here, none]), BOXES))
 
 
 @settings(deadline=None, max_examples=40)
 @given(boxes(2, COUNT), boxes(3, COUNT), boxes(COUNT), st.permutations(range(3)))
-def test_a_model_without_a_say_changes_nothing(dense, pruned, annotated, order):
-    """Models that answer NaN for a sample count for nothing in any column, and the order of models does not matter."""
+def test_a_model_without_predictions_changes_nothing(dense, pruned, annotated, order):
+    """Models that predict NaN for a sample count for nothing in any column, and the order of models does not matter."""
     silent = np.full((1, COUNT, 4), np.nan, np.float32)
     expected = scored(dense, pruned, annotated)
     found = scored(np.concatenate([silent, dense]), np.concatenate([pruned, silent])[[*order, 3]], annotated)
@@ -170,8 +186,8 @@ def test_a_model_without_a_say_changes_nothing(dense, pruned, annotated, order):
 
 
 def test_only_the_pairs_are_compared():
-    """pruned_disagreement and shift are those of the pairs given: each pruned model beside its own dense one has drifted by nothing."""
+    """pruned_disagreement and pruned_shift are those of the pairs given: each pruned model agrees with its own dense one."""
     models = np.stack([one(0, 0, 0.5, 0.5), one(0.5, 0.5, 1, 1)])
     annotated = one(0, 0, 1, 1)
-    assert scores(models, models, annotated, [(0, 0), (1, 1)])["pruned_disagreement"] == 0
-    assert scores(models, models, annotated, each_pair(models, models))["pruned_disagreement"] == 0.5
+    assert scored(models, models, annotated, [(0, 0), (1, 1)])["pruned_disagreement"] == 0
+    assert scored(models, models, annotated)["pruned_disagreement"] == 0.5
