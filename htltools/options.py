@@ -15,7 +15,8 @@ from htltools import console
 from htltools.errors import UsageError
 from htltools.processes import first_process, several_processes
 
-PANELS = "Data", "Model", "Training", "Attention", "Runtime", "Output"  # groups of flags in the help of a command, in this order
+# groups of flags in the help of a command, in this order
+PANELS = "Data", "Table", "Boxes and splits", "Model", "Training", "Attention", "Runtime", "Output"
 
 # what a flag is called here, and in other tools
 SYNONYMS = {
@@ -98,78 +99,33 @@ class Precision(Choice):
 Rows = Annotated[
     Path | None, Argument(metavar="ROWS", help="A file of rows, a finished store, or - for stdin (the default).", show_default=False)
 ]
-Model = Annotated[
-    Path | None,
-    Option(
-        "--model",
-        metavar="FILE",
-        help="The model; without it the last one named in the stream.",
-        rich_help_panel="Model",
-        show_default=False,
-    ),
-]
-Baseline = Annotated[
-    Path | None,
-    Option("--baseline", "--against", metavar="FILE", help="Another model to compare with.", rich_help_panel="Model", show_default=False),
-]
+
+data = functools.partial(Option, rich_help_panel="Data", show_default=False)
+Numbering = Annotated[Path | None, data("--coco", metavar="JSON", help="COCO data set that numbers the images of predictions.")]
+Limit = Annotated[int | None, data("--limit", metavar="N", min=1, help="Use only the first N rows.")]
+Partial = Annotated[bool, data("--partial", help="Accept rows that were cut short.", envvar="HTL_PARTIAL")]
+
+model = functools.partial(Option, rich_help_panel="Model", show_default=False)
+Model = Annotated[Path | None, model("--model", metavar="FILE", help="The model; without it the last one named in the stream.")]
+Baseline = Annotated[Path | None, model("--baseline", "--against", metavar="FILE", help="Another model to compare with.")]
 Baselines = Annotated[
-    list[Path] | None,
-    Option(
-        "--baseline",
-        "--against",
-        metavar="FILE",
-        help="Another model, on the same samples; as many as --model.",
-        rich_help_panel="Model",
-        show_default=False,
-    ),
+    list[Path] | None, model("--baseline", "--against", metavar="FILE", help="Another model to compare with; as many as --model.")
 ]
 Trust = Annotated[
-    str | None,
-    Option(
-        "--trust",
-        metavar="NAME,...",
-        help="Nets of your own that may run: package.module:function.",
-        envvar="HTL_TRUST",
-        rich_help_panel="Model",
-        show_default=False,
-    ),
+    str | None, model("--trust", metavar="NAME,...", help="Nets of your own that may run: package.module:function.", envvar="HTL_TRUST")
 ]
-Numbering = Annotated[
-    Path | None,
-    Option(
-        "--coco",
-        metavar="JSON",
-        help="COCO data set that numbers the images of predictions.",
-        rich_help_panel="Data",
-        show_default=False,
-    ),
-]
-Limit = Annotated[
-    int | None, Option("--limit", metavar="N", min=1, help="Use only the first N rows.", rich_help_panel="Data", show_default=False)
-]
-Partial = Annotated[bool, Option("--partial", help="Accept rows that were cut short.", envvar="HTL_PARTIAL", rich_help_panel="Data")]
-DeviceName = Annotated[
-    str, Option("--device", metavar="auto|cpu|cuda[:N]", help="Where to compute.", envvar="HTL_DEVICE", rich_help_panel="Runtime")
-]
-PrecisionName = Annotated[
-    Precision, Option("--precision", help="Arithmetic of the heavy part.", envvar="HTL_PRECISION", rich_help_panel="Runtime")
-]
-BatchSize = Annotated[
-    int, Option("--batch-size", metavar="N", min=1, help="Samples per step.", envvar="HTL_BATCH_SIZE", rich_help_panel="Runtime")
-]
-Seed = Annotated[int, Option("--seed", metavar="N", min=0, help="Seed of everything random.", envvar="HTL_SEED", rich_help_panel="Runtime")]
-Jobs = Annotated[
-    int, Option("-j", "--jobs", metavar="N", min=0, help="Processes; 0 = one for each core.", envvar="HTL_JOBS", rich_help_panel="Runtime")
-]
-Nproc = Annotated[
-    int,
-    Option("--nproc-per-node", metavar="N", min=1, help="Processes that share the work, each with its GPU.", rich_help_panel="Runtime"),
-]
-Force = Annotated[bool, Option("--force", help="Replace what exists.", rich_help_panel="Output")]
-History = Annotated[
-    bool,
-    Option("--history/--no-history", help="Record how each output was made.", envvar="HTL_HISTORY", rich_help_panel="Output"),
-]
+
+runtime = functools.partial(Option, rich_help_panel="Runtime")
+Seed = Annotated[int, runtime("--seed", metavar="N", min=0, help="Seed of everything random.", envvar="HTL_SEED")]
+BatchSize = Annotated[int, runtime("--batch-size", metavar="N", min=1, help="Samples per step.", envvar="HTL_BATCH_SIZE")]
+DeviceName = Annotated[str, runtime("--device", metavar="auto|cpu|cuda[:N]", help="Where to compute.", envvar="HTL_DEVICE")]
+PrecisionName = Annotated[Precision, runtime("--precision", help="Arithmetic of the heavy part.", envvar="HTL_PRECISION")]
+Jobs = Annotated[int, runtime("-j", "--jobs", metavar="N", min=0, help="Processes; 0 = one for each core.", envvar="HTL_JOBS")]
+Nproc = Annotated[int, runtime("--nproc-per-node", metavar="N", min=1, help="Processes that share the work, each with its GPU.")]
+
+output = functools.partial(Option, rich_help_panel="Output")
+Force = Annotated[bool, output("--force", help="Replace what exists.")]
+History = Annotated[bool, output("--history/--no-history", help="Record how each output was made.", envvar="HTL_HISTORY")]
 Quiet = Annotated[bool, Option("-q", "--quiet", help="Print errors only.", envvar="HTL_QUIET")]
 Verbose = Annotated[bool, Option("-v", "--verbose", help="Print more.", envvar="HTL_VERBOSE")]
 Debug = Annotated[bool, Option("--debug", help="Print the traceback of an error.", envvar="HTL_DEBUG")]

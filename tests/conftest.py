@@ -5,6 +5,7 @@ import fcntl
 import io
 import os
 import pty
+import shutil
 import struct
 import subprocess
 import sys
@@ -81,6 +82,13 @@ def served(tmp_path_factory):
     assert server.stdout.readline() == "ready\n"
     yield environment
     server.communicate()
+
+
+@pytest.fixture
+def examples(tmp_path, served):
+    """A copy of the folder of examples, whose scripts find an htl that starts at once: they put bin/ beside it in front of the PATH."""
+    (tmp_path / "bin").symlink_to(served["PATH"].split(os.pathsep)[0])
+    return shutil.copytree(ROOT / "examples", tmp_path / "examples")
 
 
 @pytest.fixture(scope="session")

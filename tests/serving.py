@@ -1,6 +1,7 @@
 """htl in lines of bash without its start-up: each call is a fork of one process that has imported torch.
 
 `python serving.py SOCKET` serves; `python serving.py SOCKET ARGUMENTS...` is htl, with the caller's folder, environment and streams.
+Where the environment has MOST_BYTES, files may be no larger, as on a full disk.
 """
 
 import json
@@ -11,6 +12,7 @@ import sys
 
 def serve(path: str) -> None:
     """Fork an htl for every call, until stdin ends."""
+    import resource
     import select
     import signal
 
@@ -36,6 +38,8 @@ def serve(path: str) -> None:
             os.chdir(folder)
             os.environ.clear()
             os.environ.update(environment)
+            if most := environment.get("MOST_BYTES"):
+                resource.setrlimit(resource.RLIMIT_FSIZE, (int(most), int(most)))
             sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
             for number, stream in enumerate(streams):
                 os.dup2(stream, number)

@@ -34,7 +34,8 @@ def all_errors(kind=errors.HtlError):
 
 
 def test_the_commands_are_these(htl):
-    """The commands, in the order of a session: the same in the help of the program as here."""
+    """The commands, in the order of a session: the same in the help of the program as here. So are the groups of their flags."""
+    assert options.PANELS == ("Data", "Table", "Boxes and splits", "Model", "Training", "Attention", "Runtime", "Output")
     assert tuple(cli.COMMANDS) == ("prepare", "train", "prune", "score", "resample", "evaluate", "export", "report", "view")
     code, out, _ = htl("--help")
     assert code == 0
@@ -78,9 +79,7 @@ def test_help_lists_flags_in_groups(htl, command):
     """The help of a command has its flags in groups of known names and order, each in one; only what all commands share is in Other."""
     text = htl(command, "--help")[1].decode()
     titles = re.findall(r"^(\w+):$", text, re.MULTILINE)
-    assert titles == [
-        title for title in ("Arguments", "Data", "Model", "Training", "Attention", "Runtime", "Output", "Other") if title in titles
-    ]
+    assert titles == [title for title in ("Arguments", *options.PANELS, "Other") if title in titles]
     assert re.findall(r"^  (-.*?)(?:  |$)", text.split("\nOther:\n")[1], re.MULTILINE) == [
         "-q, --quiet",
         "-v, --verbose",

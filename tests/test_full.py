@@ -3,18 +3,14 @@
 import os
 import re
 import resource
-import subprocess
-import sys
-from pathlib import Path
+import shlex
 
 import numpy as np
 import pytest
 
 from htltools.formats.models.checkpoint import Checkpoint
-from htltools.formats.store.checksummed_hdf5 import check_seal
+from htltools.formats.store.checksummed_hdf5 import check_hdf5_checksum
 from htltools.formats.store.shard import write_shard
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def limited(size, function):
@@ -57,24 +53,23 @@ def test_a_disk_that_is_full_at_any_byte(save, tmp_path):
         assert [found.name for found in tmp_path.iterdir()] == ["x.h5"]
         assert path.read_bytes() == before
     assert limited(len(before), lambda: save(path)) == 0
-    check_seal(path)
+    check_hdf5_checksum(path)
 
 
-def test_prepare_on_a_full_disk(tmp_path):
+@pytest.fixture
+def on_a_full_disk(pasted, tmp_path):
+    """`on_a_full_disk(bytes, *arguments)` runs htl in a process of its own whose files may have so many bytes at most."""
+    return lambda size, *args: pasted(shlex.join(["htl", *map(str, args)]), tmp_path, MOST_BYTES=str(size))
+
+
+def test_prepare_on_a_full_disk(on_a_full_disk, tmp_path):
     """`prepare` on a full disk is 74 in one line; with room again it goes on, and the store is whole."""
     command = "prepare", "--phantom", 6, "--size", 16, "-j", 1, "-o", tmp_path / "s"
     done = on_a_full_disk(3000, *command)
     assert (done.returncode, done.stderr) == (74, f"htl prepare: cannot write {tmp_path}/s/00000.h5 (File too large)\n")
     assert list((tmp_path / "s").iterdir()) == []
     assert on_a_full_disk(9999999, *command).returncode == 0
-    check_seal(tmp_path / "s/00000.h5")
-
-
-def on_a_full_disk(size, *args):
-    """Run htl in a process of its own whose files may have so many bytes at most."""
-    limits = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)\n"
-    program = limits + "from htltools.cli import main; sys.exit(main())"
-    return subprocess.run([sys.executable, "-c", program, str(size), *map(str, args)], cwd=ROOT, capture_output=True, text=True)
+    check_hdf5_checksum(tmp_path / "s/00000.h5")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +84,7 @@ def on_a_full_disk(size, *args):
         ("p.h5", 4000, ["prune", "SCORED", "--model", "DENSE", "-o", "OUT", "--sparsity", "0.5", "--recover", "none"]),
     ],
 )
-def test_every_file_on_a_full_disk(name, size, command, tmp_path, scored, dense):
+def test_every_file_on_a_full_disk(on_a_full_disk, name, size, command, tmp_path, scored, dense):
     """Whatever a command writes, a full disk is 74 in the last line of stderr, and nothing lies under the final name, nor beside it."""
     places = {"DENSE": dense, "SCORED": scored, "OUT": tmp_path / name}
     done = on_a_full_disk(size, *(re.sub("[A-Z]{3,}", lambda match: str(places[match[0]]), each) for each in command))

@@ -17,9 +17,9 @@ STAGE = re.compile(r"^  (\w+):\n((?:    .*\n|\n)+)", re.M)
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
-def test_make_makes_what_is_outdated_and_nothing_else(shell):
+def test_make_makes_what_is_outdated_and_nothing_else(shell, examples):
     """The Makefile runs the main job; a second make does nothing; another parameter runs it again; a failure leaves no partial file."""
-    make = f"{EXAMPLES}/Makefile N=60 SIZE=32 out/metrics.jsonl"
+    make = f"{examples}/Makefile N=60 SIZE=32 out/metrics.jsonl"
     ran = shell(f"{make} EPOCHS=1")
     assert ran.returncode == 0, ran.stderr
     metrics = [json.loads(line) for line in shell("cat out/metrics.jsonl").stdout.splitlines()]

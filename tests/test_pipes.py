@@ -102,14 +102,14 @@ def test_closed_streams(shell, rows):
     assert (done.returncode, done.stderr) == (74, "htl: stdout is closed\n")
 
 
-def test_the_whole_chain(shell, tmp_path):
+def test_the_whole_chain(pasted, tmp_path):
     """The line of the README, in small: from images to a comparison, and an ONNX file."""
-    done = shell(
-        "htl prepare --phantom 80 --size 32 -j 1 -o store | htl train -o dense.h5 --epochs 2 --batch-size 16"
+    done = pasted(
+        "set -o pipefail; htl prepare --phantom 80 --size 32 -j 1 -o store | htl train -o dense.h5 --epochs 2 --batch-size 16"
         " | htl prune -o pruned.h5 --sparsity 0.5 --epochs 1 --batch-size 16 | htl score"
         " | htl resample --by pruned_loss | htl train -o attended.h5 --epochs 2 --batch-size 16 | htl evaluate --baseline dense.h5"
         " && htl export --model attended.h5 -o lesion.onnx",
-        OMP_NUM_THREADS=1,
+        tmp_path,
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr

@@ -48,16 +48,16 @@ def images(tmp_path, shell, dense, pruned):
 
 
 @pytest.mark.skipif(not is_gnu_parallel(), reason="GNU parallel is not installed")
-def test_parts_by_gnu_parallel_come_to_the_same(shell, images):
+def test_parts_by_gnu_parallel_come_to_the_same(shell, images, examples):
     """The example with GNU parallel prepares and scores in parts, and reports that ids, splits and hardness are those of one call."""
-    ran = shell(f"PARTS=3 SIZE=32 {ROOT}/examples/parallel.sh out images")
+    ran = shell(f"PARTS=3 SIZE=32 {examples}/parallel.sh out images")
     assert (ran.returncode, ran.stderr) == (0, "")
     assert re.fullmatch(r"48 samples, the same ids and splits; hardness differs by 0\.0000\d\d at most\n", ran.stdout)
 
 
-def test_an_array_of_three_tasks_comes_to_the_same(shell, images):
+def test_an_array_of_three_tasks_comes_to_the_same(shell, images, examples):
     """The Slurm example, run as an array of three, scores every image once; its rows are those of the same script as a single task."""
-    script = f"{ROOT}/examples/slurm_array.sh"
+    script = f"{examples}/slurm_array.sh"
     array = f"seq 4 6 | SLURM_ARRAY_TASK_COUNT=3 SLURM_ARRAY_TASK_MIN=4 xargs -P 2 -I{{}} env SLURM_ARRAY_TASK_ID={{}} {script}"
     assert shell(f"cp -r out one && {array} prepare images out", SIZE=32).returncode == 0
     assert len(list((images.parent / "out").glob("store.*"))) == 3
@@ -65,11 +65,11 @@ def test_an_array_of_three_tasks_comes_to_the_same(shell, images):
     joined = shell(f"{script} join out")
     assert (joined.returncode, joined.stdout) == (0, "48 of 48 samples are scored\n")
     assert shell(f"{script} prepare images one && {script} train one && {script} score one && {script} join one", SIZE=32).returncode == 0
-    same = shell(f"{ROOT}/examples/same_scores.sh one/scored.jsonl out/scored.jsonl")
+    same = shell(f"{examples}/same_scores.sh one/scored.jsonl out/scored.jsonl")
     assert (same.returncode, same.stdout[:37]) == (0, "48 samples, the same ids and splits; ")
 
 
-def test_same_scores_reports_a_difference(shell, scored, tmp_path):
+def test_same_scores_reports_a_difference(shell, scored, examples, tmp_path):
     """The comparison of the examples fails where a score, a split or an id differs, and where there is nothing to compare."""
     rows = [json.loads(line) for line in scored.read_text().splitlines() if line.startswith('{"id"')]
     changes = {
@@ -83,7 +83,7 @@ def test_same_scores_reports_a_difference(shell, scored, tmp_path):
     }
     for name, changed in changes.items():
         (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in changed))
-    codes = [shell(f"{ROOT}/examples/same_scores.sh {scored} {name}").returncode for name in changes]
+    codes = [shell(f"{examples}/same_scores.sh {scored} {name}").returncode for name in changes]
     assert codes == [0, 1, 1, 1]
 
 
@@ -96,6 +96,7 @@ def test_the_readme_lists_every_command():
     assert not re.search(r"@[A-Z]+@", text), "a figure is still to be filled in"
 
 
+@pytest.mark.slow
 def test_the_evidence_runs_and_is_printed(shell, phantom):
     """The scripts of the evidence train every arm of a setting, do not run again what exists, and print its differences."""
     evidence = f"{sys.executable} {ROOT}/examples/evidence"

@@ -18,7 +18,7 @@ from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Objective, Recipe
 from htltools.core.training.mean_teacher import MeanTeacher
 from htltools.formats.rows.row import Row
-from htltools.formats.store.shard import Place
+from htltools.formats.store.shard import Placement
 from htltools.tasks.rows import annotated_rows, matching_images, no_annotation, target_boxes
 from htltools.tasks.task import Data, Extras, Model, Selection, Shape
 
@@ -87,7 +87,7 @@ class Box:
         """The median of the training boxes."""
         return "box", constant_iou(training.targets, validation.targets)
 
-    def annotation(self, rows: Sequence[Row], classes: Sequence[str], place: Place | None = None) -> np.ndarray:
+    def annotation(self, rows: Sequence[Row], classes: Sequence[str], place: Placement | None = None) -> np.ndarray:
         """Boxes float32 [N, 4]."""
         return target_boxes(rows)
 

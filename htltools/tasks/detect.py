@@ -22,7 +22,7 @@ from htltools.core.training.loop import Objective, Recipe
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import OBJECT
-from htltools.formats.store.shard import Place
+from htltools.formats.store.shard import Placement
 from htltools.tasks.rows import annotated_rows, matching_images, no_annotation
 from htltools.tasks.task import Data, Extras, Model, Selection, Shape
 
@@ -94,7 +94,7 @@ class Detect:
         """No constant set of objects is known."""
         return None
 
-    def annotation(self, rows: Sequence[Row], classes: Sequence[str], place: Place | None = None) -> np.ndarray:
+    def annotation(self, rows: Sequence[Row], classes: Sequence[str], place: Placement | None = None) -> np.ndarray:
         """Objects float32 [N, M, 5]."""
         return target_objects(rows, classes)
 

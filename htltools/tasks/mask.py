@@ -18,7 +18,7 @@ from htltools.core.training.mask_objective import MaskObjective, constant_mask_i
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
 from htltools.formats.store.masked_images import MaskedImages
-from htltools.formats.store.shard import Place
+from htltools.formats.store.shard import Placement
 from htltools.tasks.box import Box
 from htltools.tasks.rows import annotated_rows, check_frame, no_annotation, target_boxes
 from htltools.tasks.task import Data, Extras, Model, Selection, Shape
@@ -81,7 +81,7 @@ class Mask(Box):
         """The pixels that are lesion in half of the training masks."""
         return "mask", constant_mask_iou(training.images, validation.images)
 
-    def annotation(self, rows: Sequence[Row], classes: Sequence[str], place: Place | None = None) -> np.ndarray:
+    def annotation(self, rows: Sequence[Row], classes: Sequence[str], place: Placement | None = None) -> np.ndarray:
         """Masks float32 [N, H, W], 0 or 1."""
         images = MaskedImages(rows, place)
         masks = (images.lesion(np.arange(len(rows))) > 0).astype(np.float32)
@@ -120,4 +120,4 @@ class Mask(Box):
 
 def has_mask(rows: Sequence[Row], images: MaskedImages) -> np.ndarray:
     """Which rows have an annotated lesion mask: bool [N]; none where boxes are hidden, or a model's, whatever the store holds."""
-    return images.there & [row.is_annotated and not row.is_pseudo for row in rows]
+    return images.has_mask & [row.is_annotated and not row.is_pseudo for row in rows]

@@ -7,7 +7,7 @@ import numpy as np
 
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
-from htltools.formats.store.shard import Images, Place
+from htltools.formats.store.shard import Images, Placement
 from htltools.tasks.task import Selection
 
 
@@ -29,7 +29,7 @@ def no_annotation(split: str) -> DataError:
     return DataError(f"no annotated row of split {split}", "rows need split and boxes; see htl-stream(5)")
 
 
-def matching_images(rows: Sequence[Row], frame: Sequence[int], path: Path, place: Place | None = None) -> Images:
+def matching_images(rows: Sequence[Row], frame: Sequence[int], path: Path, place: Placement | None = None) -> Images:
     """The stored images of rows.
 
     Raises: DataError where their frame [H, W, C] is not the one that the model at `path` takes.

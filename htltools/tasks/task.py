@@ -15,7 +15,7 @@ from htltools.core.training.adaptive_weighting import Attention
 from htltools.core.training.loop import Objective, Recipe
 from htltools.core.training.mean_teacher import PseudoLabels
 from htltools.formats.rows.row import Row
-from htltools.formats.store.shard import Place
+from htltools.formats.store.shard import Placement
 
 Model = Any  # the class of localizer that belongs to the task, see core.nets
 Shape = tuple[int | None, ...]  # of an output behind its batch axis; None = any length
@@ -111,7 +111,7 @@ class Task(Protocol):
         """What one constant prediction is called, and the mean validation IoU that it reaches; None where the task knows none."""
         ...
 
-    def annotation(self, rows: Sequence[Row], classes: Sequence[str], place: Place | None = None) -> np.ndarray:
+    def annotation(self, rows: Sequence[Row], classes: Sequence[str], place: Placement | None = None) -> np.ndarray:
         """The annotation in the form of predictions, [N, ...]; NaN where a row has none. `place` finds shards, as in `Images`."""
         ...
 

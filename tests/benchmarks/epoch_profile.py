@@ -64,12 +64,12 @@ def flops_of_a_step() -> int:
 
 def main() -> None:
     """Print the share of each kind of work in an epoch, the share outside operators, and that of the machine's peak."""
-    shape = architecture("compact", (SIDE, SIDE, 3))
+    shape, runtime = architecture("compact", (SIDE, SIDE, 3)), Runtime(precision="fp32", batch_size=BATCH)
     boxes, weights = np.tile(np.float32([0.2, 0.2, 0.7, 0.7]), (COUNT, 1)), np.ones(COUNT, np.float32)
     with tempfile.TemporaryDirectory() as folder:
         stored = images_of(Path(folder))
         recipe = Recipe(EPOCHS + 1, BATCH)
-        training = trained(BoxObjective(build(shape), stored, boxes, weights, recipe, Runtime()), None, recipe, Runtime())
+        training = trained(BoxObjective(build(shape), stored, boxes, weights, recipe, runtime), None, recipe, runtime)
         next(training)
         seconds = []
         for _ in range(EPOCHS - 1):

@@ -1,5 +1,6 @@
 """ONNX files in onnxruntime beside torch eager, and beside float32, on this CPU: fresh weights, as speed does not depend on them."""
 
+import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -8,10 +9,15 @@ import numpy as np
 import torch
 from measuring import alternating, show
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # this checkout, installed or not
 from htltools.commands.export.parity import torch_outputs
 from htltools.commands.export.write import write_as
 from htltools.core.nets.factory import architecture, build
-from htltools.formats.models.onnx import OnnxLocalizer
+from htltools.core.nets.localizer import NORMALISATION
+from htltools.core.nets.state_arrays import weights_of
+from htltools.core.runtime.runtime import Runtime
+from htltools.formats.models.checkpoint import Checkpoint
+from htltools.tasks.predictor import CheckpointPredictor, OnnxPredictor
 
 NETS = ("compact", 96), ("compact", 128), ("resnet18", 128)
 REPEATS = 30
@@ -30,15 +36,16 @@ def rows(quick: bool = False) -> list[dict]:
 def rows_of(name: str, side: int, folder: Path, repeats: int) -> list[dict]:
     """The rows of one net."""
     torch.manual_seed(0)
-    localizer, size = build(architecture(name, (side, side, 3))).eval(), [side, side, 3]
-    noise = np.random.default_rng(0)
+    size = [side, side, 3]
+    shape = architecture(name, size)
+    Checkpoint(weights_of(build(shape)), shape, {"size": size, **NORMALISATION}).save(folder / "m.h5")
+    dense, noise = CheckpointPredictor(folder / "m.h5", Runtime("cpu")), np.random.default_rng(0)
     nets = {}
     for kind in ("none", "float16", "int8"):
-        calibration = iter([noise.integers(0, 256, (16, *size), np.uint8)])
-        write_as(kind, folder / f"{kind}.onnx", localizer, size, calibration)
-        nets[kind] = OnnxLocalizer(folder / f"{kind}.onnx", "cpu", torch.get_num_threads()).predict
+        write_as(kind, folder / f"{kind}.onnx", dense, iter([noise.integers(0, 256, (16, *size), np.uint8)]))
+        nets[kind] = OnnxPredictor(folder / f"{kind}.onnx", Runtime("cpu"), torch.get_num_threads()).outputs_of
     pairs = [
-        ("float32", nets["none"], "torch eager", torch_outputs(localizer, torch.device("cpu"), ["boxes"])),
+        ("float32", nets["none"], "torch eager", torch_outputs(dense.localizer, torch.device("cpu"), ["boxes"])),
         ("float16", nets["float16"], "float32 file", nets["none"]),
         ("int8", nets["int8"], "float32 file", nets["none"]),
     ]
@@ -48,7 +55,7 @@ def rows_of(name: str, side: int, folder: Path, repeats: int) -> list[dict]:
 def compared(net: str, count: int, ours_name: str, ours, peer: str, theirs, size: list[int], repeats: int) -> dict:
     """One row: a batch through both sides, by turns."""
     batch = np.random.default_rng(1).integers(0, 256, (count, *size), np.uint8)
-    sides = [partial(in_a_row, answer, batch, CALLS[count]) for answer in (ours, theirs)]
+    sides = [partial(in_a_row, predict, batch, CALLS[count]) for predict in (ours, theirs)]
     for side in sides:
         side()
     mine, others, *ratio = alternating(*sides, repeats)
@@ -57,11 +64,11 @@ def compared(net: str, count: int, ours_name: str, ours, peer: str, theirs, size
     return row | dict(zip(("ours", "theirs", "ratio", "low", "high"), figures, strict=True))
 
 
-def in_a_row(answer, batch: np.ndarray, calls: int) -> None:
+def in_a_row(predict, batch: np.ndarray, calls: int) -> None:
     """Some calls of a localizer."""
     for _ in range(calls):
-        answer(batch)
+        predict(batch)
 
 
 if __name__ == "__main__":
-    show(rows())
+    show(rows("--quick" in sys.argv))

@@ -79,4 +79,4 @@ def rows(quick: bool = False) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    show(rows())
+    show(rows("--quick" in sys.argv))

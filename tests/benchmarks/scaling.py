@@ -32,7 +32,7 @@ STEPS = {  # what runs, and the file that takes its stdout
     "score": ("score rows --model dense.h5 --pruned pruned.h5", "scored"),
     "resample": ("resample scored", "weighted"),
     "evaluate": ("evaluate rows --model dense.h5", "metrics"),
-    "export": ("export --onnx rows --model dense.h5 -o dense.onnx", "exported"),
+    "export": ("export rows --model dense.h5 -o dense.onnx", "exported"),
     "view": ("view scored --sort pruned_disagreement", "sorted"),
 }
 

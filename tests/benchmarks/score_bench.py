@@ -26,7 +26,7 @@ from htltools.formats.rows.stream import RowReader, RowWriter
 from htltools.formats.store.shard import Images, write_shard
 
 SIDE, NETS, BATCH = 64, 4, 256
-CPU = Runtime("cpu")
+CPU = Runtime("cpu", "fp32", BATCH)
 
 
 def compared(what: str, peer: str, count: int, ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def compared(what: str, peer: str, count: int, ours: Callable[[], Any], theirs: 
     return {"what": what, "peer": peer, **speeds, "unit": "samples/s", "ratio": ratio, "low": low, "high": high}
 
 
-def made_rows(folder: Path, count: int) -> list[dict[str, Any]]:
+def made_rows(folder: Path, count: int) -> list[Row]:
     """Rows of a store of random images, with all that rows usually carry."""
     noise = np.random.default_rng(0).integers(0, 256, (count, SIDE, SIDE, 3), np.uint8)
     write_shard(folder / "00000.h5", noise, None, [], [], plan="", history=[])
@@ -45,9 +45,9 @@ def made_rows(folder: Path, count: int) -> list[dict[str, Any]]:
     return [Row(id=f"ISIC_{i:07d}", group=f"HAM_{i:07d}", index=i, meta=meta, **usual) for i in range(count)]
 
 
-def one_pass(nets: list[Localizer], rows: list[dict[str, Any]]) -> None:
+def one_pass(nets: list[Localizer], rows: list[Row]) -> None:
     """What score does: each batch is read once for all nets."""
-    predict_all(nets, Images(rows), CPU.at(BATCH))
+    predict_all(nets, Images(rows), CPU)
 
 
 def norms_by_loop(net: Localizer, images: torch.Tensor, boxes: torch.Tensor) -> list[float]:
@@ -109,4 +109,4 @@ def rows(quick: bool = False) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    show(rows())
+    show(rows("--quick" in sys.argv))

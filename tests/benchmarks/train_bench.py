@@ -29,10 +29,10 @@ from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Images, write_shard
 
 SIDE, COUNT, SHARDS, BATCH = 128, 2048, 4, 32
-CPU = Runtime("cpu")
+CPU = Runtime("cpu", "fp32", BATCH)
 
 
-def made_store(folder: Path) -> tuple[list[dict], np.ndarray]:
+def made_store(folder: Path) -> tuple[list[Row], np.ndarray]:
     """Rows of a store of random images, and the images uint8 [N, H, W, 3]."""
     images = np.random.default_rng(0).integers(0, 256, (COUNT, SIDE, SIDE, 3), np.uint8)
     each, rows = COUNT // SHARDS, []
@@ -46,8 +46,9 @@ def made_store(folder: Path) -> tuple[list[dict], np.ndarray]:
 class RowByRow(Dataset):
     """One h5py read a sample, from data sets that stay open, as good scripts do it."""
 
-    def __init__(self, rows: list[dict]):
-        self.rows, self.opened = rows, {}
+    def __init__(self, rows: list[Row]):
+        self.rows = rows
+        self.opened: dict[str, h5py.Dataset] = {}
 
     def __len__(self) -> int:
         return len(self.rows)

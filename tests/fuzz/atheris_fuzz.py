@@ -1,6 +1,6 @@
 """Fuzz a reader of htl with libFuzzer: PYTHONPATH=. python tests/fuzz/atheris_fuzz.py TARGET [--seconds 60].
 
-Atheris is no dependency of htl: pip install atheris. Whatever is found lies in crash-* files in the current folder.
+Atheris is no dependency of htl: pip install atheris. Inputs that crash a target are written to crash-* files in the current folder.
 """
 
 import argparse
@@ -19,10 +19,10 @@ from htltools.errors import HtlError
 
 def main() -> None:
     """Fuzz one target for a while."""
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("target", choices=targets.TARGETS)
-    asked.add_argument("--seconds", type=int, default=60)
-    flags = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("target", choices=targets.TARGETS)
+    parser.add_argument("--seconds", type=int, default=60)
+    flags = parser.parse_args()
     target, corpus = targets.TARGETS[flags.target], Path(tempfile.mkdtemp(prefix="htl-corpus-"))
     for number, seed in enumerate(targets.seeds(flags.target)):
         (corpus / f"seed{number}").write_bytes(seed)
@@ -34,11 +34,11 @@ def main() -> None:
 
 
 def allowed(target, data: bytes) -> None:
-    """Call a target: an answer is fine, and so is an HtlError of one line."""
+    """Call a target: it may return, or raise an HtlError of one line."""
     try:
         target(data)
     except HtlError as error:
-        assert str(error), "an error without words"
+        assert str(error), "an error without text"
 
 
 if __name__ == "__main__":

@@ -1,3 +1,3 @@
-"""What pytest leaves alone here: the harness for atheris, which htl does not bring."""
+"""Files that pytest does not collect: the harness for atheris, which is no dependency of htl."""
 
 collect_ignore = ["atheris_fuzz.py"]

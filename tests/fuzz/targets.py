@@ -1,4 +1,4 @@
-"""What htl reads of strangers, as functions of bytes: each answers or raises an HtlError, and nothing else, soon and in little memory.
+"""Readers of files that may be hostile, as functions of bytes: each returns or raises an HtlError, soon and in little memory.
 
 `test_fuzz.py` calls them with the mutations of Hypothesis, `atheris_fuzz.py` with those of libFuzzer.
 """
@@ -24,11 +24,11 @@ def placed(data: bytes, suffix: str) -> Path:
 
 
 def rows(data: bytes) -> None:
-    """Rows, and what every command may ask of them."""
+    """Rows, and the functions of rows that every command may call."""
     from htltools.formats.rows.fields import cell, condition, field, known_fields
     from htltools.formats.rows.jsonlines import compact_json
     from htltools.formats.rows.stream import RowReader, check_groups
-    from htltools.formats.rows.stream_checksum import check_closed
+    from htltools.formats.rows.stream_checksum import check_stream_checksum
     from htltools.formats.tables.coco_export import coco_dataset
     from htltools.formats.tables.csv_export import csv_lines
 
@@ -42,7 +42,7 @@ def rows(data: bytes) -> None:
         compact_json(row)
     list(csv_lines(read, None))
     compact_json(coco_dataset(read))
-    check_closed(io.BytesIO(data), "rows")
+    check_stream_checksum(io.BytesIO(data), "rows")
 
 
 def checkpoint(data: bytes) -> None:
@@ -53,15 +53,15 @@ def checkpoint(data: bytes) -> None:
 
 
 def localizer(data: bytes) -> None:
-    """A checkpoint, and the net that it says it is."""
+    """A checkpoint, and the net that it describes."""
     import torch
 
     from htltools.core.nets.state_arrays import from_weights
     from htltools.formats.models.checkpoint import Checkpoint
 
-    found = Checkpoint.load(placed(data, ".h5"))
-    answer = from_weights(found.architecture, found.weights)(torch.zeros(1, *found.preprocessing["size"], dtype=torch.uint8))
-    assert answer.shape == (1, 4)
+    made = Checkpoint.load(placed(data, ".h5"))
+    boxes = from_weights(made.architecture, made.weights)(torch.zeros(1, *made.preprocessing["size"], dtype=torch.uint8))
+    assert boxes.shape == (1, 4)
 
 
 def shard(data: bytes) -> None:
@@ -72,11 +72,11 @@ def shard(data: bytes) -> None:
     from htltools.formats.store.shard import Images, read_digests, read_shard
 
     path = placed(data, ".h5")
-    found = list(RowReader(io.BytesIO(joined_lines(read_shard(path)[0]))))
+    stored = list(RowReader(io.BytesIO(joined_lines(read_shard(path)[0]))))
     read_digests(path)
-    if found:
-        Images(found).batch(np.arange(len(found)))
-        lesion_masks(found)
+    if stored:
+        Images(stored).batch(np.arange(len(stored)))
+        lesion_masks(stored)
 
 
 def image(data: bytes) -> None:
@@ -91,14 +91,14 @@ def image(data: bytes) -> None:
 
 
 def dicom(data: bytes) -> None:
-    """A DICOM file: what it says, what it shows, and what it marks."""
+    """A DICOM file: its header, its image, its mask and its references."""
     from htltools.errors import DataError
-    from htltools.formats.dicom.deidentified_tags import describe
+    from htltools.formats.dicom.deidentified_tags import deidentified_header
     from htltools.formats.dicom.render import read_dicom, read_dicom_mask
     from htltools.formats.dicom.segmentation import Segmentations
 
     path = placed(data, ".dcm")
-    for reading in (describe, Segmentations().add):
+    for reading in (deidentified_header, Segmentations().add):
         with suppress(DataError):
             reading(str(path), b"k" * 16)
     with suppress(DataError):
@@ -129,11 +129,11 @@ def table(data: bytes) -> None:
 
 def onnx(data: bytes) -> None:
     """An ONNX file, and its checksum."""
-    from htltools.formats.models.onnx import OUTPUT, OnnxModel, check_onnx
+    from htltools.formats.models.onnx import OUTPUT, OnnxModel, check_onnx_checksum
 
     path = placed(data, ".onnx")
     OnnxModel(path, "cpu", 1).predict(np.zeros((2, *FRAME, 3), np.uint8), {OUTPUT: (4,)})
-    check_onnx(path)
+    check_onnx_checksum(path)
 
 
 TARGETS = {each.__name__: each for each in (rows, checkpoint, localizer, shard, image, dicom, coco, table, onnx)}
@@ -141,7 +141,7 @@ TARGETS = {each.__name__: each for each in (rows, checkpoint, localizer, shard, 
 
 @cache
 def seeds(name: str) -> tuple[bytes, ...]:
-    """Sound files for a target to start from."""
+    """Valid files for a target to start from."""
     return tuple(SEEDS[name]())
 
 
@@ -152,8 +152,8 @@ def row_seeds():
     from htltools.formats.rows.stream import RowWriter
 
     out = io.BytesIO()
-    told = {"group": "g", "split": "train", "store": "/no/00000.h5", "index": 3, "label": "nv", "weight": 1.5, "repeat": 0, "frame": 2}
-    told |= {
+    fields = {"group": "g", "split": "train", "store": "/no/00000.h5", "index": 3, "label": "nv", "weight": 1.5, "repeat": 0, "frame": 2}
+    fields |= {
         "meta": {"age": 45, "sex": "male"},
         "hardness": {"pruned_disagreement": 0.3},
         "predicted": {"dense": [0, 0, 9.5, 9]},
@@ -161,7 +161,7 @@ def row_seeds():
     }
     with RowWriter(Run("view", {}), [{"run": "r"}], out=out) as writer:
         writer.write(
-            [{"id": "a", "size": [600, 450], "boxes": [[180.0, 7.0, 508.0, 419.0]], **told}, {"id": "é", "size": [9, 9], "boxes": []}]
+            [{"id": "a", "size": [600, 450], "boxes": [[180.0, 7.0, 508.0, 419.0]], **fields}, {"id": "é", "size": [9, 9], "boxes": []}]
         )
     yield out.getvalue()
     yield joined_lines([{"id": "x"}, {"htl": "model", "role": "dense", "path": "m.h5", "sha256": "0"}, {"id": "y", "extra": [None, {}]}])
@@ -195,7 +195,7 @@ def checkpoint_seeds():
 
 
 def small_checkpoint_seeds():
-    """Checkpoints of two layers, so that mutations meet what HDF5 wraps them in."""
+    """Checkpoints of two layers, so that mutations meet the structures of HDF5."""
     from htltools.formats.models.checkpoint import Checkpoint
 
     draw = np.random.default_rng(0)
@@ -214,8 +214,8 @@ def shard_seeds():
 
     draw = np.random.default_rng(0)
     images = draw.integers(0, 256, (3, *FRAME, 3), np.uint8)
-    found = [{"id": f"s{i}", "index": i, "size": [60, 80], "boxes": [[1.0, 2.0, 30.0, 40.0]]} for i in range(3)]
-    write_shard(FOLDER / "seed.h5", images, images[..., 0], found, [{"id": "x", "reason": "r"}], plan="p", history=[{"run": "r"}])
+    samples = [{"id": f"s{i}", "index": i, "size": [60, 80], "boxes": [[1.0, 2.0, 30.0, 40.0]]} for i in range(3)]
+    write_shard(FOLDER / "seed.h5", images, images[..., 0], samples, [{"id": "x", "reason": "r"}], plan="p", history=[{"run": "r"}])
     yield (FOLDER / "seed.h5").read_bytes()
 
 

@@ -1,4 +1,4 @@
-"""Files of strangers, mutated: every reader gives an answer or an HtlError of one line, in bounded time and memory.
+"""Mutated files: every reader returns or raises an HtlError of one line, in bounded time and memory.
 
 The cases are the same each time; `atheris_fuzz.py` looks for new ones.
 """
@@ -30,14 +30,14 @@ CASES = {
     "onnx": 150,
 }
 SECONDS = 10  # that a single case may take, on a slow machine
-ROOM = 2 * 2**30  # bytes that a case may ask for beyond what the process has
+ROOM = 2 * 2**30  # bytes that a case may allocate beyond those of the process
 TEXTS = b"\0", b"1e999", b"-1", b"null", b"{", b"[" * 2000, b"9" * 5000, b'"\\ud800"', b"\x1b["
 EXTREMES = [0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 2**31 - 1, 2**32 - 1, 2**40, 2**63 - 1, 2**64 - 1]
 
 
 @st.composite
 def mutations(draw, name):
-    """A sound file of a target, damaged: bits, bytes, numbers, pieces left out, doubled or taken from another, the end cut."""
+    """A valid file of a target, damaged: bits, bytes, numbers, pieces left out, doubled or taken from another, the end cut."""
     seeds = targets.seeds(name)
     data = bytearray(draw(st.sampled_from(seeds)))
     for _ in range(draw(st.integers(1, 4))):
@@ -52,9 +52,7 @@ def mutations(draw, name):
                 size, order = draw(st.sampled_from([2, 4, 8])), draw(st.sampled_from(["little", "big"]))
                 data[place : place + size] = (draw(st.sampled_from(EXTREMES)) % 256**size).to_bytes(size, order)
             case "text":
-                data[place:place] = draw(
-                    st.sampled_from([b"\0", b"1e999", b"-1", b"null", b"{", b"[" * 2000, b"9" * 5000, b'"\\ud800"', b"\x1b["])
-                )
+                data[place:place] = draw(st.sampled_from(TEXTS))
             case "out":
                 del data[place : place + length]
             case "twice":
@@ -68,8 +66,8 @@ def mutations(draw, name):
 
 
 @contextlib.contextmanager
-def little_room():
-    """Within it, the process cannot ask for much more memory: a bomb is a MemoryError."""
+def limited_memory():
+    """Within it, the process cannot allocate much more memory: a bomb raises MemoryError."""
     before = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + ROOM, before[1]))
@@ -101,6 +99,6 @@ def test_damaged_files(name, capfd):
             assert error.exit_code in (65, 66), error
         assert time.monotonic() - began < SECONDS
 
-    with little_room():
+    with limited_memory():
         case()
     assert outcomes[False] > CASES[name] / 10 and sum(outcomes.values()) >= 0.9 * CASES[name], outcomes

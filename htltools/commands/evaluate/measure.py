@@ -40,7 +40,8 @@ def opened(paths: Sequence[Path], rows: Sequence[Row], runtime: Runtime, coco: P
     for each in predictors:
         if isinstance(each, CheckpointPredictor):
             console.explain(str(each))
-    of_one_kind(predictors)
+    if predictors:
+        of_one_kind(predictors)
     tasks = list(dict.fromkeys(each.task.name for each in predictors))
     if len(tasks) > 1:
         console.say(f"models of the tasks {' and '.join(tasks)} are compared by their boxes")

@@ -106,7 +106,7 @@ def prepare(
     from htltools.commands.prepare.gather import assign_splits, gather, gather_phantoms
     from htltools.commands.prepare.write import Store, write_store
     from htltools.formats.dicom.windowing import checked_window
-    from htltools.formats.files.lock import alone
+    from htltools.formats.files.lock import exclusive
     from htltools.formats.rows.provenance import file_digest
     from htltools.formats.sources.folders import Naming
     from htltools.formats.store.store import make_folder
@@ -128,6 +128,6 @@ def prepare(
     settings = Settings(frame, one_box.value, box_size, boxed, keep_unlabelled, seed if phantom else 0, labelled, label_seed, window)
     history = run.chain([], {name: file_digest(path) for name, path in findings.sources.files.items()})
     make_folder(out)
-    with alone(out / ".lock", out):
+    with exclusive(out / ".lock", out):
         write_store(run, Store(out, findings.candidates, settings, history), findings, jobs=jobs, force=force, strict=strict)
     messages.say_store(findings, out)

@@ -8,8 +8,8 @@ from pathlib import Path
 from htltools import console
 from htltools.commands.prepare.findings import DicomFindings
 from htltools.errors import DataError
-from htltools.formats.dicom.deidentified_tags import Described, describe, new_key, read_key
-from htltools.formats.dicom.file import is_decodable, name_of
+from htltools.formats.dicom.deidentified_tags import DeidentifiedHeader, deidentified_header, new_key, read_key
+from htltools.formats.dicom.file import is_decodable, uid_name
 from htltools.formats.dicom.segmentation import Segmentations
 from htltools.formats.sources.candidate import Candidate
 from htltools.formats.sources.folders import Findings, keep_first
@@ -34,7 +34,7 @@ def expand_dicoms(findings: Findings, id_key: Path | None, out: Path) -> DicomFi
     frames = []
     for candidate, header in described:
         if is_decodable(header.syntax) is None:
-            skip(findings, candidate, f"no decoder knows its transfer syntax ({name_of(header.syntax)})")
+            skip(findings, candidate, f"no decoder knows its transfer syntax ({uid_name(header.syntax)})")
         elif not header.segmentation:
             frames += frames_of(candidate, header, segmentations, paths)
     segmented = sum(candidate.segments is not None for candidate in frames)
@@ -49,7 +49,7 @@ def expand_dicoms(findings: Findings, id_key: Path | None, out: Path) -> DicomFi
         frames=len(frames),
         segmentations=len(paths),
         segmented=segmented,
-        syntaxes=Counter(name_of(header.syntax) for _, header in described),
+        syntaxes=Counter(uid_name(header.syntax) for _, header in described),
         burned_in=sum(bool(candidate.facts.meta.get("burned_in")) for candidate in frames),
         patients=len({candidate.facts.group for candidate in frames}),
     )
@@ -66,12 +66,12 @@ def key_of(id_key: Path | None, out: Path) -> bytes:
     return new_key(beside)
 
 
-def readable_files(files: list[Candidate], key: bytes, findings: Findings) -> Iterator[tuple[Candidate, Described]]:
+def readable_files(files: list[Candidate], key: bytes, findings: Findings) -> Iterator[tuple[Candidate, DeidentifiedHeader]]:
     """The candidates whose headers can be read, each with what is kept of it; the others are left out."""
     with console.progress("DICOM headers", len(files)) as steps:
         for candidate in files:
             try:
-                yield candidate, describe(candidate.image, key)
+                yield candidate, deidentified_header(candidate.image, key)
             except DataError as error:
                 skip(findings, candidate, str(error))
             steps.advance(1)
@@ -89,7 +89,7 @@ def check_decoders(syntaxes: Counter) -> None:
     """
     missing = {syntax: count for syntax, count in syntaxes.most_common() if is_decodable(syntax) is False}
     if missing:
-        kinds = ", ".join(f"{count} of {name_of(syntax)}" for syntax, count in missing.items())
+        kinds = ", ".join(f"{count} of {uid_name(syntax)}" for syntax, count in missing.items())
         raise DataError(f"decoders are missing for {sum(missing.values())} of {syntaxes.total()} DICOM files ({kinds})", INSTALL)
 
 
@@ -98,7 +98,7 @@ def read_segmentations(paths: Iterable[str], key: bytes, findings: Findings) -> 
     segmentations, read = Segmentations(), set()
     for path in paths:
         try:
-            if path in findings.dicom_masks and not describe(path, key).segmentation:
+            if path in findings.dicom_masks and not deidentified_header(path, key).segmentation:
                 continue  # an image of a mask, known by its name
             read.add(path)
             segmentations.add(path, key)
@@ -107,7 +107,7 @@ def read_segmentations(paths: Iterable[str], key: bytes, findings: Findings) -> 
     return segmentations, read
 
 
-def frames_of(candidate: Candidate, header: Described, segmentations: Segmentations, paths: set[str]) -> list[Candidate]:
+def frames_of(candidate: Candidate, header: DeidentifiedHeader, segmentations: Segmentations, paths: set[str]) -> list[Candidate]:
     """One candidate for each frame of a file; `paths`: files that are segmentations, and no masks by their names.
 
     Boxes of a table and a mask by name do not say which frame they mean: of a file of several they are not used.

@@ -12,7 +12,7 @@ from htltools.formats.rows.row import Row
 from htltools.formats.rows.stream import check_groups
 from htltools.formats.sources.candidate import Candidate
 from htltools.formats.sources.folders import Findings, Naming, find_candidates
-from htltools.formats.tables.csv_table import Facts
+from htltools.formats.tables.facts import Facts
 
 
 def gather(sources: Sequence[str], naming: Naming, *, id_key: Path | None, out: Path, limit: int | None) -> PrepareFindings:

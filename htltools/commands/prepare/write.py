@@ -20,7 +20,7 @@ from htltools.formats.rows.row import Row
 from htltools.formats.rows.stream import RowWriter
 from htltools.formats.sources.candidate import Candidate
 from htltools.formats.store.shard import SHARD_SAMPLES, read_digests, read_shard, shard_path, write_shard
-from htltools.formats.store.store import plan_of, standing_shards, write_skips
+from htltools.formats.store.store import plan_of, reusable_shards, write_skips
 
 WORTH_A_PROCESS = 64  # candidates
 
@@ -46,10 +46,10 @@ class Store:
 def write_store(run: Run, store: Store, findings: PrepareFindings, *, jobs: int, force: bool, strict: bool) -> None:
     """Write the shards that are not there yet, and the rows of all, and add to the findings what they hold, lack and look like.
 
-    Raises: CannotCreate, DataError (see `standing_shards` and `refuse_losses`).
+    Raises: CannotCreate, DataError (see `reusable_shards` and `refuse_losses`).
     """
     batches, plan, frame = store.batches(), store.plan(), store.settings.frame
-    standing = standing_shards(store.folder, len(batches), plan, force=force)
+    standing = reusable_shards(store.folder, len(batches), plan, force=force)
     if standing:
         console.say(f"taking up an earlier run: {len(standing)} of {len(batches)} shards stand")
     todo = [candidate for number, batch in enumerate(batches) if number not in standing for candidate in batch]

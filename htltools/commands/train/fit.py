@@ -23,7 +23,7 @@ from htltools.core.training.augmentation import Augmentation
 from htltools.core.training.loop import Recipe, trained
 from htltools.errors import DataError
 from htltools.formats.files.atomic import refuse_existing, remove_leftovers
-from htltools.formats.files.lock import alone
+from htltools.formats.files.lock import exclusive
 from htltools.formats.models.checkpoint import Checkpoint, is_result_of
 from htltools.formats.rows.jsonlines import joined_lines
 from htltools.formats.rows.provenance import Run, file_digest
@@ -66,7 +66,7 @@ def train_rows(
     if not first_process():
         train_localizer(samples, plan, runtime, compiled=compiled, resume=resume, history=history)
         return
-    with alone(plan.lock_path, plan.out):
+    with exclusive(plan.lock_path, plan.out):
         refuse_another()  # one that was written meanwhile
         remove_leftovers(plan.out, plan.resume_path, plan.log_path)
         checkpoint = train_localizer(samples, plan, runtime, compiled=compiled, resume=resume, history=history)

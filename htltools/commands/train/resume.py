@@ -18,7 +18,7 @@ from htltools.formats.files.atomic import replacing
 from htltools.formats.models.checkpoint import RESUME_KIND, read_arrays, write_arrays
 from htltools.formats.rows.jsonlines import compact_json, joined_lines
 from htltools.formats.rows.row import Row
-from htltools.formats.store.checksummed_hdf5 import check_seal
+from htltools.formats.store.checksummed_hdf5 import check_hdf5_checksum
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def load_state(plan: Plan, identity: dict[str, Any]) -> State | None:
     """
     if not plan.resume_path.exists():
         return None
-    check_seal(plan.resume_path)  # once, before hours go into it
+    check_hdf5_checksum(plan.resume_path)  # once, before hours go into it
     arrays, about = read_arrays(plan.resume_path, RESUME_KIND)
     identity = json.loads(json.dumps(identity))
     if about["identity"] != identity:

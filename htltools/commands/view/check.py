@@ -6,9 +6,9 @@ from pathlib import Path
 
 from htltools import console, options
 from htltools.errors import MissingInput
-from htltools.formats.models.onnx import check_onnx, is_onnx
-from htltools.formats.rows.stream_checksum import check_closed
-from htltools.formats.store.checksummed_hdf5 import check_seal
+from htltools.formats.models.onnx import check_onnx_checksum, is_onnx
+from htltools.formats.rows.stream_checksum import check_stream_checksum
+from htltools.formats.store.checksummed_hdf5 import check_hdf5_checksum
 from htltools.formats.store.shard import read_shard
 from htltools.formats.store.store import SKIPS, shards_of
 
@@ -31,19 +31,19 @@ def checked_kind(path: Path) -> str:
     Raises: DataError where one is not; MissingInput.
     """
     if str(path) == "-":
-        return f"{check_closed(sys.stdin.buffer, 'stdin')} rows"
+        return f"{check_stream_checksum(sys.stdin.buffer, 'stdin')} rows"
     if path.is_dir():
         return checked_store(path)
     if not path.exists():
         raise MissingInput(f"{path} is not there", "name a store, a checkpoint, an ONNX file, a file of rows, or -")
     with open(path, "rb") as file:
         if file.peek(1).startswith(b"{"):
-            return f"{check_closed(file, str(path))} rows"
+            return f"{check_stream_checksum(file, str(path))} rows"
     if is_onnx(path):
-        check_onnx(path)
+        check_onnx_checksum(path)
         return "an ONNX file"
-    check_seal(path)
-    return "a sealed file"
+    check_hdf5_checksum(path)
+    return "an HDF5 file"
 
 
 def checked_store(folder: Path) -> str:
@@ -52,11 +52,11 @@ def checked_store(folder: Path) -> str:
     Raises: DataError where a shard is damaged or missing; MissingInput where it holds none.
     """
     for path in sorted(folder.glob("[0-9]*.h5")):
-        check_seal(path)  # before HDF5 opens it, which damaged files can bring down
+        check_hdf5_checksum(path)  # before HDF5 opens it, which damaged files can bring down
     shards = shards_of(folder)
     rows = sum(len(read_shard(path)[0]) for path in shards)
     skips = folder / SKIPS
     if skips.is_file():
         with open(skips, "rb") as file:
-            check_closed(file, str(skips))
+            check_stream_checksum(file, str(skips))
     return f"{len(shards)} shards of {rows} samples"

@@ -42,14 +42,14 @@ def world_size() -> int:
     return distributed.get_world_size() if is_active() else 1
 
 
-def rank() -> int:
+def process_rank() -> int:
     """The number of this process, from 0."""
     return distributed.get_rank() if is_active() else 0
 
 
 def share(whole):
     """This process's share of a sequence or of the first axis of a tensor: of the samples of a batch, or of the batches."""
-    return whole[rank() :: world_size()]
+    return whole[process_rank() :: world_size()]
 
 
 def summed(tensor: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ class BoxObjective(EpochObjective):
         self.attention = attention or Attention()
         damaged = self.attention.way == "damaged"
         if damaged and distributed.is_active():
-            raise UsageError("attention by a pruned branch trains in one process")
+            raise UsageError("attention by a pruned branch trains in one process", "start only one")
         super().__init__(model, images, weights, recipe, runtime, compiled=compiled)
         self.branch = PrunedBranch(model.net, 0.0 if self.attention.by == "loss" else self.attention.sparsity) if damaged else None
         self.boxes, self.targets = boxes, torch.from_numpy(boxes).to(runtime.device)

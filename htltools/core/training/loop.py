@@ -100,7 +100,7 @@ def trained(
             moments |= {name: torch.empty_like(parameter).copy_(m) for name, m in moments.items() if m.shape == parameter.shape}
     held_out = (on_device_if_it_fits(validation[0], device), validation[1]) if validation else None
     for epoch in range(state.epoch, recipe.epochs):
-        torch.manual_seed(epoch_seed(recipe.seed, epoch) + distributed.rank())
+        torch.manual_seed(epoch_seed(recipe.seed, epoch) + distributed.process_rank())
         model.train()
         total = torch.zeros((), device=device)
         for i, loss in enumerate(objective.losses(epoch)):

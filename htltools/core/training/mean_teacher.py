@@ -77,7 +77,7 @@ class MeanTeacher:
         compiled: bool = False,
     ):
         if distributed.is_active():
-            raise UsageError("a mean teacher trains in one process")
+            raise UsageError("a mean teacher trains in one process", "start only one")
         device = runtime.device
         self.recipe, self.pseudo, self.runtime = recipe, pseudo, runtime
         self.model = model.to(device).to(memory_format=torch.channels_last)

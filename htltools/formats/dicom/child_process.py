@@ -1,4 +1,4 @@
-"""Work in a process of its own: decoders that end theirs, or never end, on a damaged file."""
+"""Work in a child process: for decoders that crash, or never return, on a damaged file."""
 
 import faulthandler
 import io
@@ -10,35 +10,35 @@ import numpy as np
 
 from htltools.errors import DataError
 
-SECONDS = 300  # that a frame may take
+SECONDS = 300  # that the work may take
 
 
-def in_a_child(work: Callable[[], np.ndarray]) -> np.ndarray:
-    """What `work` gives, done by a copy of this process, or by itself where there is no fork.
+def in_child_process(work: Callable[[], np.ndarray]) -> np.ndarray:
+    """The result of `work` in a fork of this process; in this process where there is no fork.
 
-    Raises: DataError with a short reason where the work fails, or brings down its process.
+    Raises: DataError with a short reason where the work fails, or its process crashes or takes too long.
     """
     if not hasattr(os, "fork"):
         return work()
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
-        answer(work, writing)
+        send_result(work, writing)
     os.close(writing)
     with open(reading, "rb") as pipe:
-        told = pipe.read()
+        result = pipe.read()
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if status:
         raise DataError(f"its decoder broke down ({signal.Signals(-status).name if status < 0 else status})")
-    if told.startswith(b"\x93NUMPY"):
-        return np.load(io.BytesIO(told))
-    raise DataError(f"its pixels cannot be decoded ({told.decode()})")
+    if result.startswith(b"\x93NUMPY"):
+        return np.load(io.BytesIO(result))
+    raise DataError(f"its pixels cannot be decoded ({result.decode()})")
 
 
-def answer(work: Callable[[], np.ndarray], writing: int) -> None:
-    """Send what the work gives, or the name of what goes wrong, and end without a word."""
+def send_result(work: Callable[[], np.ndarray], writing: int) -> None:
+    """Send the result of the work, or the name of its error, and end the process without output."""
     try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # where C++ says its last words
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # where C++ prints as it aborts
         for number in (signal.SIGALRM, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         faulthandler.disable()

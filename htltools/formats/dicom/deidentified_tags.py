@@ -1,4 +1,4 @@
-"""What rows say of a DICOM image: an allow-list of tags, and keyed hashes in place of everything that names a patient."""
+"""Metadata of DICOM images without names: an allow-list of tags, and keyed hashes in place of identifiers."""
 
 import hashlib
 import hmac
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from htltools.errors import CannotCreate, DataError, MissingInput
-from htltools.formats.dicom.file import check_declared, frames_of, header_of, reading
+from htltools.formats.dicom.file import check_declared, frame_count, header_of, reading
 
 SEGMENTATIONS = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"  # and of a label map
 TAGS = [
@@ -25,13 +25,13 @@ WORDS = {"ViewPosition": "view", "BodyPartExamined": "body_part", "Modality": "m
 SEXES = {"M": "male", "F": "female", "O": "other"}
 AGE = re.compile(r"(\d{3})([DWMY])")
 YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1}
-CODE = re.compile(r"[A-Z0-9 _]{1,16}")  # what a code string may hold; anything else is free text in the wrong place
-HEX = 24  # letters of a hash: 96 bits
+CODE = re.compile(r"[A-Z0-9 _]{1,16}")  # the characters of a code string; anything else is free text in the wrong place
+HEX = 24  # digits of a hash: 96 bits
 
 
 @dataclass(slots=True)
-class Described:
-    """What is kept of the header of a DICOM file."""
+class DeidentifiedHeader:
+    """The part of the header of a DICOM file that is kept."""
 
     instance: str  # keyed hash of the SOPInstanceUID
     series: str | None  # keyed hash
@@ -43,52 +43,52 @@ class Described:
     position: tuple[float, ...] | None  # of the first pixel, in mm
 
 
-def describe(path: str, key: bytes) -> Described:
-    """The header of a file, without a name or a number that is the patient's.
+def deidentified_header(path: str, key: bytes) -> DeidentifiedHeader:
+    """The header of a file, without a name or number of the patient.
 
     Raises: DataError with a short reason where it is no DICOM image.
     """
     with reading("its header cannot be read"):
         header = header_of(path, TAGS)
         check_declared(path, header)
-        uids = [word(header, name) for name in ("SOPInstanceUID", "SeriesInstanceUID", "PatientID", "StudyInstanceUID")]
+        uids = [text_of(header, name) for name in ("SOPInstanceUID", "SeriesInstanceUID", "PatientID", "StudyInstanceUID")]
         instance, series, patient, study = uids
-        instance = keyed(key, "instance", instance) if instance else keyed(key, "file", content(path))
-        group = keyed(key, "patient", patient) if patient else keyed(key, "study", study) if study else instance
-        return Described(
+        instance = keyed_hash(key, "instance", instance) if instance else keyed_hash(key, "file", content_digest(path))
+        group = keyed_hash(key, "patient", patient) if patient else keyed_hash(key, "study", study) if study else instance
+        return DeidentifiedHeader(
             instance,
-            keyed(key, "series", series) if series else None,
+            keyed_hash(key, "series", series) if series else None,
             group,
-            frames_of(header),
+            frame_count(header),
             header.file_meta.TransferSyntaxUID,
             meta_of(header),
             header.get("SOPClassUID") in SEGMENTATIONS,
-            place(header.get("ImagePositionPatient")),
+            numbers_of(header.get("ImagePositionPatient")),
         )
 
 
 def meta_of(header: Any) -> dict[str, Any]:
     """The tags of the allow-list, as `meta` of a row: age in years, sex, view, body_part, modality, pixel_spacing in mm, burned_in."""
     meta: dict[str, Any] = {}
-    if age := AGE.fullmatch(word(header, "PatientAge")):
+    if age := AGE.fullmatch(text_of(header, "PatientAge")):
         meta["age"] = round(int(age[1]) * YEARS[age[2]], 2) if age[2] != "Y" else int(age[1])
-    if sex := SEXES.get(word(header, "PatientSex")):
+    if sex := SEXES.get(text_of(header, "PatientSex")):
         meta["sex"] = sex
-    for name, called in WORDS.items():
-        if CODE.fullmatch(word(header, name)):
-            meta[called] = word(header, name)
+    for tag, name in WORDS.items():
+        if CODE.fullmatch(text_of(header, tag)):
+            meta[name] = text_of(header, tag)
     groups = header.get("SharedFunctionalGroupsSequence") or [{}]
     measures = groups[0].get("PixelMeasuresSequence") or [{}]
-    spacing = place(header.get("PixelSpacing") or measures[0].get("PixelSpacing") or header.get("ImagerPixelSpacing"))
+    spacing = numbers_of(header.get("PixelSpacing") or measures[0].get("PixelSpacing") or header.get("ImagerPixelSpacing"))
     if spacing and len(spacing) == 2:
         meta["pixel_spacing"] = list(spacing)
-    if (burned := word(header, "BurnedInAnnotation")) in ("YES", "NO"):
+    if (burned := text_of(header, "BurnedInAnnotation")) in ("YES", "NO"):
         meta["burned_in"] = burned == "YES"
     return meta
 
 
-def word(header: Any, name: str) -> str:
-    """A tag as text; "" where it is absent, or no single word."""
+def text_of(header: Any, name: str) -> str:
+    """A tag as text; "" where it is absent, or not a single text."""
     try:
         value = header.get(name)
     except Exception:  # pydicom raises nearly anything on a bad value, and may quote it
@@ -96,8 +96,8 @@ def word(header: Any, name: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def place(values: Sequence[Any] | None) -> tuple[float, ...] | None:
-    """Numbers of a tag, in mm to a thousandth; None where there are none, or one is infinite."""
+def numbers_of(values: Sequence[Any] | None) -> tuple[float, ...] | None:
+    """The numbers of a tag, in mm, rounded to a thousandth; None where there are none, or one is infinite."""
     try:
         numbers = tuple(round(float(value), 3) for value in values or ())
     except (TypeError, ValueError, OverflowError):
@@ -105,25 +105,25 @@ def place(values: Sequence[Any] | None) -> tuple[float, ...] | None:
     return numbers if numbers and all(map(math.isfinite, numbers)) else None
 
 
-def content(path: str) -> str:
-    """What the file holds, as a digest, where it has no UID."""
+def content_digest(path: str) -> str:
+    """The sha256 of a file, which stands for its UID where it has none."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def keyed(key: bytes, kind: str, text: str) -> str:
-    """A name that only the holder of the key can connect with the text: HMAC-SHA256, 24 hexadecimal letters of it.
+def keyed_hash(key: bytes, kind: str, text: str) -> str:
+    """A name that only the holder of the key can link to the text: HMAC-SHA256, its first 24 hexadecimal digits.
 
-    >>> keyed(b"k" * 16, "patient", "P1") == keyed(b"k" * 16, "patient", "P1") != keyed(b"l" * 16, "patient", "P1")
+    >>> keyed_hash(b"k" * 16, "patient", "P1") == keyed_hash(b"k" * 16, "patient", "P1") != keyed_hash(b"l" * 16, "patient", "P1")
     True
     """
     return hmac.new(key, f"{kind}:{text}".encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:HEX]
 
 
 def read_key(path: Path) -> bytes:
-    """The key of a file.
+    """The key that a file holds.
 
-    Raises: MissingInput; DataError where it is too short to hide anything.
+    Raises: MissingInput; DataError where it is shorter than 16 bytes.
     """
     try:
         key = path.read_bytes().strip()
@@ -135,7 +135,7 @@ def read_key(path: Path) -> bytes:
 
 
 def new_key(path: Path) -> bytes:
-    """Make a key that only its owner can read.
+    """Write a new random key to a file that only its owner can read.
 
     Raises: CannotCreate.
     """
@@ -145,5 +145,5 @@ def new_key(path: Path) -> bytes:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(key + b"\n")
     except OSError as error:
-        raise CannotCreate(f"cannot create the key {path} ({error.strerror.lower()})") from None
+        raise CannotCreate(f"cannot create the key {path} ({str(error.strerror).lower()})") from None
     return key

@@ -1,6 +1,6 @@
-"""DICOM files: which files are some, their header, and the values of one frame, however they are coded.
+"""DICOM files: how they are recognised, their header, and the values of one frame in any transfer syntax.
 
-What pydicom warns of or refuses may quote the header, and so a patient: none of it is shown.
+Warnings and errors of pydicom may quote the header, and so name a patient: none of them is shown.
 """
 
 import errno
@@ -19,22 +19,22 @@ import numpy as np
 from PIL import Image
 
 from htltools.errors import DataError
-from htltools.formats.dicom.child_process import in_a_child
+from htltools.formats.dicom.child_process import in_child_process
 from htltools.formats.images.compressed_headers import check_size
 
-SUFFIXES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
+DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
 IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 DEFLATED, DEFLATED_FRAMES, RLE = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.8.1", "1.2.840.10008.1.2.5"
-NATIVE = IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED  # syntaxes of frames that are not compressed each on its own
+NATIVE = IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED  # syntaxes whose frames are not compressed one by one
 UID = re.compile(r"[0-9.]{1,64}")
-DEFLATED_BYTES = 2**30  # the most that a deflated file may unfold to
+DEFLATED_BYTES = 2**30  # the largest size of a deflated file, unpacked
 BITS = 1, 8, 16, 32, 64
 SMALLEST_FRAME = 16  # bytes of a compressed frame, with the header of its item
 
 
 def is_dicom(path: str) -> bool:
     """Whether a file is DICOM by its name, by the letters DICM after its preamble, or by starting as one without a preamble does."""
-    if os.path.splitext(path)[1].lower() in SUFFIXES:
+    if os.path.splitext(path)[1].lower() in DICOM_SUFFIXES:
         return True
     if not os.path.isfile(path):  # a pipe would wait
         return False
@@ -49,7 +49,10 @@ def is_dicom(path: str) -> bool:
 
 @contextmanager
 def reading(what: str = "cannot be read") -> Iterator[None]:
-    """A short reason, without a word of the header, for whatever pydicom makes of a bad file."""
+    """Turn any error of pydicom into one with a short reason that quotes nothing of the header.
+
+    Raises: DataError.
+    """
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
     try:
         with warnings.catch_warnings():
@@ -73,8 +76,8 @@ def header_of(path: str | Path, tags: list[str] | None = None) -> Any:
     import pydicom
 
     with reading("no DICOM file"):
-        pydicom.filereader.zlib = Bounded
-        with Held(path) as file:
+        pydicom.filereader.zlib = BoundedZlib  # type: ignore[assignment]  # the part of the module that it uses
+        with BoundedFile(path) as file:
             header = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=tags)
         if "SOPClassUID" not in header and "Rows" not in header:
             raise DataError("no DICOM file")
@@ -84,8 +87,8 @@ def header_of(path: str | Path, tags: list[str] | None = None) -> Any:
     return header
 
 
-class Held(io.BufferedReader):
-    """A file of which nobody reads more than it holds: Python would ask for the memory of what a header declares first."""
+class BoundedFile(io.BufferedReader):
+    """A file that is never read beyond its size: Python would first allocate the memory that a header declares."""
 
     def __init__(self, path: str | Path):
         if not os.path.isfile(path):  # a pipe would wait
@@ -97,43 +100,43 @@ class Held(io.BufferedReader):
         return super().read(min(size, self.size) if size else size)
 
 
-class Bounded:
-    """What pydicom needs of zlib, for files that are deflated as a whole: it would unfold them whatever they come to."""
+class BoundedZlib:
+    """The part of zlib that pydicom uses for deflated files, with a limit to their size."""
 
     MAX_WBITS = zlib.MAX_WBITS
 
     @staticmethod
     def decompress(data: bytes, wbits: int) -> bytes:
-        """The unfolded data.
+        """The unpacked data.
 
-        Raises: DataError where it comes to more than DEFLATED_BYTES.
+        Raises: DataError where they are more than DEFLATED_BYTES.
         """
-        unfolding = zlib.decompressobj(wbits)
-        unfolded = unfolding.decompress(data, DEFLATED_BYTES + 1)
-        if len(unfolded) > DEFLATED_BYTES:
-            raise DataError(f"it unfolds to more than {DEFLATED_BYTES // 2**20} MiB")
-        if not unfolding.eof:
+        unpacking = zlib.decompressobj(wbits)
+        unpacked = unpacking.decompress(data, DEFLATED_BYTES + 1)
+        if len(unpacked) > DEFLATED_BYTES:
+            raise DataError(f"it unpacks to more than {DEFLATED_BYTES // 2**20} MiB")
+        if not unpacking.eof:
             raise EOFError
-        return unfolded
+        return unpacked
 
 
-def frames_of(header: Any) -> int:
-    """How many frames a file holds, as its header declares."""
+def frame_count(header: Any) -> int:
+    """The number of frames that a header declares."""
     return max(int(header.get("NumberOfFrames") or 1), 1)
 
 
 def check_declared(path: str | Path, header: Any) -> None:
-    """Hold what a header declares against the file, before anything is allocated.
+    """Compare a header with the size of its file, before anything is allocated.
 
-    Raises: DataError where there is no image, an unheard-of one, a huge one, or one that the file is too small for.
+    Raises: DataError where there is no image, or its kind is not supported, or it is too large, or the file is too small for it.
     """
     if not header.get("Rows") or not header.get("Columns") or not header.get("BitsAllocated"):
-        raise DataError(f"it holds no image ({name_of(header.get('SOPClassUID'))})")
+        raise DataError(f"it holds no image ({uid_name(header.get('SOPClassUID'))})")
     declared = header.Rows, header.Columns, header.get("SamplesPerPixel") or 1, header.BitsAllocated
     if not all(isinstance(number, int) for number in declared):
         raise DataError("its header is damaged")
     pixels, (samples, bits) = declared[0] * declared[1], declared[2:]
-    limit = 2 * Image.MAX_IMAGE_PIXELS
+    limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
     if pixels > limit:
         raise DataError(f"more than {limit // 10**6} million pixels")
     if samples not in (1, 3) or bits not in BITS:
@@ -141,14 +144,14 @@ def check_declared(path: str | Path, header: Any) -> None:
     syntax, size = header.file_meta.TransferSyntaxUID, os.path.getsize(path)
     if syntax in NATIVE[:3]:
         stored = 2 if header.get("PhotometricInterpretation") == "YBR_FULL_422" else samples
-        if pixels * stored * bits * frames_of(header) // 8 > size:
+        if pixels * stored * bits * frame_count(header) // 8 > size:
             raise DataError("the file is cut short")
-    elif syntax != DEFLATED and frames_of(header) * SMALLEST_FRAME > size:
-        raise DataError(f"it declares {frames_of(header)} frames, more than it has room for")
+    elif syntax != DEFLATED and frame_count(header) * SMALLEST_FRAME > size:
+        raise DataError(f"it declares {frame_count(header)} frames, more than it has room for")
 
 
-def name_of(uid: Any) -> str:
-    """The name of a class or transfer syntax; its digits where it is unknown."""
+def uid_name(uid: Any) -> str:
+    """The name of a class or transfer syntax; its UID where it is unknown."""
     name = getattr(uid, "name", "")
     return name if name and name != str(uid) else str(uid) if UID.fullmatch(str(uid)) else "unknown"
 
@@ -166,7 +169,7 @@ def is_decodable(syntax: Any) -> bool | None:
 
 
 def frame_values(path: str | Path, header: Any, number: int = 1) -> np.ndarray:
-    """The values of a frame, counted from 1, as they are stored: [h, w] or [h, w, 3]; YBR becomes RGB.
+    """The stored values of a frame, counted from 1: [h, w] or [h, w, 3]; YBR becomes RGB.
 
     Raises: DataError with a short reason where it cannot be decoded.
     """
@@ -176,20 +179,20 @@ def frame_values(path: str | Path, header: Any, number: int = 1) -> np.ndarray:
     with reading("its pixels cannot be decoded"):
         check_declared(path, header)
         syntax = header.file_meta.TransferSyntaxUID
-        if not 1 <= number <= frames_of(header):
+        if not 1 <= number <= frame_count(header):
             raise DataError(f"it has no frame {number}")
         if syntax == DEFLATED_FRAMES or (syntax == RLE and header.BitsAllocated == 1):
-            return unpacked(path, header, number)
+            return unpacked_frame(path, header, number)
         if syntax not in NATIVE and syntax != RLE:
             check_size(frame_data(path, header, number), header.Rows, header.Columns)
 
         def decoded() -> np.ndarray:
-            with Held(path) as file:
+            with BoundedFile(path) as file:
                 if syntax == DEFLATED:
                     return pixel_array(pydicom.dcmread(file), index=number - 1)
                 return pixel_array(file, index=number - 1, transfer_syntax_uid=syntax)
 
-        values = in_a_child(decoded) if "gdcm" in get_decoder(syntax).available_plugins else decoded()
+        values = in_child_process(decoded) if "gdcm" in get_decoder(syntax).available_plugins else decoded()
         return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
@@ -198,15 +201,16 @@ def frame_data(path: str | Path, header: Any, number: int) -> bytes:
     import pydicom
     from pydicom.encaps import get_frame
 
-    tables = [header.get(name) for name in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")]
-    with Held(path) as file:
+    offsets, lengths = (header.get(name) for name in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"))
+    with BoundedFile(path) as file:
         pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=["Rows"])
         file.seek(12, os.SEEK_CUR)  # tag, type and length of the pixel data
-        return get_frame(file, number - 1, extended_offsets=tables if all(tables) else None, number_of_frames=frames_of(header))
+        extended = (offsets, lengths) if offsets and lengths else None
+        return get_frame(file, number - 1, extended_offsets=extended, number_of_frames=frame_count(header))
 
 
-def unpacked(path: str | Path, header: Any, number: int) -> np.ndarray:
-    """A frame of one sample that pydicom knows no decoder for: deflated on its own, or RLE of packed bits."""
+def unpacked_frame(path: str | Path, header: Any, number: int) -> np.ndarray:
+    """A frame of one sample per pixel that pydicom has no decoder for: deflated on its own, or RLE of packed bits."""
     from pydicom.pixels import pixel_array
 
     shape, bits = (header.Rows, header.Columns), header.BitsAllocated
@@ -214,7 +218,7 @@ def unpacked(path: str | Path, header: Any, number: int) -> np.ndarray:
     if header.get("SamplesPerPixel", 1) != 1:
         raise DataError("deflated frames in colour are not supported")
     if header.file_meta.TransferSyntaxUID == RLE:
-        with Held(path) as file:
+        with BoundedFile(path) as file:
             data = pixel_array(file, index=number - 1, rows=1, columns=size, bits_allocated=8, bits_stored=8).tobytes()
     else:
         data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(frame_data(path, header, number), size)

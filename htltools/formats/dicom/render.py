@@ -1,4 +1,4 @@
-"""DICOM images: a frame as uint8, in the order of the standard: decode, modality LUT, VOI LUT or window, MONOCHROME1 inversion.
+"""Rendering of DICOM images to uint8, in the order of the standard: decode, modality LUT, VOI LUT or window, MONOCHROME1 inversion.
 
 Overlays and supplemental palettes are not drawn.
 """
@@ -16,9 +16,9 @@ from htltools.formats.dicom.file import BIG_ENDIAN, frame_values, header_of, rea
 from htltools.formats.dicom.windowing import windowed
 from htltools.formats.images.image import squashed_array
 
-COUNTED = 2**16  # different values that are rendered once each, however many pixels hold them
+MAX_LEVELS = 2**16  # different values that are rendered once each, however many pixels have them
 RETIRED = "YBR_PARTIAL_420", "YBR_PARTIAL_422", "HSV", "ARGB", "CMYK"
-TABLES = ("PixelValueTransformationSequence", "FrameVOILUTSequence")  # of a frame of a multi-frame file
+TABLES = ("PixelValueTransformationSequence", "FrameVOILUTSequence")  # of each frame of a multi-frame file
 PALETTE = tuple(f"{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue"))
 
 
@@ -30,7 +30,7 @@ def read_dicom(path: str | Path, frame: tuple[int, int], number: int = 1, window
 
     Raises: DataError with a short reason where it cannot be decoded.
     """
-    header = described(str(path), stat_of(path))
+    header = cached_header(str(path), size_and_time(path))
     values = frame_values(path, header, number)
     with reading("its values cannot be rendered"):
         header = frame_header(header, number)
@@ -42,7 +42,7 @@ def read_dicom(path: str | Path, frame: tuple[int, int], number: int = 1, window
 
 
 def read_dicom_mask(path: str | Path) -> np.ndarray:
-    """A lesion mask in a DICOM image: bool [h, w], what is brighter than half of its maximum.
+    """The lesion mask of a DICOM image: bool [h, w], pixels brighter than half of its maximum.
 
     Raises: DataError with a short reason where it cannot be decoded.
     """
@@ -51,37 +51,37 @@ def read_dicom_mask(path: str | Path) -> np.ndarray:
     return values > max(values.max().item(), 0) / 2
 
 
-def stat_of(path: str | Path) -> tuple[int, int]:
-    """Size and time of a file."""
+def size_and_time(path: str | Path) -> tuple[int, int]:
+    """Size in bytes and time of change of a file."""
     with reading():
-        found = stat(path)
-    return found.st_size, found.st_mtime_ns
+        status = stat(path)
+    return status.st_size, status.st_mtime_ns
 
 
 @lru_cache(maxsize=1)
-def described(path: str, _stamp: tuple[int, int]) -> Any:
-    """The header of a file, kept while frame after frame of it is read."""
+def cached_header(path: str, _stamp: tuple[int, int]) -> Any:
+    """The header of a file, cached while its frames are read one after the other."""
     return header_of(path)
 
 
 def frame_header(header: Any, number: int) -> Any:
-    """A small header with what the rendering of one frame depends on, with the frame's own tables in the usual places."""
-    found = header.group_dataset(0x0028)
-    found.file_meta = header.file_meta
-    found.setdefault("BitsStored", header.BitsAllocated)
-    found.setdefault("PixelRepresentation", 0)
+    """The tags that the rendering of one frame depends on, with the frame's own tables in the usual places."""
+    tags = header.group_dataset(0x0028)
+    tags.file_meta = header.file_meta
+    tags.setdefault("BitsStored", header.BitsAllocated)
+    tags.setdefault("PixelRepresentation", 0)
     for name in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
         groups = header.get(name) or []
         place = number - 1 if name.startswith("Per") else 0
         for table in TABLES:
             if place < len(groups) and groups[place].get(table):
-                found.update(groups[place][table][0])
-    widen(found)
-    return found
+                tags.update(groups[place][table][0])
+    widen_luts(tags)
+    return tags
 
 
-def widen(header: Any) -> None:
-    """Declare the entries of LUTs as 16 bits where pydicom would need a type of 12 bits, or would index with 8."""
+def widen_luts(header: Any) -> None:
+    """Declare LUT entries as 16 bits where pydicom would need a type of 12 bits, or would index with 8."""
     for name in ("ModalityLUTSequence", "VOILUTSequence"):
         for table in header.get(name) or []:
             entries, first, depth = table.LUTDescriptor
@@ -98,7 +98,7 @@ def colours_of(values: np.ndarray, header: Any) -> np.ndarray:
         repair_palette(header)
         values = apply_color_lut(values, header)[..., :3]
         highest = np.iinfo(values.dtype).max
-    elif kind in ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"):  # pydicom has made RGB of all of them
+    elif kind in ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"):  # pydicom has converted all of them to RGB
         highest = 2**header.BitsStored - 1
     else:
         raise DataError(f"its colours are not supported ({kind if kind in RETIRED else 'unknown'})")
@@ -106,7 +106,7 @@ def colours_of(values: np.ndarray, header: Any) -> np.ndarray:
 
 
 def repair_palette(header: Any) -> None:
-    """Turn the palette of a big-endian file, and widen a long one of 8 bits, both of which pydicom would read wrongly."""
+    """Swap the bytes of the palette of a big-endian file, and widen a long one of 8 bits: pydicom reads both wrongly."""
     for name in (name for name in PALETTE if name in header):
         data, entries = header[name].value, header[f"{name.removesuffix('Data')}Descriptor"].value[0] or 2**16
         if header.file_meta.TransferSyntaxUID == BIG_ENDIAN and header[name].VR == "OW":
@@ -117,7 +117,7 @@ def repair_palette(header: Any) -> None:
 
 
 def grey_of(values: np.ndarray, header: Any, window: str) -> tuple[np.ndarray, str]:
-    """A grey frame as uint8 [h, w], 0 = black, and how it was made."""
+    """A grey frame as uint8 [h, w], 0 = black, and how it was rendered."""
     from pydicom.pixels import apply_modality_lut
 
     levels, place = levels_of(values)
@@ -132,15 +132,15 @@ def grey_of(values: np.ndarray, header: Any, window: str) -> tuple[np.ndarray, s
 
 
 def levels_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Every value from the lowest to the highest, int64 [levels], and the place of each pixel among them: [h, w].
+    """Every value from the lowest to the highest, int64 [levels], and the index of each pixel among them: [h, w].
 
-    The values themselves and None where they are floats, or more than COUNTED.
+    Where the values are floats, or more than MAX_LEVELS, the values themselves and None.
     """
     if values.dtype.kind not in "iu":
         return values.astype(np.float64), None
     lowest, highest = int(values.min()), int(values.max())
-    if highest - lowest >= COUNTED:
+    if highest - lowest >= MAX_LEVELS:
         return values.astype(np.int64), None
-    if lowest >= 0 and highest < COUNTED:
+    if lowest >= 0 and highest < MAX_LEVELS:
         return np.arange(highest + 1), values
     return np.arange(lowest, highest + 1), values.astype(np.int64) - lowest

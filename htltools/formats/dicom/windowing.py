@@ -1,4 +1,4 @@
-"""The window of a grey DICOM image: from values after the modality LUT to light in [0, 1]."""
+"""Windows of grey DICOM images: from values after the modality LUT to brightness in [0, 1]."""
 
 import re
 from typing import Any
@@ -12,7 +12,7 @@ WINDOW = re.compile(r"auto|percentile|\d{1,3}|-?\d+(\.\d+)?/\d+(\.\d+)?")
 
 
 def checked_window(text: str) -> str:
-    """What --window says.
+    """The value of --window, checked.
 
     Raises: UsageError.
     """
@@ -21,8 +21,8 @@ def checked_window(text: str) -> str:
     return text
 
 
-def padded(levels: np.ndarray, header: Any) -> np.ndarray:
-    """Which stored values stand for no measurement."""
+def is_padding(levels: np.ndarray, header: Any) -> np.ndarray:
+    """Which stored values are padding, not measurements: bool, shaped as `levels`."""
     first = header.get("PixelPaddingValue")
     if not isinstance(first, int):
         return np.zeros(levels.shape, bool)
@@ -30,15 +30,15 @@ def padded(levels: np.ndarray, header: Any) -> np.ndarray:
     return (levels >= min(first, last)) & (levels <= max(first, last))
 
 
-def counted(levels: np.ndarray, place: np.ndarray | None, header: Any) -> np.ndarray:
-    """How many pixels hold each level; none those that stand for no measurement, unless nothing else is there."""
+def level_counts(levels: np.ndarray, place: np.ndarray | None, header: Any) -> np.ndarray:
+    """Number of pixels of each level. Padding counts 0, unless there is nothing else."""
     counts = np.ones(levels.shape, int) if place is None else np.bincount(place.ravel(), minlength=len(levels))
-    measured = counts * ~padded(levels, header)
+    measured = counts * ~is_padding(levels, header)
     return measured if measured.any() else counts
 
 
 def windowed(shades: np.ndarray, levels: np.ndarray, place: np.ndarray | None, header: Any, window: str) -> tuple[np.ndarray, str]:
-    """Shades after the modality LUT as light in [0, 1], and a word for how. `levels` and `place` as `dicom.levels_of` gives them."""
+    """Shades after the modality LUT as brightness in [0, 1], and how they were windowed. `levels` and `place`: see `render.levels_of`."""
     windows, tables = windows_of(header), len(header.get("VOILUTSequence") or [])
     if "/" in window:
         header.WindowCenter, header.WindowWidth = window.split("/")
@@ -53,7 +53,7 @@ def windowed(shades: np.ndarray, levels: np.ndarray, place: np.ndarray | None, h
         return by_table(shades, header, 0), "LUT 0"
     if window == "auto" and windows:
         return by_window(shades, header, 0), f"window {windows[0]}"
-    counts = counted(levels, place, header)
+    counts = level_counts(levels, place, header)
     seen = shades[counts > 0]
     if window == "percentile":
         low, high = np.percentile(np.repeat(shades.ravel(), counts.ravel()), PERCENTILES)
@@ -65,7 +65,7 @@ def windowed(shades: np.ndarray, levels: np.ndarray, place: np.ndarray | None, h
 
 
 def windows_of(header: Any) -> list[str]:
-    """The windows of a file as C/W, without one that is no window."""
+    """The valid windows of a file as C/W."""
     values = [header.get(name) for name in ("WindowCenter", "WindowWidth")]
     centers, widths = ([value] if isinstance(value, (int, float)) else list(value or []) for value in values)
     least = 1 if header.get("VOILUTFunction", "LINEAR") == "LINEAR" else np.nextafter(0, 1)
@@ -73,7 +73,7 @@ def windows_of(header: Any) -> list[str]:
 
 
 def by_window(shades: np.ndarray, header: Any, index: int) -> np.ndarray:
-    """Shades through a window, scaled by the range that the window itself has: what it makes of the lowest and the highest."""
+    """Shades through a window, scaled by the window's own output range."""
     from pydicom.pixels import apply_voi_lut
 
     low, high = apply_voi_lut(np.array([-np.inf, np.inf]), header, index, prefer_lut=False)
@@ -81,7 +81,7 @@ def by_window(shades: np.ndarray, header: Any, index: int) -> np.ndarray:
 
 
 def by_table(shades: np.ndarray, header: Any, index: int) -> np.ndarray:
-    """Shades through a VOI LUT, scaled by the fewest bits that hold its entries, whatever depth it declares."""
+    """Shades through a VOI LUT, scaled by the fewest bits that hold its entries, whatever depth the table declares."""
     from pydicom.pixels import apply_voi_lut
 
     count, first, _ = header.VOILUTSequence[index].LUTDescriptor

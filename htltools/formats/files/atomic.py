@@ -12,7 +12,7 @@ from htltools.errors import CannotCreate, StorageError
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; on success it is synced and takes the name, on failure it goes.
+    """A temporary path beside `path` to write to; on success it is synced and renamed to `path`, on failure removed.
 
     Raises: CannotCreate where the folder cannot be written; StorageError where the disk is full.
     """
@@ -35,7 +35,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename last."""
+    """Sync a folder, so that a rename in it is durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -44,7 +44,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_leftovers(*paths: Path) -> None:
-    """Remove what `replacing` left beside these paths where a run was killed. For one who is alone in writing them."""
+    """Remove the temporary files that `replacing` left beside these paths where a run was killed. No other run may be writing them."""
     for path in paths:
         for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
             leftover.unlink(missing_ok=True)

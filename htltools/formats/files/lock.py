@@ -13,7 +13,7 @@ from htltools.errors import CannotCreate, TryAgain
 
 
 @contextmanager
-def alone(lock: Path, what: Path) -> Iterator[None]:
+def exclusive(lock: Path, what: Path) -> Iterator[None]:
     """Hold a lock file while `what` is written. On a file system without locks, hold nothing.
 
     Raises: TryAgain where another run holds it; CannotCreate where the folder cannot be written.

@@ -1,44 +1,54 @@
-"""What compressed images say of themselves before they are decoded: the size of a JPEG, JPEG-LS or JPEG 2000, and its scans."""
+"""Headers of compressed images, read before they are decoded: the size of a JPEG, JPEG-LS or JPEG 2000, and its number of scans."""
 
 from collections.abc import Iterator
+from typing import IO
+
+from PIL import Image
 
 from htltools.errors import DataError
 
 SCAN, SCANS = 0xDA, 200  # the marker of a scan, and more of them than any encoder makes
-NO_FRAMES = {0xC4, 0xC8, 0xCC}  # markers among those of frames that are none
+NOT_FRAMES = {0xC4, 0xC8, 0xCC}  # markers between those of frames that start none
 JPEG_LS = 0xF7
-JPEG_2000 = b"\xff\x4f\xff\x51"  # start, and the marker of its size
-BOXED = b"\0\0\0\x0cjP"  # JPEG 2000 in a file of its own
+JPEG_2000 = b"\xff\x4f\xff\x51"  # the marker of its start, and that of its size
+BOXED = b"\0\0\0\x0cjP"  # the start of a JPEG 2000 file, which holds a codestream in a box
+
+
+def file_bytes(image: Image.Image) -> bytes:
+    """The bytes of the file of an opened image."""
+    file: IO[bytes] = image.fp  # type: ignore[attr-defined]  # an attribute of ImageFile, which is what Image.open gives
+    file.seek(0)
+    return file.read()
 
 
 def check_scans(data: bytes) -> None:
-    """Refuse a JPEG of so many scans that it would be decoded for hours: one that changes nothing takes but a few bytes.
+    """Refuse a JPEG of so many scans that decoding would take hours: a scan that changes nothing takes only a few bytes.
 
     Raises: DataError.
     """
-    if data.count(bytes([0xFF, SCAN])) > SCANS and sum(marker == SCAN for marker, _ in segments(data)) > SCANS:
+    if data.count(bytes([0xFF, SCAN])) > SCANS and sum(marker == SCAN for marker, _ in markers(data)) > SCANS:
         raise DataError(f"more than {SCANS} scans")
 
 
-def segments(jpeg: bytes) -> Iterator[tuple[int, int]]:
-    """The markers of a JPEG up to its end, each with the place of what it marks."""
+def markers(jpeg: bytes) -> Iterator[tuple[int, int]]:
+    """The markers of a JPEG up to its end, each with the offset of its segment."""
     place = 2
     while (place := jpeg.find(b"\xff", place)) >= 0 and place + 1 < len(jpeg):
         marker, place = jpeg[place + 1], place + 1
         if marker == 0xD9:
             return
-        if 0xC0 <= marker < 0xFF and not 0xD0 <= marker <= 0xD8:  # the others stand within data
+        if 0xC0 <= marker < 0xFF and not 0xD0 <= marker <= 0xD8:  # the others are part of the data
             place += 1
             yield marker, place
-            place += number(jpeg, place, 2)
+            place += unsigned(jpeg, place, 2)
 
 
 def check_size(data: bytes, rows: int, columns: int) -> None:
-    """Refuse a codestream of another size than the header around it declares: decoders ask for memory by its own.
+    """Refuse a codestream of another size than the header around it declares: decoders allocate memory by the codestream's own.
 
     Raises: DataError.
     """
-    sizes = sizes_of(data)
+    sizes = declared_sizes(data)
     if not sizes:
         raise DataError("its compressed pixels declare no size")
     for height, width in sizes - {(rows, columns)}:
@@ -46,26 +56,26 @@ def check_size(data: bytes, rows: int, columns: int) -> None:
     check_scans(data)
 
 
-def sizes_of(data: bytes) -> set[tuple[int, int]]:
-    """All (height, width) that a JPEG, JPEG-LS or JPEG 2000 declares: one, where it is sound."""
+def declared_sizes(data: bytes) -> set[tuple[int, int]]:
+    """All (height, width) that a JPEG, JPEG-LS or JPEG 2000 declares: one, where it is valid."""
     if data.startswith(b"\xff\xd8"):
-        frames = [at for marker, at in segments(data) if marker == JPEG_LS or (marker & 0xF0 == 0xC0 and marker not in NO_FRAMES)]
-        return {(number(data, at + 3, 2), number(data, at + 5, 2)) for at in frames}
-    start = boxed(data) if data.startswith(BOXED) else 0
+        frames = [at for marker, at in markers(data) if marker == JPEG_LS or (marker & 0xF0 == 0xC0 and marker not in NOT_FRAMES)]
+        return {(unsigned(data, at + 3, 2), unsigned(data, at + 5, 2)) for at in frames}
+    start = codestream_start(data) if data.startswith(BOXED) else 0
     if not data.startswith(JPEG_2000, start):
         return set()
-    right, low, left, top = (number(data, start + at, 4) for at in (8, 12, 16, 20))
+    right, low, left, top = (unsigned(data, start + at, 4) for at in (8, 12, 16, 20))
     return {(low - top, right - left)}
 
 
-def boxed(data: bytes) -> int:
-    """Where the codestream starts in a JPEG 2000 file."""
+def codestream_start(data: bytes) -> int:
+    """The offset of the codestream in a JPEG 2000 file."""
     place = 0
     while data[place + 4 : place + 8] not in (b"jp2c", b""):
-        place += max(number(data, place, 4), 8)
+        place += max(unsigned(data, place, 4), 8)
     return place + 8
 
 
-def number(data: bytes, place: int, size: int) -> int:
-    """The number in `size` bytes, the highest first."""
+def unsigned(data: bytes, place: int, size: int) -> int:
+    """The big-endian number in `size` bytes."""
     return int.from_bytes(data[place : place + size], "big")

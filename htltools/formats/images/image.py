@@ -1,6 +1,6 @@
 """Images and masks: JPEG, JPEG 2000, PNG, TIFF, BMP, WebP, GIF and PNM, of any depth, as uint8 in a fixed frame.
 
-Of several pages or frames the first counts. EXIF orientation is applied. Transparent parts are black.
+Of several pages or frames the first is read. EXIF orientation is applied. Transparent parts become black.
 """
 
 import errno
@@ -14,9 +14,11 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from htltools.errors import DataError
-from htltools.formats.images.compressed_headers import check_scans
+from htltools.formats.images.compressed_headers import check_scans, file_bytes
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".pnm", ".jp2"})
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".pnm", ".jp2"}
+)
 FORMATS = "JPEG", "JPEG2000", "PNG", "TIFF", "BMP", "WEBP", "GIF", "PPM"  # for some others Pillow would start another program
 LONGEST_SIDE = 2**20
 ORIENTATION = 0x0112
@@ -28,7 +30,7 @@ TURNS = {
     6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
-}  # by EXIF orientation; from 5 on, width and height change places
+}  # by EXIF orientation; from 5 on, width and height are swapped
 DEEP = ("I", "F")  # modes of more than 8 bits per channel, and I;16 with its variants
 DEPTHS = 8, 10, 12, 14, 16
 
@@ -67,7 +69,7 @@ def squashed_image(image: Image.Image, frame: tuple[int, int]) -> Image.Image:
         limit = depth_limit(image)
         small = np.asarray(image.convert("F").resize(frame, Image.Resampling.BILINEAR, reducing_gap=2))
         image = Image.fromarray(np.rint(np.clip(small / limit, 0, 1) * 255).astype(np.uint8))
-    image = image if image.mode == "L" and not image.has_transparency_data else coloured(image)  # grey: one channel to resize, not three
+    image = image if image.mode == "L" and not image.has_transparency_data else over_black(image)  # grey: one channel to resize, not three
     return image.resize(frame, Image.Resampling.BILINEAR, reducing_gap=2).convert("RGB")
 
 
@@ -79,7 +81,7 @@ def read_mask(path: str | Path) -> np.ndarray:
     with decoding(path) as image:
         turn = turn_of(image)
         plain = is_deep(image) or (image.mode in ("1", "L") and not image.has_transparency_data)
-        grey = image if plain else coloured(image).convert("L")
+        grey = image if plain else over_black(image).convert("L")
         values = np.asarray(grey.transpose(TURNS[turn]) if turn in TURNS else grey)
     if values.dtype == bool:
         return values
@@ -99,7 +101,7 @@ def squashed_array(pixels: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether a channel holds more than 8 bits."""
+    """Whether a channel has more than 8 bits."""
     return image.mode in DEEP or image.mode.startswith("I;16")
 
 
@@ -114,7 +116,7 @@ def depth_limit(image: Image.Image) -> float:
     return next((float(2**bits - 1) for bits in DEPTHS if highest < 2**bits), highest)
 
 
-def coloured(image: Image.Image) -> Image.Image:
+def over_black(image: Image.Image) -> Image.Image:
     """The image in RGB, over black where it is transparent."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -124,25 +126,24 @@ def coloured(image: Image.Image) -> Image.Image:
 
 @contextmanager
 def decoding(path: str | Path) -> Iterator[Image.Image]:
-    """An opened image, and a short reason, without the path, for whatever Pillow makes of a bad one."""
+    """An opened image; any error of Pillow becomes a DataError with a short reason, without the path."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what matters is raised; metadata may be odd
+            warnings.simplefilter("ignore")  # fatal problems are raised; the others concern metadata
             if not os.path.isfile(path):  # a pipe would wait
                 raise DataError("no regular file" if os.path.exists(path) else os.strerror(errno.ENOENT).lower())
             with Image.open(path, formats=FORMATS) as image:
-                if max(image.size) > LONGEST_SIDE:  # Pillow would call it a want of memory
+                if max(image.size) > LONGEST_SIDE:  # Pillow would raise a MemoryError
                     raise DataError(f"a side of more than {LONGEST_SIDE} pixels")
                 if image.format in ("JPEG", "MPO"):
-                    image.fp.seek(0)
-                    check_scans(image.fp.read())
+                    check_scans(file_bytes(image))
                 yield image
     except (DataError, MemoryError):
         raise
     except UnidentifiedImageError:
         raise DataError("no image in a known format") from None
     except Image.DecompressionBombError:
-        raise DataError(f"more than {2 * Image.MAX_IMAGE_PIXELS // 10**6} million pixels") from None
+        raise DataError(f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6} million pixels") from None
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise DataError(reason_of(error)) from None
 

@@ -1,4 +1,4 @@
-"""WebP images inside of a page."""
+"""WebP images as data URIs."""
 
 import base64
 import io

@@ -110,7 +110,7 @@ def graphs_of(graph) -> Iterator[Any]:
                 yield from graphs_of(inner)
 
 
-def check_onnx(path: Path) -> None:
+def check_onnx_checksum(path: Path) -> None:
     """Refuse an ONNX file of which any byte is not what was written.
 
     Raises: DataError.
@@ -156,7 +156,9 @@ class OnnxModel:
         if not takes_images or self.output_names[:1] != [OUTPUT] or not self.task:
             raise DataError(f"{path} is no localizer of htl: it should take uint8 {INPUT}, predict {OUTPUT} and name its task (htl.task)")
         try:
-            objects = json.loads(self.about["htl.objects"]) if self.task == "detect" else {"classes": [], "threshold": 0}
+            objects: dict[str, Any] = {"classes": [], "threshold": 0}
+            if self.task == "detect":
+                objects = json.loads(self.about["htl.objects"])
             self.classes, self.threshold = list(map(str, objects["classes"])), float(objects["threshold"])
         except (ValueError, KeyError, TypeError):
             raise DataError(f"{path} does not say which classes it detects (htl.objects)", "export it with htl") from None

@@ -1,4 +1,4 @@
-"""Sessions of onnxruntime: of files that may come from strangers, on the device asked for, and without its talk."""
+"""Sessions of onnxruntime: of untrusted files, on the device asked for, without its output."""
 
 import contextlib
 import io
@@ -42,14 +42,14 @@ def open_session(path: Path, device: str, threads: int) -> Any:
 
 @contextlib.contextmanager
 def refusing_damage(path: Path) -> Iterator[None]:
-    """Name the file in whatever goes wrong over reading it.
+    """Turn any error of reading a file into one that names the file.
 
     Raises: DataError.
     """
     try:
         with silenced():
             yield
-    except Exception as error:  # onnxruntime has a dozen classes for a bad file
+    except Exception as error:  # onnxruntime has a dozen classes of errors for a bad file
         raise DataError(f"{path} is no ONNX model, or damaged ({first_line(error)})") from None
 
 
@@ -65,7 +65,7 @@ def check_contained(path: Path) -> None:
         message = waiting.pop()
         kind = message.DESCRIPTOR.name
         if kind == "TensorProto" and (message.external_data or message.data_location == message.EXTERNAL):
-            raise ValueError("it means data in another file")
+            raise ValueError("its data are in another file")
         if kind == "SparseTensorProto" or (kind == "TensorProto" and math.prod(message.dims) > 2 * message.ByteSize()):
             raise ValueError("it declares more data than it holds")
         if kind == "NodeProto" and message.op_type in LOOPS:
@@ -108,6 +108,6 @@ def runs_on(session: Any, provider: str, options: dict[str, str]) -> bool:
 
 
 def threads_of(environment: Mapping[str, str]) -> int:
-    """The threads that OMP_NUM_THREADS allows, which onnxruntime does not read; 0 where it says nothing."""
-    said = environment.get("OMP_NUM_THREADS", "").partition(",")[0]
-    return int(said) if said.isdecimal() else 0
+    """The threads that OMP_NUM_THREADS allows, which onnxruntime does not read; 0 where it is not set."""
+    first = environment.get("OMP_NUM_THREADS", "").partition(",")[0]  # of nested levels
+    return int(first) if first.isdecimal() else 0

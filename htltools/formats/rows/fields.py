@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from htltools.errors import DataError, UsageError
@@ -11,7 +11,7 @@ NESTED = ("meta", "hardness")
 COMPARISONS = {"<=": operator.le, ">=": operator.ge, "!=": operator.ne, "<": operator.lt, ">": operator.gt, "=": operator.eq}
 
 
-def field(row: dict[str, Any], name: str) -> Any:
+def field(row: Mapping[str, Any], name: str) -> Any:
     """The value of a field, or None where the row has none. A top-level key wins over one of meta, that over hardness."""
     if name in row:
         return row[name]
@@ -22,12 +22,12 @@ def field(row: dict[str, Any], name: str) -> Any:
 
 
 def compared_field(text: str) -> str:
-    """The field that a comparison is about."""
-    return parsed(text)[0]
+    """The name of the field that a comparison tests."""
+    return parsed_comparison(text)[0]
 
 
-def require_fields(rows: Sequence[dict[str, Any]], names: Iterable[str]) -> None:
-    """Refuse names that no row has: a slip of the pen should not pass for an empty answer.
+def require_fields(rows: Sequence[Mapping[str, Any]], names: Iterable[str]) -> None:
+    """Refuse names that no row has: a typing error should not look like an empty result.
 
     Raises: DataError naming the first of them.
     """
@@ -36,34 +36,34 @@ def require_fields(rows: Sequence[dict[str, Any]], names: Iterable[str]) -> None
             raise DataError(f"no row has a field {name!r}", f"the first has {', '.join(known_fields(rows[0]))}")
 
 
-def known_fields(row: dict[str, Any]) -> list[str]:
+def known_fields(row: Mapping[str, Any]) -> list[str]:
     """The names of a row's fields."""
     return [*(name for name in row if name not in NESTED), *(f"{outer}.{name}" for outer in NESTED for name in row.get(outer, {}))]
 
 
-def parsed(text: str) -> tuple[str, str, str]:
+def parsed_comparison(text: str) -> tuple[str, str, str]:
     """Field, sign and value of a comparison.
 
-    Raises: UsageError where it is none.
+    Raises: UsageError where the text is no comparison.
     """
     match = re.fullmatch(r"\s*([^<>=!]+?)\s*(<=|>=|!=|<|>|=)\s*(.*?)\s*", text)
     if not match:
         raise UsageError(f"--where takes FIELD=VALUE (or !=, <, <=, >, >=), not {text!r}")
-    return match.groups()
+    return match[1], match[2], match[3]
 
 
-def condition(text: str) -> Callable[[dict[str, Any]], bool]:
+def condition(text: str) -> Callable[[Mapping[str, Any]], bool]:
     """A test of rows from `sex=female`, `age>=60`, `hardness.pruned_disagreement<0.2` or `label!=nv`.
 
     A row without the field fails every test but `!=`. Numbers are compared as numbers where both sides are.
 
-    Raises: UsageError where it is no comparison.
+    Raises: UsageError where the text is no comparison.
     """
-    name, sign, wanted = parsed(text)
+    name, sign, wanted = parsed_comparison(text)
     compare = COMPARISONS[sign]
     number = as_number(wanted)
 
-    def holds(row: dict[str, Any]) -> bool:
+    def holds(row: Mapping[str, Any]) -> bool:
         value = field(row, name)
         if value is None:
             return sign == "!=" and wanted != ""
@@ -75,7 +75,7 @@ def condition(text: str) -> Callable[[dict[str, Any]], bool]:
 
 
 def as_number(text: str) -> float | None:
-    """The number a text stands for, if it does."""
+    """The text as a number; None where it is none."""
     try:
         return float(text)
     except ValueError:

@@ -10,15 +10,15 @@ from typing import Any
 from htltools.errors import ClosedPipe, DataError, StorageError
 
 
-def refuse(word: str):
+def refuse_constant(name: str) -> None:
     """Refuse NaN and Infinity, which Python's json would read."""
-    raise ValueError(f"{word} is not allowed")
+    raise ValueError(f"{name} is not allowed")
 
 
 # made once: json.dumps would make one for each line
 ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
-# what could steer a terminal, or turn text around on it, and what JSON would let stand: DEL, C1, and marks of direction and lines
+# characters that JSON allows and that could steer a terminal or reverse its text: DEL, C1, and marks of direction and lines
 STEERING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
@@ -29,7 +29,7 @@ def compact_json(value: Any) -> bytes:
     """
     try:
         text = ENCODER.encode(value)
-        return (text if text.isprintable() else STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)).encode()
+        return (text if text.isprintable() else STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)).encode()
     except (ValueError, UnicodeEncodeError, RecursionError) as error:
         raise DataError(f"a value cannot be written as JSON ({error})") from error
 
@@ -37,10 +37,10 @@ def compact_json(value: Any) -> bytes:
 def parsed_json(line: bytes | str) -> Any:
     """The value of one line of JSON.
 
-    Raises: ValueError where it is no JSON or holds NaN or Infinity.
+    Raises: ValueError where the line is no JSON, or holds NaN or Infinity.
     """
     try:
-        return json.loads(line, parse_constant=refuse)
+        return json.loads(line, parse_constant=refuse_constant)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -57,7 +57,10 @@ def split_lines(data: bytes) -> list[Any]:
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """Name what can go wrong in writing to stdout: a reader that left, a full disk."""
+    """Turn the errors of writing to stdout into ours.
+
+    Raises: ClosedPipe where the reader went away; StorageError, as on a full disk.
+    """
     try:
         yield
     except BrokenPipeError:

@@ -1,4 +1,4 @@
-"""How an output came to be: one record per command, carried in every stream and artifact."""
+"""Provenance: one record per command, carried in every stream and artifact."""
 
 import hashlib
 import os
@@ -28,13 +28,13 @@ class Run:
 
     @cached_property
     def id(self) -> str:
-        """A run id: unique, or a digest of the call where the output must be byte-stable."""
+        """The run id: unique, or a digest of the call where the output must be byte-stable (--no-history, SOURCE_DATE_EPOCH)."""
         if self.history and "SOURCE_DATE_EPOCH" not in os.environ:
             return uuid.uuid4().hex[:12]
         return hashlib.sha256(compact_json([self.command, self.lasting(self.parameters)])).hexdigest()[:12]
 
     def record(self, inputs: dict[str, str] | None = None, **resolved: Any) -> dict[str, Any]:
-        """The record of this run. `inputs`: digests by name; `resolved`: what defaults such as `auto` came to."""
+        """The record of this run. `inputs`: digests by name; `resolved`: the values of parameters such as `auto`."""
         stamp = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
         return {
             "run": self.id,
@@ -48,27 +48,27 @@ class Run:
     @staticmethod
     def lasting(parameters: dict[str, Any]) -> dict[str, Any]:
         """The parameters that can change a result, in JSON's types."""
-        return {name: value for name, value in plain(parameters).items() if name not in HIDDEN}
+        return {name: value for name, value in json_value(parameters).items() if name not in HIDDEN}
 
     def chain(self, upstream: list[dict], inputs: dict[str, str] | None = None, **resolved: Any) -> list[dict]:
-        """The whole history: what came before, then this run. Empty with --no-history."""
+        """The whole history: the records before, then that of this run. Empty with --no-history."""
         return [*upstream, self.record(inputs, **resolved)] if self.history else []
 
 
-def plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """The value in JSON's types."""
     if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {str(k): json_value(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
+        return [json_value(v) for v in value]
     if isinstance(value, (bool, int, float, str, type(None))):
         return value if not isinstance(value, str) else str(value)
     return str(value)
 
 
 def loaded_versions() -> dict[str, str | None]:
-    """Versions of the libraries that took part: those imported so far."""
-    found = {}
+    """Versions of the libraries imported so far."""
+    versions: dict[str, str | None] = {}
     for module, package in {
         "torch": "torch",
         "torchvision": "torchvision",
@@ -79,12 +79,12 @@ def loaded_versions() -> dict[str, str | None]:
     }.items():
         if module in sys.modules:
             try:
-                found[package] = version(package)
+                versions[package] = version(package)
             except PackageNotFoundError:
-                found[package] = getattr(sys.modules[module], "__version__", None)
+                versions[package] = getattr(sys.modules[module], "__version__", None)
     if "torch" in sys.modules:
-        found["cuda"] = sys.modules["torch"].version.cuda
-    return found
+        versions["cuda"] = sys.modules["torch"].version.cuda
+    return versions
 
 
 def file_digest(path: str | Path) -> str:

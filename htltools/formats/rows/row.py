@@ -1,4 +1,4 @@
-"""A row of the stream: a dict of JSON with typed accessors, the one place that names its keys for the rest of the code."""
+"""A row of the stream: a dict of JSON with typed accessors."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ class Row(dict[str, Any]):
 
     @property
     def group(self) -> str:
-        """What must never be split, a lesion or a patient; the id where the row names none."""
+        """Lesion or patient whose samples must stay in one split; the id where the row names none."""
         return self.get("group") or self["id"]
 
     @property
@@ -61,6 +61,11 @@ class Row(dict[str, Any]):
     def boxes(self) -> list[Box] | None:
         """Boxes; [] = known to hold none, None = not annotated."""
         return self.get("boxes")
+
+    @property
+    def annotated_boxes(self) -> list[Box] | None:
+        """Boxes of the annotation; None where there is none, and where `boxes` are a model's predictions."""
+        return None if self.is_pseudo else self.boxes
 
     @property
     def labels(self) -> list[str] | None:
@@ -114,7 +119,7 @@ class Row(dict[str, Any]):
 
     @property
     def is_known(self) -> bool:
-        """Whether the row says what the image holds: boxes, or that there are none."""
+        """Whether it is known which boxes the image holds, be it none."""
         return self.get("boxes") is not None
 
     def changed(self, **fields: Any) -> "Row":

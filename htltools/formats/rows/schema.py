@@ -1,4 +1,4 @@
-"""Every field, dtype, shape and unit that htl reads or writes, named once.
+"""The types of rows, notes and checkpoints: every field that htl reads or writes, with its unit.
 
 Letters: N samples, B boxes, H x W x C a stored image (rows, columns, channels).
 """
@@ -12,22 +12,22 @@ Split = Literal["train", "val", "test"]
 Role = Literal["dense", "pruned"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 ROLES: tuple[Role, ...] = get_args(Role)
-OBJECT = "object"  # class of boxes that nobody gave one
+OBJECT = "object"  # class of boxes without a class of their own
 
 SIDE = 2**31  # pixels of an image's side, and more than any number of a box
 NonNegativeInt = Annotated[int, Field(ge=0, le=2**53)]
 PositiveInt = Annotated[int, Field(ge=1, le=2**53)]
 Side = Annotated[int, Field(ge=1, le=SIDE)]
 Edge = Annotated[float, Field(ge=-SIDE, le=SIDE, allow_inf_nan=False)]
-Box = Annotated[list[Edge], Field(min_length=4, max_length=4)]
+BoxField = Annotated[list[Edge], Field(min_length=4, max_length=4)]
 
 
 class Detected(BaseModel):
-    """The objects that a model finds on an image, those that score enough to count, the highest score first: three lists of one length."""
+    """The objects that a model predicts for an image and that score enough to count, highest first: three lists of one length."""
 
     model_config = ConfigDict(strict=True)
 
-    boxes: list[Box] = Field(description="like `boxes` of the row")
+    boxes: list[BoxField] = Field(description="like `boxes` of the row")
     labels: list[str] = Field(description="class of each")
     scores: list[FiniteFloat] = Field(description="score of each, in (0, 1]")
 
@@ -46,19 +46,21 @@ class Sample(BaseModel):
     size: Annotated[list[Side], Field(min_length=2, max_length=2)] | None = Field(
         None, description="[width, height] of the original image, in pixels: the frame of every box"
     )
-    boxes: list[Box] | None = Field(
+    boxes: list[BoxField] | None = Field(
         None,
         description="B x 4, [x0, y0, x1, y1] in pixels of the original image, x1 and y1 exclusive; "
         "[] = known to hold none, absent = not annotated",
     )
     labels: list[str] | None = Field(None, description="class of each of `boxes`, in their order; absent: all are of one class, object")
-    pseudo: bool | None = Field(None, description="whether `boxes` is a model's answer instead of an annotation; absent: it is not")
+    pseudo: bool | None = Field(None, description="whether `boxes` are a model's prediction instead of an annotation; absent: they are not")
     label: str | None = Field(None, description="class of the whole image")
-    meta: dict[str, Any] | None = Field(None, description="whatever the user's table says, by column")
+    meta: dict[str, Any] | None = Field(None, description="metadata of the user's table by column")
     hardness: dict[str, FiniteFloat | None] | None = Field(None, description="scores by column, see HARDNESS; higher = harder")
-    predicted: dict[str, Box] | None = Field(None, description="the answer of each role (dense, pruned), a box like those of `boxes`")
+    predicted: dict[str, BoxField] | None = Field(
+        None, description="the prediction of each role (dense, pruned), a box like those of `boxes`"
+    )
     detected: dict[str, Detected] | None = Field(
-        None, description="the objects that each role (dense, pruned) finds: boxes, labels and scores, the highest score first"
+        None, description="the objects that each role (dense, pruned) predicts: boxes, labels and scores, the highest score first"
     )
     weight: Annotated[FiniteFloat, Field(ge=0)] | None = Field(None, description="weight of the sample in the training loss; absent: 1")
     repeat: NonNegativeInt | None = Field(None, description="which copy of the sample this is, where a row is repeated; absent: 0")
@@ -79,7 +81,7 @@ class End(BaseModel):
     htl: Literal["end"]
     by: str = Field(description="run id, as in the begin note")
     rows: NonNegativeInt = Field(description="rows written")
-    skipped: NonNegativeInt = Field(0, description="samples left out, each with a reason told elsewhere")
+    skipped: NonNegativeInt = Field(0, description="samples left out; skips.jsonl of the store gives reasons")
     sha256: str | None = Field(None, description="digest of the lines since the begin note and of this one without its sha256")
 
 
@@ -92,7 +94,7 @@ class ModelNote(BaseModel):
     sha256: str | None = Field(None, description="digest of the checkpoint")
 
 
-NOTES = {"begin": Begin, "end": End, "model": ModelNote}
+NOTES: dict[str, type[BaseModel]] = {"begin": Begin, "end": End, "model": ModelNote}
 
 FRAME = 8192  # pixels of the longest side of a stored image
 ImageSize = Annotated[list[Annotated[int, Field(ge=1, le=FRAME)]], Field(min_length=3, max_length=3)]  # [H, W, C]
@@ -118,8 +120,8 @@ class Preprocessing(BaseModel):
     size: ImageSize
 
 
-class LeftOut(BaseModel):
-    """A fold of the training split."""
+class FoldEntry(BaseModel):
+    """The fold of the training split that a model was not fitted to."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -128,8 +130,8 @@ class LeftOut(BaseModel):
     seed: NonNegativeInt
 
 
-class Epoch(BaseModel):
-    """A record of the log of a training."""
+class EpochRecord(BaseModel):
+    """A record of the log of a training, one per epoch."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -138,8 +140,8 @@ class Epoch(BaseModel):
     val_iou: FiniteFloat | None = None
 
 
-class Swept(BaseModel):
-    """A sparsity that the health gate tried."""
+class SweepStep(BaseModel):
+    """A sparsity that the health gate has tried."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -149,7 +151,7 @@ class Swept(BaseModel):
 
 
 class Pruning(BaseModel):
-    """How a pruned model came to be."""
+    """How a pruned model was made."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -160,19 +162,19 @@ class Pruning(BaseModel):
     val_iou: FiniteFloat
     dense_val_iou: FiniteFloat
     gate: FiniteFloat = 0
-    sweep: list[Swept] | None = None
+    sweep: list[SweepStep] | None = None
 
 
 class Training(BaseModel):
-    """What the recovery of a pruned copy keeps of the training."""
+    """The parameters of the training that the recovery of a pruned copy keeps."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
     flip: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=2, max_length=2)] | None = None
 
 
-class About(BaseModel):
-    """What a checkpoint says beside its weights, see CHECKPOINT."""
+class Description(BaseModel):
+    """The entries of a checkpoint beside its weights, see vocabulary.CHECKPOINT."""
 
     model_config = ConfigDict(strict=True)
 
@@ -180,7 +182,7 @@ class About(BaseModel):
     preprocessing: Preprocessing
     metrics: dict[str, Any]
     pruning: Pruning | None
-    log: list[Epoch]
+    log: list[EpochRecord]
     history: list[dict[str, Any]]
-    fold: LeftOut | None
+    fold: FoldEntry | None
     training: Training

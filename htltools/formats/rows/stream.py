@@ -14,14 +14,14 @@ from htltools.formats.rows.jsonlines import compact_json, parsed_json, writing
 from htltools.formats.rows.provenance import Run, file_digest
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import NOTES, SCHEMA, Sample
-from htltools.formats.rows.stream_checksum import closing_note
+from htltools.formats.rows.stream_checksum import end_note_with_checksum
 from htltools.formats.rows.validation import check_row, check_schema
 
 
 class RowReader:
-    """Iterates over the rows of a stream, and keeps what its notes say.
+    """Iterates over the rows of a stream, and keeps the contents of its notes.
 
-    `history`, `models` (path by role, the last one counts), `digests` (sha256 by role) and `skipped` are complete once the rows
+    `history`, `models` (path by role, the last one counts), `digests` (sha256 by role) and `skipped` are complete once all rows
     are read.
     """
 
@@ -65,7 +65,7 @@ class RowReader:
             )
 
     def parsed(self, line: bytes, number: int) -> dict[str, Any] | None:
-        """The object on a line; None for a half line that --partial forgives."""
+        """The object on a line; None for a half line at the end, with --partial."""
         try:
             row = quickly_parsed(line)
         except ValueError as error:
@@ -79,7 +79,7 @@ class RowReader:
         return row
 
     def take_note(self, note: dict[str, Any], number: int) -> None:
-        """Remember what a note says; notes of kinds unknown here are passed over."""
+        """Keep the contents of a note; notes of unknown kinds are ignored."""
         kind = NOTES.get(note["htl"]) if isinstance(note["htl"], str) else None
         if kind is None:
             return
@@ -88,9 +88,9 @@ class RowReader:
             case "begin":
                 if note.get("schema", SCHEMA) > SCHEMA:
                     raise DataError(f"{self.name} was written by a newer htl (schema {note['schema']}, known: {SCHEMA})", "upgrade htl")
-                told = note.get("history", [])
-                whole = all(record in told for record in self.history)  # it tells all that was known before, in its order
-                self.history = told if whole else self.history + [record for record in told if record not in self.history]
+                history = note.get("history", [])
+                whole = all(record in history for record in self.history)  # it repeats all records known before, in its order
+                self.history = history if whole else self.history + [record for record in history if record not in self.history]
             case "end":
                 self.skipped += note.get("skipped", 0)
             case "model":
@@ -99,9 +99,9 @@ class RowReader:
 
 
 def quickly_parsed(line: bytes) -> Any:
-    """The value of one line of JSON, by pydantic's parser; what that refuses, Python's reads (a byte order mark) or explains.
+    """The value of one line of JSON, by pydantic's parser; lines that it refuses are read (a byte order mark) or explained by Python's.
 
-    Raises: ValueError where it is no JSON or holds NaN or Infinity.
+    Raises: ValueError where the line is no JSON, or holds NaN or Infinity.
     """
     try:
         return from_json(line, allow_inf_nan=False, cache_strings="keys")
@@ -112,7 +112,7 @@ def quickly_parsed(line: bytes) -> Any:
 
 
 class RowWriter:
-    """Writes what one command says: begin, model notes, rows, end. The end is written only after success."""
+    """Writes the output of one command: begin, model notes, rows, end. The end note is written only after success."""
 
     def __init__(self, run: Run, history: list[dict], *, skipped: int = 0, out: BinaryIO | None = None):
         self.run, self.history, self.skipped = run, history, skipped
@@ -128,14 +128,17 @@ class RowWriter:
     def __exit__(self, kind, error, trace) -> None:
         if kind is None:
             end = {"htl": "end", "by": self.run.id, "rows": self.rows, "skipped": self.skipped}
-            self.line(closing_note(end, self.digest))
+            self.line(end_note_with_checksum(end, self.digest))
             with writing():
                 self.out.flush()
 
     def models(self, paths: dict[str, str]) -> None:
-        """Hand models on, by role."""
+        """Write a note for each model, by role.
+
+        Raises: MissingInput where one is not there.
+        """
         for role, path in paths.items():
-            if not Path(path).is_file():  # one that waits or never ends may stand in a note of somebody else's
+            if not Path(path).is_file():  # an untrusted note may name a pipe, or a device that never ends
                 raise MissingInput(f"the {role} model {path} is not there", "drop its note, or name another")
             self.line({"htl": "model", "role": role, "path": path, "sha256": file_digest(path)})
 
@@ -146,7 +149,7 @@ class RowWriter:
             self.rows += 1
 
     def flush(self) -> None:
-        """Let the next command have what was written so far."""
+        """Pass the lines written so far to the next command."""
         with writing():
             self.out.flush()
 
@@ -158,7 +161,7 @@ class RowWriter:
 
 
 def check_groups(rows: Iterable[Row]) -> None:
-    """Refuse a group that stands in two splits: what is learned from it would leak into what is measured on it.
+    """Refuse a group that stands in two splits: metrics would be measured on patients or lesions that a model was fitted to.
 
     Raises: DataError naming the first such group.
     """

@@ -1,4 +1,4 @@
-"""The checksum in an end note: whether lines of the stream are those that htl wrote, byte for byte."""
+"""The checksum in an end note, which shows whether lines of a stream are those that htl wrote, byte for byte."""
 
 import hashlib
 from collections.abc import Iterable
@@ -8,17 +8,17 @@ from htltools.errors import DataError
 from htltools.formats.rows.jsonlines import compact_json, parsed_json
 
 
-def closing_note(note: dict[str, Any], before: "hashlib._Hash") -> dict[str, Any]:
-    """An end note with `sha256`: of all lines since the begin note, and of the end note itself as it is without that key."""
+def end_note_with_checksum(note: dict[str, Any], before: "hashlib._Hash") -> dict[str, Any]:
+    """An end note with `sha256`, the digest of all lines since the begin note (`before`) and of the end note without that key."""
     digest = before.copy()
     digest.update(compact_json(note) + b"\n")
     return note | {"sha256": digest.hexdigest()}
 
 
-def check_closed(lines: Iterable[bytes], name: str) -> int:
-    """The number of rows in lines from begin to end notes, one or several times over, of which every byte is what htl wrote.
+def check_stream_checksum(lines: Iterable[bytes], name: str) -> int:
+    """The number of rows in one or several outputs of commands, each from its begin note to its end note, once their checksums hold.
 
-    Raises: DataError where one is not, or none carries a checksum.
+    Raises: DataError where one does not hold or is missing.
     """
     rows, closed, before = 0, 0, None  # before: digest of the lines since a begin note
     for number, line in enumerate(lines, 1):
@@ -27,7 +27,7 @@ def check_closed(lines: Iterable[bytes], name: str) -> int:
         elif before is None:
             raise DataError(f"{name}, line {number} stands outside of begin and end notes", "only what htl wrote itself can be checked")
         elif line.startswith(b'{"htl":"end",'):
-            rows += rows_closed(line, before, f"{name}, line {number}")
+            rows += rows_in_end_note(line, before, f"{name}, line {number}")
             closed, before = closed + 1, None
         else:
             before.update(line)
@@ -36,18 +36,17 @@ def check_closed(lines: Iterable[bytes], name: str) -> int:
     return rows
 
 
-def rows_closed(line: bytes, before: "hashlib._Hash", where: str) -> int:
-    """The number of rows that an end note closes.
+def rows_in_end_note(line: bytes, before: "hashlib._Hash", where: str) -> int:
+    """The number of rows that an end note counts. `before`: digest of the lines since the begin note.
 
-    Raises: DataError where it does not fit what stands before it.
+    Raises: DataError where its checksum does not hold.
     """
     try:
         note = parsed_json(line)
     except ValueError:
         note = {}
-    told = note.pop("sha256", None)
-    if told is None:
+    if note.pop("sha256", None) is None:
         raise DataError(f"{where}: the end note carries no checksum", "an older htl wrote it, or it is damaged")
-    if compact_json(closing_note(note, before)) + b"\n" != line:
+    if compact_json(end_note_with_checksum(note, before)) + b"\n" != line:
         raise DataError(f"{where}: the checksum does not hold", "the lines before it are damaged, or a filter changed them")
     return note["rows"]

@@ -1,4 +1,4 @@
-"""What a row or note must be to enter a command: valid by the schema, with boxes that lie in their image."""
+"""Checks of rows and notes: valid by the schema, with boxes that lie in their image."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from htltools.errors import DataError
 from htltools.formats.rows.schema import Sample
 
-IS_SAMPLE = TypeAdapter(Sample).validator.isinstance_python  # quicker than to make an instance of every row
+IS_SAMPLE = TypeAdapter(Sample).validator.isinstance_python  # faster than an instance of every row
 
 
 def check_row(row: dict[str, Any], where: str) -> None:

@@ -1,4 +1,4 @@
-"""What each column of hardness, metric, dataset, attribute and entry of metadata means, by name: htl-stream(5) lists them all.
+"""The columns of hardness, the metrics, and the datasets, attributes and metadata of files, each with its meaning. As in htl-stream(5).
 
 Letters as in `schema`.
 """

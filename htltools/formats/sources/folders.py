@@ -7,17 +7,18 @@ from pathlib import Path
 
 from htltools.errors import MissingInput
 from htltools.formats.dicom.file import is_dicom
-from htltools.formats.images.image import SUFFIXES
+from htltools.formats.images.image import IMAGE_SUFFIXES
 from htltools.formats.sources.candidate import UNKNOWN, Candidate, readable
 from htltools.formats.tables.coco import read_coco
-from htltools.formats.tables.csv_table import Columns, Facts, read_table
+from htltools.formats.tables.csv_table import Columns, read_table
+from htltools.formats.tables.facts import Facts
 
 MASK_ENDINGS = "_segmentation", "_mask"
 
 
 @dataclass
 class Findings:
-    """What the sources hold."""
+    """The candidates of all sources, and what was noticed on the way."""
 
     candidates: list[Candidate] = field(default_factory=list)
     skips: list[dict[str, str]] = field(default_factory=list)  # {id, source, reason}
@@ -26,12 +27,12 @@ class Findings:
     unlisted: int = 0  # images without a line, where a table or annotations were given
     ignored_boxes: bool = False  # whether boxes of a table gave way to masks
     files: dict[str, Path] = field(default_factory=dict)  # tables and annotations read
-    dicom_masks: set[str] = field(default_factory=set)  # DICOM files in folders of masks: segmentations, or images of them
+    dicom_masks: set[str] = field(default_factory=set)  # DICOM files in folders of masks: segmentations, or images of masks
 
 
 @dataclass(frozen=True)
 class Naming:
-    """Where facts lie beside the images, if not in the usual places: `metadata.csv` and `masks/` of a folder."""
+    """Paths of table, annotations and masks, where they are not the usual ones: `metadata.csv` and `masks/` of a folder."""
 
     table: Path | None = None
     coco: Path | None = None
@@ -45,7 +46,7 @@ def find_candidates(sources: Iterable[str], listed: Iterable[str], naming: Namin
     Raises: MissingInput where a source is not there, or none of them holds an image; DataError for a bad table.
     """
     findings = Findings()
-    found: list[Candidate] = []
+    candidates: list[Candidate] = []
     used: set[str] = set()
     tables: dict[str, dict[str, Facts]] = {}
     beside: dict[Path | None, tuple[dict, dict | None]] = {}  # facts and masks by folder; None: of all that come without one
@@ -57,28 +58,28 @@ def find_candidates(sources: Iterable[str], listed: Iterable[str], naming: Namin
         findings.labelled |= masks is not None
         findings.dicom_masks |= {path for path in (masks or {}).values() if not has_suffix(path) and is_dicom(path)}
         for name, path in entries:
-            key = matching(facts, name, path)
+            key = matching_key(facts, name, path)
             used |= {key} if key is not None else set()
             findings.unlisted += bool(facts) and key is None
-            mask = masks.get(matching(masks, name, path) or "") if masks is not None else None
-            told = facts[key] if key is not None else UNKNOWN
-            if masks is not None and told.boxes is not None:
+            mask = masks.get(matching_key(masks, name, path) or "") if masks is not None else None
+            own = facts[key] if key is not None else UNKNOWN
+            if masks is not None and own.boxes is not None:
                 findings.ignored_boxes = True
-                told = replace(told, boxes=None, labels=None)
+                own = replace(own, boxes=None, labels=None)
             dicom = not has_suffix(path) and is_dicom(path)
-            found.append(Candidate(readable(name), path, mask, told, masks is not None, dicom=dicom))
+            candidates.append(Candidate(readable(name), path, mask, own, masks is not None, dicom=dicom))
     findings.unused_lines = len({key for table in tables.values() for key in table} - used)
-    if not found:
-        raise MissingInput(f"no images in {', '.join(sources)}", f"looked for {' '.join(sorted(SUFFIXES))} and DICOM")
-    found.sort(key=lambda candidate: candidate.id)
-    keep_first(found, findings)
+    if not candidates:
+        raise MissingInput(f"no images in {', '.join(sources)}", f"looked for {' '.join(sorted(IMAGE_SUFFIXES))} and DICOM")
+    candidates.sort(key=lambda candidate: candidate.id)
+    keep_first(candidates, findings)
     return findings
 
 
-def keep_first(found: list[Candidate], findings: Findings) -> None:
-    """Keep the first candidate of each id, of which equal ones are neighbours; skip the others with a reason."""
+def keep_first(candidates: list[Candidate], findings: Findings) -> None:
+    """Keep the first candidate of each id, and skip the others with a reason. `candidates` are sorted by id."""
     kept = findings.candidates
-    for candidate in found:
+    for candidate in candidates:
         if kept and kept[-1].id == candidate.id:
             reason = f"the id is taken by {kept[-1].origin}"
             findings.skips.append({"id": candidate.id, "source": candidate.origin, "reason": reason})
@@ -87,7 +88,10 @@ def keep_first(found: list[Candidate], findings: Findings) -> None:
 
 
 def entries_of(source: str, listed: Iterable[str]) -> tuple[Iterable[tuple[str, str]], Path | None]:
-    """(id, path) of the images of one source, and the folder where facts may lie beside them."""
+    """(id, path) of the images of one source, and the folder that may hold facts beside them.
+
+    Raises: MissingInput where it is not there.
+    """
     if source == "-":
         paths = (Path(line.strip("\r\n")) for line in listed if line.strip())
         return ((stem_of(path.name), str(path)) for path in paths), None
@@ -112,12 +116,12 @@ def named_files(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def has_suffix(name: str) -> bool:
-    """Whether a file is an image by its name."""
-    return os.path.splitext(name)[1].lower() in SUFFIXES
+    """Whether a file is an image by its suffix."""
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 def stem_of(name: str) -> str:
-    """The name without its suffix; digits after a dot are none: many DICOM files are called as their UID.
+    """The name without its suffix. Digits after a dot are no suffix: many DICOM files are named by their UID.
 
     >>> stem_of("a/b.png"), stem_of("1.2.840.113")
     ('a/b', '1.2.840.113')
@@ -127,7 +131,7 @@ def stem_of(name: str) -> str:
 
 
 def facts_beside(folder: Path | None, naming: Naming, findings: Findings, tables: dict[str, dict[str, Facts]]) -> dict[str, Facts]:
-    """Facts by image key from the table and the annotations of a source; COCO's boxes count where both have some."""
+    """Facts by image key from the table and the annotations of a source; boxes are those of COCO where both have some."""
     usual = folder / "metadata.csv" if folder else None
     path = naming.table or (usual if usual and usual.is_file() else None)
     facts: dict[str, Facts] = {}
@@ -144,39 +148,39 @@ def facts_beside(folder: Path | None, naming: Naming, findings: Findings, tables
         findings.files["coco"] = naming.coco
         findings.labelled = True
     annotated = tables[str(naming.coco)]
-    return facts | {key: merged(facts.get(key), told) for key, told in annotated.items()}
+    return facts | {key: merged_facts(facts.get(key), coco) for key, coco in annotated.items()}
 
 
-def merged(table: Facts | None, coco: Facts) -> Facts:
-    """Boxes from COCO, the rest from the table where it says it."""
+def merged_facts(table: Facts | None, coco: Facts) -> Facts:
+    """Boxes from COCO, the rest from the table where it has it."""
     if not table:
         return coco
-    told = {name: getattr(table, name) or getattr(coco, name) for name in ("group", "split", "label")}
-    return replace(table, boxes=coco.boxes, labels=coco.labels, frame=coco.frame, meta=coco.meta | table.meta, **told)
+    words = {name: getattr(table, name) or getattr(coco, name) for name in ("group", "split", "label")}
+    return replace(table, boxes=coco.boxes, labels=coco.labels, frame=coco.frame, meta=coco.meta | table.meta, **words)
 
 
 def masks_beside(folder: Path | None, naming: Naming) -> dict[str, str] | None:
     """Mask files by the name of their image; None where there is no folder of masks.
 
-    Raises: MissingInput where the folder named holds none.
+    Raises: MissingInput where a folder was named that holds none.
     """
     masks = naming.masks or (folder / "masks" if folder else None)
     if masks is None or not masks.is_dir():
         if naming.masks:
             raise MissingInput(f"the masks {naming.masks} are not there")
         return None
-    found = {}
+    files: dict[str, str] = {}
     for name, path in named_files(masks):
         for ending in MASK_ENDINGS:
             name = name.removesuffix(ending)
-        found.setdefault(name, path)
-    if naming.masks and not found:
+        files.setdefault(name, path)
+    if naming.masks and not files:
         raise MissingInput(f"no masks in {naming.masks}")
-    return found or None
+    return files or None
 
 
-def matching(known: dict | None, name: str, path: str) -> str | None:
-    """The key under which an image is known: its id, its path, or its bare name; None: it is not."""
+def matching_key(known: dict | None, name: str, path: str) -> str | None:
+    """The key of an image among the known ones: its id, its path, or its bare name; None where it is not known."""
     if not known or name in known:
         return name if known else None
     keys = stem_of(path).replace(os.sep, "/"), name.rpartition("/")[2]

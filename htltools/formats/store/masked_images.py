@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from htltools.formats.rows.row import Row
-from htltools.formats.store.shard import Images, Place, mapped, opened
+from htltools.formats.store.shard import Images, Placement, mapped_dataset, open_shard
 
-PIECE = 64  # masks looked at together
+PIECE = 64  # masks read at a time
 
 
 def lesion_masks(rows: Sequence[Row]) -> np.ndarray | None:
-    """The lesion masks of rows with a store and an index: bool [N, H, W]; None where a store of theirs holds none.
+    """The lesion masks of rows with a store and an index: bool [N, H, W]; None where one of their stores holds no masks.
 
     Raises: DataError, MissingInput where a store is damaged or missing.
     """
@@ -20,23 +20,25 @@ def lesion_masks(rows: Sequence[Row]) -> np.ndarray | None:
     paths = {path for path, _ in stored}
     if not all(map(holds_masks, paths)):
         return None
-    shards = {path: mapped(Path(path), "masks") for path in paths}
+    shards = {path: mapped_dataset(Path(path), "masks") for path in paths}
     return np.stack([shards[path][index] > 0 for path, index in stored])
 
 
 def holds_masks(path: str) -> bool:
-    """Whether a shard of a store holds lesion masks; those of images that came without one are empty."""
-    with opened(Path(path)) as file:
+    """Whether a shard of a store holds lesion masks; masks of images without one are empty."""
+    with open_shard(Path(path)) as file:
         return "masks" in file
 
 
 class MaskedImages:
     """The images of some rows with their lesion masks as one channel more, 0 or 255 = lesion: shape (N, H, W, C + 1).
 
-    A mask is empty where the store holds none. `there`: bool [N], which rows have one that is not empty. Raises as `Images`.
+    A mask is empty where the store holds none. `has_mask`: bool [N], which rows have a mask that is not empty.
+
+    Raises: as `Images`.
     """
 
-    def __init__(self, rows: Sequence[Row], place: Place | None = None):
+    def __init__(self, rows: Sequence[Row], place: Placement | None = None):
         self.images = Images(rows, place)
         paths = [row.stored_at[0] for row in rows]
         by_path = {path: holds_masks(path) for path in set(paths)}
@@ -45,14 +47,14 @@ class MaskedImages:
         self.number = np.where(holds, holds.cumsum() - 1, -1)  # [N], the place of each row among those whose store holds masks
         self.shape = (*self.images.shape[:3], self.images.shape[3] + 1)
         pieces = np.split(np.arange(len(rows)), range(PIECE, len(rows), PIECE))
-        self.there = np.concatenate([self.lesion(piece).any((1, 2)) for piece in pieces])
+        self.has_mask = np.concatenate([self.lesion(piece).any((1, 2)) for piece in pieces])
 
     def lesion(self, chosen: np.ndarray) -> np.ndarray:
         """Lesion masks of the chosen rows (int64 [B]): uint8 [B, H, W]."""
-        found, number = np.zeros((len(chosen), *self.shape[1:3]), np.uint8), self.number[chosen]
-        if (number >= 0).any():
-            found[number >= 0] = self.masks.batch(number[number >= 0])
-        return found
+        masks, number = np.zeros((len(chosen), *self.shape[1:3]), np.uint8), self.number[chosen]
+        if self.masks and (number >= 0).any():
+            masks[number >= 0] = self.masks.batch(number[number >= 0])
+        return masks
 
     def batch(self, chosen: np.ndarray) -> np.ndarray:
         """Images and masks of the chosen rows (int64 [B]), in that order: uint8 [B, H, W, C + 1]."""

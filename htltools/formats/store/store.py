@@ -1,4 +1,4 @@
-"""The shards of a store: which of them are there, and which stand from an earlier run and may stay."""
+"""Stores: folders of shards, those of an earlier run that can be reused, and the list of samples left out."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -11,13 +11,13 @@ from htltools.formats.rows.jsonlines import compact_json
 from htltools.formats.rows.provenance import Run
 from htltools.formats.rows.stream import RowWriter
 from htltools.formats.store import safe_hdf5
-from htltools.formats.store.shard import opened, plan_of_shard, read_shard, shard_path
+from htltools.formats.store.shard import open_shard, plan_of_shard, read_shard, shard_path
 
 SKIPS = "skips.jsonl"
 
 
 def plan_of(parameters: dict[str, Any], stamps: Iterable[Any]) -> str:
-    """The digest of all that a store is made from: parameters, and the stamp of each candidate."""
+    """The digest of everything that a store is made from: parameters, and the stamp of each candidate."""
     digest = hashlib.sha256(compact_json(parameters))
     for stamp in stamps:
         digest.update(b"\n" + compact_json(stamp))
@@ -32,13 +32,13 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CannotCreate(f"cannot create the folder {folder} ({error.strerror.lower()})") from None
+        raise CannotCreate(f"cannot create the folder {folder} ({str(error.strerror).lower()})") from None
 
 
-def standing_shards(folder: Path, count: int, plan: str, *, force: bool) -> set[int]:
-    """Numbers of the shards that were made by the same plan. With `force`, all others are removed.
+def reusable_shards(folder: Path, count: int, plan: str, *, force: bool) -> set[int]:
+    """Numbers of the shards that an earlier run made by the same plan. With `force`, all others are removed.
 
-    Raises: CannotCreate where shards of another plan stand; DataError where one is damaged.
+    Raises: CannotCreate where there are shards of another plan; DataError where one is damaged.
     """
     for leftover in [*folder.glob(".[0-9]*.h5.*.tmp"), *folder.glob(f".{SKIPS}.*.tmp")]:  # of a run that was killed
         leftover.unlink(missing_ok=True)
@@ -56,7 +56,10 @@ def standing_shards(folder: Path, count: int, plan: str, *, force: bool) -> set[
 
 
 def made_by(path: Path, plan: str, force: bool) -> bool:
-    """Whether a shard was made by that plan; a damaged one was not, if it may be replaced."""
+    """Whether a shard was made by that plan. With `force`, a damaged one was not.
+
+    Raises: DataError where it is damaged, without `force`.
+    """
     try:
         return plan_of_shard(path) == plan
     except DataError:
@@ -66,9 +69,9 @@ def made_by(path: Path, plan: str, force: bool) -> bool:
 
 
 def write_skips(run: Run, folder: Path, skips: Iterable[dict[str, Any]]) -> Path:
-    """List what was left out, {id, source, reason}, and with kept: true what looks wrong and was kept, in skips.jsonl.
+    """Write skips.jsonl: {id, source, reason} of the samples left out, and with kept: true of those that look wrong and were kept.
 
-    Notes stand around the lines as they do around rows, so that it is checked like these.
+    Begin and end notes stand around the lines as around rows, so that the file can be checked like rows.
     """
     path = folder / SKIPS
     with replacing(path) as temporary, open(temporary, "wb") as file, RowWriter(run, [], out=file) as writer:
@@ -77,7 +80,7 @@ def write_skips(run: Run, folder: Path, skips: Iterable[dict[str, Any]]) -> Path
 
 
 def store_lines(folder: Path, *, partial: bool = False) -> Iterator[bytes]:
-    """The rows of a finished store as lines of the stream, without notes; `partial`: of an unfinished one as well.
+    """The rows of a finished store as lines of the stream, without notes; with `partial` of an unfinished one as well.
 
     Raises: as `shards_of`.
     """
@@ -94,8 +97,11 @@ def shards_of(folder: Path, *, partial: bool = False) -> list[Path]:
     paths = sorted(folder.glob("[0-9]*.h5"))
     if not paths:
         raise MissingInput(f"{folder} holds no shards (00000.h5 and so on)", "make a store with htl prepare")
-    with opened(paths[0]) as file:
-        count = safe_hdf5.attribute(file, "shards") or len(paths)  # there were shards before they were counted
-    if paths != [shard_path(folder, number) for number in range(count)] and not partial:
+    with open_shard(paths[0]) as file:
+        count = safe_hdf5.attribute(file, "shards")
+        if not isinstance(count, int):
+            raise ValueError("it does not count the shards of its store")
+    whole = len(paths) == count and paths == [shard_path(folder, number) for number in range(len(paths))]
+    if not whole and not partial:
         raise DataError(f"{folder} holds {len(paths)} of {count} shards", "finish it with the same htl prepare, or take it with --partial")
     return paths

@@ -1,4 +1,4 @@
-"""A COCO data set of rows: images, annotations, and labels as categories; what COCO has no place for are keys of an image."""
+"""Rows as a COCO data set: images, annotations, and labels as categories; other fields become keys of an image."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,14 +6,17 @@ from typing import Any
 
 from htltools.formats.files.atomic import replacing
 from htltools.formats.rows.jsonlines import compact_json
-from htltools.formats.rows.row import Box, Row
+from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import OBJECT
 
 KEPT = "group", "split", "label", "meta", "hardness", "weight"  # fields of a row that become keys of its image
 
 
 def write_coco(path: Path, rows: Iterable[Row]) -> int:
-    """Write rows as a COCO data set, and give the number of images without an annotation."""
+    """Write rows as a COCO data set, whole or not at all. The number of images without an annotation.
+
+    Raises: CannotCreate, StorageError.
+    """
     content = coco_dataset(rows)
     with replacing(path) as temporary:
         temporary.write_bytes(compact_json(content))
@@ -23,16 +26,17 @@ def write_coco(path: Path, rows: Iterable[Row]) -> int:
 def coco_dataset(rows: Iterable[Row]) -> dict[str, list]:
     """Rows as a COCO data set. Images are numbered from 1 in the order of the rows, and a repeated row is one image.
 
-    `file_name` is the row's own, where it has one, else its id. An image that nobody annotated says so by `annotated`; one with a
-    model's answer for a box (`pseudo`) counts as such.
+    `file_name` is that of the row, or its id. `annotated` is false for images without annotation, and for those whose boxes are a
+    model's predictions (`pseudo`).
     """
     once = [row for row in rows if not row.repeat]
     names = sorted({name for row in once for name in category_names(row)})
     categories = {name: number for number, name in enumerate(names, 1)}
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, row in enumerate(once, 1):
         image: dict[str, Any] = {"id": number, "file_name": row.get("file_name", row.id)} | dict(zip(("width", "height"), row.size or ()))
-        boxes = annotated_boxes(row)
+        boxes = row.annotated_boxes
         images.append(image | {"annotated": boxes is not None} | {name: row[name] for name in KEPT if row.get(name) is not None})
         for (x0, y0, x1, y1), name in zip(boxes or (), category_names(row)):
             annotations.append(
@@ -49,10 +53,5 @@ def coco_dataset(rows: Iterable[Row]) -> dict[str, list]:
 
 
 def category_names(row: Row) -> list[str]:
-    """The category of each annotated box: what `labels` says, else the label of the image."""
-    return row.labels or [row.label or OBJECT] * len(annotated_boxes(row) or ())
-
-
-def annotated_boxes(row: Row) -> list[Box] | None:
-    """The boxes that somebody annotated; None where nobody did."""
-    return None if row.is_pseudo else row.boxes
+    """The category of each annotated box: its class, or else the label of the image."""
+    return row.labels or [row.label or OBJECT] * len(row.annotated_boxes or ())

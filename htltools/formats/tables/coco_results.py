@@ -1,4 +1,4 @@
-"""COCO results: what another tool answers, a JSON list of {image_id, category_id, bbox, score}."""
+"""COCO results, the predictions of another tool: a JSON list of {image_id, category_id, bbox, score}."""
 
 import math
 from pathlib import Path
@@ -6,11 +6,11 @@ from typing import Any
 
 from htltools.errors import DataError, MissingInput
 from htltools.formats.rows.jsonlines import parsed_json
-from htltools.formats.tables.csv_table import image_key
+from htltools.formats.tables.facts import image_key
 
 
 def is_json(path: Path) -> bool:
-    """Whether a file is JSON by its first character, which no checkpoint and no ONNX file begins with."""
+    """Whether a file is JSON by its first character, which no checkpoint and no ONNX file starts with."""
     try:
         with path.open("rb") as file:
             return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"[", b"{")
@@ -24,7 +24,7 @@ def read_results(path: Path, images: dict[str, str] | None = None) -> dict[str, 
     `images`: the key of each image by its image_id, as `read_images` gives them; without them the image_id itself is the name of
     the image.
 
-    Raises: MissingInput; DataError where the file is no list of results, or speaks of an image that is not among `images`.
+    Raises: MissingInput; DataError where the file is no list of results, or names an image that is not among `images`.
     """
     best: dict[str, tuple[float, list[float]]] = {}
     for key, box, _, score in results_of(path, images):
@@ -38,21 +38,21 @@ def read_objects(
 ) -> dict[str, list[tuple[list[float], str, float]]]:
     """All boxes by image key, each with the name of its category and its score.
 
-    `categories`: names by category_id; without them everything is of the `only` category there is.
+    `categories`: names by category_id; without them everything is of the category `only`.
 
     Raises: as `read_results`; DataError also for a category that is none of them.
     """
-    found: dict[str, list[tuple[list[float], str, float]]] = {}
+    objects: dict[str, list[tuple[list[float], str, float]]] = {}
     for key, box, category, score in results_of(path, images):
         if categories is None:
-            found.setdefault(key, []).append((box, only, score))
+            objects.setdefault(key, []).append((box, only, score))
             continue
         if str(category) not in categories:
             known = ", ".join(f"{number} {name}" for number, name in categories.items())
             remedy = "name the data set that it was predicted on with --coco"
             raise DataError(f"{path}: the category {category!r} is none of {known}", remedy)
-        found.setdefault(key, []).append((box, categories[str(category)], score))
-    return found
+        objects.setdefault(key, []).append((box, categories[str(category)], score))
+    return objects
 
 
 def results_of(path: Path, images: dict[str, str] | None) -> list[tuple[str, list[float], Any, float]]:
@@ -69,23 +69,23 @@ def results_of(path: Path, images: dict[str, str] | None) -> list[tuple[str, lis
 
 
 def checked_results(results: Any, images: dict[str, str] | None) -> list[tuple[str, list[float], Any, float]]:
-    """As `results_of`, of what the file holds."""
+    """As `results_of`, from the content of a file."""
     if not isinstance(results, list):
         raise TypeError("it is no list")
-    found = []
+    checked = []
     for result in results:
         x, y, width, height = (float(value) for value in result["bbox"])
         score = float(result["score"])
         if not all(map(math.isfinite, (x, y, width, height, score))):
             raise ValueError(f"a number of {result['image_id']!r} is not finite")
-        found.append((key_of(result["image_id"], images), [x, y, x + width, y + height], result.get("category_id"), score))
-    return found
+        checked.append((image_key_of(result["image_id"], images), [x, y, x + width, y + height], result.get("category_id"), score))
+    return checked
 
 
-def key_of(image_id: str | int, images: dict[str, str] | None) -> str:
+def image_key_of(image_id: str | int, images: dict[str, str] | None) -> str:
     """The image key of an image_id.
 
-    Raises: DataError where the data set does not know it.
+    Raises: DataError where the data set has no such image.
     """
     if not isinstance(image_id, (str, int)):
         raise TypeError(f"image_id is {image_id!r}, neither a text nor a whole number")
@@ -123,7 +123,7 @@ def read_categories(path: Path) -> dict[str, str]:
 
 
 def result_of(results: dict[str, list], name: str) -> list | None:
-    """What there is of the row of that name: under its name, its bare name, or its number, which some tools write without leading zeros.
+    """The results for the row of that name: under its name, its bare name, or its number, which some tools write without leading zeros.
 
     >>> result_of({"12": [0, 0, 1, 1]}, "val/000012")
     [0, 0, 1, 1]

@@ -1,4 +1,4 @@
-"""Rows as CSV by RFC 4180, for spreadsheets and for `htl prepare`, which knows its columns."""
+"""Rows as CSV by RFC 4180, for spreadsheets and for `htl prepare`, which recognises its columns."""
 
 import csv
 import io
@@ -8,28 +8,27 @@ from typing import Any
 from htltools.formats.rows.fields import NESTED, field
 from htltools.formats.rows.jsonlines import compact_json
 from htltools.formats.rows.row import Row
-from htltools.formats.tables.coco_export import annotated_boxes
 from htltools.formats.tables.csv_table import NAMES, XYWH, XYXY
 
 FIRST = {"id": "id", "group_id": "group", "split": "split", "label": "label"}  # field by column
 EDGES = XYXY[1]
 INNER = *NESTED, "predicted"
-# columns of another form, or of no meaning elsewhere
+# fields of another form, or without meaning elsewhere
 LEFT_OUT = {"boxes", "labels", "detected", "size", "store", "index", "repeat", *INNER}
-MEANT = {name for names in (*NAMES.values(), *XYXY, *XYWH) for name in names}  # columns of which `prepare` takes more than a meta
+MEANT = {name for names in (*NAMES.values(), *XYXY, *XYWH) for name in names}  # columns that `prepare` reads as more than metadata
 
 
 def csv_lines(rows: Sequence[Row], columns: Sequence[str] | None, shown: Callable[[str], str] = str) -> Iterator[str]:
-    """Rows as lines of CSV with their ends, a heading first; `shown` is what becomes of each text.
+    """Rows as lines of CSV with their line ends, a heading first; `shown` is applied to each text.
 
-    With `columns`, fields by name, each row is one line. Without them all there is: a row of several boxes is as many lines, a
-    repeated row is written once, a box that is a model's answer is left out, and a field of hardness keeps that word in its heading.
-    The label of a line is the class of its box, where boxes have classes of their own.
+    With `columns`, fields by name, each row is one line. Without them all fields are written: a row of several boxes as that many lines,
+    a repeated row once, boxes that a model predicted (`pseudo`) not at all, and a field of hardness with that word in its heading. The
+    label of a line is the class of its box, where boxes have classes of their own.
     """
     out = io.StringIO()
     writer = csv.writer(out)
     for cells in field_lines(rows, columns) if columns else all_lines(rows):
-        writer.writerow([shown(plain(value)) for value in cells])
+        writer.writerow([shown(csv_cell(value)) for value in cells])
         yield out.getvalue()
         out.seek(0)
         out.truncate()
@@ -43,9 +42,9 @@ def field_lines(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[list]:
 
 
 def all_lines(rows: Sequence[Row]) -> Iterator[list]:
-    """The heading and the cells of all that the rows say."""
-    told = {name for row in rows for name in row if row[name] is not None}
-    first = {column: name for column, name in FIRST.items() if name in told or (name == "label" and "labels" in told)}
+    """The heading and the cells of all fields."""
+    present = {name for row in rows for name in row if row[name] is not None}
+    first = {column: name for column, name in FIRST.items() if name in present or (name == "label" and "labels" in present)}
     others = list(dict.fromkeys(name for row in rows for name in row if name not in LEFT_OUT and name not in FIRST.values()))
     inner = [(outer, name) for outer in INNER for name in dict.fromkeys(n for row in rows for n in row.get(outer) or {})]
     headings = [
@@ -56,20 +55,21 @@ def all_lines(rows: Sequence[Row]) -> Iterator[list]:
         if row.repeat:
             continue
         labels = None if row.is_pseudo else row.labels
-        after = [*(row.size or [None, None]), *(row.get(name) for name in others)]
+        after: list[Any] = [*(row.size or (None, None)), *(row.get(name) for name in others)]
         after += [(row.get(outer) or {}).get(name) for outer, name in inner]
-        for i, box in enumerate(annotated_boxes(row) or [[None] * len(EDGES)]):
+        boxes: Sequence[Sequence[Any]] = row.annotated_boxes or [[None] * len(EDGES)]
+        for i, box in enumerate(boxes):
             own = row | ({"label": labels[i]} if labels else {})
             yield [*(own.get(name) for name in first.values()), *box, *after]
 
 
-def plain(value: Any) -> str:
-    """A value as a cell: a text as it is, numbers in full, the numbers of a list with blanks between them, other things as JSON."""
+def csv_cell(value: Any) -> str:
+    """A value as a cell: text as it is, numbers in full, the numbers of a list with spaces between them, anything else as JSON."""
     match value:
         case None:
             return ""
         case str():
             return value
         case list() if all(isinstance(part, (int, float)) for part in value):
-            return " ".join(map(plain, value))
+            return " ".join(map(csv_cell, value))
     return compact_json(value).decode()

@@ -1,20 +1,17 @@
-"""The table beside the images: a CSV of ids, groups, splits, labels and boxes, and whatever else it says."""
+"""Tables of images: a CSV of ids, groups, splits, labels, boxes and metadata."""
 
 import csv
 import math
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO, TextIOWrapper
 from itertools import islice
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 from htltools.errors import DataError, MissingInput
-from htltools.formats.dicom.file import SUFFIXES as DICOM_SUFFIXES
-from htltools.formats.images.image import SUFFIXES
 from htltools.formats.rows.schema import OBJECT, SIDE
+from htltools.formats.tables.facts import SPLIT_WORDS, Facts, image_key
 
 NAMES = {
     "id": ("image_id", "image", "id", "image_name", "filename", "file_name", "file", "isic_id", "isic_file", "name", "path"),
@@ -30,18 +27,13 @@ XYXY = (
     ("x1", "y1", "x2", "y2"),
 )
 XYWH = (("x", "y", "w", "h"), ("x", "y", "width", "height"), ("bbox_x", "bbox_y", "bbox_w", "bbox_h"))
-SPLIT_WORDS = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
 NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d+)?([eE][+-]?\d{1,3})?")
 ABSENT = {"", "nan"}
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column says what; None: not there. `box_format`: xyxy or xywh."""
+    """The names of the columns of each role; None: there is none. `box_format`: xyxy or xywh."""
 
     id: str | None = None
     group: str | None = None
@@ -60,59 +52,49 @@ class Columns:
         }
 
 
-@dataclass(slots=True)
-class Facts:
-    """What a table or an annotation file says of one image."""
-
-    group: str | None = None
-    split: str | None = None
-    label: str | None = None
-    boxes: list[list[float]] | None = None  # None: none given; [x0, y0, x1, y1] in `frame`
-    labels: list[str] | None = None  # class of each box, where they have one of their own
-    frame: tuple[float, float] | None = None  # (width, height) of the boxes' frame where it is told
-    meta: dict[str, Any] = field(default_factory=dict)
-    known: bool = True  # False: nothing speaks of the image
-
-
 def read_table(path: Path, asked: Columns = Columns()) -> tuple[dict[str, Facts], Columns]:
-    """Facts by image key (see `image_key`), and the columns they came from. Several lines of one id are several boxes.
+    """Facts by image key (see `image_key`), and the columns that they are from. Several lines of one id are several boxes.
 
-    Raises: MissingInput; DataError where the table is no table, lacks a column asked for, or holds a bad box or split.
+    Raises: MissingInput; DataError where the file is no table, lacks a column asked for, or holds a bad box or split.
     """
     data = table_bytes(path)
     lines = table_lines(data, path)
     header = checked_header(next(lines, (1, []))[1], path)
-    columns = recognised(header, asked, path)
+    columns = recognised_columns(header, asked, path)
+    assert columns.id is not None
     others = [name for name in header if name and name not in columns.taken]
     numeric = numeric_columns(lines, header, others, path)
     kinds = {name: name in numeric for name in others}
-    words: dict[str, str] = {}  # each word once in memory, however many images it is said of
-    found: dict[str, Facts] = {}
+    words: dict[str, str] = {}  # each word once in memory, however many images have it
+    by_key: dict[str, Facts] = {}
     for number, cells in islice(table_lines(data, path), 1, None):
-        line = dict(zip(header, present(cells, len(header)), strict=True))
+        line = dict(zip(header, padded_cells(cells, len(header)), strict=True))
         if not line[columns.id]:
             raise DataError(f"{path}, line {number}: no {columns.id}")
-        facts = facts_of(line, columns, kinds, words, f"{path}, line {number}")
-        known = found.setdefault(image_key(line[columns.id]), facts)
+        facts = line_facts(line, columns, kinds, words, f"{path}, line {number}")
+        known = by_key.setdefault(image_key(line[columns.id]), facts)
         if known is facts:
             continue
         if (known.group, known.split) != (facts.group, facts.split):
             raise DataError(f"{path}, line {number}: {line[columns.id]!r} has another group or split than before")
         known.labels = joined_labels(known, facts)
         known.boxes = (known.boxes or []) + (facts.boxes or []) or known.boxes
-    return found, columns
+    return by_key, columns
 
 
 def joined_labels(known: Facts, more: Facts) -> list[str] | None:
-    """The class of each box of two lines of one image: that of its column, or else what the line has as label; None where all
-    lines have the same one."""
+    """The class of each box of two lines of one image: that of its columns, or else the label of its line; None where all lines have
+    the same one."""
     if known.labels is None and more.labels is None and known.label == more.label:
         return None
-    return [name for told in (known, more) for name in told.labels or [told.label or OBJECT] * len(told.boxes or ())]
+    return [name for facts in (known, more) for name in facts.labels or [facts.label or OBJECT] * len(facts.boxes or ())]
 
 
 def table_bytes(path: Path) -> bytes:
-    """What the file holds, read once: it may be a pipe."""
+    """The bytes of the file, read once: it may be a pipe.
+
+    Raises: MissingInput.
+    """
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -120,7 +102,10 @@ def table_bytes(path: Path) -> bytes:
 
 
 def table_lines(data: bytes, path: Path) -> Iterator[tuple[int, list[str]]]:
-    """(line number, cells) of a CSV with commas, semicolons or tabs, its header first; blank lines are passed over."""
+    """(line number, cells) of a CSV with commas, semicolons or tabs, its header first; blank lines are skipped.
+
+    Raises: DataError where it is no UTF-8, or no table.
+    """
     text = TextIOWrapper(BytesIO(data), encoding="utf-8-sig", newline="")
     try:
         delimiter = max(",;\t", key=text.readline().count)
@@ -150,7 +135,7 @@ def checked_header(cells: list[str], path: Path) -> list[str]:
 
 
 def numeric_columns(lines: Iterable[tuple[int, list[str]]], header: list[str], names: Iterable[str], path: Path) -> set[str]:
-    """Those of the columns whose cells are all numbers, or empty.
+    """The columns whose cells are all numbers or empty.
 
     Raises: DataError where a line is longer than the header.
     """
@@ -163,14 +148,14 @@ def numeric_columns(lines: Iterable[tuple[int, list[str]]], header: list[str], n
     return set(places)
 
 
-def present(cells: list[str], count: int) -> list[str]:
-    """The cells, stripped, as many as there are columns, "" for what is absent."""
+def padded_cells(cells: list[str], count: int) -> list[str]:
+    """The cells, stripped, one for each column; "" for absent ones."""
     stripped = [cell.strip() for cell in cells] + [""] * (count - len(cells))
     return ["" if cell.lower() in ABSENT else cell for cell in stripped]
 
 
-def recognised(header: list[str], asked: Columns, path: Path) -> Columns:
-    """The columns asked for, and common names for the others.
+def recognised_columns(header: list[str], asked: Columns, path: Path) -> Columns:
+    """The columns asked for, and for the other roles those of common names.
 
     Raises: DataError where one asked for is missing, or no column holds ids.
     """
@@ -195,7 +180,7 @@ def recognised(header: list[str], asked: Columns, path: Path) -> Columns:
 
 
 def prefixed(lower: dict[str, str]) -> list[tuple[str, list[str]]]:
-    """Sets of columns such as left_lung_x0, left_lung_y0, left_lung_x1, left_lung_y1, with what stands before them as class.
+    """Sets of columns such as left_lung_x0, left_lung_y0, left_lung_x1, left_lung_y1, with their common beginning as class.
 
     >>> prefixed({name: name for name in ("lung_x0", "lung_y0", "lung_x1", "lung_y1", "other_x0")})
     [('lung', ['lung_x0', 'lung_y0', 'lung_x1', 'lung_y1'])]
@@ -205,18 +190,24 @@ def prefixed(lower: dict[str, str]) -> list[tuple[str, list[str]]]:
     return [(name, [lower[each] for each in names]) for name, names in sets if set(names) <= set(lower)]
 
 
-def facts_of(line: dict[str, str], columns: Columns, kinds: dict[str, bool], words: dict[str, str], where: str) -> Facts:
-    """What one line says; `kinds` tells of the columns without a role whether they are numeric."""
-    said = {role: line[name] or None if (name := getattr(columns, role)) else None for role in ("group", "split", "label")}
-    if said["split"]:
-        if said["split"].lower() not in SPLIT_WORDS:
-            raise DataError(f"{where}: the split {said['split']!r} is none of {', '.join(SPLIT_WORDS)}")
-        said["split"] = SPLIT_WORDS[said["split"].lower()]
-    said = {role: words.setdefault(word, word) for role, word in said.items()}
-    meta = {name: number(cell) if numeric else words.setdefault(cell, cell) for name, numeric in kinds.items() if (cell := line[name])}
-    found = [(name, box) for name, names in columns.boxes or () if (box := box_of([line[each] for each in names], columns, where))]
-    labels = [name for name, _ in found if name is not None] or None
-    return Facts(**said, boxes=[box for _, box in found] or None, labels=labels, meta=meta)
+def line_facts(line: dict[str, str], columns: Columns, kinds: dict[str, bool], words: dict[str, str], where: str) -> Facts:
+    """The facts of one line. `kinds`: the columns without a role, and whether they are numeric; `words`: those met so far.
+
+    Raises: DataError where its split or a box is none.
+    """
+
+    def word(column: str | None) -> str | None:
+        text = line[column] if column else ""
+        return words.setdefault(text, text) if text else None
+
+    split = word(columns.split)
+    if split and split.lower() not in SPLIT_WORDS:
+        raise DataError(f"{where}: the split {split!r} is none of {', '.join(SPLIT_WORDS)}")
+    meta = {name: cell_number(cell) if numeric else words.setdefault(cell, cell) for name, numeric in kinds.items() if (cell := line[name])}
+    boxes = [(name, box) for name, names in columns.boxes or () if (box := box_of([line[each] for each in names], columns, where))]
+    labels = [name for name, _ in boxes if name is not None] or None
+    split = SPLIT_WORDS[split.lower()] if split else None
+    return Facts(word(columns.group), split, word(columns.label), [box for _, box in boxes] or None, labels, meta=meta)
 
 
 def box_of(cells: list[str], columns: Columns, where: str) -> list[float] | None:
@@ -227,7 +218,7 @@ def box_of(cells: list[str], columns: Columns, where: str) -> list[float] | None
         x, y, right, low = numbers = [float(cell) for cell in cells]
     except ValueError:
         numbers = []
-    if not numbers or not all(abs(number) <= SIDE for number in numbers):
+    if not numbers or not all(abs(cell_number) <= SIDE for cell_number in numbers):
         raise DataError(f"{where}: the box {','.join(cells)} is not four numbers")
     return [x, y, x + right, y + low] if columns.box_format == "xywh" else [x, y, right, low]
 
@@ -237,19 +228,7 @@ def is_numeric(cell: str) -> bool:
     return cell.lower() in ABSENT or bool(NUMBER.fullmatch(cell)) and math.isfinite(float(cell))
 
 
-def number(cell: str) -> int | float:
-    """The number of a cell; an int where it is a whole number."""
+def cell_number(cell: str) -> int | float:
+    """The number in a cell; an int where it is whole."""
     value = float(cell)
     return int(value) if value.is_integer() and abs(value) < 1e15 else value
-
-
-def image_key(name: str) -> str:
-    """What a table or a file calls an image, comparable: a relative path with / and without an image's suffix.
-
-    >>> image_key("./a\\\\ISIC_1.JPG"), image_key("000001-12"), image_key("v1.2")
-    ('a/ISIC_1', '000001-12', 'v1.2')
-    """
-    name = name.replace("\\", "/")
-    name = str(PurePosixPath(name)) if "/" in name else name
-    stem, suffix = os.path.splitext(name)
-    return stem if suffix.lower() in SUFFIXES | DICOM_SUFFIXES else name

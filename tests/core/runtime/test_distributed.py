@@ -93,7 +93,7 @@ def test_a_batch_too_small_to_share(tmp_path):
 
 def test_alone():
     """Without torchrun there is one process, which takes every batch."""
-    assert (distributed.is_active(), distributed.world_size(), distributed.rank()) == (False, 1, 0)
+    assert (distributed.is_active(), distributed.world_size(), distributed.process_rank()) == (False, 1, 0)
     assert distributed.share([1, 2, 3]) == [1, 2, 3]
     assert torch.equal(distributed.summed(torch.ones(2)), torch.ones(2))
     net = nn.Linear(1, 1)

@@ -7,19 +7,19 @@ import pytest
 
 from htltools.errors import DataError
 from htltools.formats.dicom import child_process
-from htltools.formats.dicom.child_process import in_a_child
+from htltools.formats.dicom.child_process import in_child_process
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 
 
 def test_arrays_come_back():
-    """What the work gives arrives with its bits, shape and type."""
+    """The result of the work arrives with its bits, shape and type."""
     for array in (np.arange(12, dtype=np.int16).reshape(3, 4), np.zeros((0, 3)), np.ones((400, 500, 3), np.uint8)):
-        there = in_a_child(lambda array=array: array)
+        there = in_child_process(lambda array=array: array)
         assert there.dtype == array.dtype and there.shape == array.shape and (there == array).all()
 
 
-def test_failures_are_told(monkeypatch, capfd):
+def test_failures_have_reasons(monkeypatch, capfd):
     """An exception, a crash and an endless loop are DataErrors of a few words, and nothing is printed."""
     monkeypatch.setattr(child_process, "SECONDS", 1)
 
@@ -33,6 +33,6 @@ def test_failures_are_told(monkeypatch, capfd):
         (endless, "its decoder broke down (SIGALRM)"),
     ):
         with pytest.raises(DataError) as failed:
-            in_a_child(work)
+            in_child_process(work)
         assert reason[:-2] in str(failed.value)
     assert "secret" not in capfd.readouterr().err

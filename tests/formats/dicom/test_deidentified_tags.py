@@ -1,39 +1,41 @@
-"""What rows say of a DICOM file: the allow-list of tags, and keyed names."""
+"""Metadata of DICOM files: the allow-list of tags, and keyed hashes."""
 
 import numpy as np
 import pytest
 
 from htltools.errors import CannotCreate, DataError
-from htltools.formats.dicom.deidentified_tags import describe, keyed, new_key, read_key
+from htltools.formats.dicom.deidentified_tags import deidentified_header, keyed_hash, new_key, read_key
 
 KEY = b"sixteen bytes of a secret"
 VALUES = np.zeros((4, 4), np.uint8)
 
 
-@pytest.mark.parametrize(("said", "age"), [("045Y", 45), ("006M", 0.5), ("010D", 0.03), ("026W", 0.5), ("45", None), ("", None)])
-def test_age(tmp_path, save_dicom, said, age):
-    """Ages are years, whatever their unit; what is no age is left out."""
+@pytest.mark.parametrize(("written", "age"), [("045Y", 45), ("006M", 0.5), ("010D", 0.03), ("026W", 0.5), ("45", None), ("", None)])
+def test_age(tmp_path, save_dicom, written, age):
+    """Ages are years, whatever their unit; anything else is left out."""
     save_dicom(tmp_path / "a.dcm", VALUES)
     data = (tmp_path / "a.dcm").read_bytes()
-    assert "age" not in describe(str(tmp_path / "a.dcm"), KEY).meta
-    if said:
-        place, element = data.index(b"\x28\x00\x02\x00"), b"\x10\x00\x10\x10AS" + len(said).to_bytes(2, "little") + said.encode()
+    assert "age" not in deidentified_header(str(tmp_path / "a.dcm"), KEY).meta
+    if written:
+        place, element = data.index(b"\x28\x00\x02\x00"), b"\x10\x00\x10\x10AS" + len(written).to_bytes(2, "little") + written.encode()
         (tmp_path / "a.dcm").write_bytes(data[:place] + element + data[place:])
-    assert describe(str(tmp_path / "a.dcm"), KEY).meta.get("age") == age
+    assert deidentified_header(str(tmp_path / "a.dcm"), KEY).meta.get("age") == age
 
 
 def test_free_text_in_codes_is_left_out(tmp_path, save_dicom):
     """A tag that should hold a code but holds something else is not passed on."""
     save_dicom(tmp_path / "a.dcm", VALUES, ViewPosition="AP", Modality="DX", BodyPartExamined="CHEST OF J")
-    assert describe(str(tmp_path / "a.dcm"), KEY).meta == {"view": "AP", "body_part": "CHEST OF J", "modality": "DX"}
+    assert deidentified_header(str(tmp_path / "a.dcm"), KEY).meta == {"view": "AP", "body_part": "CHEST OF J", "modality": "DX"}
     data = (tmp_path / "a.dcm").read_bytes()
     (tmp_path / "a.dcm").write_bytes(data.replace(b"CHEST OF J", b"J^Doe,1960"))
-    assert describe(str(tmp_path / "a.dcm"), KEY).meta == {"view": "AP", "modality": "DX"}
+    assert deidentified_header(str(tmp_path / "a.dcm"), KEY).meta == {"view": "AP", "modality": "DX"}
 
 
 def test_names_need_their_key(tmp_path):
     """A keyed name is the same for the same key, kind and text, and another for any other; a new key never replaces one."""
-    names = {keyed(key, kind, text) for key in (KEY, KEY + b"!") for kind in ("patient", "study") for text in ("1", "2", "é", "\udcff")}
+    names = {
+        keyed_hash(key, kind, text) for key in (KEY, KEY + b"!") for kind in ("patient", "study") for text in ("1", "2", "é", "\udcff")
+    }
     assert len(names) == 16 and all(len(name) == 24 for name in names)
     key = new_key(tmp_path / "deep/key")
     assert read_key(tmp_path / "deep/key") == key and len(key) == 64
@@ -54,7 +56,7 @@ def test_damaged_headers(tmp_path, save_dicom, capfd, caplog):
             spoilt[place] = draw.integers(256)
         (tmp_path / "b.dcm").write_bytes(spoilt)
         try:
-            assert "Secret" not in str(describe(str(tmp_path / "b.dcm"), KEY))
+            assert "Secret" not in str(deidentified_header(str(tmp_path / "b.dcm"), KEY))
         except DataError as error:
             refused += 1
             assert "Secret" not in str(error) and len(str(error)) < 100

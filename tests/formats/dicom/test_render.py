@@ -9,7 +9,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import MPEG4HP41, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 
 from htltools.errors import DataError, UsageError
-from htltools.formats.dicom.file import frame_values, frames_of, header_of, is_decodable, is_dicom
+from htltools.formats.dicom.file import frame_count, frame_values, header_of, is_decodable, is_dicom
 from htltools.formats.dicom.render import read_dicom, read_dicom_mask
 from htltools.formats.dicom.windowing import checked_window
 
@@ -34,7 +34,7 @@ def whole(path, **options):
     if not dataset.file_meta.get("TransferSyntaxUID"):
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     values = pixel_array(dataset, **options)
-    return values if frames_of(dataset) > 1 else values[None]
+    return values if frame_count(dataset) > 1 else values[None]
 
 
 def read(path, **options):
@@ -49,7 +49,7 @@ def test_values_of_all_samples(samples):
     for name, path in samples.items():
         expected = whole(samples[ELSEWHERE.get(name, name)])
         header = header_of(path)
-        assert frames_of(header) == len(expected)
+        assert frame_count(header) == len(expected)
         for i, frame in enumerate(expected):
             assert np.array_equal(frame_values(path, header, i + 1), frame), name
             compared += 1
@@ -200,7 +200,7 @@ def test_colours(tmp_path, save_dicom):
 
 
 def test_jpeg(tmp_path, save_dicom):
-    """JPEG with subsampled colours, as endoscopes and ultrasound write it, is what Pillow makes of it, but for a few levels."""
+    """JPEG with subsampled colours, as endoscopes and ultrasound write it, is decoded as Pillow does it, but for a few levels."""
     from io import BytesIO
 
     from PIL import Image
@@ -240,11 +240,11 @@ def test_frames_have_tables_of_their_own(tmp_path, save_dicom):
     """In an enhanced multi-frame file each frame has its own rescale and window; a frame that is not there is refused."""
 
     def groups(slope, center):
-        found, values, voi = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
+        groups, values, voi = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
         values.RescaleSlope, values.RescaleIntercept, values.RescaleType = slope, 0, "US"
         voi.WindowCenter, voi.WindowWidth = center, 1001
-        found.PixelValueTransformationSequence, found.FrameVOILUTSequence = Sequence([values]), Sequence([voi])
-        return found
+        groups.PixelValueTransformationSequence, groups.FrameVOILUTSequence = Sequence([values]), Sequence([voi])
+        return groups
 
     frames = np.stack([RAMP, RAMP])
     save_dicom(tmp_path / "a.dcm", frames, frames=2, PerFrameFunctionalGroupsSequence=Sequence([groups(1, 1000), groups(2, 4000)]))
@@ -266,7 +266,7 @@ def test_frames_have_tables_of_their_own(tmp_path, save_dicom):
     ],
 )
 def test_declared_sizes(tmp_path, save_dicom, tags, reason):
-    """What a header declares is held against the file before anything is allocated."""
+    """A header is compared with its file before anything is allocated."""
     save_dicom(tmp_path / "a.dcm", RAMP, **tags)
     with pytest.raises(DataError) as refused:
         read(tmp_path / "a.dcm")
@@ -274,10 +274,10 @@ def test_declared_sizes(tmp_path, save_dicom, tags, reason):
 
 
 def test_bombs(tmp_path, save_dicom, monkeypatch):
-    """A deflated file that unfolds to too much is refused before pydicom unfolds it; so are more frames than a file has room for."""
+    """A deflated file that unpacks to too much is refused before pydicom unpacks it; so are more frames than a file has room for."""
     save_dicom(tmp_path / "a.dcm", np.zeros((1000, 1000), np.uint16), syntax=DeflatedExplicitVRLittleEndian)
     monkeypatch.setattr("htltools.formats.dicom.file.DEFLATED_BYTES", 2**20)
-    with pytest.raises(DataError, match="^it unfolds to more than 1 MiB$"):
+    with pytest.raises(DataError, match="^it unpacks to more than 1 MiB$"):
         read(tmp_path / "a.dcm")
     save_dicom(tmp_path / "b.dcm", RAMP, syntax=JPEGBaseline8Bit, data=encapsulate([b"\0" * 40]), NumberOfFrames=10**9)
     with pytest.raises(DataError, match="^it declares 1000000000 frames, more than it has room for$"):
@@ -311,7 +311,7 @@ def test_what_can_be_decoded():
 
 
 def test_a_mask_in_a_image(tmp_path, save_dicom):
-    """A mask that is a DICOM image is what is brighter than half of its maximum."""
+    """Pixels brighter than half of the maximum of a DICOM image are its mask."""
     values = np.zeros((16, 16), np.uint8)
     values[2:5, 3:9], values[0] = 200, 100
     save_dicom(tmp_path / "a.dcm", values)

@@ -9,20 +9,20 @@ import sys
 import pytest
 
 from htltools.errors import CannotCreate, TryAgain
-from htltools.formats.files.lock import alone
+from htltools.formats.files.lock import exclusive
 
 
 def test_the_second_is_refused_and_the_lock_goes(tmp_path):
-    """While one holds a lock, another is refused and told by whom; afterwards no file is left, and the next may."""
+    """While one holds a lock, another is refused with the name of the holder; afterwards no file is left, and the next may."""
     lock = tmp_path / ".lock"
     with (
-        alone(lock, tmp_path),
+        exclusive(lock, tmp_path),
         pytest.raises(TryAgain, match=r"another run is writing .* \(process \d+ of .+\); wait for it"),
-        alone(lock, tmp_path),
+        exclusive(lock, tmp_path),
     ):
         pass
     assert list(tmp_path.iterdir()) == []
-    with alone(lock, tmp_path):
+    with exclusive(lock, tmp_path):
         assert lock.exists()
 
 
@@ -31,11 +31,11 @@ def test_never_two_at_once(tmp_path):
     code = """if True:
         import os, pathlib, sys, time
         from htltools.errors import TryAgain
-        from htltools.formats.files.lock import alone
+        from htltools.formats.files.lock import exclusive
         folder, turns, end = pathlib.Path(sys.argv[1]), 0, time.monotonic() + 2
         while time.monotonic() < end:
             try:
-                with alone(folder / ".lock", folder):
+                with exclusive(folder / ".lock", folder):
                     os.close(os.open(folder / "inside", os.O_CREAT | os.O_EXCL))
                     os.unlink(folder / "inside")
                     turns += 1
@@ -49,13 +49,13 @@ def test_never_two_at_once(tmp_path):
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
 def test_a_file_system_without_locks(tmp_path, monkeypatch, capfd, number):
-    """Where the file system has no locks, the run goes on without one, and says nothing of it."""
+    """Where the file system has no locks, the run goes on without one, and prints nothing."""
 
     def flock(*_):
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    with alone(tmp_path / ".lock", tmp_path):
+    with exclusive(tmp_path / ".lock", tmp_path):
         pass
     assert (list(tmp_path.iterdir()), capfd.readouterr()) == ([], ("", ""))
 
@@ -63,16 +63,19 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch, capfd, number):
 def test_a_killed_run_holds_nothing(tmp_path):
     """A lock goes with the process that held it, also by SIGKILL, and its file is no hindrance."""
     lock = tmp_path / ".lock"
-    holds = "import os, pathlib, sys\nfrom htltools.formats.files.lock import alone\n"
-    holds += "with alone(pathlib.Path(sys.argv[1]), 's'): os.kill(os.getpid(), 9)"
+    holds = "import os, pathlib, sys\nfrom htltools.formats.files.lock import exclusive\n"
+    holds += "with exclusive(pathlib.Path(sys.argv[1]), 's'): os.kill(os.getpid(), 9)"
     assert subprocess.run([sys.executable, "-c", holds, lock]).returncode == -9
     assert lock.exists()
-    with alone(lock, tmp_path):
+    with exclusive(lock, tmp_path):
         pass
     assert not lock.exists()
 
 
 def test_a_folder_that_is_not_there(tmp_path):
     """Where the lock cannot be made, nothing could be written either: 73."""
-    with pytest.raises(CannotCreate, match=r"cannot write beside .* \(no such file or directory"), alone(tmp_path / "no/.lock", tmp_path):
+    with (
+        pytest.raises(CannotCreate, match=r"cannot write beside .* \(no such file or directory"),
+        exclusive(tmp_path / "no/.lock", tmp_path),
+    ):
         pass

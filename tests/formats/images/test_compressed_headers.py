@@ -10,7 +10,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit
 
 from htltools.errors import DataError
 from htltools.formats.dicom.render import read_dicom
-from htltools.formats.images.compressed_headers import check_scans, check_size, sizes_of
+from htltools.formats.images.compressed_headers import check_scans, check_size, declared_sizes
 from htltools.formats.images.image import read_image
 
 KINDS = [("JPEG", {}), ("JPEG", {"progressive": True}), ("JPEG2000", {"no_jp2": True}), ("JPEG2000", {})]
@@ -25,14 +25,14 @@ def coded(kind, how, shape=(48, 64)):
 
 @pytest.mark.parametrize(("kind", "how"), KINDS)
 def test_sizes(kind, how):
-    """The size that a codestream declares is found, in a file of its own as well, and one that differs is refused."""
+    """The size that a codestream declares is read, in a JPEG 2000 file as well, and one that differs is refused."""
     data = coded(kind, how)
-    assert sizes_of(data) == {(48, 64)}
+    assert declared_sizes(data) == {(48, 64)}
     check_size(data, 48, 64)
     with pytest.raises(DataError, match="^its compressed pixels are 64x48, its header says 48x64$"):
         check_size(data, 64, 48)
     for length in range(0, len(data), 7):
-        sizes_of(data[:length])
+        declared_sizes(data[:length])
     with pytest.raises(DataError, match="declare no size"):
         check_size(b"nothing", 1, 1)
 
@@ -56,7 +56,7 @@ def test_scans(tmp_path):
     data = coded("JPEG", {"progressive": True})
     check_scans(data + b"\xff\xda" * 1000)
     start = data.rindex(b"\xff\xda")
-    evil = data[:start] + data[start:-2] * 300 + data[-2:]
-    (tmp_path / "a.jpg").write_bytes(evil)
+    bomb = data[:start] + data[start:-2] * 300 + data[-2:]
+    (tmp_path / "a.jpg").write_bytes(bomb)
     with pytest.raises(DataError, match="^more than 200 scans$"):
         read_image(tmp_path / "a.jpg", (8, 8))

@@ -54,7 +54,7 @@ def test_sixteen_bits(tmp_path, highest, white):
 
 
 def test_floats(tmp_path):
-    """Floats in [0, 1] are scaled by 1; what is not finite is refused."""
+    """Floats in [0, 1] are scaled by 1; values that are not finite are refused."""
     path = tmp_path / "a.tif"
     Image.fromarray(np.full((16, 24), 0.5, np.float32)).save(path)
     assert (read_image(path, FRAME)[0] == 128).all()
@@ -64,7 +64,7 @@ def test_floats(tmp_path):
 
 
 def test_transparency_is_black(tmp_path):
-    """What is transparent is black, in RGBA as in a palette."""
+    """Transparent parts are black, in RGBA as in a palette."""
     clear = Image.new("RGBA", (24, 16), (255, 255, 255, 0))
     clear.save(tmp_path / "a.png")
     assert read_image(tmp_path / "a.png", FRAME)[0].max() == 0
@@ -100,7 +100,7 @@ def test_large_jpeg_is_decoded_small(tmp_path):
 
 
 def photo(width, height):
-    """An image with what photographs have: shading, fine grain, and a sharp edge."""
+    """An image like a photograph: shading, fine grain, and a sharp edge."""
     y, x = np.mgrid[:height, :width] / height
     grain = np.random.default_rng(0).normal(0, 6, (height, width, 1))
     disc = ((x - 0.6) ** 2 + (y - 0.5) ** 2 < 0.06)[..., None] * np.array([90, 110, 60])
@@ -167,7 +167,7 @@ def test_damaged_files(tmp_path, suffix):
 
 
 def test_truncated_jpeg_says_so(tmp_path):
-    """A truncated JPEG is told by its own reason."""
+    """A truncated JPEG has a reason of its own."""
     path = tmp_path / "a.jpg"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:4000])
@@ -185,7 +185,7 @@ def test_decompression_bomb(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("values", [(0, 255), (0, 1), (0, 65535), (False, True)])
 def test_masks(tmp_path, values):
-    """A lesion is what is brighter than half of the mask's maximum, however it is coded."""
+    """Pixels brighter than half of the mask's maximum are lesion, however the mask is coded."""
     low, high = values
     array = np.full((10, 20), low, np.uint16 if high == 65535 else bool if high is True else np.uint8)
     array[2:5, 3:9] = high

@@ -21,7 +21,7 @@ def pixels_of(data: str) -> np.ndarray:
 
 
 def drawn_sixels(text: str) -> np.ndarray:
-    """What a terminal draws of sixels: uint8 [H, W, 3], after the VT330 manual."""
+    """The image that a terminal draws from sixels, by the VT330 manual: uint8 [H, W, 3]."""
     head, width, height, body = re.fullmatch(r'\x1bP(q)"1;1;(\d+);(\d+)(.*)\x1b\\\n', text, re.S).groups()
     image, palette = np.full((int(height) + 6, int(width), 3), 77, np.uint8), {}
     top = left = 0
@@ -42,8 +42,8 @@ def drawn_sixels(text: str) -> np.ndarray:
     return image[: int(height)]
 
 
-def test_kitty_gets_a_png_in_chunks_and_answers_nothing():
-    """The chunks, of 4096 characters at most and all but the last marked, join to the image; no answer would be typed into a shell."""
+def test_kitty_gets_a_png_in_chunks_and_sends_no_response():
+    """The chunks, of 4096 characters at most and all but the last marked, join to the image; the terminal sends no response."""
     chunks = re.findall("\x1b_G(.*?);(.*?)\x1b\\\\", kitty(NOISE, 40))
     assert chunks[0][0] == "a=T,f=100,q=2,c=40,m=1"
     assert [keys for keys, _ in chunks[1:]] == ["m=1"] * (len(chunks) - 2) + ["m=0"]

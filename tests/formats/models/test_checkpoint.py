@@ -35,7 +35,7 @@ def checkpoint(weights=None):
 
 
 def test_round_trip(tmp_path):
-    """What is saved is loaded: every tensor with its bits, shape and type, and everything beside the weights."""
+    """A checkpoint is loaded as it was saved: every tensor with its bits, shape and type, and the entries beside the weights."""
     before = checkpoint()
     before.save(tmp_path / "m.h5")
     after = Checkpoint.load(tmp_path / "m.h5")
@@ -44,16 +44,8 @@ def test_round_trip(tmp_path):
     for name, array in before.weights.items():
         assert after.weights[name].tobytes() == array.tobytes()
         assert (after.weights[name].shape, after.weights[name].dtype) == (array.shape, array.dtype)
-    for name in Checkpoint.ABOUT:
+    for name in Checkpoint.DESCRIPTION:
         assert getattr(after, name) == getattr(before, name)
-
-
-def test_checkpoints_from_before_folds(tmp_path):
-    """A file that says nothing of a fold left none out."""
-    checkpoint().save(tmp_path / "m.h5")
-    with h5py.File(tmp_path / "m.h5", "r+") as file:
-        del file["about/fold"]
-    assert Checkpoint.load(tmp_path / "m.h5").fold is None
 
 
 def test_large_histories_fit(tmp_path):
@@ -77,7 +69,7 @@ def test_sparse_weights_are_stored_small(tmp_path):
 
 
 def test_missing_checkpoint(tmp_path):
-    """A model that is not there, or is a folder, is told by its path."""
+    """A model that is not there, or is a folder, is named by its path."""
     for path in (tmp_path / "no.h5", tmp_path):
         with pytest.raises(MissingInput, match=f"{path} is not there"):
             Checkpoint.load(path)
@@ -140,7 +132,7 @@ def test_nothing_is_left_of_a_failure(tmp_path):
 
 
 def test_nothing_in_htl_unpickles():
-    """No module imports pickle or a relative of it, or calls torch.load: a file of a stranger cannot run code."""
+    """No module imports pickle or a relative of it, or calls torch.load: a hostile file cannot run code."""
     for path in Path(htltools.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             imported = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -154,7 +146,7 @@ def test_nothing_in_htl_unpickles():
 
 
 def test_the_architecture_alone(tmp_path):
-    """What a checkpoint says of its net is read without its weights; a file that is none, or says nothing, is refused."""
+    """The architecture of a checkpoint is read without its weights; files without one are refused."""
     shape = {"task": "detect", "name": "compact_fcos", "size": [8, 8, 3], "classes": ["a"], "most": 10}
     Checkpoint({"w": np.zeros(3, np.float32)}, shape, {"size": [8, 8, 3]}).save(tmp_path / "m.h5")
     assert architecture_of(tmp_path / "m.h5") == shape

@@ -53,7 +53,7 @@ def written(tmp_path_factory):
 
 
 def test_predicts_like_torch_on_any_batch(written):
-    """The file takes uint8 images in batches of any size and predicts what the net that it was made from predicts."""
+    """The file takes uint8 images in batches of any size and predicts like the net that it was made from."""
     assert difference(*written) <= 1e-5
     model = OnnxModel(written[1], "cpu")
     boxes = boxes_of(model, np.zeros((3, *SIZE), np.uint8))
@@ -116,7 +116,7 @@ def test_names_both_reasons(tmp_path, monkeypatch):
 
 
 def test_knows_onnx_by_its_content(written, tmp_path):
-    """A file is ONNX for what is in it, whatever its name."""
+    """A file is ONNX by its content, whatever its name."""
     renamed = tmp_path / "model.h5"
     renamed.write_bytes(written[1].read_bytes())
     (tmp_path / "text.onnx").write_text("no model")
@@ -126,7 +126,7 @@ def test_knows_onnx_by_its_content(written, tmp_path):
 
 
 def test_refuses_what_is_no_localizer(written, tmp_path):
-    """A missing file, a damaged one and somebody else's model are told apart."""
+    """A missing file, a damaged one and a model of another tool have different errors."""
     with pytest.raises(MissingInput, match="absent.onnx is not there"):
         OnnxModel(tmp_path / "absent.onnx", "cpu")
     (tmp_path / "cut.onnx").write_bytes(written[1].read_bytes()[:5000])
@@ -161,10 +161,10 @@ def test_cuda_is_the_device_that_was_named(written):
         OnnxModel(written[1], f"cuda:{last + 1}")
 
 
-@pytest.mark.parametrize(("said", "threads"), [("3", 3), ("2,4", 2), ("", 0), ("many", 0), (None, 0)])
-def test_threads_are_those_of_torch(written, monkeypatch, said, threads):
+@pytest.mark.parametrize(("variable", "threads"), [("3", 3), ("2,4", 2), ("", 0), ("many", 0), (None, 0)])
+def test_threads_are_those_of_torch(written, monkeypatch, variable, threads):
     """OMP_NUM_THREADS holds for onnxruntime as well, so that processes side by side do not crowd each other out."""
-    monkeypatch.delenv("OMP_NUM_THREADS") if said is None else monkeypatch.setenv("OMP_NUM_THREADS", said)
+    monkeypatch.delenv("OMP_NUM_THREADS") if variable is None else monkeypatch.setenv("OMP_NUM_THREADS", variable)
     assert OnnxModel(written[1], "cpu").session.get_session_options().intra_op_num_threads == threads
     assert OnnxModel(written[1], "cpu", 5).session.get_session_options().intra_op_num_threads == 5
 
@@ -194,7 +194,7 @@ def strange(path, *more, nodes=(), width=4, about=ABOUT):
     onnx.save(model, path)
 
 
-def test_files_of_strangers(tmp_path):
+def test_untrusted_files(tmp_path):
     """Data in other files, data that is declared and not there, and loops are refused before onnxruntime sees them."""
     path = tmp_path / "m.onnx"
     strange(path)
@@ -204,8 +204,8 @@ def test_files_of_strangers(tmp_path):
     huge = TensorProto(name="huge", data_type=TensorProto.FLOAT, dims=[10**12], raw_data=b"1234")
     inside = helper.make_graph([], "inside", [], [], [far])
     for how, reason in (
-        ({"more": [far]}, "it means data in another file"),
-        ({"nodes": [helper.make_node("If", ["x"], ["y"], then_branch=inside, else_branch=inside)]}, "it means data in another file"),
+        ({"more": [far]}, "its data are in another file"),
+        ({"nodes": [helper.make_node("If", ["x"], ["y"], then_branch=inside, else_branch=inside)]}, "its data are in another file"),
         ({"more": [huge]}, "it declares more data than it holds"),
         ({"nodes": [helper.make_node("Loop", ["", ""], ["y"], body=helper.make_graph([], "inside", [], []))]}, "it holds a Loop"),
     ):
@@ -244,7 +244,7 @@ def test_lengths_are_the_same_in_all_outputs(tmp_path):
 
 
 def test_a_file_names_its_task(tmp_path):
-    """What a model predicts stands in its metadata: a file without it is none of htl's, and a detect model names its classes."""
+    """The metadata name the task: a file without it is no localizer of htl, and a detect model names its classes."""
     path = tmp_path / "m.onnx"
     strange(path, about={})
     with pytest.raises(DataError, match=r"m.onnx is no localizer of htl: .* name its task \(htl.task\)"):

@@ -9,18 +9,18 @@ import pytest
 
 from htltools.formats.page import html
 
-EVIL = "</script><b onclick='x'>&amp; {{ 7 * 7 }} \u2028"
+HOSTILE = "</script><b onclick='x'>&amp; {{ 7 * 7 }} \u2028"
 
 
 def test_text_is_escaped_everywhere():
     """No part of a page lets text through as markup."""
     for part in (
-        html.paragraph(EVIL),
-        html.paragraph(EVIL, "note"),
-        html.heading(EVIL),
-        html.table([EVIL], [[EVIL]]),
-        html.figure("<svg></svg>", EVIL),
-        html.folded(EVIL, EVIL),
+        html.paragraph(HOSTILE),
+        html.paragraph(HOSTILE, "note"),
+        html.heading(HOSTILE),
+        html.table([HOSTILE], [[HOSTILE]]),
+        html.figure("<svg></svg>", HOSTILE),
+        html.folded(HOSTILE, HOSTILE),
     ):
         assert "<b" not in part and "</script" not in part and "&lt;/script&gt;" in part
 
@@ -35,8 +35,10 @@ def test_markup_stays_markup():
 
 def test_page(tmp_path):
     """Headings lead to their sections, text is escaped, and the data cannot end their script and read back as they were."""
-    data = {EVIL: [EVIL, 1.5, None], "b": 1, "a": 2}
-    html.write_page(tmp_path / "p.html", EVIL, {EVIL: [html.paragraph("one"), html.paragraph("two")], "Gallery": [html.gallery()]}, data)
+    data = {HOSTILE: [HOSTILE, 1.5, None], "b": 1, "a": 2}
+    html.write_page(
+        tmp_path / "p.html", HOSTILE, {HOSTILE: [html.paragraph("one"), html.paragraph("two")], "Gallery": [html.gallery()]}, data
+    )
     text = (tmp_path / "p.html").read_text("utf-8")
     assert "<b" not in text.replace("<body>", "").replace("<button", "") and text.count("</script>") == 2
     assert '<nav><a href="#part-1">&lt;/script&gt;' in text and '<a href="#part-2">Gallery</a></nav>' in text
@@ -47,8 +49,8 @@ def test_page(tmp_path):
 
 
 def test_page_is_whole_or_not_there(tmp_path):
-    """The size of a page is told, and one that cannot be written leaves nothing behind."""
-    size = html.write_page(tmp_path / "p.html", EVIL, {EVIL: [html.gallery()]}, {})
+    """The size of a page is given, and one that cannot be written leaves nothing behind."""
+    size = html.write_page(tmp_path / "p.html", HOSTILE, {HOSTILE: [html.gallery()]}, {})
     assert (tmp_path / "p.html").stat().st_size == size
     with pytest.raises(ValueError):
         html.write_page(tmp_path / "q.html", "t", {}, {"a": float("nan")})

@@ -17,7 +17,7 @@ ROW = {
 
 
 def test_fields_are_found_by_their_short_and_long_names():
-    """A key of the row wins over one of meta, and that over one of hardness; a dot says which is meant."""
+    """A key of the row wins over one of meta, and that over one of hardness; a dot chooses between them."""
     assert field(ROW, "split") == "test"
     assert field(ROW, "meta.split") == "mine"
     assert field(ROW, "age") == 45
@@ -55,7 +55,7 @@ finite = st.floats(-1e9, 1e9)
 
 @given(finite, finite)
 def test_signs_agree_with_python(value, wanted):
-    """Every sign means what it means for numbers."""
+    """Every sign compares as it does for numbers."""
     row = {"id": "a", "meta": {"x": value}}
     results = {sign: condition(f"x{sign}{wanted!r}")(row) for sign in ("<", "<=", ">", ">=", "=", "!=")}
     assert results == {

@@ -24,7 +24,7 @@ def test_a_record_says_all_that_it_takes_to_repeat_a_run(monkeypatch):
 
 
 def test_the_chain_grows_by_one():
-    """Each command appends its record to what came before, and changes nothing in it."""
+    """Each command appends its record to those before, and changes none of them."""
     before = [{"run": "a"}, {"run": "b"}]
     run = Run("score", {})
     chain = run.chain(before)

@@ -6,7 +6,7 @@ from htltools.errors import DataError
 from htltools.formats.rows.row import Row
 
 
-def test_what_a_row_does_not_say_has_its_default():
+def test_absent_fields_have_defaults():
     """A bare row is a sample of its own group, not annotated, that stands once and weighs 1."""
     row = Row(id="a")
     assert (row.id, row.group, row.split, row.boxes, row.labels, row.label, row.size) == ("a", "a", None, None, None, None, None)
@@ -23,8 +23,8 @@ def test_a_changed_row_is_another_row():
     assert row == {"id": "a", "mine": 1}
 
 
-def test_a_row_without_a_stored_image_is_told_by_its_id():
-    """Whoever needs the image of a row that names none hears which row, and where such rows come from."""
+def test_a_row_without_a_stored_image_is_named_by_its_id():
+    """Reading the image of a row without one is refused with the id of the row and the remedy."""
     assert Row(id="a", store="s.h5", index=3).stored_at == ("s.h5", 3)
     with pytest.raises(DataError, match=r"the row 'a' names no stored image \(store and index\); make rows with htl prepare"):
         _ = Row(id="a", store="s.h5").stored_at

@@ -25,14 +25,14 @@ def reading(data: bytes, **how):
 
 
 def refusal(data: bytes, **how) -> str:
-    """What the reader says of bytes that it refuses."""
+    """The error of the reader over bytes that it refuses."""
     with pytest.raises(DataError) as caught:
         reading(data, **how)
     return str(caught.value)
 
 
 def written(rows, history=(), models=None, **how) -> bytes:
-    """What a writer makes of rows."""
+    """The stream that a writer writes of rows."""
     out = io.BytesIO()
     with RowWriter(Run("view", {}), list(history), out=out, **how) as writer:
         writer.models(models or {})
@@ -87,7 +87,7 @@ def lines_of(rows):
 
 
 def test_writer_brackets_what_it_wrote():
-    """A stream opens with begin, closes with end, and both name the run; end counts rows and what was skipped."""
+    """A stream opens with begin, closes with end, and both name the run; end counts rows and skipped samples."""
     begin, row, end = split_lines(written([{"id": "x"}], [{"run": "before"}], skipped=3))
     assert begin == {"htl": "begin", "schema": 1, "by": end["by"], "history": [{"run": "before"}]}
     assert row == {"id": "x"}
@@ -106,8 +106,10 @@ def test_no_end_note_after_a_failure():
 
 def test_cut_stream_is_refused_unless_partial():
     """A stream that begins and does not end is refused with a remedy; --partial takes what there is."""
-    said = refusal(BEGIN + ROW)
-    assert said == "stdin was cut: 1 begin notes, 0 end notes; look at the command before, or accept what there is with --partial"
+    assert (
+        refusal(BEGIN + ROW)
+        == "stdin was cut: 1 begin notes, 0 end notes; look at the command before, or accept what there is with --partial"
+    )
     assert reading(BEGIN + ROW, partial=True)[0] == [{"id": "x"}]
 
 
@@ -118,7 +120,7 @@ def test_rows_without_notes_are_complete():
 
 
 def test_half_a_line_is_refused_unless_partial():
-    """A line that stops in the middle is told by its number; --partial takes the lines before it."""
+    """A line that stops in the middle is named by its number; --partial takes the lines before it."""
     assert refusal(ROW + b'{"id":"y') == "stdin ends in half a line (line 2); accept the lines before it with --partial"
     assert reading(ROW + b'{"id":"y', partial=True)[0] == [{"id": "x"}]
 
@@ -181,7 +183,7 @@ def test_newer_schema_is_refused():
 
 
 @pytest.mark.parametrize(
-    "line, said",
+    "line, reason",
     [
         ('{"split":"train"}', "id: field required"),
         ('{"id":7}', "id: input should be a valid string"),
@@ -195,11 +197,11 @@ def test_newer_schema_is_refused():
         ('{"htl":"model","role":"sparse","path":"p"}', "role: input should be 'dense' or 'pruned'"),
     ],
 )
-def test_rows_that_break_the_schema_are_named_by_line_and_field(line, said):
+def test_rows_that_break_the_schema_are_named_by_line_and_field(line, reason):
     """A bad row is refused with its line and what is wrong with it."""
     text = refusal(ROW.replace(b"x", b"first") + line.encode() + b"\n")
     assert text.startswith("stdin, line 2")
-    assert said in text
+    assert reason in text
 
 
 def test_last_model_of_a_role_counts():
@@ -217,7 +219,7 @@ def test_model_notes_carry_a_digest(tmp_path):
 
 
 def test_cat_of_two_streams_merges_histories_and_skips():
-    """`cat` of two streams is a stream: what they share of their history stands once, what they skipped is added up."""
+    """`cat` of two streams is a stream: shared history stands once, counts of skipped samples are added up."""
     first = written([{"id": "a"}], [{"run": "shared"}, {"run": "one"}], skipped=1)
     second = written([{"id": "b"}], [{"run": "shared"}, {"run": "two"}], skipped=2)
     rows, reader = reading(first + second)
@@ -227,8 +229,8 @@ def test_cat_of_two_streams_merges_histories_and_skips():
     assert refusal(first + second.rsplit(b"\n", 2)[0] + b"\n").startswith("stdin was cut: 2 begin notes, 1 end notes")
 
 
-def test_a_later_note_that_tells_more_gives_the_order():
-    """A command that learns of more history while it writes tells the whole of it at the end, and the reader takes it as it stands."""
+def test_a_later_note_with_more_history_gives_the_order():
+    """A command that learns of more history while it writes repeats all of it at the end, and the reader takes that as it stands."""
     first, rest = {"run": "prepare"}, {"run": "other"}
     _, reader = reading(written([{"id": "a"}], [first, {"run": "score"}]) + written([], [first, rest, {"run": "score"}]))
     assert reader.history == [first, rest, {"run": "score"}]

@@ -1,4 +1,4 @@
-"""Sources: which images are found, under which id, with which facts and masks."""
+"""Sources: their images, with ids, facts and masks."""
 
 import pytest
 from PIL import Image
@@ -23,17 +23,17 @@ def folder(tmp_path):
     return fill
 
 
-def found(*sources, listed=(), **naming):
-    """What the sources hold."""
+def candidates_of(*sources, listed=(), **naming):
+    """The candidates of sources, and what was noticed on the way."""
     return find_candidates([str(source) for source in sources], listed, Naming(**naming))
 
 
 def test_the_usual_folder(folder):
-    """images/, masks/ and metadata.csv are found and joined by name, in the order of the ids."""
+    """images/, masks/ and metadata.csv are joined by name, in the order of the ids."""
     root = folder(
         "images/b.png", "images/a.png", "masks/a.png", "masks/b_segmentation.png", metadata="id,dx,x0,y0,x1,y1\na,nv,0,0,2,2\nz,nv,,,,\n"
     )
-    findings = found(root)
+    findings = candidates_of(root)
     a, b = findings.candidates
     assert (a.id, a.mask, a.facts.label, a.masked) == ("a", str(root / "masks/a.png"), "nv", True)
     assert (b.id, b.mask, b.facts.known) == ("b", str(root / "masks/b_segmentation.png"), False)
@@ -45,22 +45,22 @@ def test_a_plain_folder(folder):
     """A folder of images is searched to its depth; ids are paths without suffix; masks, hidden files and other files are passed over."""
     root = folder("b.png", "sub/deep/a.png", "masks/b.png", "._b.png", ".hidden/c.png")
     (root / "notes.txt").write_text("no image")
-    findings = found(root / "sub", root)
+    findings = candidates_of(root / "sub", root)
     assert [c.id for c in findings.candidates] == ["b", "deep/a", "sub/deep/a"]
 
 
 def test_table_by_bare_name(folder):
     """A table may name images with or without folder and suffix."""
     root = folder("sub/a.png", "b.png", "c.png", t="file,label\na.png,1\nb,2\nsub/c.png,3\n")
-    findings = found(root, table=root / "t.csv")
+    findings = candidates_of(root, table=root / "t.csv")
     assert {c.id: c.facts.label for c in findings.candidates} == {"b": "2", "c": None, "sub/a": "1"}
     assert (findings.unused_lines, findings.unlisted, findings.labelled) == (1, 1, False)
 
 
 def test_duplicate_ids(folder):
-    """The first of equal ids stays, the second is skipped and told."""
+    """The first of equal ids stays, the second is skipped with a reason."""
     root = folder("a.png", "a.tif", "x/a.png")
-    findings = found(root, root / "x/a.png")
+    findings = candidates_of(root, root / "x/a.png")
     assert [str(c.image) for c in findings.candidates] == [str(root / "a.png"), str(root / "x/a.png")]
     assert [(s["id"], s["source"]) for s in findings.skips] == [("a", str(root / "a.tif")), ("a", str(root / "x/a.png"))]
     assert findings.skips[0]["reason"] == f"the id is taken by {root / 'a.png'}"
@@ -69,7 +69,7 @@ def test_duplicate_ids(folder):
 def test_a_list(folder):
     """A list of paths gives ids by stem, blank lines aside; spaces in names stay."""
     root = folder("b b.png", "a.png", t="id,label\na,1\n")
-    findings = found("-", listed=[f"{root}/b b.png\n", "\n", f"{root}/a.png", f"{root}/gone.png\n"], table=root / "t.csv")
+    findings = candidates_of("-", listed=[f"{root}/b b.png\n", "\n", f"{root}/a.png", f"{root}/gone.png\n"], table=root / "t.csv")
     assert [c.id for c in findings.candidates] == ["a", "b b", "gone"]
     assert findings.candidates[0].facts.label == "1"
 
@@ -77,9 +77,9 @@ def test_a_list(folder):
 def test_masks_elsewhere(folder):
     """Masks may lie in another folder, under <id>_mask."""
     root = folder("p/a.png", "m/a_mask.png")
-    assert found(root / "p", masks=root / "m").candidates[0].mask == str(root / "m/a_mask.png")
+    assert candidates_of(root / "p", masks=root / "m").candidates[0].mask == str(root / "m/a_mask.png")
     with pytest.raises(MissingInput):
-        found(root / "p", masks=root / "none")
+        candidates_of(root / "p", masks=root / "none")
 
 
 def test_nothing_there(folder):
@@ -88,16 +88,16 @@ def test_nothing_there(folder):
     (root / "empty").mkdir()
     for source in "nowhere", "empty":
         with pytest.raises(MissingInput):
-            found(root / source)
+            candidates_of(root / source)
 
 
 def test_stamp_changes_with_the_file(folder):
-    """The stamp of a candidate changes when its file does, or what a table says of it."""
+    """The stamp of a candidate changes when its file does, or its facts in a table."""
     root = folder("a.png", metadata="id,label\na,1\n")
-    first = found(root).candidates[0].stamp()
-    assert found(root).candidates[0].stamp() == first
+    first = candidates_of(root).candidates[0].stamp()
+    assert candidates_of(root).candidates[0].stamp() == first
     folder(metadata="id,label\na,2\n")
-    second = found(root).candidates[0].stamp()
+    second = candidates_of(root).candidates[0].stamp()
     Image.new("L", (40, 4)).save(root / "a.png")
-    third = found(root).candidates[0].stamp()
+    third = candidates_of(root).candidates[0].stamp()
     assert first != second != third != first

@@ -10,7 +10,7 @@ BEGIN = b'{"htl":"begin","schema":1,"by":"a"}\n'
 END = b'{"htl":"end","by":"a","rows":1}\n'
 
 
-def test_a_source_that_is_missing_or_empty_is_told(tmp_path):
+def test_a_source_that_is_missing_or_empty_is_named(tmp_path):
     """A file that is not there and a file without rows fail with the name of the file."""
     with pytest.raises(MissingInput, match=r"nowhere\.jsonl is not there; name a file of rows, a store, or - for stdin"):
         open_rows(tmp_path / "nowhere.jsonl")

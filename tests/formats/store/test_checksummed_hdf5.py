@@ -1,4 +1,4 @@
-"""Seals, and the checksum of rows: `htl view --check`."""
+"""Checksums of HDF5 and ONNX files and of rows: `htl view --check`."""
 
 import random
 
@@ -11,7 +11,7 @@ from htltools.formats.models.checkpoint import Checkpoint
 from htltools.formats.models.onnx import write_metadata
 from htltools.formats.rows.jsonlines import joined_lines
 from htltools.formats.rows.provenance import Run
-from htltools.formats.store.checksummed_hdf5 import BLOCK, check_seal
+from htltools.formats.store.checksummed_hdf5 import BLOCK, check_hdf5_checksum
 from htltools.formats.store.shard import write_shard
 from htltools.formats.store.store import write_skips
 
@@ -43,7 +43,7 @@ def exported(folder):
 
 @pytest.fixture
 def files(tmp_path, htl):
-    """A shard in a store, a checkpoint, rows, what was left out of the store, and an ONNX file."""
+    """A shard in a store, a checkpoint, rows, the list of skipped samples, and an ONNX file."""
     (tmp_path / "store").mkdir()
     plain = [{"id": f"r{i}", "split": "train", "meta": {"age": i}} for i in range(30)]
     (tmp_path / "rows.jsonl").write_bytes(htl("view", stdin=joined_lines(plain))[1])
@@ -64,7 +64,7 @@ def test_whole_files_pass(files, htl, tmp_path):
     assert (code, out) == (0, b"")
     assert err.splitlines() == [
         f"htl view: {tmp_path}/store: 1 shards of 20 samples, whole",
-        f"htl view: {tmp_path}/m.h5: a sealed file, whole",
+        f"htl view: {tmp_path}/m.h5: an HDF5 file, whole",
         f"htl view: {tmp_path}/rows.jsonl: 30 rows, whole",
         f"htl view: {tmp_path}/store/skips.jsonl: 9 rows, whole",
         f"htl view: {tmp_path}/m.onnx: an ONNX file, whole",
@@ -74,7 +74,7 @@ def test_whole_files_pass(files, htl, tmp_path):
 
 @pytest.mark.parametrize("which", range(5))
 def test_any_byte_flipped_is_refused(files, htl, which):
-    """A bit flipped anywhere in any of the files is refused: at the ends, around the seal, and at 100 sampled places."""
+    """A bit flipped anywhere in any of the files is refused: at the ends, around the checksum, and at 100 sampled places."""
     path = files[which]
     whole = path.read_bytes()
     places = {
@@ -106,7 +106,7 @@ def test_any_cut_is_refused(files, htl, which):
 
 
 def test_a_store_is_bad_where_one_shard_is(files, htl, tmp_path):
-    """The check of a store names the shard that is bad, and says where one is missing."""
+    """The check of a store names the shard that is bad, or missing."""
     write_shard(tmp_path / "store/00000.h5", np.zeros((0, 6, 5, 3), np.uint8), None, [], [], plan="p", history=[], shards=2)
     assert htl("view", "--check", tmp_path / "store")[::2] == (
         65,
@@ -119,7 +119,7 @@ def test_a_store_is_bad_where_one_shard_is(files, htl, tmp_path):
 
 
 def test_a_store_is_bad_where_its_list_is(files, htl, tmp_path):
-    """The check of a store looks at the list of what was left out as well, where there is one."""
+    """The check of a store includes the list of skipped samples, where there is one."""
     whole = files[3].read_bytes()
     for bad in (whole[:-9], whole.replace(b"x3", b"x4"), b"".join(whole.splitlines(keepends=True)[1:]), b""):
         files[3].write_bytes(bad)
@@ -137,10 +137,10 @@ def test_what_a_filter_left_is_not_what_was_written(files, htl):
         assert code == 65 and err.startswith("htl view: stdin, line ")
 
 
-def test_other_files_carry_no_seal(tmp_path):
+def test_other_files_carry_no_checksum(tmp_path):
     """A file of something else is refused in words that fit it."""
     (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(600))
     with pytest.raises(
         DataError, match=r"a\.h5 carries no checksum of htl; it is damaged at its very beginning, or something else wrote it"
     ):
-        check_seal(tmp_path / "a.h5")
+        check_hdf5_checksum(tmp_path / "a.h5")

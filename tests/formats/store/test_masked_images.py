@@ -23,7 +23,7 @@ def test_masks_come_in_the_order_of_the_rows(tmp_path):
 
 
 def test_a_store_without_masks_has_none(tmp_path):
-    """Where one row has no mask, there is no half an answer."""
+    """Where the store of one row holds no masks, there are none for any."""
     rows = stored(tmp_path / "00000.h5", np.zeros((3, 4, 4), np.uint8)) + stored(tmp_path / "00001.h5", None)
     assert lesion_masks(rows[:3]).shape == (3, 4, 4)
     assert lesion_masks(rows) is None

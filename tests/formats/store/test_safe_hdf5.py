@@ -1,4 +1,4 @@
-"""HDF5 files of strangers."""
+"""HDF5 files that may be hostile."""
 
 import os
 import time
@@ -10,27 +10,27 @@ import numpy as np
 import pytest
 
 from htltools.errors import DataError, MissingInput
-from htltools.formats.models.checkpoint import KIND, Checkpoint
+from htltools.formats.models.checkpoint import CHECKPOINT_KIND, Checkpoint
 from htltools.formats.rows.jsonlines import compact_json
 from htltools.formats.rows.row import Row
-from htltools.formats.store.safe_hdf5 import texts
+from htltools.formats.store.safe_hdf5 import text_attributes
 from htltools.formats.store.shard import Images, read_digests, read_shard, write_shard
 
 ABOUT = {"architecture": {"task": "box", "name": "compact", "size": [32, 32, 3]}, "preprocessing": {"size": [32, 32, 3]}, "metrics": {}}
-ABOUT |= {"pruning": None, "log": [], "history": [], "fold": None}
+ABOUT |= {"pruning": None, "log": [], "history": [], "fold": None, "training": {}}
 
 
 def bare(path, about=ABOUT):
-    """A checkpoint without weights, to put evil things into: its open file."""
+    """A checkpoint without weights, to add hostile contents to: its open file."""
     file = h5py.File(path, "w", libver=("v110", "v110"))
-    file.attrs.update(texts(kind=KIND), schema=1)
+    file.attrs.update(text_attributes(kind=CHECKPOINT_KIND), schema=1)
     for name, value in about.items():
         file[f"about/{name}"] = np.frombuffer(compact_json(value), np.uint8)
     return file
 
 
 def refusal(path) -> str:
-    """How a checkpoint is refused: at once, and without taking memory for it."""
+    """The error over a checkpoint, which is refused at once and without allocating memory for it."""
     began = time.monotonic()
     tracemalloc.start()
     with pytest.raises(DataError) as refused:
@@ -49,29 +49,29 @@ def bomb(file, name, shape, dtype, packed):
 @pytest.mark.parametrize("how", [{"chunks": (1024, 1024)}, {}, {"chunks": (1024, 1024), "compression": "gzip", "shuffle": True}], ids=str)
 def test_declared_sizes(tmp_path, how):
     """Terabytes that are declared and not there are refused before anything is allocated, whatever the layout; so are megabytes."""
-    for shape, reasons in (((2**20, 2**19), ["unfolds to 2048.0 GiB"]), ((4096, 4096), ["stored as htl does", "more than the file holds"])):
+    for shape, reasons in (((2**20, 2**19), ["unpacks to 2048.0 GiB"]), ((4096, 4096), ["stored as htl does", "more than the file holds"])):
         path = tmp_path / f"{shape[0]}.h5"
         with bare(path) as file:
             file.create_dataset("weights/x", shape, "f4", **how)
-        told = refusal(path)
-        assert any(reason in told for reason in reasons), told
+        error = refusal(path)
+        assert any(reason in error for reason in reasons), error
 
 
 def test_bombs(tmp_path):
-    """Ten gigabytes of gzipped zeros are refused before they are unfolded; so are many that are small alone."""
+    """Ten gigabytes of gzipped zeros are refused before they are unpacked; so are many that are small alone."""
     packer = zlib.compressobj(9)
     zeros = b"".join(packer.compress(bytes(2**24)) for _ in range(160)) + packer.flush()  # 2.5 GiB in 2.6 MB
-    for count, told in ((1, "unfolds to 2.5 GiB"), (4, "unfolds to 10.0 GiB")):
+    for count, reason in ((1, "unpacks to 2.5 GiB"), (4, "unpacks to 10.0 GiB")):
         with bare(tmp_path / "a.h5") as file:
             for i in range(count):
                 bomb(file, f"weights/{i}", (2684354560 // 4,), "f4", zeros)
-        assert told in refusal(tmp_path / "a.h5")
+        assert reason in refusal(tmp_path / "a.h5")
     with bare(tmp_path / "c.h5") as file:
         for i in range(6):
             file.create_dataset(f"weights/{i}", data=np.zeros(2**25, np.float32), chunks=(2**25,), compression="gzip", compression_opts=9)
-    assert "unfolds to 0.8 GiB" in refusal(tmp_path / "c.h5")
+    assert "unpacks to 0.8 GiB" in refusal(tmp_path / "c.h5")
     with bare(tmp_path / "d.h5") as file:
-        bomb(file, "weights/x", (64,), "f4", zeros)  # a small tensor, whose chunk unfolds to 2.5 GiB
+        bomb(file, "weights/x", (64,), "f4", zeros)  # a small tensor, whose chunk unpacks to 2.5 GiB
     assert Checkpoint.load(tmp_path / "d.h5").weights["x"].tolist() == [0] * 64
 
 
@@ -152,16 +152,16 @@ def test_wild_weights(tmp_path, value):
     ],
 )
 def test_wild_descriptions(tmp_path, name, value, reason):
-    """What a checkpoint says of itself is held against the schema; the message names the field, and no value."""
+    """The description of a checkpoint is checked against the schema; the error names the field, and no value."""
     described = ABOUT["architecture"] | value if name == "architecture" else value
     with bare(tmp_path / "a.h5", ABOUT | {name: described}):
         pass
-    told = refusal(tmp_path / "a.h5")
-    assert told.startswith(f"{tmp_path}/a.h5 is damaged: ") and (reason in told or name == "fold")
+    error = refusal(tmp_path / "a.h5")
+    assert error.startswith(f"{tmp_path}/a.h5 is damaged: ") and (reason in error or name == "fold")
 
 
 def test_weights_that_are_no_numbers(tmp_path):
-    """A checkpoint whose weights hold NaN is refused: whatever it answers would be none."""
+    """A checkpoint whose weights hold NaN is refused: it could predict nothing else."""
     with bare(tmp_path / "a.h5") as file:
         file["weights/x"] = np.array([1, np.nan], np.float32)
     assert "the weights x are not all numbers; train it again" in refusal(tmp_path / "a.h5")

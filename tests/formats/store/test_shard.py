@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from htltools.errors import CannotCreate, DataError, MissingInput
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import SCHEMA
-from htltools.formats.store.safe_hdf5 import texts
-from htltools.formats.store.shard import KIND, Images, mapped, placement, read_shard, shard_path, write_shard
+from htltools.formats.store.safe_hdf5 import text_attributes
+from htltools.formats.store.shard import STORE_KIND, Images, mapped_dataset, placement, read_shard, shard_path, write_shard
 from htltools.formats.store.store import store_lines
 
 FRAME = (6, 5, 3)
@@ -53,7 +53,7 @@ def test_mapped_reads_equal_what_was_written(store, order, chosen):
 
 
 def test_shards_are_contiguous_uint8(tmp_path):
-    """A shard is what the manual says: contiguous, uncompressed uint8, whose bytes any program can map."""
+    """A shard is as the manual describes it: contiguous, uncompressed uint8, whose bytes any program can map."""
     make_store(tmp_path)
     with h5py.File(tmp_path / "00000.h5") as file:
         images = file["images"]
@@ -61,8 +61,8 @@ def test_shards_are_contiguous_uint8(tmp_path):
         assert images.id.get_offset() is not None
         assert file["masks"].dtype == np.uint8
         assert file.attrs["kind"] == b"htl-store"
-    assert isinstance(mapped(tmp_path / "00000.h5"), np.memmap)
-    assert set(np.unique(mapped(tmp_path / "00001.h5", "masks"))) == {0, 255}
+    assert isinstance(mapped_dataset(tmp_path / "00000.h5"), np.memmap)
+    assert set(np.unique(mapped_dataset(tmp_path / "00001.h5", "masks"))) == {0, 255}
 
 
 def test_maps_cannot_be_written_to(store):
@@ -117,13 +117,13 @@ def test_other_hdf5_files_are_no_shards(tmp_path):
         with h5py.File(tmp_path / f"{name}.h5", "w") as file:
             file.create_dataset("images", data=np.zeros((2, 4, 4, 3), how.pop("dtype", np.uint8)), **how)
             if name != "other":
-                file.attrs.update(texts(kind=KIND), schema=SCHEMA)
-    for reading in (read_shard, mapped):
+                file.attrs.update(text_attributes(kind=STORE_KIND), schema=SCHEMA)
+    for reading in (read_shard, mapped_dataset):
         with pytest.raises(DataError, match="is no shard of a store"):
             reading(tmp_path / "other.h5")
     for name in ("wide", "packed"):
         with pytest.raises(DataError, match="images is not contiguous uint8"):
-            mapped(tmp_path / f"{name}.h5")
+            mapped_dataset(tmp_path / f"{name}.h5")
 
 
 def test_stores_of_different_frames_do_not_mix(tmp_path):
@@ -151,7 +151,7 @@ def test_empty_shard(tmp_path):
     skips = [{"id": "a", "source": "a.jpg", "reason": "unreadable"}]
     write_shard(tmp_path / "00000.h5", np.zeros((0, *FRAME), np.uint8), None, [], skips, plan="p", history=[])
     assert read_shard(tmp_path / "00000.h5") == ([], skips, "p")
-    assert mapped(tmp_path / "00000.h5").shape == (0, *FRAME)
+    assert mapped_dataset(tmp_path / "00000.h5").shape == (0, *FRAME)
     assert list(store_lines(tmp_path)) == []
 
 

@@ -36,11 +36,11 @@ def test_what_others_read(tmp_path):
 
 
 def test_what_comes_back(tmp_path):
-    """Group, split, label, meta and boxes are read again; nothing to find is not nobody looked, and a model's answer is no truth."""
+    """Group, split, label, meta and boxes are read again; no objects is not the same as no annotation, and a model's boxes are none."""
     write_coco(tmp_path / "rows.json", ROWS)
     facts = read_coco(tmp_path / "rows.json")
-    told = facts["sub/a"]
-    assert (told.group, told.split, told.label, told.meta, told.frame) == ("P1", "train", "nv", {"age": 40}, (200, 100))
-    assert told.boxes == ROWS[0]["boxes"]
+    first = facts["sub/a"]
+    assert (first.group, first.split, first.label, first.meta, first.frame) == ("P1", "train", "nv", {"age": 40}, (200, 100))
+    assert first.boxes == ROWS[0]["boxes"]
     assert (facts["b"].boxes, facts["c"].boxes, facts["d"].boxes) == ([], None, None)
     assert (facts["c"].label, facts["b"].label, facts["e"].label) == ("mel", None, "object")

@@ -83,11 +83,11 @@ def test_json_is_known_by_its_content(written, tmp_path):
 
 def test_all_objects_with_their_categories(tmp_path):
     """Every box counts, with the name of its category; an unknown category is an error, and without names there is but one."""
-    told = [{"image_id": 1, "category_id": k, "bbox": [k, 0, 2, 3], "score": 0.5} for k in (1, 2)]
+    results = [{"image_id": 1, "category_id": k, "bbox": [k, 0, 2, 3], "score": 0.5} for k in (1, 2)]
     path = tmp_path / "r.json"
-    path.write_text(json.dumps(told))
-    found = read_objects(path, {"1": "a"}, {"1": "left", "2": "right"}, "")
-    assert found == {"a": [([1, 0, 3, 3], "left", 0.5), ([2, 0, 4, 3], "right", 0.5)]}
+    path.write_text(json.dumps(results))
+    objects = read_objects(path, {"1": "a"}, {"1": "left", "2": "right"}, "")
+    assert objects == {"a": [([1, 0, 3, 3], "left", 0.5), ([2, 0, 4, 3], "right", 0.5)]}
     assert [each[1] for each in read_objects(path, {"1": "a"}, None, "lung")["a"]] == ["lung", "lung"]
     with pytest.raises(DataError, match="the category 2 is none of 1 left"):
         read_objects(path, {"1": "a"}, {"1": "left"}, "")

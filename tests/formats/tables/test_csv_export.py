@@ -24,7 +24,7 @@ def table(rows, columns=None):
 
 
 def test_all_there_is():
-    """Without columns all fields come: a line for each box, numbers in full, what is absent empty, no repeats and no pseudo boxes."""
+    """Without columns all fields come: a line for each box, numbers in full, absent values empty, no repeats and no pseudo boxes."""
     heading, *lines = table(ROWS)
     assert heading == [
         "id", "group_id", "split", "label", "x0", "y0", "x1", "y1", "width", "height", "mine", "other", "pseudo", "weight",
@@ -49,13 +49,13 @@ def test_chosen_fields():
 
 
 def test_prepare_reads_it(tmp_path):
-    """The table of `prepare` finds ids, groups, splits, labels and boxes in it without being told, and the rest is meta."""
+    """The table of `prepare` finds ids, groups, splits, labels and boxes in it without being asked, and the rest is meta."""
     (tmp_path / "rows.csv").write_text("".join(csv_lines(ROWS, None)), newline="")
     facts, columns = read_table(tmp_path / "rows.csv")
-    told = facts["a"]
+    first = facts["a"]
     assert (columns.id, columns.group, columns.boxes, columns.box_format) == ("id", "group_id", [(None, ["x0", "y0", "x1", "y1"])], "xyxy")
-    assert (told.group, told.split, told.label, told.boxes) == ("P1", "train", "n,v", ROWS[0]["boxes"])
-    assert told.meta | {"age": 40, "Site": 'the "back"\r\nlow', "hardness.suspect": 1 / 3} == told.meta
+    assert (first.group, first.split, first.label, first.boxes) == ("P1", "train", "n,v", ROWS[0]["boxes"])
+    assert first.meta | {"age": 40, "Site": 'the "back"\r\nlow', "hardness.suspect": 1 / 3} == first.meta
     assert facts["b"].boxes is facts["c"].boxes is None
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from htltools.errors import DataError, MissingInput
-from htltools.formats.tables.csv_table import Columns, image_key, read_table
+from htltools.formats.tables.csv_table import Columns, read_table
+from htltools.formats.tables.facts import image_key
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def table(tmp_path):
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_delimiters_and_a_byte_order_mark(table, delimiter):
-    """Commas, semicolons and tabs are told apart, a byte order mark and quotes do no harm."""
+    """Commas, semicolons and tabs are distinguished, a byte order mark and quotes do no harm."""
     text = '\ufeffimage_id,lesion_id,dx,"age"\r\na,L1,nv,45.0\r\n'.replace(",", delimiter)
     facts, columns = table(text)
     assert (facts["a"].group, facts["a"].label, facts["a"].meta) == ("L1", "nv", {"age": 45})
@@ -28,7 +29,7 @@ def test_delimiters_and_a_byte_order_mark(table, delimiter):
 
 
 def test_common_names(table):
-    """The group is group_id before patient_id before lesion_id; what is not taken goes to meta under its own name."""
+    """The group is group_id before patient_id before lesion_id; columns without a role become metadata of that name."""
     facts, columns = table("isic_id,lesion_id,patient_id,diagnosis,subset\na,L1,P1,mel,validation\n")
     assert (facts["a"].group, facts["a"].label, facts["a"].split) == ("P1", "mel", "val")
     assert facts["a"].meta == {"lesion_id": "L1"}
@@ -65,7 +66,7 @@ def test_numbers_in_meta(table):
     ],
 )
 def test_box_columns(table, header, cells):
-    """Boxes are found under their usual names, as corners or as corner and sides."""
+    """Boxes are recognised by their usual names, as corners or as corner and sides."""
     facts, _ = table(f"id,{header}\na,{cells}\nb,,,,\n")
     assert facts["a"].boxes == [[1, 2, 4, 6]] and facts["b"].boxes is None and facts["a"].meta == {}
 
@@ -125,7 +126,7 @@ def test_split_words(table, word, split):
     ],
 )
 def test_bad_tables(table, text, words):
-    """What a table says wrongly is refused, with the line."""
+    """A bad value is refused, with the line."""
     with pytest.raises(DataError, match=words):
         table(text)
 

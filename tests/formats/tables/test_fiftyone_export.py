@@ -39,7 +39,7 @@ def rows(tmp_path):
 
 
 def test_samples():
-    """Boxes are shares of the image, [left, top, width, height], by who drew them; hardness is floats; each field has one type."""
+    """Boxes are shares of the image, [left, top, width, height], by who or what drew them; hardness is floats; each field has one type."""
     first, b, c, d, e = samples_of([row for row in ROWS if "repeat" not in row])
     assert first == {
         "filepath": "data/0__a_b.png", "row_id": "../../a/b", "tags": ["train"], "group_id": "P1", "width": 200, "height": 100,
@@ -55,12 +55,12 @@ def test_samples():
     assert c["meta_id"] == str(2**70)
     assert "annotated" not in d and d["pseudo"]["detections"] == [named([0.1, 0.1, 0.1, 0.1])]
     assert e["annotated"]["detections"] == [named([0, 0, 0.5, 0.25], "nail"), named([0.5, 0.5, 0.5, 0.5], "spot")]
-    found = [named([0, 0, 0.5, 0.5], "nail", confidence=0.75), named([0.1, 0.1, 0.2, 0.1], "spot", confidence=1.0)]
-    assert e["dense"]["detections"] == found
+    predicted = [named([0, 0, 0.5, 0.5], "nail", confidence=0.75), named([0.1, 0.1, 0.2, 0.1], "spot", confidence=1.0)]
+    assert e["dense"]["detections"] == predicted
 
 
 def test_boxes_need_a_size():
-    """Boxes of an image whose size is not told have no shares: the row is named."""
+    """Boxes of an image of unknown size have no shares: the row is named."""
     with pytest.raises(DataError, match="the row 'a' has no size"):
         samples_of([Row(id="a", boxes=[[0, 0, 1, 1]])])
 
@@ -99,7 +99,7 @@ def test_what_is_there_stays(tmp_path, rows):
 
 
 def test_nothing_is_left_of_a_failure(tmp_path, rows, monkeypatch):
-    """A folder appears whole or not at all, and what stood there stays."""
+    """A folder appears whole or not at all, and another that is there stays."""
     write_fiftyone(tmp_path / "out", rows, [])
 
     def full(*args, **kwargs):
@@ -139,17 +139,17 @@ def test_fiftyone_imports_it(fiftyone, tmp_path, rows):
     """FiftyOne itself reads the folder: hardness as float fields to sort by, boxes as detections, splits as tags, images as files."""
     rows[0]["meta"] |= {name: "mine" for name in sorted(RESERVED)}
     write_fiftyone(tmp_path / "out", rows, [{"a.b": "$"}])
-    found = fiftyone.Dataset.from_dir(dataset_dir=str(tmp_path / "out"), dataset_type=fiftyone.types.FiftyOneDataset)
-    schema = found.get_field_schema()
+    dataset = fiftyone.Dataset.from_dir(dataset_dir=str(tmp_path / "out"), dataset_type=fiftyone.types.FiftyOneDataset)
+    schema = dataset.get_field_schema()
     kinds = {name: type(schema[name]).__name__ for name in ("suspect", "pie", "age", "sex", "weight", "row_id", "meta_id", "meta_filepath")}
     assert set(kinds.values()) == {"FloatField", "StringField"}
     assert [name for name, kind in kinds.items() if kind == "FloatField"] == ["suspect", "pie", "age", "weight"]
-    assert [sample.row_id for sample in found.sort_by("suspect", reverse=True)][:2] == ["b", "../../a/b"]
-    assert found.count_values("tags") == {"train": 1, "test": 1}
-    first, *_, last = found
+    assert [sample.row_id for sample in dataset.sort_by("suspect", reverse=True)][:2] == ["b", "../../a/b"]
+    assert dataset.count_values("tags") == {"train": 1, "test": 1}
+    first, *_, last = dataset
     assert first.annotated.detections[0].bounding_box == [0.05, 0.2, 0.15, 0.4]
     assert (first.label.label, first.meta_id, last.annotated.detections[1].label) == ("nv", "mine", "spot")
     assert [box.confidence for box in last.dense.detections] == [0.75, 1.0]
-    found.compute_metadata()
-    assert all((sample.metadata.width, sample.metadata.height) == (8, 6) for sample in found)
-    assert json.loads(found.info["history"]) == [{"a.b": "$"}]
+    dataset.compute_metadata()
+    assert all((sample.metadata.width, sample.metadata.height) == (8, 6) for sample in dataset)
+    assert json.loads(dataset.info["history"]) == [{"a.b": "$"}]

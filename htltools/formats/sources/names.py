@@ -1,0 +1,128 @@
+"""Which image a name means: tables, annotations, masks and predictions name images in many ways.
+
+A name is matched by the end of an image's path. A longer common end decides between images of one file name; what still fits several
+images is ambiguous. Nothing depends on the folder one stands in.
+"""
+
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from htltools.formats.dicom.file import DICOM_SUFFIXES
+from htltools.formats.images.image import IMAGE_SUFFIXES
+
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+WHOLE = 1000  # parts that a path from the source counts as: more than any other end
+DRIVE = re.compile(r"[A-Za-z]:(?=[\\/])")
+
+
+@lru_cache(2**16)
+def name_parts(name: str) -> tuple[str, ...]:
+    """The parts of the path that a name holds, in composed Unicode (NFC); of an URL its path, or its query `d`.
+
+    >>> name_parts("./a/b.png"), name_parts("C:\\\\x\\\\b.png"), name_parts("http://h/data/local-files/?d=set/b%20c.png")
+    (('a', 'b.png'), ('x', 'b.png'), ('set', 'b c.png'))
+    """
+    if URL.match(name) or "?d=" in name:
+        url = urlsplit(name)
+        name = parse_qs(url.query).get("d", [unquote(url.path)])[0]
+    name = unicodedata.normalize("NFC", DRIVE.sub("", name)).replace("\\", "/")
+    return tuple(part for part in name.split("/") if part not in ("", "."))
+
+
+def stem_of(name: str) -> str:
+    """A file name without the suffix of an image or of DICOM; other dots stay.
+
+    >>> stem_of("a.PNG"), stem_of("1.2.840.113"), stem_of("v1.2")
+    ('a', '1.2.840.113', 'v1.2')
+    """
+    stem, suffix = os.path.splitext(name)
+    return stem if suffix.lower() in IMAGE_SUFFIXES | DICOM_SUFFIXES else name
+
+
+@dataclass
+class Matches:
+    """Which names mean which of N images: names by the number of an image, and those that fit several images, or none."""
+
+    names: dict[int, list[str]] = field(default_factory=dict)
+    ambiguous: dict[str, list[int]] = field(default_factory=dict)
+    unmatched: list[str] = field(default_factory=list)
+
+
+class ImageNames:
+    """N images by their paths, to be found by names. `relative`: paths from the source, which decide where a name is one of them."""
+
+    def __init__(self, paths: Sequence[str], relative: Sequence[str] = ()):
+        self.by_relative: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for i, path in enumerate(relative):
+            *folders, last = name_parts(path)
+            for each in {last, stem_of(last)}:
+                self.by_relative[*folders, each].append(i)
+        self.parts = [name_parts(os.path.abspath(path)) for path in paths]
+        self.by_name: dict[str, list[int]] = defaultdict(list)
+        self.by_stem: dict[str, list[int]] = defaultdict(list)
+        self.by_folded_stem: dict[str, list[int]] = defaultdict(list)
+        for i, parts in enumerate(self.parts):
+            self.by_name[parts[-1]].append(i)
+            self.by_stem[stem_of(parts[-1])].append(i)
+            self.by_folded_stem[stem_of(parts[-1]).casefold()].append(i)
+
+    def candidates(self, name: str) -> tuple[int, list[int]]:
+        """How many parts at the end of the path fit, and the images that fit best: by file name, by stem, then in any case of letters.
+
+        >>> images = ImageNames(["/s/x/a.png", "/s/y/a.png", "/s/b.png"])
+        >>> images.candidates("a.png"), images.candidates("y/a"), images.candidates("/elsewhere/B.jpg"), images.candidates("c")
+        ((1, [0, 1]), (2, [1]), (1, [2]), (0, []))
+        >>> ImageNames(["/s/a.png", "/s/y/a.png"], ["a.png", "y/a.png"]).candidates("a.png")
+        (1000, [0])
+        """
+        parts = name_parts(name)
+        if not parts:
+            return 0, []
+        if parts in self.by_relative:
+            return WHOLE, self.by_relative[parts]
+        stem = stem_of(parts[-1])
+        fitting = self.by_name.get(parts[-1]) or self.by_stem.get(stem) or self.by_folded_stem.get(stem.casefold()) or []
+        depths = [self.depth(parts, i) for i in fitting]
+        deepest = max(depths, default=0)
+        return deepest, [i for i, depth in zip(fitting, depths) if depth == deepest]
+
+    def depth(self, parts: tuple[str, ...], i: int) -> int:
+        """How many parts at the end of an image's path are those of a name, the file name counted as one."""
+        depth = 1
+        for one, other in zip(reversed(parts[:-1]), reversed(self.parts[i][:-1])):
+            if one != other:
+                break
+            depth += 1
+        return depth
+
+    def match(self, names: Iterable[str]) -> Matches:
+        """All names matched at once: where several fit one image, those that fit a longer end of its path have it.
+
+        >>> ImageNames(["/s/val/a.png"]).match(["train/a.png", "val/a.png"]).names
+        {0: ['val/a.png']}
+        """
+        matches, depths = Matches(), {}
+        for name in names:
+            depth, fitting = self.candidates(name)
+            if len(fitting) > 1:
+                matches.ambiguous[name] = fitting
+            elif fitting:
+                matches.names.setdefault(fitting[0], []).append(name)
+                depths[name] = depth
+            else:
+                matches.unmatched.append(name)
+        for i, own in matches.names.items():
+            deepest = max(depths[name] for name in own)
+            matches.unmatched += [name for name in own if depths[name] < deepest]
+            matches.names[i] = [name for name in own if depths[name] == deepest]
+        return matches
+
+    def count(self, names: Iterable[str]) -> int:
+        """How many of the names mean one image each."""
+        return sum(len(self.candidates(name)[1]) == 1 for name in names)
