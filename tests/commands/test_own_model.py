@@ -47,7 +47,7 @@ def test_nothing_runs_by_the_word_of_a_file(htl, phantom, own, tmp_path, command
     code, out, err = htl(command, phantom.rows, *more, "-q")
     assert (code, out) == (65, b"")
     cause = f"{own}: its net is code on your machine by the name {NAME!r}, and no code runs because a file names it"
-    assert err == f"htl {command}: {cause}; if you know that code and want it to run, trust its name\n"
+    assert err == f"htl {command}: {cause}; if you know that code and want it to run, name it with --trust\n"
     assert list(tmp_path.iterdir()) == []
     assert "own_model" not in sys.modules
 
