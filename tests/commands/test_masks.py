@@ -103,7 +103,7 @@ def test_score_compares_masks(masked):
 
 
 def test_rows_without_masks_get_what_needs_none(htl, masked, tmp_path):
-    """Without a mask, or without boxes that were annotated, pruned_disagreement and shift are there, and no loss; they do not depend on it."""
+    """Without a mask, or without annotated boxes, pruned_disagreement and pruned_shift are there, and no loss; they need neither."""
     rows = read_rows(masked.scored)[0][:8]
     expected = [row["hardness"][name] for row in rows for name in ("pruned_disagreement", "pruned_shift")]
     plain = [{key: value for key, value in row.items() if key != "hardness"} for row in rows]

@@ -453,7 +453,7 @@ def test_unknown_columns_are_refused(htl, phantom):
 
 
 def test_models_of_labels_are_scored_without_boxes(htl, phantom, by_map, dense):
-    """A weakly supervised model has predictions and pruned_disagreement for rows without boxes; columns that need a box head are refused."""
+    """A model of labels scores rows without boxes by pruned_disagreement; columns that need a box head are refused."""
     bare = [{name: value for name, value in row.items() if name != "boxes"} for row in phantom.samples[:8]]
     models = "--model", by_map, "--pruned", by_map
     code, out, _ = htl("score", *models, stdin=joined_lines(bare))

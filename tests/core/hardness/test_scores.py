@@ -119,7 +119,7 @@ def test_several_models_give_the_mean_of_single_ones(dense, pruned, annotated):
 @settings(deadline=None, max_examples=40)
 @given(boxes(COUNT), boxes(COUNT))
 def test_nothing_cut_means_nothing_lost(dense, annotated):
-    """A pruned model that predicts like the dense one has no pruned_shift, no gap, and no pruned_disagreement where its boxes have an area."""
+    """A pruned model that predicts like the dense one has no shift and no gap, and no disagreement where its boxes have an area."""
     columns = scored(dense[None], dense[None], annotated)
     has_area = (dense[:, 2:] > dense[:, :2]).all(1) & (np.prod(dense[:, 2:].astype(float) - dense[:, :2], 1) > 0)
     assert (columns["pruned_disagreement"][has_area] == 0).all()
