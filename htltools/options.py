@@ -23,6 +23,7 @@ SYNONYMS = {
     "--model": "--weights --checkpoint --ckpt",
     "--init": "--weights --pretrained",
     "--arch": "--model --backbone",
+    "--attended": "--against --baseline",
     "--size": "--imgsz --image-size",
     "htl prepare --size": "--imgsz --image-size",
     "--lr": "--lr0 --learning-rate",
@@ -107,8 +108,7 @@ Partial = Annotated[bool, data("--partial", help="Accept rows that were cut shor
 
 model = functools.partial(Option, rich_help_panel="Model", show_default=False)
 Model = Annotated[Path | None, model("--model", metavar="FILE", help="The model; without it the last one named in the stream.")]
-Baseline = Annotated[Path | None, model("--baseline", "--against", metavar="FILE", help="Another model to compare with.")]
-Baselines = Annotated[
+Baseline = Annotated[
     list[Path] | None, model("--baseline", "--against", metavar="FILE", help="Another model to compare with; as many as --model.")
 ]
 Trust = Annotated[

@@ -10,20 +10,45 @@ from htltools.errors import UsageError
 
 Models = Annotated[
     list[Path] | None,
-    Option("--model", metavar="FILE", help="The model; without it the last one named in the stream. Several: runs.", show_default=False),
+    Option(
+        "--model",
+        metavar="FILE",
+        help="The model; without it the last one named in the stream. Several: runs.",
+        show_default=False,
+        rich_help_panel="Model",
+    ),
 ]
 Predicted = Annotated[
     list[Path] | None,
-    Option("--predictions", metavar="JSON", help="COCO results instead of a model; repeat it like --model.", show_default=False),
+    Option(
+        "--predictions",
+        metavar="JSON",
+        help="COCO results instead of a model; repeat it like --model.",
+        show_default=False,
+        rich_help_panel="Model",
+    ),
 ]
 GroupBy = Annotated[
-    str | None, Option("--group-by", metavar="FIELD[:WIDTH],...", help="Subgroups: sex,age:20, crossed: sex*age:20.", show_default=False)
+    str | None,
+    Option(
+        "--group-by",
+        metavar="FIELD[:WIDTH],...",
+        help="Subgroups: sex,age:20, crossed: sex*age:20.",
+        show_default=False,
+        rich_help_panel="Data",
+    ),
 ]
 Hard = Annotated[
-    list[str] | None, Option("--hard", metavar="COLUMN", help="Who is among the hard by this? Needs no model.", show_default=False)
+    list[str] | None,
+    Option("--hard", metavar="COLUMN", help="Who is among the hard by this? Needs no model.", show_default=False, rich_help_panel="Data"),
 ]
-Top = Annotated[float | None, Option("--top", min=0, max=1, help="Share that counts as hard; default 0.3.", show_default=False)]
-FailUnder = Annotated[list[str] | None, Option("--fail-under", metavar="NAME=VALUE", help="Exit 3 where it is worse.", show_default=False)]
+Top = Annotated[
+    float | None, Option("--top", min=0, max=1, help="Share that counts as hard; default 0.3.", show_default=False, rich_help_panel="Data")
+]
+FailUnder = Annotated[
+    list[str] | None,
+    Option("--fail-under", metavar="NAME=VALUE", help="Exit 3 where it is worse.", show_default=False, rich_help_panel="Output"),
+]
 
 
 @options.command
@@ -32,15 +57,18 @@ def evaluate(
     rows: options.Rows = None,
     model: Models = None,
     predictions: Predicted = None,
-    baseline: options.Baselines = None,
+    baseline: options.Baseline = None,
     coco: options.Numbering = None,
     trust: options.Trust = None,
-    split: Annotated[str, Option("--split", metavar="train|val|test", help="The rows to measure on.")] = "test",
+    split: Annotated[str, Option("--split", metavar="train|val|test", help="The rows to measure on.", rich_help_panel="Data")] = "test",
     group_by: GroupBy = None,
     hard: Hard = None,
     top: Top = None,
     fail_under: FailUnder = None,
-    out: Annotated[Path | None, Option("-o", "--out", help="Write the metrics here, and tables to stdout.", show_default=False)] = None,
+    out: Annotated[
+        Path | None,
+        Option("-o", "--out", help="Write the metrics here, and tables to stdout.", show_default=False, rich_help_panel="Output"),
+    ] = None,
     device: options.DeviceName = "auto",
     precision: options.PrecisionName = options.Precision.auto,
     batch_size: options.BatchSize = 256,

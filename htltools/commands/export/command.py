@@ -22,9 +22,15 @@ def export(
     onnx: Annotated[bool, Option("--onnx", help="Accepted and not needed: ONNX is the one format.", rich_help_panel="Output")] = False,
     model: options.Model = None,
     out: Annotated[Path | None, Option("-o", "--out", help="The file to write.", show_default=False, rich_help_panel="Output")] = None,
-    quantize: Annotated[Quantize, Option("--quantize", help="Arithmetic of the net in the file; none: float32.")] = Quantize.none,
-    max_loss: Annotated[float, Option("--max-loss", metavar="IOU", min=0, help="Loss of mean IoU that --quantize may cost.")] = 0.01,
-    bench: Annotated[bool, Option("--bench", help="Write a table of latencies, torch beside onnxruntime.")] = False,
+    quantize: Annotated[
+        Quantize, Option("--quantize", help="Arithmetic of the net in the file; none: float32.", rich_help_panel="Output")
+    ] = Quantize.none,
+    max_loss: Annotated[
+        float, Option("--max-loss", metavar="IOU", min=0, help="Loss of mean IoU that --quantize may cost.", rich_help_panel="Output")
+    ] = 0.01,
+    bench: Annotated[
+        bool, Option("--bench", help="Write a table of latencies, torch beside onnxruntime.", rich_help_panel="Output")
+    ] = False,
     trust: options.Trust = None,
     device: options.DeviceName = "auto",
     seed: options.Seed = 0,

@@ -26,7 +26,9 @@ def prune(
     run,
     rows: options.Rows = None,
     *,
-    out: Annotated[Path, Option("-o", "--out", metavar="P.h5", help="The pruned checkpoint to write.", show_default=False)],
+    out: Annotated[
+        Path, Option("-o", "--out", metavar="P.h5", help="The pruned checkpoint to write.", show_default=False, rich_help_panel="Output")
+    ],
     model: options.Model = None,
     method: Annotated[
         Method,

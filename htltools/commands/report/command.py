@@ -14,26 +14,33 @@ def report(
     run,
     rows: options.Rows = None,
     *,
-    out: Annotated[Path, Option("-o", "--out", metavar="R.html", help="The page to write.", show_default=False)],
+    out: Annotated[Path, Option("-o", "--out", metavar="R.html", help="The page to write.", show_default=False, rich_help_panel="Output")],
     model: Annotated[
-        list[Path] | None, Option("--model", metavar="FILE", help="Score anew with this dense model; repeat it.", show_default=False)
+        list[Path] | None,
+        Option("--model", metavar="FILE", help="Score anew with this dense model; repeat it.", show_default=False, rich_help_panel="Model"),
     ] = None,
     pruned: Annotated[
-        list[Path] | None, Option("--pruned", metavar="FILE", help="Score anew with this pruned model; repeat it.", show_default=False)
+        list[Path] | None,
+        Option(
+            "--pruned", metavar="FILE", help="Score anew with this pruned model; repeat it.", show_default=False, rich_help_panel="Model"
+        ),
     ] = None,
     attended: Annotated[
         Path | None, Option("--attended", metavar="FILE", help="A model that attended.", show_default=False, rich_help_panel="Model")
     ] = None,
     trust: options.Trust = None,
-    by: Annotated[str, Option("--by", metavar="COLUMN", help="The hardness that the page is about.")] = "pruned_loss",
-    split: Annotated[str, Option("--split", metavar="train|val|test", help="The rows to measure on.")] = "test",
+    by: Annotated[
+        str, Option("--by", metavar="COLUMN", help="The hardness that the page is about.", rich_help_panel="Data")
+    ] = "pruned_loss",
+    split: Annotated[str, Option("--split", metavar="train|val|test", help="The rows to measure on.", rich_help_panel="Data")] = "test",
     group_by: Annotated[
-        str | None, Option("--group-by", metavar="FIELD[:WIDTH],...", help="Subgroups: sex,age:20,site.", show_default=False)
+        str | None,
+        Option("--group-by", metavar="FIELD[:WIDTH],...", help="Subgroups: sex,age:20,site.", show_default=False, rich_help_panel="Data"),
     ] = None,
     gallery: Annotated[
         int, Option("--gallery", metavar="N", min=1, max=2000, help="Images in the gallery.", rich_help_panel="Output")
     ] = 200,
-    meta: Annotated[bool, Option("--meta/--no-meta", help="Show meta, label and group of each image.")] = True,
+    meta: Annotated[bool, Option("--meta/--no-meta", help="Show meta, label and group of each image.", rich_help_panel="Output")] = True,
     batch_size: options.BatchSize = 256,
     seed: options.Seed = 0,
     device: options.DeviceName = "auto",

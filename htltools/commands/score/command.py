@@ -16,22 +16,38 @@ def score(
     run,
     rows: options.Rows = None,
     model: Annotated[
-        list[Path] | None, Option("--model", metavar="FILE", help="A dense model; repeat it for several.", show_default=False)
+        list[Path] | None,
+        Option("--model", metavar="FILE", help="A dense model; repeat it for several.", show_default=False, rich_help_panel="Model"),
     ] = None,
     pruned: Annotated[
-        list[Path] | None, Option("--pruned", metavar="FILE", help="A pruned model; repeat it for several.", show_default=False)
+        list[Path] | None,
+        Option("--pruned", metavar="FILE", help="A pruned model; repeat it for several.", show_default=False, rich_help_panel="Model"),
     ] = None,
     predictions: Annotated[
         tuple[Path, Path] | None,
-        Option("--predictions", metavar="DENSE PRUNED", help="COCO results of both, instead of models.", show_default=False),
+        Option(
+            "--predictions",
+            metavar="DENSE PRUNED",
+            help="COCO results of both, instead of models.",
+            show_default=False,
+            rich_help_panel="Model",
+        ),
     ] = None,
     coco: options.Numbering = None,
     also: Annotated[
         str | None,
-        Option("--also", metavar="COLUMN,...", help="Columns that take longer: grand, dropout_disagreement.", show_default=False),
+        Option(
+            "--also",
+            metavar="COLUMN,...",
+            help="Columns that take longer: grand, dropout_disagreement.",
+            show_default=False,
+            rich_help_panel="Output",
+        ),
     ] = None,
     trust: options.Trust = None,
-    stability: Annotated[bool, Option("--stability", help="Tell on stderr how alike several models rank the rows.")] = False,
+    stability: Annotated[
+        bool, Option("--stability", help="Tell on stderr how alike several models rank the rows.", rich_help_panel="Output")
+    ] = False,
     batch_size: options.BatchSize = 256,
     seed: options.Seed = 0,
     device: options.DeviceName = "auto",

@@ -52,7 +52,9 @@ def train(
     run,
     rows: options.Rows = None,
     *,
-    out: Annotated[Path, Option("-o", "--out", metavar="M.h5", help="The checkpoint to write.", show_default=False)],
+    out: Annotated[
+        Path, Option("-o", "--out", metavar="M.h5", help="The checkpoint to write.", show_default=False, rich_help_panel="Output")
+    ],
     arch: Annotated[
         str,
         Option("--arch", help="compact, compact_unet, a torchvision net or detector, or package.module:function.", rich_help_panel=MODEL),
