@@ -75,8 +75,8 @@ def test_prepare_on_a_full_disk(on_a_full_disk, tmp_path):
 @pytest.mark.parametrize(
     "name, size, command",
     [
-        ("m.onnx", 4000, ["export", "--model", "DENSE", "-o", "OUT"]),
-        ("r.html", 4000, ["report", "SCORED", "-o", "OUT"]),
+        pytest.param("m.onnx", 4000, ["export", "--model", "DENSE", "-o", "OUT"], marks=pytest.mark.slow),
+        pytest.param("r.html", 4000, ["report", "SCORED", "-o", "OUT"], marks=pytest.mark.slow),
         ("s.png", 500, ["view", "SCORED", "--sheet", "OUT"]),
         ("c.json", 500, ["view", "SCORED", "--to", "coco:OUT"]),
         ("m.jsonl", 500, ["evaluate", "SCORED", "--model", "DENSE", "-o", "OUT"]),

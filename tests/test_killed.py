@@ -107,6 +107,7 @@ def survives(forks, folder, arguments, whole_part, kills=KILLS):
     assert cut >= kills * 0.8, f"{cut} of {kills} kills came in time"
 
 
+@pytest.mark.slow
 def test_prepare_survives(forks, tmp_path):
     """`prepare`, killed at any moment and run again: the same shards, list and rows, byte for byte."""
     (tmp_path / "p").mkdir()
@@ -121,6 +122,7 @@ def test_prepare_survives(forks, tmp_path):
     survives(forks, tmp_path, ["prepare", tmp_path / "p", "-o", "store", "--size", "8", "-j", "1"], whole_part)
 
 
+@pytest.mark.slow
 def test_train_survives(forks, phantom, tmp_path):
     """`train`, killed at any moment and run again: the same checkpoint, log and rows, byte for byte."""
 
