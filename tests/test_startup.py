@@ -79,6 +79,18 @@ def test_wrong_flags_are_told_in_one_line():
     assert not modules & SLOW
 
 
+@pytest.mark.parametrize(
+    "command", ["train -o m.h5", "prune -o p.h5", "score", "evaluate", "report -o r.html", "export -o m.onnx", "resample", "view"]
+)
+def test_no_rows_are_told_at_once(command):
+    """Where stdin is closed and no file is named, a command says so without torch."""
+    spy = "import sys; from htltools.cli import main; code = main(sys.argv[1:]); print('torch' in sys.modules); sys.exit(code)"
+    how = {"capture_output": True, "text": True, "cwd": ROOT, "preexec_fn": lambda: os.close(0)}
+    done = subprocess.run([sys.executable, "-c", spy, *command.split()], **how)
+    assert (done.returncode, done.stdout) == (2, "False\n")
+    assert "no rows: pipe them in or name a file" in done.stderr
+
+
 def test_debug_shows_where(tmp_path):
     """--debug, or HTL_DEBUG, adds the traceback; without it there is one line."""
     assert start("view", "absent")[2] == "htl view: absent is not there; name a file of rows, a store, or - for stdin\n"
