@@ -1,4 +1,4 @@
-"""Starting up: what needs no model answers without loading torch, and completion works in the shell."""
+"""Starting up: what needs no model runs without torch, and completion works in the shell."""
 
 import json
 import os
@@ -71,7 +71,7 @@ def test_plumbing_is_quick(args):
 
 
 def test_wrong_flags_are_told_in_one_line():
-    """A slip in a flag is answered with one line and exit code 2, without torch."""
+    """A wrong flag is one line and exit code 2, without torch."""
     code, out, err, modules = start("train", "--dev", "cpu")
     assert (code, out) == (2, "")
     assert err.startswith("htl train: No such option: --dev")
@@ -120,7 +120,7 @@ def test_completion(words, expected):
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts(shell):
-    """The completion of each shell can be printed, to be put where the user likes, and names the variable that answers it."""
+    """The completion of each shell can be printed, to be put where the user likes, and names the variable that asks for words."""
     code, out, _, modules = start(_HTL_COMPLETE=f"source_{shell}")
     assert code == 0
     assert f"_HTL_COMPLETE=complete_{shell}" in out
