@@ -79,7 +79,6 @@ def evaluate(
     by the controls loss and random.
     """
     from htltools.commands.evaluate.limits import parsed_limits
-    from htltools.commands.evaluate.write import write_evaluation
     from htltools.core.runtime.runtime import Runtime
     from htltools.core.statistics.subgroups import parsed_fields
     from htltools.formats.files.atomic import refuse_existing
@@ -100,6 +99,8 @@ def evaluate(
     if out:
         refuse_existing(out, force)
     options.rows_expected(rows)
+    from htltools.commands.evaluate.write import write_evaluation
+
     runtime = Runtime(device, str(precision), batch_size, seed, options.trusted_names(trust))
     top = 0.3 if top is None else top
     write_evaluation(rows, models, baselines, hard or [], top, crossings, split, limits, out, runtime, coco, limit=limit, partial=partial)
