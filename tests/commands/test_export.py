@@ -136,6 +136,7 @@ def test_no_file_is_left_where_it_loses_too_much(htl, phantom, dense, tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_bench(htl, fixed, tmp_path):
     """After the export torch and onnxruntime are timed side by side, one and sixteen images at a time."""
     code, out, _ = htl("export", "--model", fixed.half, "-o", tmp_path / "m.onnx", "--bench", "--device", "cpu")

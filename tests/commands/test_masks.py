@@ -70,6 +70,7 @@ def test_train_learns_masks(masked):
     assert not any(row.get("hardness") for row in rows if row["split"] != "train")
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_where_it_stopped(htl, phantom, tmp_path):
     """Two epochs and two more of the same plan end with the weights of four at once: masks and order follow from the seed."""
     from htltools.commands.train import resume
@@ -178,6 +179,7 @@ def test_export_has_masks(onnx, masked, phantom):
     np.testing.assert_array_equal(outputs["boxes"], file.model.predict(batch, {"boxes": (4,)})["boxes"])
 
 
+@pytest.mark.slow
 def test_quantized(htl, masked, tmp_path):
     """Integers keep the boxes of the masks, which is measured, and both outputs."""
     path = tmp_path / "small.onnx"

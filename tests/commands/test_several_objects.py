@@ -140,6 +140,7 @@ def test_evaluate_has_average_precision_with_intervals(htl, chain):
     assert {same[f"{name}.delta", "None"]["value"] for name in ("iou_mean", "ap", "ap50")} == {0}
 
 
+@pytest.mark.slow
 def test_onnx_predicts_alike_and_evaluates_alike(htl, chain, tmp_path):
     """The ONNX file has three outputs, names its classes, passes its parity check, and reaches the same metrics."""
     import onnxruntime
@@ -250,6 +251,7 @@ def test_kinds_do_not_mix(htl, chain, phantom, dense, tmp_path):
     assert (code, "labels says the class of each box" in err) == (65, True)
 
 
+@pytest.mark.slow
 def test_folds_and_weights(htl, chain, tmp_path):
     """A detector can leave a fold out, and then judges it alone; weights of rows count; nothing else is asked of the stream."""
     rows = joined_lines({key: value for key, value in row.items() if key != "hardness"} | {"weight": 1.5} for row in chain.rows)
