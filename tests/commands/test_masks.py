@@ -199,10 +199,14 @@ def test_channels_go(htl, phantom, masked, tmp_path):
     assert htl("evaluate", phantom.rows, "--model", path)[0] == 0
 
 
-def test_report_shows_boxes(htl, masked, tmp_path):
-    """The page is made of the boxes around the masks."""
+def test_report_measures_masks(htl, masked, tmp_path):
+    """The page gives Dice and the IoU of masks as evaluate does, and shows the boxes around the masks."""
     code, _, err = htl("report", masked.scored, "-o", tmp_path / "r.html", "--model", masked.dense, "--pruned", masked.pruned)
     assert code == 0, err
+    page = (tmp_path / "r.html").read_text()
+    measured = values(htl("evaluate", masked.scored, "--model", masked.dense)[1])
+    for name in ("iou_mean", "dice", "mask_iou"):
+        assert f"<td>{name}</td><td>{measured[name]:.3f} [" in page
 
 
 def test_models_of_two_kinds_do_not_mix(htl, masked, pruned):

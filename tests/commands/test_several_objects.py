@@ -202,11 +202,14 @@ def test_results_of_another_tool(htl, chain, tmp_path):
 
 
 def test_pages_and_sheets_show_every_box(htl, chain, tmp_path):
-    """The contact sheet and the report take rows with several boxes; the page has every box of an image."""
+    """The contact sheet and the report take rows with several boxes; the page has average precision as evaluate gives it."""
     assert htl("view", chain.scored, "--sort", "pruned_disagreement", "--sheet", tmp_path / "s.png", "-q")[0] == 0
     code, _, err = htl("report", chain.scored, "-o", tmp_path / "r.html", "--split", "test")
     assert code == 0, err
-    assert "mean IoU" in (tmp_path / "r.html").read_text()
+    page, measured = (tmp_path / "r.html").read_text(), metrics(htl("evaluate", chain.scored)[1])
+    assert "mean IoU" in page
+    for name in ("iou_mean", "ap", "ap50", "ap75"):
+        assert f"<td>{name}</td><td>{measured[name, 'None']['value']:.3f} [" in page
     assert htl("view", chain.scored, "--to", f"coco:{tmp_path}/back.json", "-q")[0] == 0
     back, given = (json.loads(path.read_text()) for path in (tmp_path / "back.json", chain.coco))
     assert {each["name"] for each in back["categories"]} == set(CLASSES)
