@@ -137,13 +137,13 @@ def test_evaluate_gives_dice(htl, masked, onnx):
         "evaluate", masked.scored, "--model", masked.dense, "--baseline", masked.pruned, "--split", "train", "--group-by", "sex"
     )
     assert code == 0
-    found, lines = values(out), split_lines(out)
-    assert {"dice", "mask_iou", "dice.delta", "iou_mean", "iou_mean.delta"} <= set(found)
-    assert found["mask_iou"] < found["dice"] < 1
-    assert next(line for line in lines if line["metric"] == "dice")["low"] < found["dice"]
+    measured, lines = values(out), split_lines(out)
+    assert {"dice", "mask_iou", "dice.delta", "iou_mean", "iou_mean.delta"} <= set(measured)
+    assert measured["mask_iou"] < measured["dice"] < 1
+    assert next(line for line in lines if line["metric"] == "dice")["low"] < measured["dice"]
     assert {"male", "female"} <= {line["subgroup"]["sex"] for line in lines if line["metric"] == "dice" and line["subgroup"]}
     again = values(htl("evaluate", masked.scored, "--model", onnx[0], "--split", "train")[1])
-    assert again == pytest.approx({name: found[name] for name in again}, abs=1e-4)
+    assert again == pytest.approx({name: measured[name] for name in again}, abs=1e-4)
     assert htl("evaluate", masked.scored, "--model", masked.dense, "--fail-under", "dice=0.999")[0] == 3
 
 

@@ -157,7 +157,7 @@ def test_without_meta_and_history(htl, hostile, tmp_path):
 
 
 def test_several_models_are_scored_and_compared(htl, phantom, dense, pruned, tmp_path):
-    """Models on the command line score the rows, and two of a role tell how reliable each column is: alike ones are."""
+    """Models on the command line score the rows, and two of a role show how reliable each column is: alike ones are."""
     models = "--model", dense, "--model", dense, "--pruned", pruned, "--pruned", pruned
     code, _, err = htl(
         "report", phantom.rows, *models, "--by", "pruned_disagreement", "--group-by", "sex", "--gallery", 5, "-o", tmp_path / "r.html"
@@ -210,8 +210,8 @@ def test_rows_without_a_held_out_split(htl, scored, tmp_path):
 )
 def test_wrong_flags(htl, scored, tmp_path, args, code, said):
     """What is wrong is said in one line, and nothing is written."""
-    found, out, err = htl("report", scored, "-o", tmp_path / "r.html", *args)
-    assert (found, out) == (code, b"") and said in err and err.count("\n") == 1
+    exit_code, out, err = htl("report", scored, "-o", tmp_path / "r.html", *args)
+    assert (exit_code, out) == (code, b"") and said in err and err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 

@@ -191,9 +191,9 @@ def test_it_is_measured_and_exported(htl, model, rows, tmp_path):
     assert "htl.task" in file.read_bytes().decode("latin1") and "points: float32 [N, 2]" in file.read_bytes().decode("latin1")
     code, again, err = htl("evaluate", "--model", file, "--baseline", model, stdin=stdin)
     assert code == 0, err
-    found, expected = values(again), values(out)
-    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-4)
-    assert found["iou_mean.delta"] == pytest.approx(0, abs=1e-4)
+    measured, expected = values(again), values(out)
+    assert {name: measured[name] for name in expected} == pytest.approx(expected, abs=1e-4)
+    assert measured["iou_mean.delta"] == pytest.approx(0, abs=1e-4)
     code, _, err = htl("export", "--model", model, "-o", tmp_path / "h.onnx", "-", "--quantize", "float16", stdin=stdin)
     assert (code, "mean IoU on" in err) == (0, True), err
     code, _, err = htl("export", "--model", model, "-o", tmp_path / "i.onnx", "-", "--quantize", "int8", stdin=stdin)

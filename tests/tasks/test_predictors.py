@@ -91,12 +91,16 @@ def test_the_same_predictions_give_the_same_metrics(htl, phantom, rows, models, 
     for other in (exported(task), tmp_path / "results.json"):
         code, out, err = htl("evaluate", "--model", other, "--baseline", models[task], "--batch-size", 7, stdin=stdin)
         assert code == 0, err
-        found = values(out)
-        assert {name for name in found if not name.endswith(".delta")} == expected.keys() - {"maxboxacc_v2", "maxboxacc_v2_oracle", "pxap"}
-        assert [found[name] for name in expected if name in found] == pytest.approx(
-            [value for name, value in expected.items() if name in found], abs=1e-4
+        measured = values(out)
+        assert {name for name in measured if not name.endswith(".delta")} == expected.keys() - {
+            "maxboxacc_v2",
+            "maxboxacc_v2_oracle",
+            "pxap",
+        }
+        assert [measured[name] for name in expected if name in measured] == pytest.approx(
+            [value for name, value in expected.items() if name in measured], abs=1e-4
         )
-        assert all(value == pytest.approx(0, abs=1e-4) for name, value in found.items() if name.endswith(".delta"))
+        assert all(value == pytest.approx(0, abs=1e-4) for name, value in measured.items() if name.endswith(".delta"))
     assert 0 < expected["iou_mean"] < 1
 
 
@@ -170,8 +174,8 @@ def test_evaluate_compares_tasks_of_one_box(htl, phantom, models):
     code, out, err = htl("evaluate", phantom.rows, "--model", models["mask"], "--baseline", models["box"])
     assert code == 0, err
     assert "htl evaluate: models of the tasks mask and box are compared by their boxes\n" in err
-    found = values(out)
-    assert {"iou_mean.delta", "dice"} <= found.keys() and "dice.delta" not in found
+    measured = values(out)
+    assert {"iou_mean.delta", "dice"} <= measured.keys() and "dice.delta" not in measured
     code, _, err = htl("evaluate", phantom.rows, "--model", models["mask"], "--baseline", models["mask"])
     assert (code, "are compared by their boxes" in err) == (0, False)
 
