@@ -19,6 +19,7 @@ from htltools.formats.images.image import IMAGE_SUFFIXES
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 WHOLE = 1000  # parts that a path from the source counts as: more than any other end
 DRIVE = re.compile(r"[A-Za-z]:(?=[\\/])")
+SUFFIXES = IMAGE_SUFFIXES | DICOM_SUFFIXES
 
 
 @lru_cache(2**16)
@@ -42,7 +43,7 @@ def stem_of(name: str) -> str:
     ('a', '1.2.840.113', 'v1.2')
     """
     stem, suffix = os.path.splitext(name)
-    return stem if suffix.lower() in IMAGE_SUFFIXES | DICOM_SUFFIXES else name
+    return stem if suffix.lower() in SUFFIXES else name
 
 
 @dataclass
@@ -59,8 +60,10 @@ class ImageNames:
 
     def __init__(self, paths: Sequence[str], relative: Sequence[str] = ()):
         self.by_relative: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        self.folders: set[tuple[str, ...]] = set()
         for i, path in enumerate(relative):
             *folders, last = name_parts(path)
+            self.folders |= {tuple(folders)} if folders else set()
             for each in {last, stem_of(last)}:
                 self.by_relative[*folders, each].append(i)
         self.parts = [name_parts(os.path.abspath(path)) for path in paths]
@@ -80,6 +83,8 @@ class ImageNames:
         ((1, [0, 1]), (2, [1]), (1, [2]), (0, []))
         >>> ImageNames(["/s/a.png", "/s/y/a.png"], ["a.png", "y/a.png"]).candidates("a.png")
         (1000, [0])
+        >>> ImageNames(["/s/a.png", "/s/y/b.png"], ["a.png", "y/b.png"]).candidates("y/a.png")
+        (0, [])
         """
         parts = name_parts(name)
         if not parts:
@@ -90,6 +95,8 @@ class ImageNames:
         fitting = self.by_name.get(parts[-1]) or self.by_stem.get(stem) or self.by_folded_stem.get(stem.casefold()) or []
         depths = [self.depth(parts, i) for i in fitting]
         deepest = max(depths, default=0)
+        if deepest == 1 and parts[:-1] in self.folders:  # which holds images, but not this one
+            return 0, []
         return deepest, [i for i, depth in zip(fitting, depths) if depth == deepest]
 
     def depth(self, parts: tuple[str, ...], i: int) -> int:

@@ -1,0 +1,93 @@
+"""Ids of images, no two the same."""
+
+import filecmp
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+
+from htltools.formats.sources.candidate import readable
+from htltools.formats.sources.layouts import neutral_path
+
+COPY = "it is a copy of an image of the same name"
+TWICE = "it is given twice"
+DEEPEST = 100  # folders in an id
+
+
+def stem_of(name: str) -> str:
+    """The name without its suffix. Digits after a dot are no suffix: many DICOM files are named by their UID.
+
+    >>> stem_of("a/b.png"), stem_of("1.2.840.113")
+    ('a/b', '1.2.840.113')
+    """
+    stem, suffix = os.path.splitext(name)
+    return name if suffix[1:].isdecimal() else stem
+
+
+def distinct_ids(names: Sequence[str], paths: Sequence[str]) -> tuple[list[str | None], dict[int, str]]:
+    """The id of each of N images, and why some have none. `names`: relative paths that ids are made of; `paths`: where the images are.
+
+    The id is the name without suffix; with it, where two differ in that alone; and with the folders above, as many as are needed, where
+    sources hold files of one name. A file that is given twice, and a copy of another one of that name, have no id.
+
+    >>> distinct_ids(["a.png", "a.jpg", "b.png"], ["/s/a.png", "/s/a.jpg", "/s/b.png"])
+    (['a.png', 'a.jpg', 'b'], {})
+    >>> distinct_ids(["a.png", "a.png", "a.png"], ["x/a.png", "y/a.png", "./x/a.png"])
+    (['x/a', 'y/a', None], {2: 'it is given twice'})
+    """
+    ids: list[str | None] = [readable(stem_of(name)).replace(os.sep, "/") for name in names]
+    left_out: dict[int, str] = {}
+    for same in clashes([os.path.abspath(path) for path in paths]):
+        left_out |= dict.fromkeys(same[1:], TWICE)
+        for i in same[1:]:
+            ids[i] = None
+    for same in clashes(ids):
+        for place, i in enumerate(same):
+            if any(j not in left_out and is_copy(names[i], names[j], paths[i], paths[j]) for j in same[:place]):
+                left_out[i], ids[i] = COPY, None
+    for same in clashes(ids):
+        for i in same:
+            ids[i] = readable(names[i]).replace(os.sep, "/")
+    depth = 0
+    while (again := clashes(ids)) and depth < DEEPEST:
+        depth += 1
+        for same in again:
+            for i in same:
+                ids[i] = longer_id(names[i], paths[i], depth)
+    return ids, left_out
+
+
+def copies(relative: Sequence[str], paths: Sequence[str]) -> set[int]:
+    """Images that are copies of others, in folders whose names differ in case alone: Kaggle's HAM10000 has each part twice."""
+    twice = [same for same in clashes([neutral_path(path).casefold() for path in relative]) if len({relative[i] for i in same}) > 1]
+    name = os.path.basename
+    return {
+        i
+        for same in twice
+        for place, i in enumerate(same)
+        if any(is_copy(name(relative[i]), name(relative[j]), paths[i], paths[j]) for j in same[:place])
+    }
+
+
+def clashes(ids: Sequence[str | None]) -> list[list[int]]:
+    """The images of each id that several have."""
+    by_id: dict[str, list[int]] = defaultdict(list)
+    for i, name in enumerate(ids):
+        if name is not None:
+            by_id[name].append(i)
+    return [same for same in by_id.values() if len(same) > 1]
+
+
+def is_copy(name: str, other_name: str, path: str, other: str) -> bool:
+    """Whether two files of one name hold the same bytes."""
+    try:
+        return name == other_name and filecmp.cmp(path, other, shallow=False)
+    except OSError:
+        return False
+
+
+def longer_id(name: str, path: str, depth: int) -> str:
+    """The name without suffix behind so many of the folders that lie above it; with the suffix from the second time on, where both are
+    needed."""
+    above = os.path.abspath(path).removesuffix(name).rstrip(os.sep).split(os.sep)
+    stem = stem_of(name) if depth == 1 else name
+    return readable("/".join([*above[-depth:], stem]).replace(os.sep, "/"))
