@@ -1,7 +1,7 @@
 """Sources of samples: folders, files and lists of images, joined with tables, masks and COCO annotations by name."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -9,9 +9,10 @@ from htltools.errors import MissingInput
 from htltools.formats.dicom.file import is_dicom
 from htltools.formats.images.image import IMAGE_SUFFIXES
 from htltools.formats.sources.candidate import UNKNOWN, Candidate, readable
+from htltools.formats.sources.names import ImageNames
 from htltools.formats.tables.coco import read_coco
-from htltools.formats.tables.csv_table import Columns, read_table
-from htltools.formats.tables.facts import Facts
+from htltools.formats.tables.csv_table import Columns, read_tables
+from htltools.formats.tables.facts import Annotations, Facts, image_key
 
 MASK_ENDINGS = "_segmentation", "_mask"
 
@@ -27,6 +28,7 @@ class Findings:
     unlisted: int = 0  # images without a line, where a table or annotations were given
     ignored_boxes: bool = False  # whether boxes of a table gave way to masks
     files: dict[str, Path] = field(default_factory=dict)  # tables and annotations read
+    annotations: list[Annotations] = field(default_factory=list)  # of tables
     dicom_masks: set[str] = field(default_factory=set)  # DICOM files in folders of masks: segmentations, or images of masks
 
 
@@ -34,7 +36,7 @@ class Findings:
 class Naming:
     """Paths of table, annotations and masks, where they are not the usual ones: `metadata.csv` and `masks/` of a folder."""
 
-    table: Path | None = None
+    tables: Sequence[Path] = ()
     coco: Path | None = None
     masks: Path | None = None
     columns: Columns = Columns()
@@ -50,10 +52,11 @@ def find_candidates(sources: Iterable[str], listed: Iterable[str], naming: Namin
     used: set[str] = set()
     tables: dict[str, dict[str, Facts]] = {}
     beside: dict[Path | None, tuple[dict, dict | None]] = {}  # facts and masks by folder; None: of all that come without one
-    for source in sources:
-        entries, folder = entries_of(source, listed)
+    opened = [(list(entries), folder) for entries, folder in (entries_of(source, listed) for source in sources)]
+    images = ImageNames([path for entries, _ in opened for _, path in entries])
+    for entries, folder in opened:
         if folder not in beside:
-            beside[folder] = facts_beside(folder, naming, findings, tables), masks_beside(folder, naming)
+            beside[folder] = facts_beside(folder, naming, findings, tables, images), masks_beside(folder, naming)
         facts, masks = beside[folder]
         findings.labelled |= masks is not None
         findings.dicom_masks |= {path for path in (masks or {}).values() if not has_suffix(path) and is_dicom(path)}
@@ -130,17 +133,22 @@ def stem_of(name: str) -> str:
     return name if suffix[1:].isdecimal() else stem
 
 
-def facts_beside(folder: Path | None, naming: Naming, findings: Findings, tables: dict[str, dict[str, Facts]]) -> dict[str, Facts]:
+def facts_beside(
+    folder: Path | None, naming: Naming, findings: Findings, tables: dict[str, dict[str, Facts]], images: ImageNames
+) -> dict[str, Facts]:
     """Facts by image key from the table and the annotations of a source; boxes are those of COCO where both have some."""
     usual = folder / "metadata.csv" if folder else None
-    path = naming.table or (usual if usual and usual.is_file() else None)
+    paths = list(naming.tables) or ([usual] if usual and usual.is_file() else [])
     facts: dict[str, Facts] = {}
-    if path and str(path) not in tables:
-        tables[str(path)], columns = read_table(path, naming.columns)
-        findings.files["table" if path == naming.table else str(path)] = path
-        findings.labelled |= columns.boxes is not None
-    if path:
-        facts = tables[str(path)]
+    name = "\n".join(map(str, paths))
+    if paths and name not in tables:
+        annotations = read_tables(paths, naming.columns, images)
+        tables[name] = {image_key(name): facts for name, facts in annotations.facts.items()}
+        findings.annotations.append(annotations)
+        findings.files |= {"table" if path in naming.tables else str(path): path for path in paths}
+        findings.labelled |= annotations.boxed
+    if paths:
+        facts = tables[name]
     if not naming.coco:
         return facts
     if str(naming.coco) not in tables:
