@@ -17,6 +17,9 @@ def say_sources(findings: PrepareFindings) -> None:
     if findings.dicom:
         say_dicom(findings.dicom)
     sources = findings.sources
+    for annotations in sources.annotations:
+        for sentence in (*annotations.notes, *annotations.doubts):
+            console.say(sentence)
     if sources.unused_lines:
         console.say(f"{sources.unused_lines} names of the table are no image's")
     if sources.unlisted:

@@ -100,7 +100,7 @@ def doubts_of_boxes(boxes: np.ndarray, box_format: str, source: str, frames: np.
     """What looks wrong in all boxes B x 4 of a table, in pixels. frames: width and height of each one's image, or NaN.
 
     >>> doubts_of_boxes(np.array([[1, 1, 40, 30.0]]), "xyxy", "b.csv", np.full((1, 2), np.nan))[0][:54]
-    'boxes of b.csv seem to count pixels from 1 and to inclu'
+    'boxes of b.csv seem to count pixels from 1 and to incl'
     """
     if not len(boxes):
         return []

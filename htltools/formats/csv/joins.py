@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from htltools.errors import DataError
-from htltools.formats.csv.roles import GROUPS, Columns, ImagesByName, name_column, plain, plain_names, tried
+from htltools.formats.csv.column_names import GROUPS, plain, plain_names
+from htltools.formats.csv.roles import Columns, ImagesByName, name_column, tried
 from htltools.formats.csv.text import Table
 
 

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from htltools.errors import DataError
-from htltools.formats.csv.roles import LABELS, Columns, check_columns, known, plain, plain_names
+from htltools.formats.csv.column_names import LABELS, known, plain, plain_names
+from htltools.formats.csv.roles import Columns, check_columns
 from htltools.formats.csv.text import Table
 
 NO_OBJECT = {*("no finding", "no findings", "nofinding", "normal", "healthy", "negative", "no lesion", "no object", "no abnormality")}

@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from htltools.formats.csv.roles import has_role
+from htltools.formats.csv.column_names import has_role
 from htltools.formats.rows.fields import NESTED, field
 from htltools.formats.rows.jsonlines import compact_json
 from htltools.formats.rows.row import Row

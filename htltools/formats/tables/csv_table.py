@@ -54,6 +54,7 @@ class TableReader:
     images: ImageNames | None
     notes: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
     by_image: dict[str, list[int]] = field(default_factory=dict)  # rows of each image
     facts: list[Facts] = field(default_factory=list)  # of each image, in the same order
     repeated: int = 0  # boxes that stand twice
@@ -71,6 +72,7 @@ class TableReader:
         splits = self.splits(rows)
         boxes, kinds = self.boxes()
         runs = self.runs()
+
         self.read_objects(boxes, kinds, runs, self.empty(boxes, runs, rows))
         self.read_frames(boxes)
         self.name_classes()
@@ -81,8 +83,8 @@ class TableReader:
             facts=dict(zip(self.by_image, self.facts, strict=True)),
             path=path,
             boxed=bool(roles.boxes or runs),
-            roles=self.described_roles(runs is not None),
-            unused=[name for name in (roles.reader, None if runs else roles.runs) if name],
+            roles=roles.described(),
+            unused=self.unused,
             left_out=[{"id": f"line {line}", "source": table.name, "reason": f"no {roles.id}"} for line in nameless],
             doubts=self.doubts,
             notes=table.notes + self.notes,
@@ -115,7 +117,9 @@ class TableReader:
         cells = self.table.cells[self.roles.runs]
         runs = [runs_in(cell) if cell else None for cell in cells]
         if any(cell and own is None for cell, own in zip(cells, runs, strict=True)):
+            self.unused.append(self.roles.runs)
             self.doubts.append(f"{self.roles.runs} of {self.table.name} is not used: not all of it is starts and lengths in rising order")
+            self.roles.runs = None
             return None
         return runs
 
@@ -218,7 +222,7 @@ class TableReader:
     def read_metadata(self, boxes: Boxes) -> None:
         """Fill in labels and metadata; a value that differs between the lines of an image is left out and said."""
         label = self.roles.label
-        others = [name for name in self.table.header if name not in self.roles.taken]
+        others = [name for name in self.table.header if name not in (*self.roles.taken, *self.unused)]
         values = {name: metadata(name, self.table.cells[name]) for name in others}
         words = {word: word for word in set(self.table.cells[label])} if label else {}
         differing: dict[str, list[str]] = {}
@@ -238,15 +242,3 @@ class TableReader:
             lines = f"lines of {self.of_images(images)} of {self.table.name} differ in {column}, which is left out for them"
             apart = column == label or not all(sum(bool(boxes[row]) for row in self.by_image[name]) > 1 for name in images)
             (self.doubts if apart else self.notes).append(lines)
-
-    def described_roles(self, runs: bool) -> dict[str, str]:
-        """Where the parts of the facts come from."""
-        roles = self.roles
-        boxes = [f"columns {', '.join(names)} ({box_format})" for _, names, box_format in roles.boxes]
-        columns = {
-            "ids": [roles.id], "groups": roles.groups, "labels": [roles.label], "splits": [roles.split],
-            "outlines": [roles.runs if runs else None], "frames": roles.frame,
-        }  # fmt: skip
-        named = {role: [name for name in names if name] for role, names in columns.items()}
-        described = {role: f"column{'s' * (len(names) > 1)} {', '.join(names)}" for role, names in named.items() if names}
-        return described | ({"boxes": "; ".join(boxes)} if boxes else {})
