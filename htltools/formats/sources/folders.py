@@ -7,6 +7,7 @@ from pathlib import Path
 
 from htltools.errors import MissingInput
 from htltools.formats.images.image import IMAGE_SUFFIXES
+from htltools.formats.sources.annotation_files import annotations_in, read_annotations
 from htltools.formats.sources.candidate import Candidate, readable
 from htltools.formats.sources.ids import COPY, copies, distinct_ids, stem_of
 from htltools.formats.sources.joined_facts import JoinedFacts, no_facts
@@ -16,8 +17,7 @@ from htltools.formats.sources.names import ImageNames
 from htltools.formats.sources.path_facts import PathFacts, path_facts
 from htltools.formats.sources.path_words import split_of_folder
 from htltools.formats.sources.source_findings import Findings
-from htltools.formats.tables.coco import read_coco
-from htltools.formats.tables.csv_table import Columns, read_table
+from htltools.formats.tables.csv_table import Columns, read_table, read_tables
 from htltools.formats.tables.facts import Annotations
 
 EXAMPLES = 3  # images named of each conflict
@@ -163,15 +163,18 @@ def facts_of(images: Images, listings: Sequence[Listing], naming: Naming, findin
 
     if naming.tables or naming.annotations:
         own = images.some(everything)
-        for number, path in enumerate(naming.tables):
-            add(table_annotations(path, naming.columns, own), tables, "table" if not number else str(path), everything, own)
+        if naming.tables:
+            add(read_tables(naming.tables, naming.columns, own), tables, "table", everything, own)
         for number, path in enumerate(naming.annotations):
-            add(coco_annotations(path), files, "coco" if not number else str(path), everything, own)
+            add(read_annotations(path, own), files, "coco" if not number else str(path), everything, own)
     for listing, numbers in zip(listings, images.numbers, strict=True):
         usual = metadata_of(listing.folder) if listing.folder else None
+        own = images.some(numbers)
         if usual and not naming.tables:
-            own = images.some(numbers)
-            add(table_annotations(usual, naming.columns, own), tables, str(usual), numbers, own)
+            add(read_table(usual, naming.columns, own), tables, str(usual), numbers, own)
+        if listing.folder and not naming.annotations:
+            for each in annotations_in(listing.folder, own):
+                add(each, files, each.source, numbers, own)
     tables.overlay(files)
     findings.unused_names |= tables.unmatched
     findings.unlisted += [images.ids[i] for i in sorted(listed) if not tables.facts[i].known]
@@ -187,18 +190,6 @@ def metadata_of(folder: Path) -> Path | None:
         return folder / "metadata.csv"
     ending = [path for path in folder.iterdir() if path.name.lower().endswith("metadata.csv") and not path.name.startswith(".")]
     return ending[0] if len(ending) == 1 and ending[0].is_file() else None
-
-
-def table_annotations(path: Path, columns: Columns, images: ImageNames) -> Annotations:
-    """What a table says."""
-    facts, own = read_table(path, columns)
-    roles = {"groups": own.group, "labels": own.label, "splits": own.split, "boxes": own.boxes and own.boxes[0][1][0]}
-    return Annotations(str(path), facts, path, own.boxes is not None, {role: f"column {name}" for role, name in roles.items() if name})
-
-
-def coco_annotations(path: Path) -> Annotations:
-    """What a COCO file says."""
-    return Annotations(str(path), read_coco(path), path, boxed=True, roles={"boxes": path.name})
 
 
 def candidates_of(images: Images, masks: ImageMasks, joined: JoinedFacts, findings: Findings) -> list[Candidate]:
@@ -231,14 +222,3 @@ def facts_of_folders(images: Images, dicom: Sequence[bool]) -> PathFacts:
         return os.sep.join([*(part for part in path.split(os.sep)[:-1] if split_of_folder(part)), ""])
 
     return path_facts([splits_of(path) if of_dicom else path for path, of_dicom in zip(images.relative, dicom)], images.own)
-
-
-def keep_first(candidates: list[Candidate], findings: Findings) -> None:
-    """Keep the first candidate of each id, and skip the others with a reason. `candidates` are sorted by id."""
-    kept = findings.candidates
-    for candidate in candidates:
-        if kept and kept[-1].id == candidate.id:
-            reason = f"the id is taken by {kept[-1].origin}"
-            findings.skips.append({"id": candidate.id, "source": candidate.origin, "reason": reason})
-        else:
-            kept.append(candidate)
