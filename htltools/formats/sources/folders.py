@@ -11,7 +11,7 @@ from htltools.formats.images.image import IMAGE_SUFFIXES
 from htltools.formats.sources.candidate import UNKNOWN, Candidate, readable
 from htltools.formats.tables.coco import read_coco
 from htltools.formats.tables.csv_table import Columns, read_table
-from htltools.formats.tables.facts import Facts
+from htltools.formats.tables.facts import Facts, image_key
 
 MASK_ENDINGS = "_segmentation", "_mask"
 
@@ -144,7 +144,7 @@ def facts_beside(folder: Path | None, naming: Naming, findings: Findings, tables
     if not naming.coco:
         return facts
     if str(naming.coco) not in tables:
-        tables[str(naming.coco)] = read_coco(naming.coco)
+        tables[str(naming.coco)] = {image_key(name): own for name, own in read_coco(naming.coco).facts.items()}
         findings.files["coco"] = naming.coco
         findings.labelled = True
     annotated = tables[str(naming.coco)]
