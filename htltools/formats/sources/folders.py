@@ -222,3 +222,14 @@ def facts_of_folders(images: Images, dicom: Sequence[bool]) -> PathFacts:
         return os.sep.join([*(part for part in path.split(os.sep)[:-1] if split_of_folder(part)), ""])
 
     return path_facts([splits_of(path) if of_dicom else path for path, of_dicom in zip(images.relative, dicom)], images.own)
+
+
+def keep_first(candidates: Sequence[Candidate], findings: Findings) -> None:
+    """Keep the first candidate of each id, and skip the others with a reason. `candidates` are sorted by id."""
+    kept = findings.candidates
+    for candidate in candidates:
+        if kept and kept[-1].id == candidate.id:
+            reason = f"the id is taken by {kept[-1].origin}"
+            findings.skips.append({"id": candidate.id, "source": candidate.origin, "reason": reason})
+        else:
+            kept.append(candidate)
