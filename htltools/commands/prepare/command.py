@@ -65,7 +65,7 @@ LabelSeed = Annotated[int, setting("--label-seed", metavar="N", min=0, help="See
 output = partial(Option, rich_help_panel="Output")
 Out = Annotated[Path, output("-o", "--out", metavar="DIR", help="Folder of the store.", show_default=False)]
 Size = Annotated[str, output("--size", metavar="N|HxW", help="Pixels of a stored image.")]
-Strict = Annotated[bool, output("--strict", help="Fail where a sample is left out.")]
+Strict = Annotated[bool, output("--strict", help="Fail where a sample is left out, or something is doubted.")]
 
 
 @options.command
@@ -118,6 +118,7 @@ def prepare(
     from htltools.commands.prepare import flags, messages
     from htltools.commands.prepare.decode import Settings
     from htltools.commands.prepare.gather import assign_splits, gather, gather_phantoms
+    from htltools.commands.prepare.understanding import doubts_of, understanding
     from htltools.commands.prepare.write import Store, write_store
     from htltools.formats.dicom.windowing import checked_window
     from htltools.formats.files.lock import exclusive
@@ -143,10 +144,14 @@ def prepare(
         findings = gather(sources or [], Naming(table or (), [coco] if coco else (), masks, columns), id_key=id_key, out=out, limit=limit)
     messages.say_sources(findings)
     assign_splits(findings.candidates, shares, seed)
+    understood = understanding(findings, shares, seed)
+    doubts = doubts_of(findings, understood)
+    messages.say_understanding(understood, doubts)
+    flags.refuse_doubts(doubts, strict)
 
     boxed = findings.sources.labelled
     settings = Settings(frame, one_box.value, box_size, boxed, keep_unlabelled, seed if phantom else 0, labelled, label_seed, window)
-    history = run.chain([], {name: file_digest(path) for name, path in findings.sources.files.items()})
+    history = run.chain([], {name: file_digest(path) for name, path in findings.sources.files.items()}, understood=understood)
     make_folder(out)
     with exclusive(out / ".lock", out):
         write_store(run, Store(out, findings.candidates, settings, history), findings, jobs=jobs, force=force, strict=strict)

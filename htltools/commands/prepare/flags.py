@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from htltools.errors import UsageError
+from htltools.errors import DataError, UsageError
 from htltools.formats.rows.schema import FRAME, SPLITS
 
 
@@ -118,3 +118,12 @@ def split_shares(text: str) -> list[float]:
     if len(shares) != 3 or min(shares) < 0 or not 0 < sum(shares) < math.inf:
         raise UsageError(f"--splits takes three shares such as 0.7,0.15,0.15, not {text!r}")
     return shares
+
+
+def refuse_doubts(doubts: Sequence[str], strict: bool) -> None:
+    """With --strict, refuse what may have been understood wrongly.
+
+    Raises: DataError.
+    """
+    if strict and doubts:
+        raise DataError(f"{len(doubts)} doubts (--strict), the first: {doubts[0]}", "leave out --strict to go on all the same")
