@@ -16,7 +16,8 @@ DISTINCT = 0.2, 0.98  # share of different values, between which a column may na
 def understanding(findings: PrepareFindings, shares: Sequence[float], seed: int) -> dict[str, Any]:
     """Where each role comes from, how many samples and groups each split has, and what was not used. Splits are settled."""
     sources, candidates = findings.sources, findings.candidates
-    roles = {"ids": "file names", **sources.roles}
+    headers = {"ids": "DICOM SOPInstanceUID, keyed", "groups": "DICOM PatientID, keyed"} if findings.dicom else {"ids": "file names"}
+    roles = {**headers, **sources.roles}
     if any(candidate.facts.split is None for candidate in candidates):
         drawn = f"by hash of the group, {':'.join(f'{share:g}' for share in shares)}, seed {seed}"
         roles["splits"] = f"{roles['splits']}, the others {drawn}" if "splits" in roles else drawn
