@@ -150,8 +150,8 @@ def move_plain_folders(layout: Layout) -> None:
         named = sum(any(key in keys for key in neutral_bases(path)) for path in paths)
         if named * 2 >= len(paths):
             layout.masks += paths
-            moved = set(paths)
-            layout.images = [path for path in layout.images if path not in moved]
+    moved = set(layout.masks)
+    layout.images = [path for path in layout.images if path not in moved]
 
 
 def move_neighbours(layout: Layout) -> None:
@@ -167,7 +167,7 @@ def move_neighbours(layout: Layout) -> None:
         others = [other for name, other in stems.items() if not MASK_ALONE.fullmatch(name)] if alone else []
         if len(others) == 1:
             layout.owners[path] = others[0]
-        elif not alone and len(bases := mask_bases(stem)) > 1:
+        elif len(bases := mask_bases(stem)) > 1:
             owner = next((stems[base.casefold()] for base in bases[1:] if base.casefold() in stems), None)
             owner = owner or owner_by_word(bases[1:], stems)
             if owner and owner != path:
