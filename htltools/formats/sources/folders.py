@@ -8,7 +8,7 @@ from pathlib import Path
 from htltools.errors import MissingInput
 from htltools.formats.images.image import IMAGE_SUFFIXES
 from htltools.formats.sources.candidate import Candidate, readable
-from htltools.formats.sources.ids import COPY, copies, distinct_ids, stem_of
+from htltools.formats.sources.ids import COPY, copies, distinct_ids, second_suffixes, stem_of
 from htltools.formats.sources.joined_facts import JoinedFacts, no_facts
 from htltools.formats.sources.listing import Listing, files_listing, folder_listing, is_dicom_image, listed_paths
 from htltools.formats.sources.mask_sources import ImageMasks, take_named_masks
@@ -73,6 +73,8 @@ def find_candidates(sources: Iterable[str], listed: Iterable[str], naming: Namin
         looked = f"looked for {' '.join(sorted(IMAGE_SUFFIXES))} and DICOM"
         raise MissingInput(f"no images in {', '.join(sources)}", "; ".join([*reasons, looked]) if len(reasons) < EXAMPLES else looked)
     masks = masks_of(images, listings, named, findings)
+    if not masks.masked and (twice := second_suffixes(images.paths)):
+        findings.doubts.append(f"{twice} names have two images each, which differ in the suffix: if one is a mask, name it by --masks")
     joined = facts_of(images, listings, naming, findings)
     findings.candidates = candidates_of(images, masks, joined, findings)
     findings.candidates.sort(key=lambda candidate: candidate.id)

@@ -2,11 +2,11 @@
 
 import filecmp
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from htltools.formats.sources.candidate import readable
-from htltools.formats.sources.layouts import neutral_path
+from htltools.formats.sources.path_words import neutral_path
 
 COPY = "it is a copy of an image of the same name"
 TWICE = "it is given twice"
@@ -58,14 +58,27 @@ def distinct_ids(names: Sequence[str], paths: Sequence[str]) -> tuple[list[str |
 
 def copies(relative: Sequence[str], paths: Sequence[str]) -> set[int]:
     """Images that are copies of others, in folders whose names differ in case alone: Kaggle's HAM10000 has each part twice."""
-    twice = [same for same in clashes([neutral_path(path).casefold() for path in relative]) if len({relative[i] for i in same}) > 1]
     name = os.path.basename
+    often = {name(relative[same[0]]) for same in clashes([name(path) for path in relative])}
+    neutral = [neutral_path(path).casefold() if name(path) in often else None for path in relative]
+    twice = [same for same in clashes(neutral) if len({relative[i] for i in same}) > 1]
     return {
         i
         for same in twice
         for place, i in enumerate(same)
         if any(is_copy(name(relative[i]), name(relative[j]), paths[i], paths[j]) for j in same[:place])
     }
+
+
+def second_suffixes(paths: Sequence[str]) -> int:
+    """How many stems have two images, such as a.jpg and a.png, where most do; else 0.
+
+    >>> second_suffixes(["a.jpg", "a.png", "b.jpg", "b.png", "c.jpg"]), second_suffixes(["a.jpg", "a.png", "b.jpg"])
+    (2, 0)
+    """
+    stems = Counter(os.path.splitext(path)[0] for path in paths)
+    twice = sum(count == 2 for count in stems.values())
+    return twice if twice * 2 > len(stems) else 0
 
 
 def clashes(ids: Sequence[str | None]) -> list[list[int]]:
