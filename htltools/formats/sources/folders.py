@@ -8,7 +8,7 @@ from pathlib import Path
 from htltools.errors import MissingInput
 from htltools.formats.images.image import IMAGE_SUFFIXES
 from htltools.formats.sources.candidate import Candidate, readable
-from htltools.formats.sources.ids import COPY, copies, distinct_ids, second_suffixes, stem_of
+from htltools.formats.sources.ids import COPY, copies, distinct_ids, second_suffixes, without_suffix
 from htltools.formats.sources.joined_facts import JoinedFacts, no_facts
 from htltools.formats.sources.listing import Listing, files_listing, folder_listing, is_dicom_image, listed_paths
 from htltools.formats.sources.mask_sources import ImageMasks, take_named_masks
@@ -113,7 +113,7 @@ def images_of(listings: Sequence[Listing], findings: Findings) -> Images:
         left_out = {i + place: COPY for place in copies(listing.relative, listing.paths)} | left_out
         for _ in listing.paths:
             if i in left_out:
-                findings.skips.append({"id": readable(stem_of(names[i])), "source": readable(paths[i]), "reason": left_out[i]})
+                findings.skips.append({"id": readable(without_suffix(names[i])), "source": readable(paths[i]), "reason": left_out[i]})
             else:
                 images.paths.append(paths[i])
                 images.names.append(names[i])

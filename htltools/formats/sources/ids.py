@@ -13,10 +13,10 @@ TWICE = "it is given twice"
 DEEPEST = 100  # folders in an id
 
 
-def stem_of(name: str) -> str:
+def without_suffix(name: str) -> str:
     """The name without its suffix. Digits after a dot are no suffix: many DICOM files are named by their UID.
 
-    >>> stem_of("a/b.png"), stem_of("1.2.840.113")
+    >>> without_suffix("a/b.png"), without_suffix("1.2.840.113")
     ('a/b', '1.2.840.113')
     """
     stem, suffix = os.path.splitext(name)
@@ -34,7 +34,7 @@ def distinct_ids(names: Sequence[str], paths: Sequence[str]) -> tuple[list[str |
     >>> distinct_ids(["a.png", "a.png", "a.png"], ["x/a.png", "y/a.png", "./x/a.png"])
     (['x/a', 'y/a', None], {2: 'it is given twice'})
     """
-    ids: list[str | None] = [readable(stem_of(name)).replace(os.sep, "/") for name in names]
+    ids: list[str | None] = [readable(without_suffix(name)).replace(os.sep, "/") for name in names]
     left_out: dict[int, str] = {}
     for same in clashes([os.path.abspath(path) for path in paths]):
         left_out |= dict.fromkeys(same[1:], TWICE)
@@ -102,5 +102,5 @@ def longer_id(name: str, path: str, depth: int) -> str:
     """The name without suffix behind so many of the folders that lie above it; with the suffix from the second time on, where both are
     needed."""
     above = os.path.abspath(path).removesuffix(name).rstrip(os.sep).split(os.sep)
-    stem = stem_of(name) if depth == 1 else name
+    stem = without_suffix(name) if depth == 1 else name
     return readable("/".join([*above[-depth:], stem]).replace(os.sep, "/"))
