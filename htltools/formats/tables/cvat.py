@@ -1,6 +1,5 @@
 """CVAT for images: an XML file with the shapes of all images."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,10 @@ from xml.etree.ElementTree import Element
 from htltools.errors import DataError
 from htltools.formats.tables.facts import Annotations, Facts
 from htltools.formats.tables.marked_images import MarkedImage, MarkedImages
-from htltools.formats.tables.outlines import checked_number, runs_of_rows
+from htltools.formats.tables.outlines import checked_number, ellipse, runs_of_rows, turned_polygon
 from htltools.formats.tables.xml_file import parsed_xml
 
 OTHERS = "polyline", "points", "cuboid", "skeleton"
-CORNERS = 64  # of the polygon of an ellipse
 
 
 def is_cvat(root: Element) -> bool:
@@ -41,9 +39,8 @@ def read_cvat(path: Path) -> Annotations:
         tags = {tag.get("label") for tag in element.iter("tag")} - {None}
         label = tags.pop() if len(tags) == 1 else None
         frame = numbers_of(element, ("width", "height"))
-        facts = Facts(
-            split=marked.split_named(subset_of(element)), label=label, frame=(frame[0], frame[1]) if frame and min(frame) > 0 else None
-        )
+        size = (frame[0], frame[1]) if frame and min(frame) > 0 else None
+        facts = Facts(split=marked.split_named(subset_of(element)), label=label, frame=size)
         add_shapes(marked, marked.add_image(name, facts), element, name)
     if tracks := sum(1 for _ in root.iter("track")):
         marked.leave_out(f"{tracks} tracks", "objects of videos are not read: export it as CVAT for images")
@@ -85,7 +82,7 @@ def drawn(shape: Element, frame: tuple[float, float] | None) -> tuple[list[float
         return None, turned_polygon([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], turned[0])
     if shape.tag == "ellipse":
         values = numbers_of(shape, ("cx", "cy", "rx", "ry"))
-        return None, ellipse(*values, turned[0]) if values else None
+        return None, ellipse((values[0], values[1]), (values[2], values[3]), turned[0]) if values else None
     if shape.tag == "polygon":
         points = [point.split(",") for point in (shape.get("points") or "").split(";")]
         return None, [[checked_number(value) for point in points for value in point]]
@@ -104,21 +101,3 @@ def numbers_of(element: Element, names: Sequence[str]) -> list[float] | None:
     """
     texts = [element.get(name) for name in names]
     return [checked_number(text) for text in texts] if all(text is not None for text in texts) else None
-
-
-def ellipse(x: float, y: float, across: float, down: float, degrees: float = 0.0) -> list[list[float]]:
-    """An ellipse with its centre and half axes as a polygon, turned by degrees, clockwise as images show it."""
-    angles = [2 * math.pi * number / CORNERS for number in range(CORNERS)]
-    return turned_polygon([(x + across * math.cos(angle), y + down * math.sin(angle)) for angle in angles], degrees, (x, y))
-
-
-def turned_polygon(corners: Sequence[tuple[float, float]], degrees: float, centre: tuple[float, float] | None = None) -> list[list[float]]:
-    """Corners turned around a centre, by default their mean, clockwise as images show it.
-
-    >>> [round(number, 9) for number in turned_polygon([(0, 0), (4, 0), (4, 2), (0, 2)], 90)[0]]
-    [3.0, -1.0, 3.0, 3.0, 1.0, 3.0, 1.0, -1.0]
-    """
-    x0, y0 = centre or (sum(x for x, _ in corners) / len(corners), sum(y for _, y in corners) / len(corners))
-    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    turned = [(x0 + (x - x0) * cosine - (y - y0) * sine, y0 + (x - x0) * sine + (y - y0) * cosine) for x, y in corners]
-    return [[number for point in turned for number in point]]

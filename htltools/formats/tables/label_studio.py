@@ -6,10 +6,9 @@ from typing import Any
 
 from htltools.errors import DataError
 from htltools.formats.tables.coco import json_of
-from htltools.formats.tables.cvat import ellipse, turned_polygon
 from htltools.formats.tables.facts import Annotations, Facts, KnownImages
 from htltools.formats.tables.marked_images import MarkedImage, MarkedImages, shown
-from htltools.formats.tables.outlines import checked_number
+from htltools.formats.tables.outlines import checked_number, ellipse, turned_polygon
 
 UPLOADED = re.compile(r"(.*[/\\])?[0-9a-f]{8}-(?P<name>[^/\\]+)")  # Label Studio puts it before the name of an uploaded file
 USUAL = "image", "img", "image_url", "url", "file", "path"  # keys of the image of a task
@@ -51,9 +50,8 @@ def read_label_studio(path: Path, images: KnownImages) -> Annotations:
             add_region(marked, image, region, f"region {number} of {name}")
     made = marked.annotations(path, shares=True)
     if several:
-        made.doubts.append(
-            f"{len(several)} images were annotated several times and differently, such as {shown(several)}: the first counts"
-        )
+        names = shown(several)
+        made.doubts.append(f"{len(several)} images were annotated several times and differently, such as {names}: the first counts")
     return made
 
 
@@ -125,7 +123,7 @@ def drawn(value: dict[str, Any], frame: tuple[float, float] | None) -> tuple[lis
         return None, [[checked_number(number) / 100 for point in value["points"] for number in (point[0], point[1])]]
     if "radiusX" in value:
         x, y, across, down = (checked_number(value[key]) / 100 for key in ("x", "y", "radiusX", "radiusY"))
-        return None, as_shares(ellipse(x * width, y * height, across * width, down * height, degrees), width, height)
+        return None, as_shares(ellipse((x * width, y * height), (across * width, down * height), degrees), width, height)
     if "width" not in value:
         kind = "a brush mask" if "rle" in value else "a region of this kind"
         raise ValueError(f"{kind} is not read: export it as COCO, or as PNG files of masks")

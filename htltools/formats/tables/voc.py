@@ -46,9 +46,8 @@ def read_voc(source: Path, files: Sequence[Path], images: KnownImages) -> Annota
             polygon = polygon_of(element)
             given = None if all(value is None for value in box) else box
             marked.mark(image, f"object {number} of {path.name}", given, text_of(element, "name"), polygon)
-    made = marked.annotations(
-        source, [f"{source}: {ONE_BASED if offset else EDGES}"] if any(i.objects for i in marked.images.values()) else []
-    )
+    objects = any(image.objects for image in marked.images.values())
+    made = marked.annotations(source, [f"{source}: {ONE_BASED if offset else EDGES}"] if objects else [])
     if splits:
         made.roles["splits"] = LISTS
     return made
@@ -120,9 +119,8 @@ def splits_beside(source: Path) -> dict[str, str]:
     """The splits of images by stem, from the lists train, val and test in ImageSets/ of the data set, Main/ first."""
     folder = source if source.is_dir() else source.parent
     places = [place / LISTS for place in (folder, folder.parent) if (place / LISTS).is_dir()]
-    lists = next(
-        (list_folder for place in places for list_folder in (place / "Main", *sorted(place.iterdir())) if has_lists(list_folder)), None
-    )
+    nested = [folder for place in places for folder in (place / "Main", *sorted(place.iterdir()))]
+    lists = next((folder for folder in nested if has_lists(folder)), None)
     splits: dict[str, str] = {}
     for split in ("test", "val", "train"):
         path = lists / f"{split}.txt" if lists else None
