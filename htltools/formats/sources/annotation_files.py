@@ -120,17 +120,19 @@ def of_xml(files: Sequence[Path], images: ImageNames) -> list[Annotations]:
     """What XML files say: those of CVAT one by one, those of Pascal VOC folder by folder; others are passed over."""
     found: list[Annotations] = []
     voc: dict[Path, list[Path]] = {}
+    damaged = []
     for path in files:
         try:
             root = parsed_xml(path)
         except DataError:
-            if path.parent in voc:
-                voc[path.parent].append(path)  # to be named as damaged
+            damaged.append(path)
             continue
         if is_cvat(root):
             found.append(with_whole_paths(read_cvat(path), path, images))
         elif is_voc(root):
             voc.setdefault(path.parent, []).append(path)
+    for path in damaged:
+        voc.get(path.parent, []).append(path)  # to be left out by name
     return found + [read_voc(folder, own, images) for folder, own in voc.items()]
 
 

@@ -12,6 +12,7 @@ from htltools.formats.tables.outlines import Outline, box_of_outline, checked_nu
 
 WORDS = "group", "split", "label"
 SHOWN = 3  # names in a sentence
+DIGITS = 6  # of pixels that follow from shares
 ROUNDING = 1e-6  # beyond 0 and 1, of shares
 
 
@@ -194,7 +195,7 @@ def as_pixels(facts: Facts) -> Facts:
     width, height = facts.frame
 
     def scaled(numbers: list[float]) -> list[float]:
-        return [number * (height if place % 2 else width) for place, number in enumerate(numbers)]
+        return [round(number * (height if place % 2 else width), DIGITS) for place, number in enumerate(numbers)]
 
     boxes = [scaled(box) for box in facts.boxes] if facts.boxes is not None else None
     outlines = None

@@ -159,10 +159,11 @@ def parsed_line(fields: list[str], *, keypoints: bool = False) -> tuple[int, lis
         raise ValueError("it is no class with numbers") from None
     if not (0 <= category < 2**31 and category.is_integer()):
         raise ValueError(f"{fields[0][:40]!r} is no number of a class")
+    numbers = numbers[:4] if keypoints else numbers
     if numbers and not (max(numbers) <= 1 + BEYOND and min(numbers) >= -BEYOND):
         raise ValueError("its numbers are no shares of the image's sides")
-    if len(numbers) == 4 or (keypoints and len(numbers) > 4):
-        x, y, width, height = numbers[:4]
+    if len(numbers) == 4:
+        x, y, width, height = numbers
         return int(category), [x - width / 2, y - height / 2, x + width / 2, y + height / 2], None
     if len(numbers) == 5:
         raise ValueError("it has a sixth number: label files of predictions are no annotation")
