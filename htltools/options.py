@@ -18,6 +18,11 @@ from htltools.processes import first_process, several_processes
 # groups of flags in the help of a command, in this order
 PANELS = "Data", "Table", "Boxes and splits", "Model", "Training", "Attention", "Runtime", "Output"
 
+# Option of each group
+in_data, in_model, in_training, in_attention, in_runtime, in_output = (
+    functools.partial(Option, rich_help_panel=name) for name in ("Data", "Model", "Training", "Attention", "Runtime", "Output")
+)
+
 # what a flag is called here, and in other tools
 SYNONYMS = {
     "--model": "--weights --checkpoint --ckpt",

@@ -50,7 +50,7 @@ def test_a_disk_that_is_full_at_any_byte(save, tmp_path):
     before = path.read_bytes()
     for size in (0, 1, 100, 511, 512, 513, *range(700, len(before), 301), len(before) - 1):
         assert limited(size, lambda: save(path)) == 74, size
-        assert [found.name for found in tmp_path.iterdir()] == ["x.h5"]
+        assert [each.name for each in tmp_path.iterdir()] == ["x.h5"]
         assert path.read_bytes() == before
     assert limited(len(before), lambda: save(path)) == 0
     check_hdf5_checksum(path)

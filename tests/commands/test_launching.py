@@ -35,10 +35,10 @@ def ended(process: subprocess.Popen) -> tuple[int, list[dict], str]:
 
 def weights(path) -> dict[str, np.ndarray]:
     """The weights of a checkpoint."""
-    found = {}
+    weights = {}
     with h5py.File(path) as file:
-        file["weights"].visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
-    return found
+        file["weights"].visititems(lambda name, item: weights.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return weights
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +138,8 @@ def test_prune_shares_the_recovery(rows, dense, tmp_path):
     assert np.mean(cut == 0) == pytest.approx(0.6, abs=0.001)
 
 
-def test_told_once(rows, tmp_path):
-    """What is wrong with flags, rows or the output is found before any process starts, and told once."""
+def test_wrong_calls_start_nothing(rows, tmp_path):
+    """What is wrong with flags, rows or the output is an error before any process starts, reported once."""
     out = tmp_path / "m.h5"
     out.touch()
     assert ended(start("train", rows, "-o", out, "--nproc-per-node", 2)) == (
