@@ -7,6 +7,7 @@ from pathlib import Path
 
 from htltools.errors import MissingInput
 from htltools.formats.images.image import IMAGE_SUFFIXES
+from htltools.formats.sources.annotation_files import annotations_in, read_annotations
 from htltools.formats.sources.candidate import Candidate, readable
 from htltools.formats.sources.ids import COPY, copies, distinct_ids, second_suffixes, without_suffix
 from htltools.formats.sources.joined_facts import JoinedFacts, no_facts
@@ -16,7 +17,6 @@ from htltools.formats.sources.names import ImageNames
 from htltools.formats.sources.path_facts import PathFacts, path_facts
 from htltools.formats.sources.path_words import split_of_folder
 from htltools.formats.sources.source_findings import Findings
-from htltools.formats.tables.coco import read_coco
 from htltools.formats.tables.csv_table import Columns, read_table
 from htltools.formats.tables.facts import Annotations
 
@@ -151,7 +151,7 @@ def facts_of(images: Images, listings: Sequence[Listing], naming: Naming, findin
     tables, files, listed = no_facts(len(images.paths)), no_facts(len(images.paths)), set[int]()
 
     def add(annotations: Annotations, joined: JoinedFacts, name: str, numbers: Sequence[int], own: ImageNames) -> None:
-        if annotations.path:
+        if annotations.path and annotations.path.is_file():
             findings.files[name] = annotations.path
         joined.add(annotations, own, numbers)
         listed.update(numbers)
@@ -168,12 +168,16 @@ def facts_of(images: Images, listings: Sequence[Listing], naming: Naming, findin
         for number, path in enumerate(naming.tables):
             add(table_annotations(path, naming.columns, own), tables, "table" if not number else str(path), everything, own)
         for number, path in enumerate(naming.annotations):
-            add(coco_annotations(path), files, "coco" if not number else str(path), everything, own)
+            add(read_annotations(path, own), files, "coco" if not number else str(path), everything, own)
     for listing, numbers in zip(listings, images.numbers, strict=True):
         usual = metadata_of(listing.folder) if listing.folder else None
         if usual and not naming.tables:
             own = images.some(numbers)
             add(table_annotations(usual, naming.columns, own), tables, str(usual), numbers, own)
+        if listing.folder and numbers and not naming.complete:
+            own = images.some(numbers)
+            for annotations in annotations_in(listing.folder, own):
+                add(annotations, files, annotations.source, numbers, own)
     tables.overlay(files)
     findings.unused_names |= tables.unmatched
     findings.unlisted += [images.ids[i] for i in sorted(listed) if not tables.facts[i].known]
@@ -196,11 +200,6 @@ def table_annotations(path: Path, columns: Columns, images: ImageNames) -> Annot
     facts, own = read_table(path, columns)
     roles = {"groups": own.group, "labels": own.label, "splits": own.split, "boxes": own.boxes and own.boxes[0][1][0]}
     return Annotations(str(path), facts, path, own.boxes is not None, {role: f"column {name}" for role, name in roles.items() if name})
-
-
-def coco_annotations(path: Path) -> Annotations:
-    """What a COCO file says."""
-    return Annotations(str(path), read_coco(path), path, boxed=True, roles={"boxes": path.name})
 
 
 def candidates_of(images: Images, masks: ImageMasks, joined: JoinedFacts, findings: Findings) -> list[Candidate]:
