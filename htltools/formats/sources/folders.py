@@ -9,7 +9,7 @@ from htltools.errors import MissingInput
 from htltools.formats.images.image import IMAGE_SUFFIXES
 from htltools.formats.sources.annotation_files import annotations_in, read_annotations
 from htltools.formats.sources.candidate import Candidate, readable
-from htltools.formats.sources.ids import COPY, copies, distinct_ids, stem_of
+from htltools.formats.sources.ids import COPY, copies, distinct_ids, second_suffixes, without_suffix
 from htltools.formats.sources.joined_facts import JoinedFacts, no_facts
 from htltools.formats.sources.listing import Listing, files_listing, folder_listing, is_dicom_image, listed_paths
 from htltools.formats.sources.mask_sources import ImageMasks, take_named_masks
@@ -73,6 +73,8 @@ def find_candidates(sources: Iterable[str], listed: Iterable[str], naming: Namin
         looked = f"looked for {' '.join(sorted(IMAGE_SUFFIXES))} and DICOM"
         raise MissingInput(f"no images in {', '.join(sources)}", "; ".join([*reasons, looked]) if len(reasons) < EXAMPLES else looked)
     masks = masks_of(images, listings, named, findings)
+    if not masks.masked and (twice := second_suffixes(images.paths)):
+        findings.doubts.append(f"{twice} names have two images each, which differ in the suffix: if one is a mask, name it by --masks")
     joined = facts_of(images, listings, naming, findings)
     findings.candidates = candidates_of(images, masks, joined, findings)
     findings.candidates.sort(key=lambda candidate: candidate.id)
@@ -111,7 +113,7 @@ def images_of(listings: Sequence[Listing], findings: Findings) -> Images:
         left_out = {i + place: COPY for place in copies(listing.relative, listing.paths)} | left_out
         for _ in listing.paths:
             if i in left_out:
-                findings.skips.append({"id": readable(stem_of(names[i])), "source": readable(paths[i]), "reason": left_out[i]})
+                findings.skips.append({"id": readable(without_suffix(names[i])), "source": readable(paths[i]), "reason": left_out[i]})
             else:
                 images.paths.append(paths[i])
                 images.names.append(names[i])
@@ -149,7 +151,7 @@ def facts_of(images: Images, listings: Sequence[Listing], naming: Naming, findin
     tables, files, listed = no_facts(len(images.paths)), no_facts(len(images.paths)), set[int]()
 
     def add(annotations: Annotations, joined: JoinedFacts, name: str, numbers: Sequence[int], own: ImageNames) -> None:
-        if annotations.path:
+        if annotations.path and annotations.path.is_file():
             findings.files[name] = annotations.path
         joined.add(annotations, own, numbers)
         listed.update(numbers)
@@ -169,12 +171,13 @@ def facts_of(images: Images, listings: Sequence[Listing], naming: Naming, findin
             add(read_annotations(path, own), files, "coco" if not number else str(path), everything, own)
     for listing, numbers in zip(listings, images.numbers, strict=True):
         usual = metadata_of(listing.folder) if listing.folder else None
-        own = images.some(numbers)
         if usual and not naming.tables:
+            own = images.some(numbers)
             add(read_table(usual, naming.columns, own), tables, str(usual), numbers, own)
-        if listing.folder and not naming.annotations:
-            for each in annotations_in(listing.folder, own):
-                add(each, files, each.source, numbers, own)
+        if listing.folder and numbers and not naming.complete:
+            own = images.some(numbers)
+            for annotations in annotations_in(listing.folder, own):
+                add(annotations, files, annotations.source, numbers, own)
     tables.overlay(files)
     findings.unused_names |= tables.unmatched
     findings.unlisted += [images.ids[i] for i in sorted(listed) if not tables.facts[i].known]
@@ -224,7 +227,7 @@ def facts_of_folders(images: Images, dicom: Sequence[bool]) -> PathFacts:
     return path_facts([splits_of(path) if of_dicom else path for path, of_dicom in zip(images.relative, dicom)], images.own)
 
 
-def keep_first(candidates: Sequence[Candidate], findings: Findings) -> None:
+def keep_first(candidates: list[Candidate], findings: Findings) -> None:
     """Keep the first candidate of each id, and skip the others with a reason. `candidates` are sorted by id."""
     kept = findings.candidates
     for candidate in candidates:

@@ -2,21 +2,21 @@
 
 import filecmp
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from htltools.formats.sources.candidate import readable
-from htltools.formats.sources.layouts import neutral_path
+from htltools.formats.sources.path_words import neutral_path
 
 COPY = "it is a copy of an image of the same name"
 TWICE = "it is given twice"
 DEEPEST = 100  # folders in an id
 
 
-def stem_of(name: str) -> str:
+def without_suffix(name: str) -> str:
     """The name without its suffix. Digits after a dot are no suffix: many DICOM files are named by their UID.
 
-    >>> stem_of("a/b.png"), stem_of("1.2.840.113")
+    >>> without_suffix("a/b.png"), without_suffix("1.2.840.113")
     ('a/b', '1.2.840.113')
     """
     stem, suffix = os.path.splitext(name)
@@ -34,7 +34,7 @@ def distinct_ids(names: Sequence[str], paths: Sequence[str]) -> tuple[list[str |
     >>> distinct_ids(["a.png", "a.png", "a.png"], ["x/a.png", "y/a.png", "./x/a.png"])
     (['x/a', 'y/a', None], {2: 'it is given twice'})
     """
-    ids: list[str | None] = [readable(stem_of(name)).replace(os.sep, "/") for name in names]
+    ids: list[str | None] = [readable(without_suffix(name)).replace(os.sep, "/") for name in names]
     left_out: dict[int, str] = {}
     for same in clashes([os.path.abspath(path) for path in paths]):
         left_out |= dict.fromkeys(same[1:], TWICE)
@@ -58,14 +58,27 @@ def distinct_ids(names: Sequence[str], paths: Sequence[str]) -> tuple[list[str |
 
 def copies(relative: Sequence[str], paths: Sequence[str]) -> set[int]:
     """Images that are copies of others, in folders whose names differ in case alone: Kaggle's HAM10000 has each part twice."""
-    twice = [same for same in clashes([neutral_path(path).casefold() for path in relative]) if len({relative[i] for i in same}) > 1]
     name = os.path.basename
+    often = {name(relative[same[0]]) for same in clashes([name(path) for path in relative])}
+    neutral = [neutral_path(path).casefold() if name(path) in often else None for path in relative]
+    twice = [same for same in clashes(neutral) if len({relative[i] for i in same}) > 1]
     return {
         i
         for same in twice
         for place, i in enumerate(same)
         if any(is_copy(name(relative[i]), name(relative[j]), paths[i], paths[j]) for j in same[:place])
     }
+
+
+def second_suffixes(paths: Sequence[str]) -> int:
+    """How many stems have two images, such as a.jpg and a.png, where most do; else 0.
+
+    >>> second_suffixes(["a.jpg", "a.png", "b.jpg", "b.png", "c.jpg"]), second_suffixes(["a.jpg", "a.png", "b.jpg"])
+    (2, 0)
+    """
+    stems = Counter(os.path.splitext(path)[0] for path in paths)
+    twice = sum(count == 2 for count in stems.values())
+    return twice if twice * 2 > len(stems) else 0
 
 
 def clashes(ids: Sequence[str | None]) -> list[list[int]]:
@@ -89,5 +102,5 @@ def longer_id(name: str, path: str, depth: int) -> str:
     """The name without suffix behind so many of the folders that lie above it; with the suffix from the second time on, where both are
     needed."""
     above = os.path.abspath(path).removesuffix(name).rstrip(os.sep).split(os.sep)
-    stem = stem_of(name) if depth == 1 else name
+    stem = without_suffix(name) if depth == 1 else name
     return readable("/".join([*above[-depth:], stem]).replace(os.sep, "/"))

@@ -9,12 +9,13 @@ from htltools.formats.sources.names import stem_of
 from htltools.formats.sources.path_words import (
     MASK_ALONE,
     UNUSED_ENDING,
-    image_base,
     is_image_folder,
     is_mask_folder,
     mask_bases,
     mentions_images,
     mentions_masks,
+    neutral_bases,
+    neutral_path,
     without_kind,
     words_of,
 )
@@ -150,8 +151,8 @@ def move_plain_folders(layout: Layout) -> None:
         named = sum(any(key in keys for key in neutral_bases(path)) for path in paths)
         if named * 2 >= len(paths):
             layout.masks += paths
-            moved = set(paths)
-            layout.images = [path for path in layout.images if path not in moved]
+    moved = set(layout.masks)
+    layout.images = [path for path in layout.images if path not in moved]
 
 
 def move_neighbours(layout: Layout) -> None:
@@ -167,7 +168,7 @@ def move_neighbours(layout: Layout) -> None:
         others = [other for name, other in stems.items() if not MASK_ALONE.fullmatch(name)] if alone else []
         if len(others) == 1:
             layout.owners[path] = others[0]
-        elif not alone and len(bases := mask_bases(stem)) > 1:
+        elif len(bases := mask_bases(stem)) > 1:
             owner = next((stems[base.casefold()] for base in bases[1:] if base.casefold() in stems), None)
             owner = owner or owner_by_word(bases[1:], stems)
             if owner and owner != path:
@@ -216,37 +217,3 @@ def ancestors(path: str) -> list[str]:
     """The folders that a relative path lies in, the outermost first."""
     parts = path.split(os.sep)[:-1]
     return [os.sep.join(parts[:depth]) for depth in range(1, len(parts) + 1)]
-
-
-def neutral_folder(path: str) -> str:
-    """The folders of a relative path without the words of images and masks, with / at the end."""
-    parts = [kept for part in path.split(os.sep)[:-1] if (kept := without_kind(part))]
-    return "/".join([*parts, ""])
-
-
-def neutral_path(path: str) -> str:
-    """A relative path without suffix and without the words of images and masks: of an image that of its mask.
-
-    >>> neutral_path("train/images/a.png"), neutral_path("train_masks/a.png")
-    ('train/a', 'train/a')
-    """
-    return neutral_folder(path) + stem_of(os.path.basename(path))
-
-
-def neutral_bases(path: str) -> list[str]:
-    """What `neutral_path` may give for the image of a mask, the likeliest first.
-
-    >>> neutral_bases("train/masks/a_mask.png")
-    ['train/a_mask', 'train/a']
-    """
-    return [neutral_folder(path) + base for base in mask_bases(stem_of(os.path.basename(path)))]
-
-
-def image_names(path: str) -> list[str]:
-    """The neutral paths of an image, as it is and without words such as image_.
-
-    >>> image_names("images/image_1.png")
-    ['image_1', '1']
-    """
-    stem = image_base(os.path.basename(path))
-    return list(dict.fromkeys([neutral_path(path), neutral_folder(path) + stem]))

@@ -9,7 +9,7 @@ from pathlib import Path
 from htltools.errors import MissingInput
 from htltools.formats.dicom.file import is_dicom
 from htltools.formats.sources.candidate import readable
-from htltools.formats.sources.ids import stem_of
+from htltools.formats.sources.ids import TWICE, without_suffix
 from htltools.formats.sources.layouts import Layout, layout_of
 from htltools.formats.sources.path_words import is_image_folder, is_mask_folder, mentions_images, mentions_masks
 from htltools.formats.sources.walk import Walk, has_suffix, walk
@@ -53,6 +53,8 @@ class Listing:
 
     def leave(self, masks: set[str]) -> None:
         """Leave out images that are masks, given as absolute paths, and the masks that lie with the images."""
+        folders = {os.path.dirname(path) for path in masks}
+        self.unused = {folder: count for folder, count in self.unused.items() if os.path.abspath(folder) not in folders}
         kept = [i for i, path in enumerate(self.paths) if os.path.abspath(path) not in masks]
         self.paths, self.names, self.relative = ([own[i] for i in kept] for own in (self.paths, self.names, self.relative))
         self.masks, self.owners = {}, {}
@@ -103,7 +105,10 @@ def files_listing(paths: Sequence[str], *, look_beside: bool) -> Listing:
     listing = Listing(partial=True)
     if not paths:
         return listing
-    absolute = {os.path.abspath(path): path for path in paths}
+    absolute: dict[str, str] = {}
+    for path in paths:
+        if absolute.setdefault(os.path.abspath(path), path) is not path:
+            listing.skips.append({"id": readable(without_suffix(os.path.basename(path))), "source": readable(path), "reason": TWICE})
     root = os.path.commonpath([os.path.dirname(path) for path in absolute])
     layout = layout_of([os.path.relpath(path, root) for path in absolute])
     layout.images = [path for path in (os.path.relpath(path, root) for path in absolute) if path not in {*layout.masks, *layout.owners}]
@@ -134,7 +139,7 @@ def listed_paths(lines: Iterable[str]) -> tuple[list[str], list[dict[str, str]]]
         path = listed_path(line)
         reason = "it is a folder: name it as a source" if os.path.isdir(path) else None if os.path.lexists(path) else "it is not there"
         if reason:
-            skips.append({"id": readable(stem_of(os.path.basename(path)) or path), "source": readable(path), "reason": reason})
+            skips.append({"id": readable(without_suffix(os.path.basename(path)) or path), "source": readable(path), "reason": reason})
         else:
             paths.append(path)
     if skips and not paths and all(skip["reason"] == "it is not there" for skip in skips):

@@ -67,7 +67,7 @@ def take_named_masks(folder: Path, listings: Sequence[Listing]) -> Listing:
     shared = bool(images & files.keys())
     masks = [path for path in files.values() if path in {*layout.masks, *layout.owners}]
     if shared and images <= files.keys() and not masks:
-        masks = second_suffixes(walked.images)
+        masks = masks_by_suffix(walked.images)
     elif not layout.owners and not (layout.masks and shared) or (layout.orphans and not shared):
         masks = walked.images
     if not masks:
@@ -86,7 +86,7 @@ def take_named_masks(folder: Path, listings: Sequence[Listing]) -> Listing:
     return named
 
 
-def second_suffixes(paths: Sequence[str]) -> list[str]:
+def masks_by_suffix(paths: Sequence[str]) -> list[str]:
     """Where each JPEG has another file of its name beside it, these others; else none."""
     stems = {stem_of(path) for path in paths if path.lower().endswith((".jpg", ".jpeg"))}
     others = [path for path in paths if not path.lower().endswith((".jpg", ".jpeg"))]

@@ -4,10 +4,17 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-from htltools.formats.sources.layouts import image_names, neutral_bases, neutral_folder, neutral_path
 from htltools.formats.sources.names import ImageNames, stem_of
-from htltools.formats.sources.path_words import is_mask_folder, mentions_masks
+from htltools.formats.sources.path_words import (
+    image_names,
+    is_mask_folder,
+    mentions_masks,
+    neutral_bases,
+    neutral_folder,
+    neutral_path,
+)
 
 WORDS = "_", "-", " ", "."  # what parts words of a file name
 
@@ -59,7 +66,7 @@ class MaskNames:
             if start in self.stems:
                 if self.begun.get(start):  # one of a series, which this is another of
                     return 0, []
-                return self.names.candidates(neutral_folder(path) + start)
+                return self.names.candidates(neutral_folder(os.path.dirname(path)) + start)
         return 0, []
 
     def match(self, masks: Iterable[str], places: Sequence[str] | None = None) -> MaskMatches:
@@ -100,7 +107,7 @@ def leave_other_kinds(matches: MaskMatches) -> None:
     folders: dict[str, list[int]] = defaultdict(list)
     for i, masks in matches.of.items():
         for mask in masks:
-            folders[mask_root(mask)].append(i)
+            folders[mask_root(os.path.dirname(mask))].append(i)
     kept: list[set[int]] = []
     left = set()
     for folder, images in sorted(folders.items(), key=lambda each: (len(each[1]) / len(set(each[1])), each[0])):
@@ -109,12 +116,13 @@ def leave_other_kinds(matches: MaskMatches) -> None:
             matches.unused[folder] = len(images)
         else:
             kept.append(set(images))
-    for i, masks in matches.of.items():
-        matches.of[i] = [mask for mask in masks if mask_root(mask) not in left]
+    for i, masks in matches.of.items() if left else ():
+        matches.of[i] = [mask for mask in masks if mask_root(os.path.dirname(mask)) not in left]
 
 
-def mask_root(path: str) -> str:
-    """The outermost folder of masks that a path lies in."""
-    parts = path.split(os.sep)[:-1]
+@lru_cache(2**14)
+def mask_root(folder: str) -> str:
+    """The outermost folder of masks of those that a folder lies in, itself among them."""
+    parts = folder.split(os.sep)
     depth = next((i for i, name in enumerate(parts) if is_mask_folder(name) or mentions_masks(name)), len(parts) - 1)
     return os.sep.join(parts[: depth + 1])

@@ -1,6 +1,8 @@
 """What names of folders and files say: that they hold images or masks, and of which split, class or patient."""
 
+import os
 import re
+from functools import lru_cache
 
 from htltools.formats.sources.names import stem_of
 from htltools.formats.tables.facts import SPLIT_WORDS
@@ -40,6 +42,7 @@ def words_of(name: str) -> list[str]:
     return [word for word in re.split(r"[\W_]+", name.lower()) if word]
 
 
+@lru_cache(2**14)
 def is_image_folder(name: str) -> bool:
     """Whether a folder is one of images by its whole name.
 
@@ -49,6 +52,7 @@ def is_image_folder(name: str) -> bool:
     return " ".join(words_of(name)) in IMAGES
 
 
+@lru_cache(2**14)
 def is_mask_folder(name: str) -> bool:
     """Whether a folder is one of masks by its whole name.
 
@@ -58,6 +62,7 @@ def is_mask_folder(name: str) -> bool:
     return " ".join(words_of(name)) in MASKS
 
 
+@lru_cache(2**14)
 def mentions_images(name: str) -> bool:
     """Whether a folder's name has a word of images in it.
 
@@ -67,6 +72,7 @@ def mentions_images(name: str) -> bool:
     return not IMAGE_WORDS.isdisjoint(words_of(name))
 
 
+@lru_cache(2**14)
 def mentions_masks(name: str) -> bool:
     """Whether a folder's name has a word of masks in it.
 
@@ -77,6 +83,7 @@ def mentions_masks(name: str) -> bool:
     return not MASK_WORDS.isdisjoint(words) or "ground truth" in " ".join(words)
 
 
+@lru_cache(2**14)
 def without_kind(name: str) -> str:
     """What stays of a folder's name without the words of images and masks, so that `train_images` and `train_masks` are the same.
 
@@ -141,3 +148,39 @@ def image_base(name: str) -> str:
     stem = stem_of(name)
     match = IMAGE_ENDING.fullmatch(stem) or IMAGE_BEGINNING.fullmatch(stem)
     return match["base"] if match else stem
+
+
+@lru_cache(2**14)
+def neutral_folder(folder: str) -> str:
+    """A relative folder without the words of images and masks, with / at the end."""
+    return "/".join([*filter(None, map(without_kind, folder.split(os.sep))), ""])
+
+
+def neutral_path(path: str) -> str:
+    """A relative path without suffix and without the words of images and masks: of an image that of its mask.
+
+    >>> neutral_path("train/images/a.png"), neutral_path("train_masks/a.png")
+    ('train/a', 'train/a')
+    """
+    folder, name = os.path.split(path)
+    return neutral_folder(folder) + stem_of(name)
+
+
+def neutral_bases(path: str) -> list[str]:
+    """What `neutral_path` may give for the image of a mask, the likeliest first.
+
+    >>> neutral_bases("train/masks/a_mask.png")
+    ['train/a_mask', 'train/a']
+    """
+    folder, name = os.path.split(path)
+    return [neutral_folder(folder) + base for base in mask_bases(stem_of(name))]
+
+
+def image_names(path: str) -> list[str]:
+    """The neutral paths of an image, as it is and without words such as image_.
+
+    >>> image_names("images/image_1.png")
+    ['image_1', '1']
+    """
+    folder, name = os.path.split(path)
+    return list(dict.fromkeys([neutral_path(path), neutral_folder(folder) + image_base(name)]))

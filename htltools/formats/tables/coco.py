@@ -56,7 +56,7 @@ def coco_annotations(content: dict[str, Any], path: Path) -> Annotations:
         if not isinstance(annotation, dict):
             marked.leave_out(f"annotation {place} of the list", "it is no object of JSON")
             continue
-        part = f"annotation {annotation.get('id', f'{place} of the list')}"[:80]
+        part = f"annotation {str(annotation['id'])[:40] if 'id' in annotation else f'{place} of the list'}"
         name = id_key(annotation.get("image_id"))
         if name not in images:
             known = "it has no image_id" if name is None else f"its image {name} is none of the file"
@@ -69,7 +69,7 @@ def coco_annotations(content: dict[str, Any], path: Path) -> Annotations:
             continue
         category = categories.get(id_key(annotation.get("category_id")))
         unnamed += category is None
-        marked.mark(image, part, corners(annotation.get("bbox")), category, annotation.get("segmentation"))
+        marked.mark(image, part, annotation.get("bbox"), category, annotation.get("segmentation"), sized=True)
     notes = [f"{unnamed} annotations have a category that the file does not name"] if unnamed and categories else []
     return marked.annotations(path, notes)
 
@@ -102,20 +102,11 @@ def id_key(number: Any) -> str | None:
     >>> id_key(7), id_key("7"), id_key(7.0), id_key(None), id_key([])
     ('7', '7', '7', None, None)
     """
+    if type(number) is int:
+        return str(number)
     if isinstance(number, float) and number.is_integer():
         number = int(number)
     return str(number) if isinstance(number, (int, str)) and not isinstance(number, bool) else None
-
-
-def corners(bbox: Any) -> list[Any] | None:
-    """The corners of x, y, width, height; what is no such list stays as it is, to be refused; None where there is none."""
-    if bbox is None or bbox == []:
-        return None
-    try:
-        x, y, width, height = (checked_number(number) for number in bbox)
-    except (ValueError, TypeError, OverflowError):
-        return [bbox]
-    return [x, y, x + width, y + height]
 
 
 def category_names(categories: Any) -> dict[str | None, str]:

@@ -12,6 +12,7 @@ from htltools.formats.tables.outlines import Outline, box_of_outline, checked_nu
 
 WORDS = "group", "split", "label"
 SHOWN = 3  # names in a sentence
+DIGITS = 6  # of pixels that follow from shares
 ROUNDING = 1e-6  # beyond 0 and 1, of shares
 
 
@@ -73,22 +74,18 @@ class MarkedImages:
         if image:
             image.unusable += 1
 
-    def mark(self, image: MarkedImage, part: str, box: Iterable[Any] | None, category: str | None, outline: Any = None) -> None:
-        """Add an object of an image: the corners of its box, its class, its outline. Where it cannot be used, it is left out as `part`."""
+    def mark(self, image: MarkedImage, part: str, box: Any, category: str | None, outline: Any = None, *, sized: bool = False) -> None:
+        """Add an object of an image: its box, class and outline. Where it cannot be used, it is left out as `part`.
+
+        box: corners [x0, y0, x1, y1], or with `sized` [x, y, width, height]; without one it is that of the outline.
+        """
         try:
             drawn = checked_outline(outline)
-            corners = [checked_number(number) for number in box] if box is not None else box_of_outline(drawn) if drawn else None
-            if corners is None:
-                raise ValueError("it has neither a box nor an outline")
-            if len(corners) != 4:
-                raise TypeError
-            x0, y0, x1, y1 = corners
-            if not (x0 < x1 and y0 < y1):
-                raise ValueError("its box has no area")
-        except (ValueError, TypeError, OverflowError, RecursionError) as error:
-            return self.leave_out(part, str(error) if type(error) is ValueError else "its box is no list of four numbers", image)
+            corners = checked_box(box, drawn, sized=sized)
+        except ValueError as error:
+            return self.leave_out(part, str(error), image)
         before = len(image.objects)
-        image.objects.setdefault((x0, y0, x1, y1, category, str(drawn) if drawn else None), (corners, category, drawn))
+        image.objects.setdefault((*corners, category, str(drawn) if drawn else None), (corners, category, drawn))
         self.repeated += len(image.objects) == before
 
     def split_named(self, word: Any) -> str | None:
@@ -156,6 +153,29 @@ class MarkedImages:
         return roles | ({"boxes": self.source} if objects else {})
 
 
+def checked_box(box: Any, outline: Outline | None, *, sized: bool) -> Box:
+    """The corners of a box, or of the one around an outline where no box is given.
+
+    Raises: ValueError with a short reason.
+    """
+    if box is None or box == []:
+        if not outline:
+            raise ValueError("it has neither a box nor an outline")
+        corners = box_of_outline(outline)
+    else:
+        if not isinstance(box, list) or len(box) != 4:
+            raise ValueError("its box is no list of four numbers")
+        try:
+            corners = [checked_number(number) for number in box]
+        except (TypeError, OverflowError):
+            raise ValueError("its box is no list of four numbers") from None
+        if sized:
+            corners = [corners[0], corners[1], corners[0] + corners[2], corners[1] + corners[3]]
+    if not (corners[0] < corners[2] and corners[1] < corners[3]):
+        raise ValueError("its box has no area")
+    return corners
+
+
 def facts_of(image: MarkedImage, *, several: bool, outlined: bool) -> Facts:
     """The facts of an image. `several`: whether the file uses several classes; `outlined`: whether it has outlines."""
     objects = list(image.objects.values())
@@ -175,7 +195,7 @@ def as_pixels(facts: Facts) -> Facts:
     width, height = facts.frame
 
     def scaled(numbers: list[float]) -> list[float]:
-        return [number * (height if place % 2 else width) for place, number in enumerate(numbers)]
+        return [round(number * (height if place % 2 else width), DIGITS) for place, number in enumerate(numbers)]
 
     boxes = [scaled(box) for box in facts.boxes] if facts.boxes is not None else None
     outlines = None

@@ -1,5 +1,7 @@
 """Outlines of objects as COCO has them: polygons [[x, y, x, y, ...], ...], or run lengths {"size": [h, w], "counts"}."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,7 @@ from htltools.formats.rows.row import Box
 from htltools.formats.rows.schema import SIDE
 
 Outline = list[list[float]] | dict[str, Any]
+ELLIPSE = 64  # corners of the polygon of an ellipse
 COORDINATES = 6  # of the smallest polygon
 
 
@@ -16,6 +19,8 @@ def checked_number(value: Any) -> float:
 
     Raises: ValueError where it is no number, or beyond SIDE.
     """
+    if type(value) in (int, float) and -SIDE <= value <= SIDE:
+        return value
     try:
         number = float("nan") if isinstance(value, bool) else float(value)
     except ValueError:
@@ -29,7 +34,7 @@ def checked_outline(value: Any) -> Outline | None:
     """Polygons or run lengths as they should be; None where nothing is drawn. A single polygon may stand without its list.
 
     >>> checked_outline([1, 1, 3, 1, 3, 2]), checked_outline([[1, 1, 3, 2]]), checked_outline([])
-    ([[1.0, 1.0, 3.0, 1.0, 3.0, 2.0]], None, None)
+    ([[1, 1, 3, 1, 3, 2]], None, None)
 
     Raises: ValueError where it is neither.
     """
@@ -115,3 +120,22 @@ def runs_of_rows(counts: list[int], left: int, top: int, width: int, height: int
     starts, ends = places[first], places[np.append(first[1:], len(places)) - 1] + 1
     edges = np.ravel((starts, ends), order="F")
     return {"size": [frame[1], frame[0]], "counts": np.diff(edges, prepend=0, append=frame[0] * frame[1]).tolist()}
+
+
+def ellipse(centre: tuple[float, float], half_axes: tuple[float, float], degrees: float = 0.0) -> list[list[float]]:
+    """An ellipse as a polygon, turned by degrees, clockwise as images show it."""
+    angles = [2 * math.pi * number / ELLIPSE for number in range(ELLIPSE)]
+    points = [(centre[0] + half_axes[0] * math.cos(angle), centre[1] + half_axes[1] * math.sin(angle)) for angle in angles]
+    return turned_polygon(points, degrees, centre)
+
+
+def turned_polygon(corners: Sequence[tuple[float, float]], degrees: float, centre: tuple[float, float] | None = None) -> list[list[float]]:
+    """Corners turned around a centre, by default their mean, clockwise as images show it.
+
+    >>> [round(number, 9) for number in turned_polygon([(0, 0), (4, 0), (4, 2), (0, 2)], 90)[0]]
+    [3.0, -1.0, 3.0, 3.0, 1.0, 3.0, 1.0, -1.0]
+    """
+    x0, y0 = centre or (sum(x for x, _ in corners) / len(corners), sum(y for _, y in corners) / len(corners))
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    turned = [(x0 + (x - x0) * cosine - (y - y0) * sine, y0 + (x - x0) * sine + (y - y0) * cosine) for x, y in corners]
+    return [[number for point in turned for number in point]]
