@@ -52,7 +52,7 @@ def test_a_plain_folder(folder):
 def test_table_by_bare_name(folder):
     """A table may name images with or without folder and suffix."""
     root = folder("sub/a.png", "b.png", "c.png", t="file,label\na.png,1\nb,2\nsub/c.png,3\n")
-    findings = candidates_of(root, table=root / "t.csv")
+    findings = candidates_of(root, tables=[root / "t.csv"])
     assert {c.id: c.facts.label for c in findings.candidates} == {"b": "2", "c": None, "sub/a": "1"}
     assert (findings.unused_lines, findings.unlisted, findings.labelled) == (1, 1, False)
 
@@ -69,7 +69,7 @@ def test_duplicate_ids(folder):
 def test_a_list(folder):
     """A list of paths gives ids by stem, blank lines aside; spaces in names stay."""
     root = folder("b b.png", "a.png", t="id,label\na,1\n")
-    findings = candidates_of("-", listed=[f"{root}/b b.png\n", "\n", f"{root}/a.png", f"{root}/gone.png\n"], table=root / "t.csv")
+    findings = candidates_of("-", listed=[f"{root}/b b.png\n", "\n", f"{root}/a.png", f"{root}/gone.png\n"], tables=[root / "t.csv"])
     assert [c.id for c in findings.candidates] == ["a", "b b", "gone"]
     assert findings.candidates[0].facts.label == "1"
 
