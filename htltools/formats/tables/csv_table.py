@@ -19,12 +19,10 @@ from htltools.formats.csv.joins import joined
 from htltools.formats.csv.readers import agreed_boxes
 from htltools.formats.csv.roles import Columns, Roles, recognised_roles
 from htltools.formats.csv.run_lengths import runs_of
-from htltools.formats.csv.text import Table, read_text
+from htltools.formats.csv.text import Table, read_text, some_of
 from htltools.formats.csv.words import empty_rows, splits_of
 from htltools.formats.rows.schema import OBJECT
 from htltools.formats.tables.facts import SPLIT_WORDS, Annotations, Facts
-
-EXAMPLES = 3  # images that a message names
 
 
 def read_table(path: Path, asked: Columns = Columns(), images: ImageNames | None = None) -> Annotations:
@@ -246,8 +244,3 @@ class TableReader:
             lines = f"lines of {some_of(images)} of {self.table.name} differ in {column}, which is left out for them"
             apart = column == label or not all(sum(bool(boxes[row]) for row in self.by_image[name]) > 1 for name in images)
             (self.doubts if apart else self.notes).append(lines)
-
-
-def some_of(names: Sequence[str]) -> str:
-    """How many images, with the names of some."""
-    return f"{len(names)} images ({', '.join(sorted(names)[:EXAMPLES])}{', ...' if names[EXAMPLES:] else ''})"
