@@ -3,6 +3,8 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
+from htltools.formats.csv.column_names import has_role
+
 MOST_PER_VALUE = 3  # values of the first column that one of a further column may join: more, and it is numbered within them
 
 
@@ -26,8 +28,13 @@ def connected_groups(
             doubts.append(f"{name} of {source} is not joined to the groups: one value of it stands with {within} of {names[0]}")
     if not names:
         return [None] * count, [], doubts
+    if len(names) == 1:
+        given = set(zip(images, columns[names[0]], strict=True))
+        own = {image: value for image, value in given if value}
+        if len(own) == sum(bool(value) for _, value in given):  # no image has two values
+            return [own.get(image) for image in range(count)], names, doubts
     edges = list(dict.fromkeys((image, (name, value)) for name in names for image, value in zip(images, columns[name]) if value))
-    labels = components(edges, count, several=len(names) > 1 or len({image for image, _ in edges}) < len(edges))
+    labels = components(edges, count)
     members: dict[int, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for image, (name, value) in edges:
         members[labels[image]][name].add(value)
@@ -50,22 +57,14 @@ def values_joined(first: Sequence[str], other: Sequence[str]) -> int:
     return max(map(len, beside.values()), default=0)
 
 
-def components(edges: Sequence[tuple[int, tuple[str, str]]], count: int, several: bool) -> list[int]:
-    """The number of the component of each of `count` images, where edges (image, value) connect them. With not `several` each image
-    has one value at most, which is its component."""
-    numbers: dict[tuple[str, str], int] = {}
-    for _, value in edges:
-        numbers.setdefault(value, len(numbers))
-    if not several:
-        labels = [-1 - image for image in range(count)]
-        for image, value in edges:
-            labels[image] = numbers[value]
-        return labels
+def components(edges: Sequence[tuple[int, tuple[str, str]]], count: int) -> list[int]:
+    """The number of the component of each of `count` images, where edges (image, value) connect them."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
+    numbers = {value: count + i for i, value in enumerate(dict.fromkeys(value for _, value in edges))}
     size = count + len(numbers)
-    rows, values = [image for image, _ in edges], [count + numbers[value] for _, value in edges]
+    rows, values = [image for image, _ in edges], [numbers[value] for _, value in edges]
     graph = coo_array(([1] * len(edges), (rows, values)), (size, size))
     return connected_components(graph, directed=False)[1][:count].tolist()
 
@@ -78,4 +77,4 @@ def likely_groups(columns: Mapping[str, Sequence[str]], images: int) -> list[str
     """
     heads = ("id", "nr", "no", "num", "number", "pat", "code", "uid", "key")
     named = [name for name in columns if name.casefold().endswith(heads) or name.casefold().startswith(("pat", "subj"))]
-    return [name for name in named if 1 < len(set(columns[name]) - {""}) < images]
+    return [name for name in named if not has_role(name) and 1 < len(set(columns[name]) - {""}) < images]

@@ -22,10 +22,16 @@ def runs_in(cell: str) -> list[int] | None:
     return runs if apart and runs[0] >= 1 else None
 
 
+def runs_of(cells: Sequence[str]) -> list[list[int] | None] | None:
+    """The runs in each cell of a column, None in an empty one; None where one holds something else."""
+    runs = [runs_in(cell) if cell else None for cell in cells]
+    return None if any(cell and own is None for cell, own in zip(cells, runs, strict=True)) else runs
+
+
 def mask_of_runs(runs: Sequence[int], size: tuple[int, int]) -> np.ndarray | None:
     """The mask, bool [height, width], of runs in an image of that size (width, height); None where they do not fit into it.
 
-    The order of pixels, down the columns or along the rows, is the one in which more runs touch the next one: both are in use.
+    The order of pixels, down the columns or along the rows, is the one in which runs touch the next ones more: both are in use.
 
     >>> mask_of_runs([2, 1, 5, 1], (4, 3)).tolist()[1]
     [True, True, False, False]
@@ -42,6 +48,7 @@ def mask_of_runs(runs: Sequence[int], size: tuple[int, int]) -> np.ndarray | Non
 
 
 def touching(starts: np.ndarray, lengths: np.ndarray, side: int) -> int:
-    """How many runs would touch the next one in an image whose lines have `side` pixels."""
+    """How many pixels of runs would have one of the next run beside them in an image whose lines have `side` pixels."""
     shifted = starts[:-1] + side
-    return int(((starts[1:] < shifted + lengths[:-1]) & (shifted < starts[1:] + lengths[1:])).sum())
+    ends = np.minimum(starts[1:] + lengths[1:], shifted + lengths[:-1])
+    return int(np.maximum(ends - np.maximum(starts[1:], shifted), 0).sum())

@@ -5,7 +5,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -20,6 +20,7 @@ SEPARATOR = re.compile(r'"?sep=(.)"?\s*(?:\r\n|\r|\n)', re.IGNORECASE)
 QUOTED = re.compile(r'"[^"]*"')
 DECIMAL_COMMA = re.compile(r"[-+]?\d+(,\d+)?([eE][-+]?\d+)?")
 LONGEST_CELL = 2**31 - 1
+EXAMPLES = 3  # images that a message names
 
 
 @dataclass
@@ -169,3 +170,8 @@ def with_points(cells: list[str]) -> list[str]:
     if not any("," in cell for cell in distinct) or not all(DECIMAL_COMMA.fullmatch(cell) for cell in distinct):
         return cells
     return [cell.replace(",", ".") for cell in cells]
+
+
+def some_of(names: Sequence[str]) -> str:
+    """How many images, with the names of some."""
+    return f"{len(names)} images ({', '.join(sorted(names)[:EXAMPLES])}{', ...' if names[EXAMPLES:] else ''})"

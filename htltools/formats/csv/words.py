@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from shlex import quote
 
 from htltools.errors import DataError
 from htltools.formats.csv.column_names import LABELS, known, plain, plain_names
@@ -25,7 +26,7 @@ def splits_of(
     unknown = sorted({table.cells[column][row] for row in rows if cells[row] not in splits})
     if unknown:
         named = ", ".join(map(repr, unknown[:NAMED])) + (", ..." if unknown[NAMED:] else "")
-        hint = f"--split-map {unknown[0]}=val says what a word means, --split-column none that there are no splits"
+        hint = f"--split-map {quote(f'{unknown[0]}=val')} says what a word means, --split-column none that there are no splits"
         if asked.split == column or any(cells[row] and cells[row] in splits for row in rows):
             row = next(row for row in rows if cells[row] not in splits)
             raise DataError(f"{table.place(row)}: the split {table.cells[column][row]!r} is none of train, val, test", hint)

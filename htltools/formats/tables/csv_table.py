@@ -1,5 +1,6 @@
 """Tables of images: a CSV of names, groups, splits, labels, boxes and metadata, or several."""
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -11,18 +12,17 @@ import numpy as np
 from htltools.errors import DataError
 from htltools.formats.csv.boxes import Boxes, are_shares, boxes_of, doubts_of_boxes
 from htltools.formats.csv.cells import metadata
+from htltools.formats.csv.column_names import plain
 from htltools.formats.csv.groups import connected_groups, likely_groups
 from htltools.formats.csv.images import ImageNames, declared_frames, restored_names, rows_by_image
 from htltools.formats.csv.joins import joined
 from htltools.formats.csv.readers import agreed_boxes
 from htltools.formats.csv.roles import Columns, Roles, recognised_roles
-from htltools.formats.csv.run_lengths import runs_in
-from htltools.formats.csv.text import Table, read_text
+from htltools.formats.csv.run_lengths import runs_of
+from htltools.formats.csv.text import Table, read_text, some_of
 from htltools.formats.csv.words import empty_rows, splits_of
 from htltools.formats.rows.schema import OBJECT
 from htltools.formats.tables.facts import SPLIT_WORDS, Annotations, Facts
-
-EXAMPLES = 3  # images that a message names
 
 
 def read_table(path: Path, asked: Columns = Columns(), images: ImageNames | None = None) -> Annotations:
@@ -40,8 +40,14 @@ def read_tables(paths: Sequence[Path], asked: Columns = Columns(), images: Image
 
     Raises: MissingInput, DataError.
     """
-    table, column = joined([read_text(path, asked.missing) for path in paths], asked, images)
-    return TableReader(table, recognised_roles(table, asked, images, column), asked, images).annotations(paths[0])
+    collecting = gc.isenabled()
+    gc.disable()  # there is no rubbish among a million new cells: looking for it takes as long as reading them
+    try:
+        table, column = joined([read_text(path, asked.missing) for path in paths], asked, images)
+        return TableReader(table, recognised_roles(table, asked, images, column), asked, images).annotations(paths[0])
+    finally:
+        if collecting:
+            gc.enable()
 
 
 @dataclass
@@ -96,8 +102,7 @@ class TableReader:
             return None
         splits, doubts = splits_of(self.table, self.roles.split, self.asked, SPLIT_WORDS, rows)
         self.doubts += doubts
-        if splits is None:
-            self.roles.split = None
+        self.roles.split = self.roles.split if splits else None
         return splits
 
     def boxes(self) -> tuple[Boxes, list[list[str | None]]]:
@@ -114,11 +119,11 @@ class TableReader:
         """The run lengths of each row, None where a cell is empty; None where the column holds something else."""
         if not self.roles.runs:
             return None
-        cells = self.table.cells[self.roles.runs]
-        runs = [runs_in(cell) if cell else None for cell in cells]
-        if any(cell and own is None for cell, own in zip(cells, runs, strict=True)):
+        runs = runs_of(self.table.cells[self.roles.runs])
+        if runs is None:
             self.unused.append(self.roles.runs)
-            self.doubts.append(f"{self.roles.runs} of {self.table.name} is not used: not all of it is starts and lengths in rising order")
+            said = f"{self.roles.runs} of {self.table.name} is not used: not all of it is starts and lengths in rising order"
+            (self.notes if plain(self.roles.runs) == "encoding" else self.doubts).append(said)
             self.roles.runs = None
             return None
         return runs
@@ -141,11 +146,10 @@ class TableReader:
                 for row in own
                 for box, kind in zip(boxes[row], kinds[row], strict=True)
             ]
-            distinct = list(dict.fromkeys(marked))
+            distinct = list(dict.fromkeys(marked)) if len(marked) > 1 else marked
             self.repeated += len(marked) - len(distinct)
             objects = [(list(box), kind) for box, kind, _ in distinct]
-            looked = {readers[row] for row in own} - {""}
-            if len(looked) > 1:
+            if len(own) > 1 and len(looked := {readers[row] for row in own} - {""}) > 1:
                 self.several.append(name)
                 objects = agreed_boxes(distinct, looked, self.asked.readers or "union")
             outlines: list[tuple[Any, str]] = [({"runs": runs[row]}, words[row] or OBJECT) for row in own if runs[row]] if runs else []
@@ -160,15 +164,13 @@ class TableReader:
         if self.repeated:
             self.notes.append(f"boxes of {self.table.name} that stand twice, and count once: {self.repeated}")
         if self.several:
-            said = f"{self.of_images(self.several)} of {self.table.name} have several readers ({self.roles.reader})"
+            said = f"{some_of(self.several)} of {self.table.name} have several readers ({self.roles.reader})"
             if self.asked.readers:
                 self.notes.append(f"{said}: --readers {self.asked.readers}")
             else:
-                self.doubts.append(f"{said}: all of their objects are kept; --readers union says so, majority and first keep fewer")
-
-    def of_images(self, names: Sequence[str]) -> str:
-        """How many images, with the names of some."""
-        return f"{len(names)} images ({', '.join(sorted(names)[:EXAMPLES])}{', ...' if names[EXAMPLES:] else ''})"
+                self.doubts.append(
+                    f"{said}: all objects are kept, those that overlap by half as one (--readers union); see --readers majority and first"
+                )
 
     def read_frames(self, boxes: Boxes) -> None:
         """Find the frame of the boxes, and say what looks wrong in them."""
@@ -209,8 +211,8 @@ class TableReader:
         self.doubts += doubts
         if not self.roles.groups:
             others = {name: cells[name] for name in self.table.header if name not in self.roles.taken}
-            likely = likely_groups(others, len(self.facts))
-            self.notes += [f"{self.table.name} has no column of groups; --group-column may name one: {', '.join(likely)}"] if likely else []
+            if likely := likely_groups(others, len(self.facts)):
+                self.notes.append(f"{self.table.name} has no column of groups; --group-column may name one: {', '.join(likely)}")
         for facts, group, (name, own) in zip(self.facts, groups, self.by_image.items(), strict=True):
             facts.group = group
             given = {splits[row] for row in own} - {None} if splits else set()
@@ -239,6 +241,6 @@ class TableReader:
                 elif distinct:
                     differing.setdefault(column, []).append(name)
         for column, images in differing.items():
-            lines = f"lines of {self.of_images(images)} of {self.table.name} differ in {column}, which is left out for them"
+            lines = f"lines of {some_of(images)} of {self.table.name} differ in {column}, which is left out for them"
             apart = column == label or not all(sum(bool(boxes[row]) for row in self.by_image[name]) > 1 for name in images)
             (self.doubts if apart else self.notes).append(lines)
