@@ -3,6 +3,7 @@
 Overlays and supplemental palettes are not drawn.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from os import stat
 from pathlib import Path
@@ -15,6 +16,7 @@ from htltools.errors import DataError
 from htltools.formats.dicom.file import BIG_ENDIAN, frame_values, header_of, reading
 from htltools.formats.dicom.windowing import windowed
 from htltools.formats.images.image import squashed_array
+from htltools.formats.images.mask import Objects, objects_of
 
 MAX_LEVELS = 2**16  # different values that are rendered once each, however many pixels have them
 RETIRED = "YBR_PARTIAL_420", "YBR_PARTIAL_422", "HSV", "ARGB", "CMYK"
@@ -41,14 +43,13 @@ def read_dicom(path: str | Path, frame: tuple[int, int], number: int = 1, window
     return np.asarray(small.convert("RGB")), values.shape[::-1], rendering
 
 
-def read_dicom_mask(path: str | Path) -> np.ndarray:
-    """The lesion mask of a DICOM image: bool [h, w], pixels brighter than half of its maximum.
+def read_dicom_mask(path: str | Path, lesion_values: Sequence[int] = ()) -> Objects:
+    """The objects of a mask in a DICOM image, by its stored values, see `read_mask`.
 
     Raises: DataError with a short reason where it cannot be decoded.
     """
     values = frame_values(path, header_of(path))
-    values = values if values.ndim == 2 else values.max(2)
-    return values > max(values.max().item(), 0) / 2
+    return objects_of(values if values.ndim == 2 else values.max(2), lesion_values)
 
 
 def size_and_time(path: str | Path) -> tuple[int, int]:

@@ -315,4 +315,4 @@ def test_a_mask_in_a_image(tmp_path, save_dicom):
     values = np.zeros((16, 16), np.uint8)
     values[2:5, 3:9], values[0] = 200, 100
     save_dicom(tmp_path / "a.dcm", values)
-    assert np.array_equal(read_dicom_mask(tmp_path / "a.dcm"), values == 200)
+    assert np.array_equal(read_dicom_mask(tmp_path / "a.dcm").labels, values == 200)
