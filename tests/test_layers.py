@@ -48,7 +48,7 @@ BELONGS_TO = {
     "jinja2": {"formats.page"},
     "matplotlib": {"core.figures"},
     "statsmodels": {"core.statistics"},
-    "pycocotools": {"core.statistics"},
+    "pycocotools": {"core.statistics", "formats.images"},
     "torch_pruning": {"core.pruning"},
 }
 SHELL = {"htltools.options", "htltools.console", "htltools.errors", "htltools.processes", "htltools"}

@@ -102,9 +102,10 @@ def file_sample(candidate: Candidate, settings: Settings) -> Sample:
         lesions = outlined_lesions(facts.outlines, frame, image.size)
         given, frame = (facts.boxes, frame) if facts.boxes is not None else (lesions.boxes, lesions.size)
     fitted, reason = fitted_boxes(given or [], frame, image.size, settings.one_box)
+    boxes = None if reason or given is None else fitted
     if lesions and candidate.masked and not fitted and not reason:
         reason = "the mask is empty" + "".join(f": {why}" for _, why in lesions.doubts)
-    boxes = None if reason else fitted if given is not None else None
+        boxes = None if lesions.doubts else []
     if reason and required:
         raise DataError(reason)
     if image.rendering:

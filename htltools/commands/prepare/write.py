@@ -72,7 +72,8 @@ def write_store(run: Run, store: Store, findings: PrepareFindings, *, jobs: int,
             rows = [Row(row) for row in stored]
             writer.write(rows)
             writer.flush()
-            checks.add_shard(rows, read_digests(path), [Issue(*(own[name] for name in Issue._fields)) for own in skips if "kept" in own])
+            issues = [Issue(own["id"], own["kind"], own["reason"]) for own in skips if "kept" in own]
+            checks.add_shard(rows, read_digests(path), issues)
             findings.add_shard(rows, [own for own in skips if "kept" not in own])
         writer.skipped = len(findings.skips)
         findings.issues = checks.issues(store.candidates)
@@ -110,7 +111,7 @@ def write_next_shard(
         if masked:
             lesion_masks[index] = 0 if sample.lesion_mask is None else sample.lesion_mask
         rows.append(sample.row.changed(index=index))
-        skips += [issue._asdict() | {"kept": True} for issue in sample.issues]
+        skips += [{"id": candidate.id, "kind": issue.kind, "reason": issue.reason, "kept": True} for issue in sample.issues]
     write_shard(path, images[: len(rows)], lesion_masks[: len(rows)] if masked else None, rows, skips, **about)
 
 
