@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-FAINT = 16  # grey levels, of 256: the least range of the middle 98 % of the pixels
+FAINT, MIDDLE = 16, (0.02, 0.98)  # grey levels, of 256, that the pixels between these quantiles span at least
 EVERYTHING = 0.99  # share of the image from which on a box covers all of it
 AGE = re.compile(r"(.*[_ ])?age([_ ].*)?", re.IGNORECASE)
 
@@ -48,15 +48,18 @@ def odd_contrast(name: str, image: np.ndarray) -> list[Issue]:
     first = image[0, 0]
     if (image == first).all():
         return [Issue(name, "an image of one value", f"all pixels are {first.tolist()}")]
-    range_of = [int(np.subtract(*np.searchsorted(counted(image[..., c]), [0.99, 0.01]))) for c in range(image.shape[-1])]
-    if max(range_of) >= FAINT:
-        return []
-    return [Issue(name, "an image of next to no contrast", f"98% of its pixels are within {max(range_of) + 1} of 256 grey levels")]
+    counts = np.array([np.bincount(image[..., c].ravel(), minlength=256) for c in range(image.shape[-1])])  # [C, 256]
+    middle = np.pad(counts[:, 1:-1], ((0, 0), (1, 1)))  # without what is black or white, such as padding and letters
+    for own, what in (counts, "of its pixels"), (middle, "of what is neither black nor white"):
+        if own.sum() * 2 >= counts.sum() and (span := max(map(levels_spanned, own))) < FAINT:
+            return [Issue(name, "an image of next to no contrast", f"96% {what} is within {span} of 256 grey levels")]
+    return []
 
 
-def counted(channel: np.ndarray) -> np.ndarray:
-    """The share of the pixels uint8 [H, W] of each value or a lower one: [256]."""
-    return np.cumsum(np.bincount(channel.ravel(), minlength=256)) / channel.size
+def levels_spanned(counts: np.ndarray) -> int:
+    """How many levels lie between the quantiles MIDDLE of pixels, of which so many have each level."""
+    low, high = np.searchsorted(np.cumsum(counts), np.multiply(MIDDLE, counts.sum()))
+    return int(high - low) + 1
 
 
 def odd_boxes(name: str, boxes: Sequence[Sequence[float]], size: tuple[int, int], frame: tuple[int, int]) -> list[Issue]:
