@@ -1,6 +1,6 @@
 """What tasks read of rows: which of them are annotated, boxes as arrays, and stored images of the right frame."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,14 @@ from htltools.formats.store.shard import Images, Placement
 from htltools.tasks.task import Selection
 
 
-def of_split(rows: Sequence[Row], split: str) -> list[Row]:
-    """The rows of a split."""
-    return [row for row in rows if row.split == split]
+def of_split(rows: Iterable[Row], split: str) -> list[Row]:
+    """The rows of a split, in the order of their names, so that no result depends on that of the stream."""
+    return in_order(row for row in rows if row.split == split)
+
+
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """The rows by id and `repeat`."""
+    return sorted(rows, key=lambda row: (row.id, row.repeat))
 
 
 def annotated_rows(rows: Sequence[Row], split: str, *, uses_empty: bool = False, others_used: bool = False) -> Selection:
