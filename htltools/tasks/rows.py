@@ -66,11 +66,11 @@ def image_sizes(rows: Sequence[Row]) -> np.ndarray:
 
 
 def target_boxes(rows: Sequence[Row]) -> np.ndarray:
-    """The annotated box of each row as shares of its image's sides, clipped to it: float32 [N, 4]; NaN where there is none.
+    """The annotated box of each row as shares of its image's sides, clipped to it: float64 [N, 4]; NaN where there is none.
 
     Raises: DataError where a row has several: models of one box cannot learn them.
     """
-    targets = np.full((len(rows), 4), np.nan, np.float32)
+    targets = np.full((len(rows), 4), np.nan)
     for target, row in zip(targets, rows):
         boxes = row.boxes or []
         if len(boxes) > 1:
