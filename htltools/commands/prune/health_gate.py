@@ -145,6 +145,7 @@ class Job:
             "val_iou": after,
             "val_iou_before_recovery": before,
             "dense_val_iou": self.dense_iou,
+            "dense_sha256": self.dense.checkpoint.digest,
         }
         return pruned, pruning
 

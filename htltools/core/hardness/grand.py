@@ -30,7 +30,9 @@ def gradient_norms(model: Localizer, images: Tensor, annotated: np.ndarray) -> n
         for start in range(0, len(known), size):
             chosen = known[start : start + size]
             x = model.normalised(images[torch.from_numpy(chosen)])  # [B, C, H, W]
-            norms[chosen] = chunk_norms(model.net, x, torch.from_numpy(annotated[chosen]).float().to(x.device), at_once=x.is_cuda).cpu().numpy()
+            norms[chosen] = (
+                chunk_norms(model.net, x, torch.from_numpy(annotated[chosen]).float().to(x.device), at_once=x.is_cuda).cpu().numpy()
+            )
     finally:
         model.train(training)
     return norms
