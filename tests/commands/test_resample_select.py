@@ -108,6 +108,21 @@ def test_marks_stand_in_every_split(htl):
     assert {name[0] for name, line in again.items() if line.get("weight", 0) > 1} == {"a", "b"}
 
 
+def test_marks_of_equal_rows(htl):
+    """Where most rows are equally hard, a hash of the id decides in every split, and not every row of val and test is marked."""
+    rows = [
+        {"id": f"s{i}", "split": ("train", "val", "test")[i % 3], "size": [9, 9], "boxes": [[0, 0, 5, 5]], "hardness": {"pie": 0.0}}
+        for i in range(300)
+    ]
+    found, message = chosen_by(htl, "--by", "pie", "--top", 0.3, "--mark", "rare", rows=rows)
+    marked = {name for name, line in found.items() if line["meta"]["rare"] == "yes"}
+    assert "30 of 100 training rows are hard by pie (30 of 100 that tie at the threshold)" in message
+    counts = {split: sum(row["split"] == split and row["id"] in marked for row in rows) for split in ("train", "val", "test")}
+    assert counts["train"] == 30 and all(15 < counts[split] < 45 for split in ("val", "test"))
+    again = chosen_by(htl, "--by", "pie", "--top", 0.3, "--mark", "rare", rows=rows[::-1])[0]
+    assert marked == {name for name, line in again.items() if line["meta"]["rare"] == "yes"}
+
+
 def test_a_mark_overwrites_no_metadata(htl):
     """A field of meta with other values than yes and no is not overwritten."""
     code, out, err = htl("resample", "--where", "site=face", "--mark", "site", stdin=joined_lines(SITES))

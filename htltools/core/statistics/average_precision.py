@@ -109,7 +109,7 @@ def coco_evaluation(predicted: np.ndarray, annotated: np.ndarray, classes: int) 
     class RoundedEval(COCOeval):
         """COCOeval whose IoU meets a threshold also where the edges are shares of the sides, see `geometry.boxes.iou`."""
 
-        def computeIoU(self, imgId, catId):  # noqa: N802, N803
+        def computeIoU(self, imgId, catId):
             return np.round(super().computeIoU(imgId, catId), DIGITS)
 
     with contextlib.redirect_stdout(io.StringIO()):
