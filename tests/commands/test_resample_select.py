@@ -43,7 +43,7 @@ def test_a_condition_chooses_hard_rows(htl):
 def test_no_row_fits_a_condition(htl):
     """A condition that no training row fits is refused, and so is a field that none has."""
     code, out, err = htl("resample", "--where", "site=hand", stdin=joined_lines(SITES))
-    assert (code, out, err) == (65, b"", "htl resample: no training row fits --where site=hand\n")
+    assert (code, out, err) == (65, b"", "htl resample: no row has the site 'hand'; there are back, face\n")
     code, _, err = htl("resample", "--where", "sight=face", stdin=joined_lines(SITES))
     assert code == 65
     assert err.startswith("htl resample: no row has a field 'sight'; the first has id, ")

@@ -185,3 +185,15 @@ def test_equal_rows_are_sorted_by_a_hash(htl):
     assert ids[0] == ids[1] and ids[0][0] == "s3"
     assert ids[0][1:] not in (["s0", "s1", "s2", "s4", "s5"], ["s19", "s18", "s17", "s16", "s15"])
     assert htl("view", "--sort", "pie", "--limit", 1, stdin=joined_lines(rows))[2] == ""
+
+
+def test_a_condition_that_no_row_meets(htl, scored):
+    """A value that no row has is an error that names those there are; a range without rows is said."""
+    code, out, err = htl("view", scored, "--where", "sex=Female", "--to", "tsv")
+    assert (code, out) == (65, b"")
+    assert err == "htl view: no row has the sex 'Female'; there are female, male; did you mean sex=female?\n"
+    code, out, err = htl("view", scored, "--where", "age>200", "--split", "val")
+    assert (code, err) == (0, "htl view: no row meets age>200 and split=val\n")
+    assert htl("view", scored, "--where", "age>abc")[0] == 2
+    once, twice = (htl("view", "--no-notes", scored, "--where", text)[1] for text in ("sex=female", "sex==female"))
+    assert once == twice != b""

@@ -9,7 +9,7 @@ from htltools.commands.shared.columns import column_named
 from htltools.commands.shared.hardness import hardness_column, known_hardness
 from htltools.core.sampling.sample_weights import at_least_as_hard, hardest, ties_in_words
 from htltools.errors import DataError, UsageError
-from htltools.formats.rows.fields import compared_field, condition, require_fields
+from htltools.formats.rows.fields import compared_field, condition, explain_no_match, require_fields
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import Sample
 from htltools.formats.rows.vocabulary import HARDNESS
@@ -81,6 +81,7 @@ class Criterion:
                 raise DataError(f"{self.count} rows are wanted, and there are {len(training)}", "lower --count")
             return top_share(training, self.by, self.count / len(training) if self.count else self.top, self.seed)
         require_fields(training, map(compared_field, self.where))
+        explain_no_match(training, self.where)
         is_hard = self.fitting(training)
         if not is_hard.any():
             raise DataError(f"no training row fits --where {self}")
