@@ -49,7 +49,7 @@ class ResultsPredictor:
         return np.nan_to_num(predictions) if predictions.ndim == 2 else predictions
 
     def predictions(self, rows: Sequence[Row]) -> np.ndarray:
-        """The box of each row, float32 [N, 4], clipped to the image, NaN where there is none; or its objects [N, D, 6]."""
+        """The box of each row, float [N, 4], clipped to the image, NaN where there is none; or its objects [N, D, 6]."""
         results = [result_of(self.results, row.id) for row in rows]
         self.asked += len(rows)
         self.without += results.count(None)

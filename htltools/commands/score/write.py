@@ -88,7 +88,7 @@ def chosen_scorer(
     if coco:
         raise UsageError("--coco numbers the images of predictions, and there are none", "name some with --predictions")
     explain_runtime(runtime)
-    models = {path: CheckpointPredictor(path, runtime) for path in dict.fromkeys([*dense, *pruned])}  # each file is opened once
-    for model in models.values():
+    models = [CheckpointPredictor(path, runtime) for path in [*dense, *pruned]]
+    for model in models:
         console.explain(str(model))
-    return ModelScorer([models[path] for path in dense], [models[path] for path in pruned], also, runtime, stability)
+    return ModelScorer(models[: len(dense)], models[len(dense) :], also, runtime, stability)
