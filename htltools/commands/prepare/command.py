@@ -140,7 +140,8 @@ def prepare(
     if phantom:
         findings = gather_phantoms(phantom, seed, limit)
     else:
-        findings = gather(sources or [], Naming(table or (), coco, masks, columns), id_key=id_key, out=out, limit=limit)
+        naming = Naming(table or (), [coco] if coco else [], masks, columns)
+        findings = gather(sources or [], naming, id_key=id_key, out=out, limit=limit)
     messages.say_sources(findings)
     assign_splits(findings.candidates, shares, seed)
 
