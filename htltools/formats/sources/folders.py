@@ -167,6 +167,7 @@ def facts_of(images: Images, listings: Sequence[Listing], naming: Naming, findin
         own = images.some(everything)
         if naming.tables:
             add(read_tables(naming.tables, naming.columns, own), tables, "table", everything, own)
+            findings.files |= {str(path): path for path in naming.tables[1:] if path.is_file()}
         for number, path in enumerate(naming.annotations):
             add(read_annotations(path, own), files, "coco" if not number else str(path), everything, own)
     for listing, numbers in zip(listings, images.numbers, strict=True):
