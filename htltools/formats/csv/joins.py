@@ -69,10 +69,10 @@ def with_columns(whole: Table, table: Table) -> Table:
     if not shared:
         raise DataError(f"{table.name} has no column of image names, and shares no column with {whole.name}", "name it with --id-column")
     rows: dict[tuple[str, ...], int] = {}
-    for row, values in enumerate(zip(*(table.cells[there[key]] for key in shared), strict=True)):
+    for row, values in enumerate(zip(*(keys_of(table.cells[there[key]]) for key in shared), strict=True)):
         if all(values) and rows.setdefault(values, row) != row:
             raise DataError(f"{table.place(row)}: {' and '.join(values)} stands twice as {' and '.join(there[key] for key in shared)}")
-    beside = [rows.get(values) for values in zip(*(whole.cells[here[key]] for key in shared), strict=True)]
+    beside = [rows.get(values) for values in zip(*(keys_of(whole.cells[here[key]]) for key in shared), strict=True)]
     fresh = [name for key, name in there.items() if key not in here]
     added = {name: ["" if row is None else table.cells[name][row] for row in beside] for name in fresh}
     joined_lines, lines = len(set(beside) - {None}), len(table.lines)
@@ -85,3 +85,12 @@ def with_columns(whole: Table, table: Table) -> Table:
         notes=[*whole.notes, *table.notes, note],
         places=whole.places or [whole.name] * len(whole.lines),
     )
+
+
+def keys_of(cells: Sequence[str]) -> list[str]:
+    """The cells without the ".0" that a column of whole numbers gets where some are missing.
+
+    >>> keys_of(["7.0", "7", "v1.0"])
+    ['7', '7', 'v1.0']
+    """
+    return [cell[:-2] if cell.endswith(".0") and cell[:-2].isdecimal() else cell for cell in cells]

@@ -16,7 +16,7 @@ DELIMITERS = ",;\t|"
 MISSING = {*("", "na", "n/a", "n.a.", "#n/a", "nan", "none", "null", "nil", "<na>", "unknown", "missing", "not available"), *"-–—?.", "--"}
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 SPREADSHEETS = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"  # Office files, new and old
-SEPARATOR = re.compile(r'"?sep=(.)"?\s*(?:\r\n|\r|\n)', re.IGNORECASE)
+SEPARATOR = re.compile(r'"?sep=([^"\w\r\n])"?\s*(?:\r\n|\r|\n)', re.IGNORECASE)
 QUOTED = re.compile(r'"[^"]*"')
 DECIMAL_COMMA = re.compile(r"[-+]?\d+(,\d+)?([eE][-+]?\d+)?")
 LONGEST_CELL = 2**31 - 1

@@ -31,7 +31,7 @@ def splits_of(
             row = next(row for row in rows if cells[row] not in splits)
             raise DataError(f"{table.place(row)}: the split {table.cells[column][row]!r} is none of train, val, test", hint)
         return None, [f"{column} of {table.name} holds no splits but {named}, and is kept as metadata: {hint}"]
-    return [splits[cell] for cell in cells], []
+    return [splits.get(cell) for cell in cells], []
 
 
 def empty_rows(table: Table, asked: Columns, boxed: Sequence[bool], rows: Sequence[int]) -> tuple[set[int], list[str]]:

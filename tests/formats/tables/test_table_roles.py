@@ -130,7 +130,7 @@ def test_several_tables(tmp_path):
     boxes.write_text('Image Index,Finding Label,"Bbox [x","y","w","h]",,,\na.png,Mass,1,2,3,4,,,\na.png,Nodule,5,5,2,2,,,\n')
     head = "Image Index,Finding Labels,Patient ID,OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],\n"
     entries.write_text(head + "a.png,Mass|Nodule,1,90,80,.1,.1,\nb.png,No Finding,1,90,80,.1,.1,\nc.png,Mass,2,90,80,.1,.1,\n")
-    people.write_text("patient_id,age\n1,57\n2,60\n3,4\n")
+    people.write_text("patient_id,age\n1.0,57\n2.0,60\n3.0,4\n")
     for order in [boxes, entries, people], [people, entries, boxes]:
         annotations = read_tables(order, Columns(), ImageNames(["/s/a.png", "/s/b.png", "/s/c.png"]))
         a, b, c = (annotations.facts[f"{name}.png"] for name in "abc")
