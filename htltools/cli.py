@@ -139,7 +139,7 @@ def main(args: list[str] | None = None) -> int:
     try:
         code = interruption.code_after_signal(exit_code(args))
     except (KeyboardInterrupt, interruption.Terminated) as error:  # while another failure was reported
-        code = report(error)
+        code = report_error(error)
     if args is None:
         interruption.ignore_from_now(code)
     else:
@@ -163,7 +163,7 @@ def exit_code(args: list[str] | None) -> int:
 
             for line in "".join(traceback.format_exception(error)).splitlines():
                 print(console.printable(line), file=sys.stderr)
-        code = report(error)
+        code = report_error(error)
     abandon_stdout()
     return code
 
@@ -175,7 +175,7 @@ def run(args: list[str] | None) -> int:
     return result if isinstance(result, int) else 0
 
 
-def report(error: BaseException) -> int:
+def report_error(error: BaseException) -> int:
     """Print why a command failed, in one line; its exit code."""
     message: str | None = None
     match error:

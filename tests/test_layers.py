@@ -100,8 +100,7 @@ def libraries(path: Path, at_start: bool = False) -> set[str]:
 
 def offences(check, names=MODULES) -> dict[str, set[str]]:
     """What `check(name, path)` finds of each module; those without are left out."""
-    found = {name: check(name, MODULES[name]) for name in names}
-    return {name: offence for name, offence in found.items() if offence}
+    return {name: offence for name in names if (offence := check(name, MODULES[name]))}
 
 
 def test_reads_what_it_should():

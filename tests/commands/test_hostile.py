@@ -139,6 +139,7 @@ class Page(HTMLParser):
         self.words.append(data)
 
 
+@pytest.mark.slow
 @settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(words=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12), min_size=4, max_size=4))
 def test_pages(htl, fixed, tmp_path_factory, words):
@@ -290,7 +291,7 @@ def test_a_line_without_end(htl, monkeypatch):
         ("prepare", "--phantom", 2, "-o", "/sys/kernel/s"),
         ("train", "ROWS", "-o", "/sys/kernel/m.h5", "--epochs", 1),
         ("prune", "ROWS", "--model", "HALF", "--recover", "none", "--sparsity", "0.5", "-o", "/sys/kernel/m.h5"),
-        ("export", "--onnx", "--model", "HALF", "-o", "/sys/kernel/m.onnx"),
+        ("export", "--model", "HALF", "-o", "/sys/kernel/m.onnx"),
         ("report", "SCORED", "-o", "/sys/kernel/r.html"),
         ("view", "ROWS", "--sheet", "/sys/kernel/s.png"),
         ("view", "ROWS", "--to", "coco:/sys/kernel/s.json"),

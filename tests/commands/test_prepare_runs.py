@@ -118,6 +118,7 @@ def crowd(tmp_path_factory, save_image):
     return folder
 
 
+@pytest.mark.slow
 def test_killed_and_taken_up(crowd, tmp_path):
     """A run killed by SIGKILL leaves whole shards and no process; its rerun gives the bytes of an undisturbed run."""
     args = crowd, "-o", tmp_path / "s", "--size", "8", "-j", "2"

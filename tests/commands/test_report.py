@@ -62,7 +62,7 @@ def hostile(scored):
 def page(htl, hostile, pruned, tmp_path_factory):
     """A report of hostile rows, with a second model."""
     path = tmp_path_factory.mktemp("report") / "report.html"
-    code, out, err = htl("report", "--against", pruned, "--images", 40, "-o", path, "-q", stdin=hostile)
+    code, out, err = htl("report", "--attended", pruned, "--gallery", 40, "-o", path, "-q", stdin=hostile)
     assert (code, out, err) == (0, b"", "")
     return path
 
@@ -83,9 +83,9 @@ def test_every_part_is_there(page):
 
 def test_metrics_are_those_of_evaluate(htl, page, phantom, dense, pruned):
     """The table gives the numbers and intervals that `evaluate` gives."""
-    lines = split_lines(htl("evaluate", phantom.rows, "--model", pruned, "--against", dense)[1])
-    told = {line["metric"]: line for line in lines}
-    mean, delta = told["iou_mean"], told["iou_mean.delta"]
+    lines = split_lines(htl("evaluate", phantom.rows, "--model", pruned, "--baseline", dense)[1])
+    by_metric = {line["metric"]: line for line in lines}
+    mean, delta = by_metric["iou_mean"], by_metric["iou_mean.delta"]
     line = re.search(r"<tr><td>iou_mean</td>.*?</tr>", sections_of(page)["Metrics"])[0]
     numbers = [float(text) for text in re.findall(r"[-+]?\d\.\d{3}", line)]
     wanted = [each[key] for each in (mean, delta) for key in ("value", "low", "high")]
@@ -104,7 +104,7 @@ def test_nothing_is_fetched(page):
 def test_text_of_the_data_is_no_markup(page):
     """What a table says of a patient stays text, in tables, figures and data alike."""
     text = page.read_text()
-    assert EVIL not in text and html.escape(EVIL) in text
+    assert EVIL not in text and EVIL in html.unescape(text)
     assert text.count("</script>") == 2
     assert data_of(page)["samples"][0]["about"][-2][1] in (EVIL, SCRIPT.replace("\u2028", " "))
 
@@ -146,7 +146,7 @@ def test_without_meta_and_history(htl, hostile, tmp_path):
     """With --no-meta no metadata, label or group is on the page, and with --no-history the same call writes the same bytes."""
     pages = []
     for name in "ab":
-        args = "report", "--no-meta", "--no-history", "--images", 9, "-q", "-o", tmp_path / name
+        args = "report", "--no-meta", "--no-history", "--gallery", 9, "-q", "-o", tmp_path / name
         assert htl(*args, stdin=hostile)[0] == 0
         pages.append((tmp_path / name).read_bytes())
     assert pages[0] == pages[1]
@@ -160,7 +160,7 @@ def test_several_models_are_scored_and_compared(htl, phantom, dense, pruned, tmp
     """Models on the command line score the rows, and two of a role tell how reliable each column is: alike ones are."""
     models = "--model", dense, "--model", dense, "--pruned", pruned, "--pruned", pruned
     code, _, err = htl(
-        "report", phantom.rows, *models, "--by", "pruned_disagreement", "--group-by", "sex", "--images", 5, "-o", tmp_path / "r.html"
+        "report", phantom.rows, *models, "--by", "pruned_disagreement", "--group-by", "sex", "--gallery", 5, "-o", tmp_path / "r.html"
     )
     assert code == 0, err
     assert err.splitlines()[-1].startswith(f"htl report: {tmp_path}/r.html: 80 samples, 5 images, ")
@@ -178,9 +178,10 @@ def test_rows_without_a_held_out_split(htl, scored, tmp_path):
     "args, code, said",
     [
         (["--split", "dev"], 2, "--split takes train, val, test, not 'dev'"),
-        (["--by", "drft"], 65, "rows have no hardness 'drft'"),
+        (["--by", "drft"], 2, "--by knows no column 'drft'; it knows pruned_disagreement, pruned_shift"),
+        (["--by", "grand"], 65, "rows have no hardness 'grand'"),
         (["--group-by", "sx"], 65, "no row has a field 'sx' to group by"),
-        (["--against", "nowhere.h5"], 66, "nowhere.h5 is not there"),
+        (["--attended", "nowhere.h5"], 66, "nowhere.h5 is not there"),
     ],
 )
 def test_wrong_flags(htl, scored, tmp_path, args, code, said):

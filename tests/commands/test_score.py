@@ -78,6 +78,7 @@ def other(htl, phantom):
     return path
 
 
+@pytest.mark.slow
 def test_several_dense_models_give_the_mean(htl, phantom, scored, dense, other, pruned):
     """--model given twice is the mean of the scores with each, whatever their order, and tells how far the two disagree."""
     _, out, _ = htl("score", phantom.rows, "--model", other, "--pruned", pruned, "-q", "--also", "grand")
@@ -141,6 +142,7 @@ def named(dense, pruned):
     return [*(word for path in dense for word in ("--model", path)), *(word for path in pruned for word in ("--pruned", path))]
 
 
+@pytest.mark.slow
 def test_every_training_row_is_scored_out_of_fold(htl, phantom, crossfitted):
     """A training row gets what the models that left its group out give it, whatever their order; any other row the mean over all."""
     single = []

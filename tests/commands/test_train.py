@@ -111,6 +111,7 @@ def test_same_seed_same_weights(htl, phantom, dense, tmp_path):
     assert not same_weights(tmp_path / "b.h5", dense)
 
 
+@pytest.mark.slow
 def test_killed_and_run_again_equals_undisturbed(htl, phantom, undisturbed, tmp_path):
     """A training killed by SIGKILL between two epochs, and run again, ends with the weights and rows of one that was never killed."""
     process = started(phantom.rows, "-o", tmp_path / "m.h5", *LONG)
@@ -128,6 +129,7 @@ def test_killed_and_run_again_equals_undisturbed(htl, phantom, undisturbed, tmp_
     assert not (tmp_path / "m.resume.h5").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_training_to_go_on_from(htl, phantom, tmp_path):
     """Ctrl-C ends with 130 and no traceback, and leaves M.resume.h5; other parameters or rows are then refused, --no-resume starts anew."""
     process = started(phantom.rows, "-o", tmp_path / "m.h5", *LONG)
@@ -347,6 +349,7 @@ def test_attention_while_training(htl, phantom, dense, tmp_path, flags):
     assert (parameters["attend"], parameters["attend_top"], parameters["attend_boost"]) == (flags[1], 0.25, 2)
 
 
+@pytest.mark.slow
 def test_rows_without_boxes(htl, phantom, tmp_path):
     """Semi-supervision trains on rows with and without boxes, goes on after a stop, and needs some of both."""
     few = [row if i % 4 == 0 or row["split"] != "train" else without_boxes(row) for i, row in enumerate(phantom.samples)]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from htltools import console
-from htltools.commands.evaluate.lines import metric_line, rounded
+from htltools.commands.evaluate.lines import metric_line, rounded_number
 from htltools.core.statistics.sample_metrics import SampleMetrics
 from htltools.core.statistics.subgroup_gaps import Gap, subgroup_gaps
 from htltools.core.statistics.subgroups import FEW, Crossing
@@ -42,13 +42,13 @@ def gap_lines(
         own = next(line for line in by_level[counted[found.worst]] if line["metric"] == name)
         about = {"split": own["split"], "subgroup": None, "n": len(places)}
         lines.append({**own, "metric": f"{name}.worst", "by": by})
-        lines.append(metric_line(f"{name}.gap", about, found.distance) | {"by": by} | ends(found, names) | {"p": rounded(found.p)})
+        lines.append(metric_line(f"{name}.gap", about, found.distance) | {"by": by} | ends(found, names) | {"p": rounded_number(found.p)})
         if change:
             then = ends(change.before, names)
-            was = {"subgroup": then["worst"], "value": rounded(change.worst_before)}
+            was = {"subgroup": then["worst"], "value": rounded_number(change.worst_before)}
             of_worst = about | {"subgroup": own["subgroup"], "n": own["n"]}
             lines.append(metric_line(f"{name}.worst.delta", of_worst, change.worst, against) | {"by": by, "before": was})
-            was = then | {"value": rounded(change.before.distance.value), "p": rounded(change.before.p)}
+            was = then | {"value": rounded_number(change.before.distance.value), "p": rounded_number(change.before.p)}
             lines.append(metric_line(f"{name}.gap.delta", about, change.distance, against) | {"by": by, "before": was})
     return lines
 

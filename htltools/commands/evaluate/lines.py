@@ -13,11 +13,15 @@ from htltools.formats.rows.jsonlines import joined_lines, writing
 
 def metric_line(name: str, about: dict, estimate: Estimate, against: Sequence[Path] = ()) -> dict:
     """One line of output: a value with its interval over groups and, of several runs, each with the interval over them."""
-    numbers = {key: rounded(getattr(estimate, key)) for key in ("value", "low", "high")}
+    numbers = {key: rounded_number(getattr(estimate, key)) for key in ("value", "low", "high")}
     line = {"metric": name, **about, **numbers}
     if len(estimate.runs) > 1:
         low, high = run_interval(estimate.runs)
-        line["runs"] = {"values": [rounded(value) for value in estimate.runs], "low": rounded(low), "high": rounded(high)}
+        line["runs"] = {
+            "values": [rounded_number(value) for value in estimate.runs],
+            "low": rounded_number(low),
+            "high": rounded_number(high),
+        }
     if not name.endswith(".delta"):
         return line
     if "runs" in line:
@@ -25,7 +29,7 @@ def metric_line(name: str, about: dict, estimate: Estimate, against: Sequence[Pa
     return line | {"against": str(against[0]) if len(against) == 1 else [str(path) for path in against]}
 
 
-def rounded(number: float | None) -> float | None:
+def rounded_number(number: float | None) -> float | None:
     """A number as it is written."""
     return None if number is None else round(number, 6) + 0.0
 

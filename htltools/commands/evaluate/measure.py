@@ -31,7 +31,7 @@ class Measured:
     more: dict[str, float]
 
 
-def opened(paths: Sequence[Path], rows: Sequence[Row], runtime: Runtime, coco: Path | None) -> list[Predictor]:
+def open_predictors(paths: Sequence[Path], rows: Sequence[Row], runtime: Runtime, coco: Path | None) -> list[Predictor]:
     """The predictors of some files, each opened once.
 
     Raises: DataError where some find several objects and some predict one box; as `predictor`.

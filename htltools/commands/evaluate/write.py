@@ -6,7 +6,7 @@ from htltools import console
 from htltools.commands.evaluate.conclusion import verdict
 from htltools.commands.evaluate.limits import require
 from htltools.commands.evaluate.lines import write_metrics
-from htltools.commands.evaluate.measure import measured, measured_rows, metric_lines, opened
+from htltools.commands.evaluate.measure import measured, measured_rows, metric_lines, open_predictors
 from htltools.commands.evaluate.odds import odds_lines
 from htltools.commands.shared import next_steps
 from htltools.commands.shared.models import explain_runtime, model_path
@@ -44,7 +44,7 @@ def write_evaluation(
     if measures:
         models = models or [model_path(None, reader, "dense")]
         explain_runtime(runtime)
-        predictors = opened([*models, *baselines], everything, runtime, coco)
+        predictors = open_predictors([*models, *baselines], everything, runtime, coco)
         uses_empty = predictors[0].task.uses_empty
     samples, boxless = measured_rows(everything, split, uses_empty=uses_empty)
     if measures:

@@ -51,7 +51,7 @@ def gallery_data(
             "image": uri,
             "about": about_row(row) if meta else [["split", row.split or "none"]],
             "levels": {"split": row.split or "none"} | {field.name: level(value_of(row, field.name), field.width) for field in filters},
-            "boxes": {role: rounded(own[place]) for role, own in boxes.items() if len(own[place])},
+            "boxes": {role: rounded_boxes(own[place]) for role, own in boxes.items() if len(own[place])},
             "scores": {name: round(float(values[i]), 4) for name, values in columns.items() if np.isfinite(values[i])},
             "sections": [name for name, own in chosen.items() if place in own],
         }
@@ -75,7 +75,7 @@ def thumbnails(rows: list[Row]) -> list[str]:
     return fitting_uris(lambda i: stored.batch(np.array([i]))[0], np.array([row.size for row in rows]), ROOM)
 
 
-def rounded(boxes: np.ndarray) -> list[list[float]]:
+def rounded_boxes(boxes: np.ndarray) -> list[list[float]]:
     """Boxes of shares [n, 4], cut at the border, to a ten-thousandth."""
     return np.clip(boxes.astype(float), 0, 1).round(4).tolist()
 

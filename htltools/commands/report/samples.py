@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from htltools import console
-from htltools.commands.evaluate.measure import opened
+from htltools.commands.evaluate.measure import open_predictors
 from htltools.commands.score.scorer import ModelScorer
 from htltools.commands.shared.hardness import hardness_column, known_hardness
 from htltools.commands.shared.models import FLAGS, model_path
@@ -101,7 +101,7 @@ def report_samples(
         rows, stability = scored(rows, checkpoints, runtime)
         models = {role: list(own) for role, own in checkpoints.items()}
     else:
-        models = {role: opened(models_at_hand(reader, role), rows, runtime, None) for role in ROLES}
+        models = {role: open_predictors(models_at_hand(reader, role), rows, runtime, None) for role in ROLES}
     if attended:
         models[ATTENDED] = [predictor(attended, rows, runtime)]
         rows = with_predictions(rows, models[ATTENDED][0], ATTENDED)

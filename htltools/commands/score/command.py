@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Option
-
 from htltools import options
 from htltools.errors import UsageError
 
@@ -16,22 +14,24 @@ def score(
     run,
     rows: options.Rows = None,
     model: Annotated[
-        list[Path] | None, Option("--model", metavar="FILE", help="A dense model; repeat it for several.", show_default=False)
+        list[Path] | None, options.in_model("--model", metavar="FILE", help="A dense model; repeat it for several.", show_default=False)
     ] = None,
     pruned: Annotated[
-        list[Path] | None, Option("--pruned", metavar="FILE", help="A pruned model; repeat it for several.", show_default=False)
+        list[Path] | None, options.in_model("--pruned", metavar="FILE", help="A pruned model; repeat it for several.", show_default=False)
     ] = None,
     predictions: Annotated[
         tuple[Path, Path] | None,
-        Option("--predictions", metavar="DENSE PRUNED", help="COCO results of both, instead of models.", show_default=False),
+        options.in_model("--predictions", metavar="DENSE PRUNED", help="COCO results of both, instead of models.", show_default=False),
     ] = None,
     coco: options.Numbering = None,
     also: Annotated[
         str | None,
-        Option("--also", metavar="COLUMN,...", help="Columns that take longer: grand, dropout_disagreement.", show_default=False),
+        options.in_output(
+            "--also", metavar="COLUMN,...", help="Columns that take longer: grand, dropout_disagreement.", show_default=False
+        ),
     ] = None,
     trust: options.Trust = None,
-    stability: Annotated[bool, Option("--stability", help="Tell on stderr how alike several models rank the rows.")] = False,
+    stability: Annotated[bool, options.in_output("--stability", help="Tell on stderr how alike several models rank the rows.")] = False,
     batch_size: options.BatchSize = 256,
     seed: options.Seed = 0,
     device: options.DeviceName = "auto",
@@ -79,15 +79,5 @@ def score(
         raise UsageError("--stability compares models: name two or more with --model or --pruned")
     runtime = Runtime(device, str(precision), batch_size, seed, options.trusted_names(trust))
     score_rows(
-        run,
-        rows,
-        model,
-        pruned,
-        coco,
-        columns,
-        runtime,
-        results=bool(predictions),
-        stability=stability,
-        limit=limit,
-        partial=partial,
+        run, rows, model, pruned, coco, columns, runtime, results=bool(predictions), stability=stability, limit=limit, partial=partial
     )

@@ -37,12 +37,12 @@ def score_rows(
     results: whether the files can be nothing but predictions of another tool; else each says what it is.
     """
     roles = {role for role, flag in {"dense": dense, "pruned": pruned}.items() if not flag}
-    samples, reader = streaming.opened(source, roles, partial=partial, limit=limit)
+    samples, reader = streaming.open_stream(source, roles, partial=partial, limit=limit)
     dense = dense or [model_path(None, reader, "dense")]
     pruned = pruned or [model_path(None, reader, "pruned")]
     by_others = results or are_results([*dense, *pruned])
     scorer = chosen_scorer(dense, pruned, coco, also, runtime, Stability() if stability else None, by_others=by_others)
-    scored = map(scorer.scored, streaming.batches(samples, scorer.rows_at_once, reader, roles))
+    scored = map(scorer.scored, streaming.row_batches(samples, scorer.rows_at_once, reader, roles))
     if not first_process():
         deque(scored, maxlen=0)
         return

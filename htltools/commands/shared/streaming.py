@@ -11,7 +11,7 @@ from htltools.formats.rows.stream import RowReader
 from htltools.formats.sources.open_rows import no_rows, open_rows
 
 
-def opened(source: Path | None, roles: set[str], *, partial: bool, limit: int | None) -> tuple[Iterator[Row], RowReader]:
+def open_stream(source: Path | None, roles: set[str], *, partial: bool, limit: int | None) -> tuple[Iterator[Row], RowReader]:
     """The rows of a source, and their reader, which by then knows a model for each of the roles if there is one at all.
 
     Raises: DataError where the source is bad or holds no row; MissingInput.
@@ -35,7 +35,7 @@ def first_rows(rows: Iterable[Row], limit: int | None) -> Iterator[Row]:
         pass
 
 
-def batches(rows: Iterator[Row], size: int, reader: RowReader, roles: set[str]) -> Iterator[list[Row]]:
+def row_batches(rows: Iterator[Row], size: int, reader: RowReader, roles: set[str]) -> Iterator[list[Row]]:
     """The rows in lists of at most `size`, as long as the notes between them name no other model for the roles.
 
     Raises: DataError where they do: rows that were scored by different models do not compare.

@@ -125,9 +125,7 @@ def two_sides(predictions: np.ndarray, losses: np.ndarray, count: int, pairs: Se
     return Sides(predictions[:count], predictions[count:], losses[:count], losses[count:], pairs)
 
 
-def scores_by_model(
-    sides: Sides, annotation: np.ndarray, comparison: Comparison, missed: Sides | None = None
-) -> dict[str, np.ndarray]:
+def scores_by_model(sides: Sides, annotation: np.ndarray, comparison: Comparison, missed: Sides | None = None) -> dict[str, np.ndarray]:
     """Columns that each of K models, or pairs of models, has of its own: [K, N] each. Arguments as in `scores`."""
     held, error = missed or sides, comparison.edge_error
     pairs = [(sides.dense[one], sides.pruned[other]) for one, other in sides.pairs]

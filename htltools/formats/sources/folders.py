@@ -94,14 +94,14 @@ def entries_of(source: str, listed: Iterable[str]) -> tuple[Iterable[tuple[str, 
     """
     if source == "-":
         paths = (Path(line.strip("\r\n")) for line in listed if line.strip())
-        return ((stem_of(path.name), str(path)) for path in paths), None
+        return ((without_suffix(path.name), str(path)) for path in paths), None
     path = Path(source)
     if path.is_dir():
         images = path / "images"
         return named_files(images if images.is_dir() else path), path
     if not path.exists():
         raise MissingInput(f"{source} is not there")
-    return [(stem_of(path.name), str(path))], None
+    return [(without_suffix(path.name), str(path))], None
 
 
 def named_files(folder: Path) -> Iterator[tuple[str, str]]:
@@ -112,7 +112,7 @@ def named_files(folder: Path) -> Iterator[tuple[str, str]]:
         start, below = (os.path.join("" if place == "." else place, "") for place in (here, below))
         for name in sorted(files):
             if not name.startswith(".") and (has_suffix(name) or is_dicom(start + name)):
-                yield (below + stem_of(name)).replace(os.sep, "/"), start + name
+                yield (below + without_suffix(name)).replace(os.sep, "/"), start + name
 
 
 def has_suffix(name: str) -> bool:
@@ -120,10 +120,10 @@ def has_suffix(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
-def stem_of(name: str) -> str:
+def without_suffix(name: str) -> str:
     """The name without its suffix. Digits after a dot are no suffix: many DICOM files are named by their UID.
 
-    >>> stem_of("a/b.png"), stem_of("1.2.840.113")
+    >>> without_suffix("a/b.png"), without_suffix("1.2.840.113")
     ('a/b', '1.2.840.113')
     """
     stem, suffix = os.path.splitext(name)
@@ -183,5 +183,5 @@ def matching_key(known: dict | None, name: str, path: str) -> str | None:
     """The key of an image among the known ones: its id, its path, or its bare name; None where it is not known."""
     if not known or name in known:
         return name if known else None
-    keys = stem_of(path).replace(os.sep, "/"), name.rpartition("/")[2]
+    keys = without_suffix(path).replace(os.sep, "/"), name.rpartition("/")[2]
     return next((key for key in keys if key in known), None)
