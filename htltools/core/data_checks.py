@@ -48,12 +48,15 @@ def odd_contrast(name: str, image: np.ndarray) -> list[Issue]:
     first = image[0, 0]
     if (image == first).all():
         return [Issue(name, "an image of one value", f"all pixels are {first.tolist()}")]
-    counts = np.array([np.bincount(image[..., c].ravel(), minlength=256) for c in range(image.shape[-1])])  # [C, 256]
-    middle = np.pad(counts[:, 1:-1], ((0, 0), (1, 1)))  # without what is black or white, such as padding and letters
-    for own, what in (counts, "of its pixels"), (middle, "of what is neither black nor white"):
-        if own.sum() * 2 >= counts.sum() and (span := max(map(levels_spanned, own))) < FAINT:
-            return [Issue(name, "an image of next to no contrast", f"96% {what} is within {span} of 256 grey levels")]
-    return []
+    spans = []
+    for channel in np.moveaxis(image, -1, 0)[::-1]:
+        counts = np.bincount(channel.ravel(), minlength=256)
+        middle = counts[1:-1]  # without what is black or white, such as padding and letters
+        spans.append(min(levels_spanned(counts), levels_spanned(middle) if middle.sum() * 2 >= channel.size else 256))
+        if spans[-1] >= FAINT:
+            return []
+    reason = f"96% of its pixels, or of those neither black nor white, are within {max(spans)} of 256 grey levels"
+    return [Issue(name, "an image of next to no contrast", reason)]
 
 
 def levels_spanned(counts: np.ndarray) -> int:

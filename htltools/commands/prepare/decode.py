@@ -113,7 +113,7 @@ def file_sample(candidate: Candidate, settings: Settings) -> Sample:
     row = row_of(candidate, image.size, boxes, labels_of(candidate, boxes, settings))
     issues = odd_contrast(candidate.id, image.pixels)
     issues += [Issue(candidate.id, kind, reason) for kind, reason in doubts_of(lesions, image)]
-    if boxes and (loss := border_loss(given or [], frame, image.size)):
+    if boxes and given is facts.boxes and (loss := border_loss(given or [], frame, image.size)):
         issues.append(Issue(candidate.id, "a box loses much at the border", loss))
     return Sample(row, image.pixels, None if lesions is None else squashed_mask(lesions.pixels, settings.frame), issues)
 

@@ -84,7 +84,9 @@ def joined(several: Sequence[Objects]) -> LesionMask:
     """
     if len({own.labels.shape for own in several}) > 1:
         raise DataError("its files differ in size")
-    pixels = np.logical_or.reduce([own.labels > 0 for own in several])
+    pixels = several[0].labels > 0
+    for own in several[1:]:
+        pixels |= own.labels > 0
     boxes = [[float(edge) for edge in box] for own in several for box in boxes_of_labels(own.labels)]
     doubts = dict.fromkeys(doubt for own in several for doubt in own.doubts)
     return LesionMask(pixels, boxes, list(doubts), max(own.orientation for own in several))

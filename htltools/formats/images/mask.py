@@ -62,7 +62,7 @@ def mask_values(image: Image.Image) -> tuple[np.ndarray, bool]:
             return (visible, colours) if visible.min() != visible.max() else (alpha, False)  # the shape may lie in alpha alone
         image = image.convert("L" if image.mode == "LA" else "RGB")
     if image.mode == "1":
-        return np.asarray(image.convert("L")) > 0, False  # not the image itself: its bytes are 255, which is no bool of numpy
+        return np.asarray(image).view(np.uint8) > 0, False  # Pillow's bytes are 255, which is no bool of numpy
     if image.mode == "L":
         return np.asarray(image), False
     if image.mode == "P":
