@@ -77,7 +77,7 @@ def file_sample(candidate: Candidate, settings: Settings) -> Sample:
     """
     facts = candidate.facts
     required = settings.labelled and not settings.keep_unlabelled
-    if required and candidate.masked and candidate.mask is None and candidate.segments is None:
+    if required and candidate.masked and not candidate.masks and candidate.segments is None:
         raise DataError("no mask")
     if required and not candidate.masked and facts.boxes is None:
         raise DataError("no box" if facts.known else "no line in the table")
@@ -122,15 +122,24 @@ def decoded_mask(candidate: Candidate, size: Size) -> np.ndarray | None:
             from htltools.formats.dicom.segmentation import read_segments
 
             return read_segments(candidate.segments) if candidate.segments else np.zeros(size[::-1], bool)
-        if candidate.mask is None:
-            return None
-        if is_dicom(candidate.mask):
-            from htltools.formats.dicom.render import read_dicom_mask
-
-            return read_dicom_mask(candidate.mask)
-        return read_mask(candidate.mask)
+        masks = [mask_file(path) for path in candidate.masks]
+        if len({mask.shape for mask in masks}) > 1:
+            raise DataError("its files are of several sizes")
+        return np.logical_or.reduce(masks) if masks else None
     except DataError as error:
         raise DataError(f"its mask: {error}") from None
+
+
+def mask_file(path: str) -> np.ndarray:
+    """A mask file, DICOM or not: bool [h, w].
+
+    Raises: DataError.
+    """
+    if is_dicom(path):
+        from htltools.formats.dicom.render import read_dicom_mask
+
+        return read_dicom_mask(path)
+    return read_mask(path)
 
 
 def frame_of_boxes(candidate: Candidate, settings: Settings, size: Size) -> tuple[float, float]:
