@@ -59,11 +59,11 @@ class Box:
         return {}
 
     def training_data(self, rows: list[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
-        """As `Task.training_data`: boxes float32 [N, 4]."""
+        """As `Task.training_data`: boxes float [N, 4]."""
         return self.validation_data(rows, classes, frame, path)
 
     def validation_data(self, rows: list[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
-        """As `Task.validation_data`: boxes float32 [N, 4]."""
+        """As `Task.validation_data`: boxes float [N, 4]."""
         return Data(rows, matching_images(rows, frame, path), target_boxes(rows))
 
     def objective(
@@ -92,7 +92,7 @@ class Box:
         return "box", constant_iou(training.targets, validation.targets)
 
     def annotation(self, rows: Sequence[Row], classes: Sequence[str], place: Placement | None = None) -> np.ndarray:
-        """Boxes float32 [N, 4]."""
+        """Boxes float [N, 4]."""
         return target_boxes(rows)
 
     def predictions(self, models: Sequence[Model], images: ImageSource, runtime: Runtime) -> np.ndarray:

@@ -69,11 +69,11 @@ class Detect:
         return {"classes": classes, "most": room_for(max(len(row.boxes or ()) for row in rows))}
 
     def training_data(self, rows: list[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
-        """As `Task.training_data`: objects float32 [N, M, 5]."""
+        """As `Task.training_data`: objects float [N, M, 5]."""
         return self.validation_data(rows, classes, frame, path)
 
     def validation_data(self, rows: list[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
-        """As `Task.validation_data`: objects float32 [N, M, 5]."""
+        """As `Task.validation_data`: objects float [N, M, 5]."""
         return Data(rows, matching_images(rows, frame, path), target_objects(rows, classes))
 
     def objective(
@@ -99,7 +99,7 @@ class Detect:
         return None
 
     def annotation(self, rows: Sequence[Row], classes: Sequence[str], place: Placement | None = None) -> np.ndarray:
-        """Objects float32 [N, M, 5]."""
+        """Objects float [N, M, 5]."""
         return target_objects(rows, classes)
 
     def predictions(self, models: Sequence[Model], images: ImageSource, runtime: Runtime) -> np.ndarray:
@@ -167,7 +167,7 @@ def object_classes(rows: Iterable[Row]) -> list[str]:
 
 
 def target_objects(rows: Sequence[Row], classes: Sequence[str]) -> np.ndarray:
-    """The annotated objects of each row: float32 [N, M, 5]; NaN where a row has no key `boxes`.
+    """The annotated objects of each row: float [N, M, 5]; NaN where a row has no key `boxes`.
 
     Raises: DataError where a row has an object of none of the classes.
     """

@@ -61,7 +61,7 @@ class Mask(Box):
         return Selection([row for row, has in zip(rows, there) if has], notes)
 
     def validation_data(self, rows: list[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
-        """Images with their mask as one channel more; float32 [N, 5]: the box, and 1 where a mask is annotated, else 0."""
+        """Images with their mask as one channel more; float [N, 5]: the box, and 1 where a mask is annotated, else 0."""
         images = MaskedImages(rows)
         check_frame(images.images.shape, frame, path)
         return Data(rows, images, np.column_stack([target_boxes(rows), has_mask(rows, images).astype(np.float32)]))

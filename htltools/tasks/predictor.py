@@ -134,15 +134,15 @@ class OnnxPredictor:
         return self.model.predict(images, self.outputs)
 
 
-def predictor(path: Path, rows: Sequence[Row], runtime: Runtime, coco: Path | None = None) -> Predictor:
-    """What predicts at a path. COCO results predict several objects where `rows` hold several; `coco` numbers their images.
+def predictor(path: Path, rows: Sequence[Row], runtime: Runtime, coco: Path | None = None, objects: bool | None = None) -> Predictor:
+    """What predicts at a path. `coco` numbers the images of COCO results; `objects`: see `results_predictor`.
 
     Raises: MissingInput; DataError; UsageError.
     """
     if not path.exists():
         raise MissingInput(f"{path} is not there")
     if is_json(path):
-        return results_predictor(path, rows, coco)
+        return results_predictor(path, rows, coco, objects)
     return OnnxPredictor(path, runtime) if is_onnx(path) else CheckpointPredictor(path, runtime)
 
 

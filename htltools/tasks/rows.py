@@ -1,6 +1,6 @@
 """What tasks read of rows: which of them are annotated, boxes as arrays, and stored images of the right frame."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,14 @@ from htltools.formats.store.shard import Images, Placement
 from htltools.tasks.task import Selection
 
 
-def of_split(rows: Sequence[Row], split: str) -> list[Row]:
-    """The rows of a split."""
-    return [row for row in rows if row.split == split]
+def of_split(rows: Iterable[Row], split: str) -> list[Row]:
+    """The rows of a split, in the order of their names, so that no result depends on that of the stream."""
+    return in_order(row for row in rows if row.split == split)
+
+
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """The rows by id and `repeat`."""
+    return sorted(rows, key=lambda row: (row.id, row.repeat))
 
 
 def annotated_rows(rows: Sequence[Row], split: str, is_annotated: Callable[[Row], bool], *, others_used: bool = False) -> Selection:
@@ -61,11 +66,11 @@ def image_sizes(rows: Sequence[Row]) -> np.ndarray:
 
 
 def target_boxes(rows: Sequence[Row]) -> np.ndarray:
-    """The annotated box of each row as shares of its image's sides, clipped to it: float32 [N, 4]; NaN where there is none.
+    """The annotated box of each row as shares of its image's sides, clipped to it: float64 [N, 4]; NaN where there is none.
 
     Raises: DataError where a row has several: models of one box cannot learn them.
     """
-    targets = np.full((len(rows), 4), np.nan, np.float32)
+    targets = np.full((len(rows), 4), np.nan)
     for target, row in zip(targets, rows):
         boxes = row.boxes or []
         if len(boxes) > 1:

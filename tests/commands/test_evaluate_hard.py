@@ -102,3 +102,15 @@ def test_what_cannot_be_computed(htl, flags, code, message):
     exit_code, out, err = htl("evaluate", "--split", "train", *flags, stdin=joined_lines(ROWS))
     assert (exit_code, out) == (code, b"")
     assert message in err
+
+
+def test_ties_are_broken_by_a_hash(htl):
+    """Where most rows are equally hard, the same ones count as hard in any order of rows, women first or men; how many tie is said."""
+    rows = [row(i, "female" if i < 100 else "male", 0.0) | {"hardness": {"pie": float(i == 7)}} for i in range(200)]
+    lines, errors = zip(
+        *(htl("evaluate", "--split", "train", "--hard", "pie", stdin=joined_lines(order))[1:] for order in (rows, rows[::-1]))
+    )
+    assert lines[0] == lines[1]
+    assert "train: 60 of 200 samples are hard by pie (59 of 199 that tie at the threshold)" in errors[0]
+    women = next(line for line in split_lines(lines[0]) if line["subgroup"] == {"sex": "female"})
+    assert 0.4 < women["value"] < 2.5

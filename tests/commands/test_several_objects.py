@@ -197,8 +197,8 @@ def test_results_of_another_tool(htl, chain, tmp_path):
     assert code == 0, err
     assert metrics(out)["ap50", "None"]["n"] == 15
     code, _, err = htl("evaluate", chain.scored, "--predictions", tmp_path / "dense.json")
-    assert code == 2
-    assert "nothing says which category_id is which" in err
+    assert code == 65
+    assert "name the data set that was predicted on with --coco" in err
 
 
 def test_pages_and_sheets_show_every_box(htl, chain, tmp_path):

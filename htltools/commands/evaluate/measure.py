@@ -31,12 +31,14 @@ class Measured:
     more: dict[str, float]
 
 
-def open_predictors(paths: Sequence[Path], rows: Sequence[Row], runtime: Runtime, coco: Path | None) -> list[Predictor]:
+def open_predictors(
+    paths: Sequence[Path], rows: Sequence[Row], runtime: Runtime, coco: Path | None, objects: bool | None = None
+) -> list[Predictor]:
     """The predictors of some files, each opened once.
 
     Raises: DataError where some find several objects and some predict one box; as `predictor`.
     """
-    predictors = [predictor(path, rows, runtime, coco) for path in paths]
+    predictors = [predictor(path, rows, runtime, coco, objects) for path in paths]
     for each in predictors:
         if isinstance(each, CheckpointPredictor):
             console.explain(str(each))

@@ -29,6 +29,7 @@ def write_evaluation(
     out: Path | None,
     runtime: Runtime,
     coco: Path | None,
+    objects: bool | None,
     *,
     limit: int | None,
     partial: bool,
@@ -44,7 +45,7 @@ def write_evaluation(
     if measures:
         models = models or [model_path(None, reader, "dense")]
         explain_runtime(runtime)
-        predictors = open_predictors([*models, *baselines], everything, runtime, coco)
+        predictors = open_predictors([*models, *baselines], everything, runtime, coco, objects)
     is_annotated = predictors[0].task.is_annotated if predictors else lambda row: row.is_annotated
     samples, boxless = measured_rows(everything, split, is_annotated)
     results = [measured(predictor, samples) for predictor in predictors]

@@ -21,7 +21,7 @@ from htltools.formats.rows.schema import ROLES, SPLITS
 from htltools.formats.rows.stream import RowReader
 from htltools.tasks.predictor import CheckpointPredictor, Predictor, of_one_kind, predictor
 from htltools.tasks.role_objects import objects_by_role
-from htltools.tasks.rows import image_sizes
+from htltools.tasks.rows import image_sizes, in_order
 
 ATTENDED = "attended"  # the role of a model that attended
 
@@ -93,7 +93,7 @@ def report_samples(
 
     Raises: DataError where some models find several objects and some predict one box.
     """
-    rows = [row for row in rows if not row.repeat]
+    rows = in_order(row for row in rows if not row.repeat)
     stability: dict[str, dict[str, float]] = {}
     models: dict[str, list[Predictor]] = {}
     others = [predictor(attended, rows, runtime)] if attended else []

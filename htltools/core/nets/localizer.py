@@ -122,8 +122,8 @@ def boxes_of(raw: Tensor) -> Tensor:
 
 
 def fraction_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Boxes [N, 4] in pixels of images of (width, height) [N, 2], as shares of width and height."""
-    return (boxes / np.tile(sizes, 2)).astype(np.float32)
+    """Boxes [N, 4] in pixels of images of (width, height) [N, 2], as shares of width and height: float64."""
+    return boxes / np.tile(sizes, 2)
 
 
 def pixel_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
