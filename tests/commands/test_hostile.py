@@ -266,7 +266,7 @@ def test_wild_numbers(htl, fixed, tmp_path, field, value, code):
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "1e308", "inf"])
 def test_boxes_beyond_all_bounds(htl, tmp_path, number):
-    """Numbers of tables and annotations that no image has are refused by line, or left out with their reason, and none of them overflows."""
+    """Numbers of tables and annotations that no image has are refused by line, or left out with their reason; none overflows."""
     Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(tmp_path / "a.png")
     (tmp_path / "t.csv").write_text(f"file,x0,y0,x1,y1\na.png,{number},0,5,5\n")
     code, _, err = htl("prepare", tmp_path, "--table", tmp_path / "t.csv", "-o", tmp_path / "s")
