@@ -39,6 +39,7 @@ Files = Annotated[
     list[Path] | None, data("--annotations", "--coco", metavar="FILE", help="COCO, VOC, YOLO, CVAT or Label Studio files; may be repeated.")
 ]
 Masks = Annotated[Path | None, data("--masks", metavar="DIR", help="Folder of lesion masks [SOURCE/masks].")]
+LesionValues = Annotated[str | None, data("--lesion-values", metavar="N,...", help="Values of masks that are lesions.")]
 Window = Annotated[str, setting("--window", metavar="auto|N|C/W|percentile", help="Window of grey DICOM images.")]
 IdKey = Annotated[Path | None, data("--id-key", metavar="FILE", help="Key of DICOM ids [DIR.id-key].")]
 Limit = Annotated[int | None, data("--limit", min=1, help="Use only the first N images.")]
@@ -67,7 +68,7 @@ LabelSeed = Annotated[int, setting("--label-seed", metavar="N", min=0, help="See
 output = partial(Option, rich_help_panel="Output")
 Out = Annotated[Path, output("-o", "--out", metavar="DIR", help="Folder of the store.", show_default=False)]
 Size = Annotated[str, output("--size", metavar="N|HxW", help="Pixels of a stored image.")]
-Strict = Annotated[bool, output("--strict", help="Fail where a sample is left out.")]
+Strict = Annotated[bool, output("--strict", help="Fail where a sample is left out, or something is doubted.")]
 
 
 @options.command
@@ -79,6 +80,7 @@ def prepare(
     table: Table = None,
     annotations: Files = None,
     masks: Masks = None,
+    lesion_values: LesionValues = None,
     id_column: IdColumn = None,
     group_column: GroupColumn = None,
     label_column: LabelColumn = None,
@@ -115,11 +117,13 @@ def prepare(
 
     Boxes come from masks where there are some, else from the table or the annotations. What cannot be used is left out,
     counted by reason, and listed in DIR/skips.jsonl; so is what looks wrong and is kept: the same pixels under two ids, boxes
-    of everything or nothing, ages of 0, one word under several spellings. A run that was killed is taken up where it stopped.
+    of everything or nothing, images of one value, masks read by a guess, ages of 0, one word under several spellings. A run
+    that was killed is taken up where it stopped.
     """
     from htltools.commands.prepare import flags, messages
     from htltools.commands.prepare.decode import Settings
     from htltools.commands.prepare.gather import assign_splits, gather, gather_phantoms
+    from htltools.commands.prepare.understanding import doubts_of, understanding
     from htltools.commands.prepare.write import Store, write_store
     from htltools.formats.dicom.windowing import checked_window
     from htltools.formats.files.lock import exclusive
@@ -130,7 +134,7 @@ def prepare(
 
     flags.check_sources(sources, phantom, [*(table or []), *(annotations or []), masks])
     frame, box_size, shares = flags.stored_frame(size), flags.table_frame(box_frame), flags.split_shares(splits)
-    boxes, window = flags.box_sets(box_columns), checked_window(window)
+    boxes, window, values = flags.box_sets(box_columns), checked_window(window), flags.lesion_values(lesion_values)
     columns = Columns(
         *(id_column, group_column, split_column, label_column, boxes, box_format and box_format.value),
         missing=flags.words(missing),
@@ -146,10 +150,15 @@ def prepare(
         findings = gather(sources or [], naming, id_key=id_key, out=out, limit=limit)
     messages.say_sources(findings)
     assign_splits(findings.candidates, shares, seed)
+    understood = understanding(findings, shares, seed)
+    doubts = doubts_of(findings, understood)
+    messages.say_understanding(understood, doubts)
+    flags.refuse_doubts(doubts, strict)
 
     boxed = findings.sources.labelled
-    settings = Settings(frame, one_box.value, box_size, boxed, keep_unlabelled, seed if phantom else 0, labelled, label_seed, window)
-    history = run.chain([], {name: file_digest(path) for name, path in findings.sources.files.items()})
+    drawn = seed if phantom else 0
+    settings = Settings(frame, one_box.value, box_size, boxed, keep_unlabelled, drawn, labelled, label_seed, window, values)
+    history = run.chain([], {name: file_digest(path) for name, path in findings.sources.files.items()}, understood=understood)
     make_folder(out)
     with exclusive(out / ".lock", out):
         write_store(run, Store(out, findings.candidates, settings, history), findings, jobs=jobs, force=force, strict=strict)

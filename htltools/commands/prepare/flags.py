@@ -1,12 +1,15 @@
 """The flags of `prepare` as values, each refused where it makes no sense."""
 
 import math
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from htltools.errors import UsageError
+from htltools.errors import DataError, UsageError
 from htltools.formats.rows.schema import FRAME, SPLITS
+
+COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 def check_sources(sources: Sequence[str] | None, phantom: int | None, files: Sequence[Path | None]) -> None:
@@ -44,6 +47,20 @@ def table_frame(text: str | None) -> tuple[int, int] | None:
     if len(numbers) != 2:
         raise UsageError(f"--box-frame takes WxH in pixels, not {text!r}")
     return numbers[0], numbers[1]
+
+
+def lesion_values(text: str | None) -> tuple[int, ...]:
+    """The values of masks that are lesions, of --lesion-values "1,2" or "#ff0000": whole numbers, or colours as 0xRRGGBB.
+
+    Raises: UsageError.
+    """
+    if text is None:
+        return ()
+    parts = [part.strip() for part in text.split(",")]
+    numbers = [int(part[1:], 16) if COLOUR.fullmatch(part) else int(part) if part.isdecimal() else -1 for part in parts]
+    if min(numbers) < 0 or len(set(numbers)) < len(numbers):
+        raise UsageError(f"--lesion-values takes whole numbers or colours such as 1,2 or #ff0000, not {text!r}")
+    return tuple(numbers)
 
 
 def pixels(text: str) -> list[int]:
@@ -118,3 +135,12 @@ def split_shares(text: str) -> list[float]:
     if len(shares) != 3 or min(shares) < 0 or not 0 < sum(shares) < math.inf:
         raise UsageError(f"--splits takes three shares such as 0.7,0.15,0.15, not {text!r}")
     return shares
+
+
+def refuse_doubts(doubts: Sequence[str], strict: bool) -> None:
+    """With --strict, refuse what may have been understood wrongly.
+
+    Raises: DataError.
+    """
+    if strict and doubts:
+        raise DataError(f"{len(doubts)} doubts (--strict), the first: {doubts[0]}", "leave out --strict to go on all the same")

@@ -24,6 +24,7 @@ def score(
         options.in_model("--predictions", metavar="DENSE PRUNED", help="COCO results of both, instead of models.", show_default=False),
     ] = None,
     coco: options.Numbering = None,
+    objects: options.Objects = None,
     also: Annotated[
         str | None,
         options.in_output(
@@ -79,5 +80,16 @@ def score(
         raise UsageError("--stability compares models: name two or more with --model or --pruned")
     runtime = Runtime(device, str(precision), batch_size, seed, options.trusted_names(trust))
     score_rows(
-        run, rows, model, pruned, coco, columns, runtime, results=bool(predictions), stability=stability, limit=limit, partial=partial
+        run,
+        rows,
+        model,
+        pruned,
+        coco,
+        objects,
+        columns,
+        runtime,
+        results=bool(predictions),
+        stability=stability,
+        limit=limit,
+        partial=partial,
     )
