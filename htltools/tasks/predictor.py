@@ -151,8 +151,7 @@ def of_one_kind(predictors: Sequence[Predictor]) -> None:
 
     Raises: DataError naming two of them.
     """
-    first = predictors[0]
-    for other in predictors[1:]:
+    for first, other in zip(predictors, predictors[1:]):
         if other.task.kind != first.task.kind:
             kinds = {"box": "predicts one box", "objects": "finds several objects"}
             words = (f"{each.path} {kinds.get(each.task.kind, each.task.kind)}" for each in (first, other))

@@ -164,6 +164,7 @@ def test_several_models_are_scored_and_compared(htl, phantom, dense, pruned, tmp
     )
     assert code == 0, err
     assert err.splitlines()[-1].startswith(f"htl report: {tmp_path}/r.html: 80 samples, 5 images, ")
+    assert "gap" not in err  # the page shows none, and none is computed
     assert "<td>pruned_disagreement</td><td>1.000</td>" in sections_of(tmp_path / "r.html")["Reliability over seeds"]
 
 

@@ -241,6 +241,8 @@ def test_kinds_do_not_mix(htl, chain, phantom, dense, tmp_path):
     code, _, err = htl("evaluate", chain.scored, "--model", chain.dense, "--baseline", dense)
     assert code == 65
     assert "compare models of one kind" in err
+    code, _, err = htl("report", chain.scored, "-o", tmp_path / "r.html", "--attended", dense)
+    assert (code, "compare models of one kind" in err) == (65, True)
     code, _, err = htl("train", chain.scored, "-o", tmp_path / "m.h5", "-q")
     assert code == 65
     assert "train a net that finds several" in err

@@ -144,7 +144,7 @@ def test_score_and_report_open_each_file_once(htl, phantom, models, opened, tmp_
     out = "-o", tmp_path / "r.html", "--gallery", 3, "-q"
     code, _, err = htl("report", phantom.rows, *dense, "--pruned", pruned, "--attended", attended, *out)
     assert code == 0, err
-    assert opened == ["box.h5", "pruned.h5", "attended.h5"]
+    assert opened == ["attended.h5", "box.h5", "pruned.h5"]
 
 
 @pytest.mark.parametrize("pair", [*combinations(NETS, 2)], ids=" ".join)

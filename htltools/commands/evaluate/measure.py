@@ -42,8 +42,7 @@ def open_predictors(
     for each in predictors:
         if isinstance(each, CheckpointPredictor):
             console.explain(str(each))
-    if predictors:
-        of_one_kind(predictors)
+    of_one_kind(predictors)
     tasks = list(dict.fromkeys(each.task.name for each in predictors))
     if len(tasks) > 1:
         console.say(f"models of the tasks {' and '.join(tasks)} are compared by their boxes")
@@ -54,8 +53,6 @@ def measured(predictor: Predictor, rows: list[Row]) -> Measured:
     """The model on annotated rows. Processes that share the job take their parts."""
     data: Data = predictor.data(rows)
     predictions = predictor.predict(data)
-    for note in predictor.notes():
-        console.say(note)
     samples = predictor.task.per_sample(predictions, data.targets, predictor.classes, predictor.threshold)
     return Measured(predictor, predictions, samples, predictor.more_metrics(data))
 
@@ -75,9 +72,16 @@ def measured_rows(rows: Sequence[Row], split: str, is_annotated: Callable[[Row],
 
 
 def metric_lines(
-    rows: list[Row], ours: Sequence[Measured], theirs: Sequence[Measured], crossings: list[Crossing], split: str, seed: int
+    rows: list[Row],
+    ours: Sequence[Measured],
+    theirs: Sequence[Measured],
+    crossings: list[Crossing],
+    split: str,
+    seed: int,
+    *,
+    gaps: bool = True,
 ) -> list[dict[str, Any]]:
-    """The metrics of models, runs of one kind, as means over them: of all rows, and by subgroup with the gap from best to worst.
+    """The metrics of models, runs of one kind, as means over them: of all rows, and by subgroup, with `gaps` from best to worst.
 
     With `theirs`, as many models, also the differences, each model's to the one in its place.
     """
@@ -99,5 +103,6 @@ def metric_lines(
         parts = subgroups(rows, crossing)
         by_level = [lines_of(*part) for part in parts]
         lines += [line for of_level in by_level for line in of_level]
-        lines += gap_lines(crossing, parts, by_level, mine, groups, others, baselines, seed)
+        if gaps:
+            lines += gap_lines(crossing, parts, by_level, mine, groups, others, baselines, seed)
     return lines

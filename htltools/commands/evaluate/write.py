@@ -49,6 +49,8 @@ def write_evaluation(
     is_annotated = predictors[0].task.is_annotated if predictors else lambda row: row.is_annotated
     samples, boxless = measured_rows(everything, split, is_annotated)
     results = [measured(predictor, samples) for predictor in predictors]
+    for note in (note for predictor in predictors for note in predictor.notes()):
+        console.say(note)
     ours, theirs = results[: len(models)], results[len(models) :]
     if not first_process():
         return
