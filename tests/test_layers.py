@@ -48,7 +48,9 @@ BELONGS_TO = {
     "jinja2": {"formats.page"},
     "matplotlib": {"core.figures"},
     "statsmodels": {"core.statistics"},
-    "pycocotools": {"core.statistics", "formats.images"},
+    "pycocotools": {"core.statistics", "formats.images", "formats.tables"},
+    "yaml": {"formats.tables"},
+    "defusedxml": {"formats.tables"},
     "torch_pruning": {"core.pruning"},
 }
 SHELL = {"htltools.options", "htltools.console", "htltools.errors", "htltools.processes", "htltools"}

@@ -29,7 +29,9 @@ Sources = Annotated[
 setting = partial(Option, rich_help_panel="Data")  # with a default to show
 data = partial(setting, show_default=False)
 Table = Annotated[Path | None, data("--table", metavar="CSV", help="Table of the images [SOURCE/metadata.csv].")]
-Coco = Annotated[Path | None, data("--coco", metavar="JSON", help="COCO annotations of the images.")]
+Files = Annotated[
+    list[Path] | None, data("--annotations", "--coco", metavar="FILE", help="COCO, VOC, YOLO, CVAT or Label Studio files; may be repeated.")
+]
 Masks = Annotated[Path | None, data("--masks", metavar="DIR", help="Folder of lesion masks [SOURCE/masks].")]
 LesionValues = Annotated[str | None, data("--lesion-values", metavar="N,...", help="Values of masks that are lesions.")]
 Window = Annotated[str, setting("--window", metavar="auto|N|C/W|percentile", help="Window of grey DICOM images.")]
@@ -66,7 +68,7 @@ def prepare(
     sources: Sources = None,
     size: Size = "96",
     table: Table = None,
-    coco: Coco = None,
+    annotations: Files = None,
     masks: Masks = None,
     lesion_values: LesionValues = None,
     id_column: IdColumn = None,
@@ -115,7 +117,7 @@ def prepare(
     from htltools.formats.store.store import make_folder
     from htltools.formats.tables.csv_table import Columns
 
-    flags.check_sources(sources, phantom, [table, coco, masks])
+    flags.check_sources(sources, phantom, [table, *(annotations or []), masks])
     frame, box_size, shares = flags.stored_frame(size), flags.table_frame(box_frame), flags.split_shares(splits)
     boxes, window, values = flags.box_sets(box_columns), checked_window(window), flags.lesion_values(lesion_values)
     columns = Columns(id_column, group_column, split_column, label_column, boxes, box_format and box_format.value)
@@ -123,7 +125,8 @@ def prepare(
     if phantom:
         findings = gather_phantoms(phantom, seed, limit)
     else:
-        findings = gather(sources or [], Naming(table, coco, masks, columns), id_key=id_key, out=out, limit=limit)
+        naming = Naming([table] if table else [], annotations or [], masks, columns)
+        findings = gather(sources or [], naming, id_key=id_key, out=out, limit=limit)
     messages.say_sources(findings)
     assign_splits(findings.candidates, shares, seed)
 

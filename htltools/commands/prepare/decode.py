@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from htltools.commands.prepare.lesion_masks import LesionMask, Size, lesion_mask_of, mask_files, outlined_lesions
+from htltools.commands.prepare.lesion_masks import LesionMask, Size, lesion_mask_of, outlined_lesions
 from htltools.core.data_checks import Issue, odd_contrast
 from htltools.core.geometry.box_cleaning import border_loss, fitted_boxes
 from htltools.core.sampling.splits import is_labelled
@@ -89,7 +89,7 @@ def file_sample(candidate: Candidate, settings: Settings) -> Sample:
     """
     facts = candidate.facts
     required = settings.labelled and not settings.keep_unlabelled
-    marked = bool(mask_files(candidate)) or candidate.segments is not None or facts.outlines is not None
+    marked = bool(candidate.masks) or candidate.segments is not None or facts.outlines is not None
     if required and candidate.masked and not marked:
         raise DataError("no mask")
     if required and not candidate.masked and not marked and facts.boxes is None:
@@ -98,8 +98,8 @@ def file_sample(candidate: Candidate, settings: Settings) -> Sample:
     lesions = lesion_mask_of(candidate, image.size, settings.lesion_values)
     frame = lesions.size if lesions else frame_of_boxes(candidate, settings, image.size)
     given = lesions.boxes if lesions else facts.boxes
-    if not lesions and facts.outlines is not None:
-        lesions = outlined_lesions(facts.outlines, frame, image.size)
+    if not lesions and facts.outlines is not None and len(facts.boxes or facts.outlines) == len(facts.outlines):
+        lesions = outlined_lesions(facts.outlines, frame, image.size)  # where a box has no outline, the mask would lack it
         given, frame = (facts.boxes, frame) if facts.boxes is not None else (lesions.boxes, lesions.size)
     fitted, reason = fitted_boxes(given or [], frame, image.size, settings.one_box)
     boxes = None if reason or given is None else fitted

@@ -8,7 +8,7 @@ from typing import Any
 from htltools.core.data_checks import Issue
 from htltools.formats.rows.row import Row
 from htltools.formats.sources.candidate import Candidate
-from htltools.formats.sources.folders import Findings
+from htltools.formats.sources.source_findings import Findings
 
 
 @dataclass(frozen=True)

@@ -36,11 +36,6 @@ class LesionMask:
         return self.pixels.shape[1], self.pixels.shape[0]
 
 
-def mask_files(candidate: Candidate) -> tuple[str, ...]:
-    """The paths of the mask files of a candidate."""
-    return (candidate.mask,) if candidate.mask else ()
-
-
 def lesion_mask_of(candidate: Candidate, size: Size, lesion_values: Sequence[int] = ()) -> LesionMask | None:
     """The lesions of a candidate, an image of that size, from its segmentations or mask files; None: it has neither.
 
@@ -52,8 +47,8 @@ def lesion_mask_of(candidate: Candidate, size: Size, lesion_values: Sequence[int
 
             pixels = read_segments(candidate.segments) if candidate.segments else np.zeros(size[::-1], bool)
             lesions = joined([Objects(pixels.view(np.uint8))])
-        elif files := mask_files(candidate):
-            lesions = joined_masks(files, lesion_values)
+        elif candidate.masks:
+            lesions = joined_masks(candidate.masks, lesion_values)
         else:
             return None
     except DataError as error:

@@ -17,10 +17,18 @@ def say_sources(findings: PrepareFindings) -> None:
     if findings.dicom:
         say_dicom(findings.dicom)
     sources = findings.sources
+    for sentence in (*sources.notes, *sources.doubts):
+        console.say(sentence)
+    if without := sources.masks_without_image:
+        console.say(f"{len(without)} masks are of no image ({examples([Path(path).name for path in without])})")
+    if unused := sources.unused_files:
+        console.say(f"{unused.total()} images lie in folders that are not used ({examples(list(unused))})")
+    if kinds := sources.other_kinds:
+        console.say(f"images of other kinds are not read: {', '.join(f'{count} {kind}' for kind, count in kinds.most_common())}")
     if sources.unused_lines:
         console.say(f"{sources.unused_lines} names of the table are no image's")
     if sources.unlisted:
-        console.say(f"{sources.unlisted} images stand in no line of the table")
+        console.say(f"{len(sources.unlisted)} images stand in no line of the table")
     if sources.ignored_boxes:
         console.say("boxes are taken from the masks; those of the table are not used")
 
