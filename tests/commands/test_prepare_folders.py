@@ -34,7 +34,7 @@ def prepared(tmp_path, htl, monkeypatch):
         rows = {row["id"]: row for row in map(json.loads, out.splitlines()) if "id" in row}
         skips = tmp_path / "store/skips.jsonl"
         lines = map(json.loads, skips.read_text().splitlines()) if skips.exists() else []
-        return code, rows, err, {line["id"]: line["reason"] for line in lines if "id" in line}
+        return code, rows, err, {line["id"]: line["reason"] for line in lines if "id" in line and "kept" not in line}
 
     return run
 
