@@ -91,7 +91,7 @@ class CheckpointPredictor:
 class OnnxPredictor:
     """A localizer of an ONNX file, run by onnxruntime.
 
-    Raises: as `OnnxModel`.
+    Raises: as `OnnxModel`; DataError where the file lacks an output of its task, or the names of its classes.
     """
 
     def __init__(self, path: Path, runtime: Runtime, threads: int = 0):
@@ -102,6 +102,11 @@ class OnnxPredictor:
         self.task = task_named(self.model.task, path)
         self.classes, self.threshold = self.model.classes, self.model.threshold
         self.outputs = self.task.onnx_outputs(self.model.size)
+        missing = next((name for name in self.outputs if name not in self.model.output_names), None)
+        if missing:
+            raise DataError(f"{path} does not predict {missing}, as a model of the task {self.task.name} does", "export it with htl")
+        if self.task.kind == "objects" and not self.classes:
+            raise DataError(f"{path} does not say which classes it detects (htl.objects)", "export it with htl")
 
     def data(self, rows: list[Row]) -> Data:
         """As `Predictor.data`."""

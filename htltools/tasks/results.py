@@ -53,7 +53,7 @@ class ResultsPredictor:
         return np.nan_to_num(predictions) if predictions.ndim == 2 else predictions
 
     def predictions(self, rows: Sequence[Row]) -> np.ndarray:
-        """The box of highest score of each row, the first of equal ones, float32 [N, 4], clipped to the image, NaN where there is none.
+        """The box of highest score of each row, the first of equal ones, float [N, 4], clipped to the image, NaN where there is none.
 
         Or its objects [N, D, 6], of each class the 100 of highest score.
         """

@@ -1,6 +1,6 @@
 """What `evaluate` and `report` measure of models: metrics of all samples and by subgroup, and differences."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,15 +60,13 @@ def measured(predictor: Predictor, rows: list[Row]) -> Measured:
     return Measured(predictor, predictions, samples, predictor.more_metrics(data))
 
 
-def measured_rows(rows: Sequence[Row], split: str, *, uses_empty: bool = False) -> tuple[list[Row], int]:
-    """The annotated rows of a split, repeats counted once, and the number of those without a box.
-
-    With `uses_empty` a row that is known to hold nothing is annotated too.
+def measured_rows(rows: Sequence[Row], split: str, is_annotated: Callable[[Row], bool]) -> tuple[list[Row], int]:
+    """The annotated rows of a split, repeats counted once, and the number of the others.
 
     Raises: DataError where none is annotated.
     """
     there = [row for row in of_split(rows, split) if not row.repeat]
-    samples = [row for row in there if (row.is_known if uses_empty else row.is_annotated) and not row.is_pseudo]
+    samples = [row for row in there if is_annotated(row) and not row.is_pseudo]
     if not samples:
         splits = sorted({row.split for row in rows if row.split})
         cause = f"none of the {len(there)} rows of the split {split} has a box" if there else f"no row is of the split {split}"

@@ -21,7 +21,7 @@ from htltools.formats.rows.schema import ROLES, SPLITS
 from htltools.formats.rows.stream import RowReader
 from htltools.tasks.predictor import CheckpointPredictor, Predictor, predictor
 from htltools.tasks.role_objects import objects_by_role
-from htltools.tasks.rows import image_sizes
+from htltools.tasks.rows import image_sizes, in_order
 
 ATTENDED = "attended"  # the role of a model that attended
 
@@ -90,7 +90,7 @@ def report_samples(
     rows: Sequence[Row], reader: RowReader, dense: list[Path], pruned: list[Path], attended: Path | None, runtime: Runtime
 ) -> ReportSamples:
     """The samples of some rows. They are scored first where they are not, or where models were named."""
-    rows = [row for row in rows if not row.repeat]
+    rows = in_order(row for row in rows if not row.repeat)
     stability: dict[str, dict[str, float]] = {}
     models: dict[str, list[Predictor]] = {}
     if dense or pruned or not any(row.predicted or row.detected for row in rows):

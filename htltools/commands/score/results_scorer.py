@@ -8,7 +8,7 @@ import numpy as np
 
 from htltools.commands.score.scorer import splits_of, with_scores
 from htltools.core.geometry.objects import above, stacked
-from htltools.core.hardness.cross_fitting import model_pairs
+from htltools.core.hardness.cross_fitting import pairs_by_place
 from htltools.core.hardness.missing_predictions import filled_with_misses
 from htltools.core.hardness.rank_stability import Stability
 from htltools.core.hardness.scores import Sides, losses, scores, scores_by_model, two_sides
@@ -50,7 +50,7 @@ class ResultsScorer:
     def __post_init__(self):
         self.predictors: list[ResultsPredictor] = []
         self.paths = [*self.dense, *self.pruned, *([self.coco] if self.coco else [])]
-        self.pairs = model_pairs([None] * len(self.dense), [None] * len(self.pruned))
+        self.pairs = pairs_by_place(len(self.dense), len(self.pruned))
 
     def scored(self, rows: list[Row]) -> list[Row]:
         """As `Scorer.scored`, of all rows."""

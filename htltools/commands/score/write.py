@@ -91,7 +91,7 @@ def chosen_scorer(
         flag, use = ("--coco", "numbers the images of predictions") if coco else ("--objects", "says what predictions are")
         raise UsageError(f"{flag} {use}, and there are none", "name some with --predictions")
     explain_runtime(runtime)
-    models = {path: CheckpointPredictor(path, runtime) for path in [*dense, *pruned]}  # a file that is named twice is opened once
-    for model in models.values():
+    models = [CheckpointPredictor(path, runtime) for path in [*dense, *pruned]]
+    for model in models:
         console.explain(str(model))
-    return ModelScorer([models[path] for path in dense], [models[path] for path in pruned], also, runtime, stability)
+    return ModelScorer(models[: len(dense)], models[len(dense) :], also, runtime, stability)

@@ -33,7 +33,7 @@ from htltools.formats.sources.open_rows import read_rows
 from htltools.formats.store.shard import Images
 from htltools.processes import first_process
 from htltools.tasks.predictor import CheckpointPredictor
-from htltools.tasks.rows import matching_images, of_split
+from htltools.tasks.rows import in_order, matching_images, of_split
 from htltools.tasks.task import Extras
 
 
@@ -207,5 +207,5 @@ def classes_text(architecture: dict[str, Any]) -> str:
 
 def input_digests(samples: list[Row], init: str) -> dict[str, str]:
     """Digests of what a training depends on, for its history."""
-    digests = {"rows": hashlib.sha256(joined_lines(samples)).hexdigest()}
+    digests = {"rows": hashlib.sha256(joined_lines(in_order(samples))).hexdigest()}
     return digests | ({init: file_digest(init)} if init not in ("none", "imagenet") else {})
