@@ -166,6 +166,13 @@ def square(x0, y0, x1, y1):
 FRAME = Settings((80, 100), labelled=True)
 
 
+def test_files_of_masks_are_joined(study, htl):
+    """Several masks of an image by name are several lesions."""
+    study("a", drawn((A, 255)))
+    Image.fromarray(drawn((B, 255))).save(study() / "masks/a_1.png")
+    assert prepared(htl, study())[0] == {"a": [list(A), list(B)]}
+
+
 def test_several_masks_of_one_image(tmp_path, save_image):
     """Each file gives boxes of its own, also where lesions overlap; the mask is their union; files of different sizes are refused."""
     overlapping = (50, 30, 80, 60)
@@ -190,6 +197,8 @@ def test_outlines_are_masks(tmp_path, save_image):
     given = decoded(candidate(tmp_path, save_image, outlines=[square(*A)], boxes=[[19, 14, 61, 46]], labels=["nv"]), FRAME)
     assert given.row.boxes == [[19, 14, 61, 46]] and given.row.labels == ["nv"]
     assert np.array_equal(given.lesion_mask, drawn((A, 255)))
+    partly = decoded(candidate(tmp_path, save_image, outlines=[square(*A)], boxes=[list(A), list(B)]), FRAME)
+    assert partly.row.boxes == [list(A), list(B)] and partly.lesion_mask is None
 
 
 def test_outlines_in_another_frame_and_as_shares(tmp_path, save_image):

@@ -76,3 +76,17 @@ def test_an_open_quote(prepared):
     """An open quote is refused with 65 and the line it opens in."""
     said = prepared(t='image,who,note\na,P1,"seen twice\nb,P2,ok\nc,P2,"no"\n', code=65)[1]
     assert "line 2: a quote" in said
+
+
+def test_run_lengths(prepared):
+    """Run lengths of a mask give its box and its pixels; -1 is no lesion, and runs of a larger image are left out with the reason."""
+    along = " ".join(f"{row * 100 + 21} 40" for row in range(15, 45))
+    rows, said = prepared(t=f"ImageId,EncodedPixels\na,{along}\nb,-1\nc,7999 40\n")
+    assert {name: row["boxes"] for name, row in rows.items()} == {"a": [[20, 15, 60, 45]], "b": []}
+    assert "its run lengths do not fit into an image of 100x80 (c)" in said
+
+
+def test_shares(prepared):
+    """Boxes of which none is larger than 1 are shares of the image, and that is said."""
+    rows, said = prepared(t="image,x0,y0,x1,y1\n" + "".join(f"{name},.2,.1875,.6,.5625\n" for name in "abc"))
+    assert rows["a"]["boxes"] == [[20, 15, 60, 45]] and "read as shares of the image's sides" in said

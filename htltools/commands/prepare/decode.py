@@ -98,8 +98,8 @@ def file_sample(candidate: Candidate, settings: Settings) -> Sample:
     lesions = lesion_mask_of(candidate, image.size, settings.lesion_values)
     frame = lesions.size if lesions else frame_of_boxes(candidate, settings, image.size)
     given = lesions.boxes if lesions else facts.boxes
-    if not lesions and facts.outlines is not None:
-        lesions = outlined_lesions(facts.outlines, frame, image.size)
+    if not lesions and facts.outlines is not None and len(facts.boxes or facts.outlines) == len(facts.outlines):
+        lesions = outlined_lesions(facts.outlines, frame, image.size)  # where a box has no outline, the mask would lack it
         given, frame = (facts.boxes, frame) if facts.boxes is not None else (lesions.boxes, lesions.size)
     fitted, reason = fitted_boxes(given or [], frame, image.size, settings.one_box)
     boxes = None if reason or given is None else fitted

@@ -47,8 +47,8 @@ def lesion_mask_of(candidate: Candidate, size: Size, lesion_values: Sequence[int
 
             pixels = read_segments(candidate.segments) if candidate.segments else np.zeros(size[::-1], bool)
             lesions = joined([Objects(pixels.view(np.uint8))])
-        elif files := candidate.masks:
-            lesions = joined_masks(files, lesion_values)
+        elif candidate.masks:
+            lesions = joined_masks(candidate.masks, lesion_values)
         else:
             return None
     except DataError as error:

@@ -66,7 +66,7 @@ def score(
     With several models every column is the mean over them; with models of htl train --fold, a training row is scored only by
     those that have not seen its group. --stability tells how alike the models rank the rows, by column.
     --predictions takes predictions of another tool: COCO results, by image_id. Then no image is read, and no store needed.
-    Rows go out batch by batch while others come in, so any number of them fits in memory.
+    Rows of models go out batch by batch while others come in, so any number of them fits in memory.
     """
     options.rows_expected(rows)
     from htltools.commands.score.write import score_rows

@@ -43,7 +43,8 @@ class Query:
 
         Rows of one value come in the order of a hash of their ids; how many of them the limit leaves out is said.
 
-        Raises: DataError where no row has a field that is named, or the value that it should have; UsageError where a name may be several columns.
+        Raises: DataError where no row has a field that is named, or the value that it should have; UsageError where a name may be
+        several columns.
         """
         sort = self.sort and whole_name(self.sort, rows, "--sort")
         columns = None if self.columns is None else [whole_name(name, rows, "--columns") for name in self.columns]

@@ -36,7 +36,7 @@ class Record:
 
 
 def margins(samples: Tensor, predicted: Tensor, annotated: Tensor) -> tuple[Tensor, Tensor]:
-    """IoU and margin of each prediction of a batch: samples int64 [B] and boxes [B, 4] twice give float32 [B] twice, in [0, 1] and [-1, 1]."""
+    """IoU in [0, 1] and margin in [-1, 1] of each prediction of a batch: samples int64 [B], boxes [B, 4] twice, give float32 [B] twice."""
     every = box_iou(predicted.unsqueeze(1), annotated)  # [B, B]
     own = every.diagonal()
     others = every.masked_fill(samples.unsqueeze(1) == samples, 0).amax(1)

@@ -65,12 +65,13 @@ class Roles:
     def described(self) -> dict[str, str]:
         """Where the parts of the facts come from, to be shown."""
         columns: dict[str, list[str | None]] = {
-            "ids": [self.id], "groups": [*self.groups], "labels": [self.label], "splits": [self.split], "outlines": [self.runs],
+            "ids": [self.id], "groups": [*self.groups], "labels": [self.label], "splits": [self.split],
             "readers": [self.reader], "frames": [*self.frame],
         }  # fmt: skip
         named = {role: [name for name in names if name] for role, names in columns.items()}
         described = {role: f"column{'s' * (len(names) > 1)} {', '.join(names)}" for role, names in named.items() if names}
         boxes = [f"column{'s' * (len(names) > 1)} {', '.join(names)} ({box_format})" for _, names, box_format in self.boxes]
+        boxes += [f"column {self.runs} (run lengths)"] if self.runs else []
         return described | ({"boxes": "; ".join(boxes)} if boxes else {})
 
 

@@ -32,7 +32,7 @@ class Candidate:
         """What the stored sample depends on: facts, and name, size and time of the files. An unchanged stamp means an unchanged sample."""
         files = [file_stamp(path) for path in (self.image, *(self.masks or (None,)), *dict(self.segments or ()))]
         own = self.facts
-        facts = [own.group, own.label, own.boxes, own.labels, own.frame, own.meta, own.known]
+        facts = [own.group, own.label, own.boxes, own.labels, own.frame, own.meta, own.known, own.shares, own.outlines]
         return [self.id, files, facts, self.split, self.masked, self.phantom, self.frame, self.segments and len(self.segments)]
 
 

@@ -87,7 +87,8 @@ def images_by_id(entries: list, marked: MarkedImages) -> dict[str, MarkedImage |
                 images.setdefault(key, None)
             continue
         names.setdefault(key, {})[name] = None
-        images[key] = marked.add_image(name, image_facts(entry, marked), annotated=entry.get("annotated") is not False)
+        classed = "annotated" not in entry or "labels" in entry  # of a row that `write_coco` wrote
+        images[key] = marked.add_image(name, image_facts(entry, marked), annotated=entry.get("annotated") is not False, classed=classed)
     for key, own in names.items():
         if len(own) > 1:
             images[key] = None

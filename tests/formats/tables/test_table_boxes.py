@@ -167,6 +167,7 @@ def test_run_lengths(table):
     annotations = table("ImageId,EncodedPixels\na,1215 40 1315 40\nb,-1\nc,\n")
     assert annotations.facts["a"].outlines == [{"runs": [1215, 40, 1315, 40]}] and annotations.facts["a"].boxes is None
     assert (annotations.facts["b"].boxes, annotations.facts["c"].boxes, annotations.boxed) == ([], None, True)
+    assert annotations.roles["boxes"] == "column EncodedPixels (run lengths)"
     odd = table("ImageId,rle\na,5 9 6 2\n" + "b," + "1 20 " * 50_000 + "\n")
     assert not odd.boxed and odd.unused == ["rle"] and "is not used" in odd.doubts[0] and odd.facts["a"].meta == {}
 
