@@ -135,6 +135,8 @@ def show_page(
 
 def main(args: list[str] | None = None) -> int:
     """Run htl and return its exit code."""
+    if args is None:
+        console.guard_streams()
     interruption.install()
     try:
         code = interruption.code_after_signal(exit_code(args))

@@ -1,5 +1,6 @@
 """Messages, progress and tables for a person: on stderr, unless a table is the output."""
 
+import io
 import os
 import sys
 import time
@@ -20,6 +21,31 @@ class Talk:
 talk = Talk()
 
 
+class Unfailing(io.FileIO):
+    """A file that takes what it can: a full disk or a closed pipe for messages must not end a command before its output is written."""
+
+    def write(self, data) -> int:
+        """Write, or do without."""
+        try:
+            return super().write(data) or len(data)
+        except OSError:
+            return len(data)
+
+
+def guard_streams() -> None:
+    """Let no message fail: stderr may be closed, or full. Tables are UTF-8 as rows are, whatever the locale, but for a terminal's."""
+    if sys.stderr is None:  # closed: another file would get its number, and what libraries print
+        handle = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(handle, 2)
+        if handle != 2:
+            os.close(handle)
+    encoding = getattr(sys.stderr, "encoding", "utf-8")
+    stderr = io.BufferedWriter(Unfailing(2, "wb", closefd=False))
+    sys.stderr = io.TextIOWrapper(stderr, encoding, "backslashreplace", line_buffering=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding=None if sys.stdout.isatty() else "utf-8", errors="backslashreplace")
+
+
 def say(message: str) -> None:
     """Print a message, unless -q."""
     if not talk.quiet:
@@ -35,6 +61,11 @@ def explain(message: str) -> None:
 def complain(message: str) -> None:
     """Print why the command fails, even with -q."""
     print(f"{talk.command}: {printable(message)}", file=sys.stderr, flush=True)
+
+
+def warn(message: str) -> None:
+    """Report what may change a result, even with -q."""
+    complain(message)
 
 
 def printable(text: str) -> str:

@@ -108,6 +108,9 @@ Rows = Annotated[
 
 data = functools.partial(Option, rich_help_panel="Data", show_default=False)
 Numbering = Annotated[Path | None, data("--coco", metavar="JSON", help="COCO data set that numbers the images of predictions.")]
+Objects = Annotated[
+    bool | None, data("--objects/--one-box", help="Predictions are several objects an image, or one box [by the rows' labels].")
+]
 Limit = Annotated[int | None, data("--limit", metavar="N", min=1, help="Use only the first N rows.")]
 Partial = Annotated[bool, data("--partial", help="Accept rows that were cut short.", envvar="HTL_PARTIAL")]
 

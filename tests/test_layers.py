@@ -30,7 +30,7 @@ ROOMS = {
     "core": (
         "geometry", "runtime", "nets", "pruning", "hardness", "sampling", "training", "statistics", "figures", "synthetic", "data_checks",
     ),
-    "formats": ("files", "rows", "images", "store", "models", "dicom", "tables", "sources", "page"),
+    "formats": ("files", "rows", "images", "store", "models", "dicom", "csv", "tables", "sources", "page"),
     "commands": ("shared", "prepare", "train", "prune", "score", "resample", "evaluate", "export", "report", "view"),
 }  # fmt: skip
 SHARED_BY_COMMANDS = {"report": {"shared", "evaluate", "score"}}  # of other rooms; elsewhere `shared` alone

@@ -11,7 +11,7 @@ from htltools.tasks.detect import object_classes, object_labels
 
 
 def objects_by_role(rows: Sequence[Row], roles: Sequence[str] = ROLES) -> dict[str, np.ndarray]:
-    """All boxes of rows as objects (see `core.geometry.objects`) by role, `annotated` and those asked for: float32 [N, M, 5] each.
+    """All boxes of rows as objects (see `core.geometry.objects`) by role, `annotated` and those asked for: float [N, M, 5] each.
 
     A model's prediction in place of an annotation (`pseudo`) is none. An empty list of boxes counts only where models find several
     objects; a role without any prediction is left out.

@@ -1,6 +1,6 @@
 """What tasks read of rows: which of them are annotated, boxes as arrays, and stored images of the right frame."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +11,20 @@ from htltools.formats.store.shard import Images, Placement
 from htltools.tasks.task import Selection
 
 
-def of_split(rows: Sequence[Row], split: str) -> list[Row]:
-    """The rows of a split."""
-    return [row for row in rows if row.split == split]
+def of_split(rows: Iterable[Row], split: str) -> list[Row]:
+    """The rows of a split, in the order of their names, so that no result depends on that of the stream."""
+    return in_order(row for row in rows if row.split == split)
 
 
-def annotated_rows(rows: Sequence[Row], split: str, *, uses_empty: bool = False, others_used: bool = False) -> Selection:
-    """The rows of a split that have a box, or with `uses_empty` are known to hold none; the others are counted unless they are used."""
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """The rows by id and `repeat`."""
+    return sorted(rows, key=lambda row: (row.id, row.repeat))
+
+
+def annotated_rows(rows: Sequence[Row], split: str, is_annotated: Callable[[Row], bool], *, others_used: bool = False) -> Selection:
+    """The annotated rows of a split; the others are counted unless they are used."""
     candidates = of_split(rows, split)
-    annotated = [row for row in candidates if (row.is_known if uses_empty else row.is_annotated)]
+    annotated = [row for row in candidates if is_annotated(row)]
     left_out = len(candidates) - len(annotated)
     return Selection(annotated, [f"{left_out} rows of split {split} without a box are left aside"] if left_out and not others_used else [])
 
@@ -61,11 +66,11 @@ def image_sizes(rows: Sequence[Row]) -> np.ndarray:
 
 
 def target_boxes(rows: Sequence[Row]) -> np.ndarray:
-    """The annotated box of each row as shares of its image's sides, clipped to it: float32 [N, 4]; NaN where there is none.
+    """The annotated box of each row as shares of its image's sides, clipped to it: float64 [N, 4]; NaN where there is none.
 
     Raises: DataError where a row has several: models of one box cannot learn them.
     """
-    targets = np.full((len(rows), 4), np.nan, np.float32)
+    targets = np.full((len(rows), 4), np.nan)
     for target, row in zip(targets, rows):
         boxes = row.boxes or []
         if len(boxes) > 1:

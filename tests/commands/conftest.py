@@ -22,7 +22,7 @@ SAMPLES = [
 
 
 def save_fixed(path, box):
-    """Write a checkpoint of a compact net that answers with one box, whatever the image: shares of the sides [4]."""
+    """Write a checkpoint of a compact net that predicts one box, whatever the image: shares of the sides [4]."""
     import torch
 
     from htltools.core.nets.factory import architecture, build
@@ -40,10 +40,26 @@ def save_fixed(path, box):
 
 
 @pytest.fixture(scope="session")
-def fixed(tmp_path_factory):
-    """A store of eight images of noise, their rows (`rows`, and `file` with them), and two models that always answer with one box.
+def copy_of():
+    """`copy_of(model, path, origin=model)` writes a model once more, as a pruned copy of `origin`, and gives the path."""
+    from htltools.formats.models.checkpoint import Checkpoint
 
-    `half` answers with the middle half of the image, `left` with the left half of that.
+    figures = {"method": "l1", "asked": 0.5, "sparsity": 0.5, "recover": "none", "val_iou": 0.5, "dense_val_iou": 0.5}
+
+    def write(model, path, origin=None):
+        made = Checkpoint.load(model)
+        made.pruning = figures | {"dense_sha256": Checkpoint.load(origin or model).digest}
+        made.save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def fixed(tmp_path_factory):
+    """A store of eight images of noise, their rows (`rows`, and `file` with them), and two models that always predict one box.
+
+    `half` predicts the middle half of the image, `left` the left half of that.
     """
     from htltools.formats.rows.jsonlines import joined_lines
     from htltools.formats.store.shard import read_shard, write_shard

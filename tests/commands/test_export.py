@@ -35,7 +35,7 @@ def test_leaves_the_stdin_of_a_script_alone(exported):
 
 
 def test_says_how_well_it_agrees(exported):
-    """One line tells the file, its size, and the largest difference from torch."""
+    """One line names the file, its size, and the largest difference from torch."""
     line = exported[1].stderr.decode()
     assert line.count("\n") == 1
     assert f"{exported[0]}, {exported[0].stat().st_size / 1e6:.2f} MB: largest difference from torch" in line
@@ -74,8 +74,8 @@ def int8(htl, phantom, dense):
 def test_int8_tells_its_loss(int8, phantom):
     """The mean IoU of the file and of float32 on the validation rows are said in one line, and stand in the file."""
     held_out = [row for row in phantom.samples if row["split"] == "val" and row["boxes"]]
-    found = re.search(r"MB: mean IoU on (\d+) validation rows (\d\.\d{4}), float32 (\d\.\d{4}): ([+-]\d\.\d{4})\n$", int8[1])
-    count, ours, theirs, change = (float(number) for number in found.groups())
+    match = re.search(r"MB: mean IoU on (\d+) validation rows (\d\.\d{4}), float32 (\d\.\d{4}): ([+-]\d\.\d{4})\n$", int8[1])
+    count, ours, theirs, change = (float(number) for number in match.groups())
     assert int8[1].count("\n") == 1
     assert count == len(held_out)
     assert change == pytest.approx(ours - theirs, abs=1.1e-4)
@@ -100,7 +100,7 @@ def test_int8_net_is_int8(int8):
 
 
 def test_float16_without_rows(htl, dense, tmp_path):
-    """The weights are halves, but for the normalisation; without rows the difference on noise is told, and what is not known."""
+    """The weights are halves, but for the normalisation; without rows the difference on noise is said, and what is not known."""
     code, out, err = htl("export", "--model", dense, "-o", tmp_path / "half.onnx", "--quantize", "float16")
     assert (code, out) == (0, b"")
     assert "largest difference from torch" in err
@@ -161,7 +161,7 @@ def test_bench_on_cuda(htl, fixed, tmp_path):
 
 
 def test_no_file_is_left_where_it_disagrees(htl, fixed, tmp_path, monkeypatch):
-    """An ONNX model that answers otherwise than torch is not written; what stood there before stays."""
+    """An ONNX model that predicts otherwise than torch is not written; what stood there before stays."""
     right = OnnxModel.predict
     monkeypatch.setattr(OnnxModel, "predict", lambda *args: {"boxes": right(*args)["boxes"] + np.float32(2e-4)})
     (tmp_path / "m.onnx").write_bytes(b"before")
@@ -184,12 +184,12 @@ def test_no_file_is_left_where_it_disagrees(htl, fixed, tmp_path, monkeypatch):
         (["-o", "new.onnx", "--model", "there.onnx", "--bench", "--device", "gpu"], 2, "a device is auto, cpu, cuda or"),
     ],
 )
-def test_what_cannot_be_exported_is_told(htl, tmp_path, monkeypatch, flags, code, message):
+def test_what_cannot_be_exported_is_refused(htl, tmp_path, monkeypatch, flags, code, message):
     """Wrong flags, outputs that exist and models that are none end in one line and a code of their own."""
     monkeypatch.chdir(tmp_path)
     Path("there.onnx").write_bytes(b"before")
-    found, _, err = htl("export", *flags)
-    assert found == code
+    exit_code, _, err = htl("export", *flags)
+    assert exit_code == code
     assert message in err
     assert [path.name for path in tmp_path.iterdir()] == ["there.onnx"]
 

@@ -104,7 +104,7 @@ def test_score_compares_masks(masked):
 
 
 def test_rows_without_masks_get_what_needs_none(htl, masked, tmp_path):
-    """Without a mask, or without boxes that were annotated, pruned_disagreement and shift are there, and no loss; they do not depend on it."""
+    """Without a mask, or without annotated boxes, pruned_disagreement and pruned_shift are there, and no loss; they need neither."""
     rows = read_rows(masked.scored)[0][:8]
     expected = [row["hardness"][name] for row in rows for name in ("pruned_disagreement", "pruned_shift")]
     plain = [{key: value for key, value in row.items() if key != "hardness"} for row in rows]
@@ -137,13 +137,13 @@ def test_evaluate_gives_dice(htl, masked, onnx):
         "evaluate", masked.scored, "--model", masked.dense, "--baseline", masked.pruned, "--split", "train", "--group-by", "sex"
     )
     assert code == 0
-    found, lines = values(out), split_lines(out)
-    assert {"dice", "mask_iou", "dice.delta", "iou_mean", "iou_mean.delta"} <= set(found)
-    assert found["mask_iou"] < found["dice"] < 1
-    assert next(line for line in lines if line["metric"] == "dice")["low"] < found["dice"]
+    measured, lines = values(out), split_lines(out)
+    assert {"dice", "mask_iou", "dice.delta", "iou_mean", "iou_mean.delta"} <= set(measured)
+    assert measured["mask_iou"] < measured["dice"] < 1
+    assert next(line for line in lines if line["metric"] == "dice")["low"] < measured["dice"]
     assert {"male", "female"} <= {line["subgroup"]["sex"] for line in lines if line["metric"] == "dice" and line["subgroup"]}
     again = values(htl("evaluate", masked.scored, "--model", onnx[0], "--split", "train")[1])
-    assert again == pytest.approx({name: found[name] for name in again}, abs=1e-4)
+    assert again == pytest.approx({name: measured[name] for name in again}, abs=1e-4)
     assert htl("evaluate", masked.scored, "--model", masked.dense, "--fail-under", "dice=0.999")[0] == 3
 
 
@@ -199,10 +199,14 @@ def test_channels_go(htl, phantom, masked, tmp_path):
     assert htl("evaluate", phantom.rows, "--model", path)[0] == 0
 
 
-def test_report_shows_boxes(htl, masked, tmp_path):
-    """The page is made of the boxes around the masks."""
+def test_report_measures_masks(htl, masked, tmp_path):
+    """The page gives Dice and the IoU of masks as evaluate does, and shows the boxes around the masks."""
     code, _, err = htl("report", masked.scored, "-o", tmp_path / "r.html", "--model", masked.dense, "--pruned", masked.pruned)
     assert code == 0, err
+    page = (tmp_path / "r.html").read_text()
+    measured = values(htl("evaluate", masked.scored, "--model", masked.dense)[1])
+    for name in ("iou_mean", "dice", "mask_iou"):
+        assert f"<td>{name}</td><td>{measured[name]:.3f} [" in page
 
 
 def test_models_of_two_kinds_do_not_mix(htl, masked, pruned):

@@ -32,7 +32,7 @@ def test_a_checkpoint_remembers_its_name(own):
     assert 0 <= checkpoint.metrics["val_iou"] <= 1
 
 
-@pytest.mark.parametrize("command", ["prune", "score", "evaluate", "export", "train"])
+@pytest.mark.parametrize("command", ["prune", "score", "evaluate", "export", "report", "train"])
 def test_nothing_runs_by_the_word_of_a_file(htl, phantom, own, tmp_path, command, monkeypatch):
     """Without leave no command imports the code that a checkpoint names: 65, how to allow it, and nothing written."""
     monkeypatch.syspath_prepend(EXAMPLES)
@@ -41,6 +41,7 @@ def test_nothing_runs_by_the_word_of_a_file(htl, phantom, own, tmp_path, command
         "prune": ["-o", tmp_path / "p.h5", "--model", own],
         "score": ["--model", own, "--pruned", own],
         "evaluate": ["--model", own],
+        "report": ["-o", tmp_path / "r.html", "--model", own, "--pruned", own],
         "export": ["-o", tmp_path / "o.onnx", "--model", own],
         "train": ["-o", tmp_path / "t.h5", "--init", own],
     }[command]
@@ -53,7 +54,7 @@ def test_nothing_runs_by_the_word_of_a_file(htl, phantom, own, tmp_path, command
 
 
 def test_with_leave_it_is_a_model_like_others(htl, phantom, own, tmp_path, monkeypatch):
-    """--trust, or HTL_TRUST, with that name lets every command use it: it is pruned, scored, measured and exported."""
+    """--trust, or HTL_TRUST, with that name lets every command use it: it is pruned, scored, measured, shown and exported."""
     monkeypatch.syspath_prepend(EXAMPLES)
     pruned, onnx = tmp_path / "p.h5", tmp_path / "o.onnx"
     cut = ["prune", phantom.rows, "-q", "-o", pruned, "--model", own, "--sparsity", 0.5, "--recover", "none"]
@@ -65,6 +66,9 @@ def test_with_leave_it_is_a_model_like_others(htl, phantom, own, tmp_path, monke
     assert code == 0, err
     assert all(line["hardness"]["grand"] > 0 for line in split_lines(out) if "id" in line)
     assert htl("evaluate", phantom.rows, "-q", "--model", own, "--baseline", pruned)[0] == 0
+    code, _, err = htl("report", phantom.rows, "-q", "-o", tmp_path / "r.html", "--model", own, "--pruned", pruned, "--trust", NAME)
+    assert code == 0, err
+    assert "<td>dense</td><td>own.h5</td>" in (tmp_path / "r.html").read_text()
     assert htl("export", "-q", "-o", onnx, "--model", own)[0] == 0
     assert OnnxModel(onnx, "cpu").size == [32, 32, 3]
     code, out, err = htl("score", phantom.rows, "-q", "--model", own, "--pruned", pruned, "--also", "dropout_disagreement")

@@ -9,10 +9,10 @@ import pytest
 @pytest.fixture
 def scene(tmp_path, save_image):
     """`scene(path, box)` saves an image of 40 x 20, different each time; `scene.mask(path, box)` the mask of a box in it."""
-    count = iter(range(100))
+    random = np.random.default_rng(0)
 
     def image(name):
-        save_image(tmp_path / name, np.full((20, 40, 3), next(count), np.uint8))
+        save_image(tmp_path / name, random.integers(0, 256, (20, 40, 3), np.uint8))
 
     def mask(name, *boxes):
         pixels = np.zeros((20, 40), np.uint8)
@@ -97,7 +97,7 @@ def test_masks_left_over(scene, prepared):
     scene("data/images/a.png")
     for name in ("a", "b", "c"):
         scene.mask(f"data/masks/{name}.png", (4, 2, 10, 8))
-    assert "2 masks are of no image (b.png, c.png)" in prepared("data")[2]
+    assert "2 masks are of no image (data/masks/b.png, data/masks/c.png)" in prepared("data")[2]
 
 
 def test_table_names_the_folder(scene, prepared, tmp_path):

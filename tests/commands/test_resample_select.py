@@ -43,7 +43,7 @@ def test_a_condition_chooses_hard_rows(htl):
 def test_no_row_fits_a_condition(htl):
     """A condition that no training row fits is refused, and so is a field that none has."""
     code, out, err = htl("resample", "--where", "site=hand", stdin=joined_lines(SITES))
-    assert (code, out, err) == (65, b"", "htl resample: no training row fits --where site=hand\n")
+    assert (code, out, err) == (65, b"", "htl resample: no row has the site 'hand'; there are back, face\n")
     code, _, err = htl("resample", "--where", "sight=face", stdin=joined_lines(SITES))
     assert code == 65
     assert err.startswith("htl resample: no row has a field 'sight'; the first has id, ")
@@ -106,6 +106,21 @@ def test_marks_stand_in_every_split(htl):
     assert [name for name, line in marked.items() if line["meta"]["rare"] == "yes"] == ["a1", "a2", "b1", "b2", "z"]
     again = chosen_by(htl, "--where", "rare=yes", "--boost", 8, rows=list(marked.values()))[0]
     assert {name[0] for name, line in again.items() if line.get("weight", 0) > 1} == {"a", "b"}
+
+
+def test_marks_of_equal_rows(htl):
+    """Where most rows are equally hard, a hash of the id decides in every split, and not every row of val and test is marked."""
+    rows = [
+        {"id": f"s{i}", "split": ("train", "val", "test")[i % 3], "size": [9, 9], "boxes": [[0, 0, 5, 5]], "hardness": {"pie": 0.0}}
+        for i in range(300)
+    ]
+    found, message = chosen_by(htl, "--by", "pie", "--top", 0.3, "--mark", "rare", rows=rows)
+    marked = {name for name, line in found.items() if line["meta"]["rare"] == "yes"}
+    assert "30 of 100 training rows are hard by pie (30 of 100 that tie at the threshold)" in message
+    counts = {split: sum(row["split"] == split and row["id"] in marked for row in rows) for split in ("train", "val", "test")}
+    assert counts["train"] == 30 and all(15 < counts[split] < 45 for split in ("val", "test"))
+    again = chosen_by(htl, "--by", "pie", "--top", 0.3, "--mark", "rare", rows=rows[::-1])[0]
+    assert marked == {name for name, line in again.items() if line["meta"]["rare"] == "yes"}
 
 
 def test_a_mark_overwrites_no_metadata(htl):

@@ -18,13 +18,13 @@ CLASSES = "bright", "red"
 
 def draw(random):
     """An image [64, 96, 3] with none to two objects, and its annotations as (class, [x, y, width, height])."""
-    image, found = random.integers(0, 60, (64, 96, 3), np.uint8), []
+    image, drawn = random.integers(0, 60, (64, 96, 3), np.uint8), []
     for side in range(random.integers(0, 3)):
         x, y, width, height = (int(n) for n in random.integers((4, 2, 12, 14), (20, 20, 26, 40)))
         kind = int(random.integers(2))
         image[y : y + height, x + 48 * side : x + 48 * side + width, : 1 if kind else 3] += 180
-        found.append((kind, [x + 48 * side, y, min(width, 96 - x - 48 * side), height]))
-    return image, found
+        drawn.append((kind, [x + 48 * side, y, min(width, 96 - x - 48 * side), height]))
+    return image, drawn
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +36,12 @@ def chain(tmp_path_factory):
     (folder / "images").mkdir()
     images, annotations = [], []
     for number in range(1, 91):
-        image, found = draw(random)
+        image, drawn = draw(random)
         Image.fromarray(image).save(folder / "images" / f"{number:03d}.png")
         split = "train" if number <= 60 else "val" if number <= 75 else "test"
         meta = {"sex": "male" if number % 2 else "female"}
         images.append({"id": number, "file_name": f"{number:03d}.png", "width": 96, "height": 64, "split": split, "meta": meta})
-        for kind, box in found:
+        for kind, box in drawn:
             annotations.append({"id": len(annotations) + 1, "image_id": number, "category_id": 10 + kind, "bbox": box})
     categories = [{"id": 10 + number, "name": name} for number, name in enumerate(CLASSES)]
     (folder / "coco.json").write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
@@ -99,10 +99,10 @@ def test_hardness_and_what_was_found(chain):
         }
         assert all(0 <= hardness[name] <= 1 for name in ("pruned_disagreement", "pruned_shift", "smallness"))
         assert "predicted" not in row
-        for found in (row["detected"][role] for role in ("dense", "pruned")):
-            assert len(found["boxes"]) == len(found["labels"]) == len(found["scores"])
-            assert found["scores"] == sorted(found["scores"], reverse=True)
-            assert set(found["labels"]) <= set(CLASSES)
+        for objects in (row["detected"][role] for role in ("dense", "pruned")):
+            assert len(objects["boxes"]) == len(objects["labels"]) == len(objects["scores"])
+            assert objects["scores"] == sorted(objects["scores"], reverse=True)
+            assert set(objects["labels"]) <= set(CLASSES)
     same = [row for row in chain.rows if row["detected"]["dense"] == row["detected"]["pruned"]]
     assert all(row["hardness"]["pruned_disagreement"] == pytest.approx(0, abs=1e-5) for row in same)
 
@@ -124,15 +124,15 @@ def test_evaluate_has_average_precision_with_intervals(htl, chain):
     """AP stands beside the metrics of overlap, with intervals, by subgroup, and as difference between two models; empty images count."""
     code, out, err = htl("evaluate", chain.scored, "--baseline", chain.pruned, "--group-by", "sex")
     assert code == 0, err
-    found = metrics(out)
+    measured = metrics(out)
     for name in ("iou_mean", "ap", "ap50", "ap75"):
-        line = found[name, "None"]
+        line = measured[name, "None"]
         assert line["n"] == 15
         assert 0 <= line["low"] <= line["value"] <= line["high"] <= 1
-        assert found[f"{name}.delta", "None"]["against"] == str(chain.pruned)
-        assert found[name, "{'sex': 'female'}"]["n"] + found[name, "{'sex': 'male'}"]["n"] == 15
-    assert found["ap50", "None"]["value"] >= found["ap75", "None"]["value"]
-    reached = found["ap50", "None"]["value"]
+        assert measured[f"{name}.delta", "None"]["against"] == str(chain.pruned)
+        assert measured[name, "{'sex': 'female'}"]["n"] + measured[name, "{'sex': 'male'}"]["n"] == 15
+    assert measured["ap50", "None"]["value"] >= measured["ap75", "None"]["value"]
+    reached = measured["ap50", "None"]["value"]
     assert 0 < reached < 1
     assert htl("evaluate", chain.scored, "--fail-under", f"ap50={reached + 1e-4}")[0] == 3
     assert htl("evaluate", chain.scored, "--fail-under", f"ap50={reached - 1e-4}")[0] == 0
@@ -197,16 +197,19 @@ def test_results_of_another_tool(htl, chain, tmp_path):
     assert code == 0, err
     assert metrics(out)["ap50", "None"]["n"] == 15
     code, _, err = htl("evaluate", chain.scored, "--predictions", tmp_path / "dense.json")
-    assert code == 2
-    assert "nothing says which category_id is which" in err
+    assert code == 65
+    assert "name the data set that was predicted on with --coco" in err
 
 
 def test_pages_and_sheets_show_every_box(htl, chain, tmp_path):
-    """The contact sheet and the report take rows with several boxes; the page has every box of an image."""
+    """The contact sheet and the report take rows with several boxes; the page has average precision as evaluate gives it."""
     assert htl("view", chain.scored, "--sort", "pruned_disagreement", "--sheet", tmp_path / "s.png", "-q")[0] == 0
     code, _, err = htl("report", chain.scored, "-o", tmp_path / "r.html", "--split", "test")
     assert code == 0, err
-    assert "mean IoU" in (tmp_path / "r.html").read_text()
+    page, measured = (tmp_path / "r.html").read_text(), metrics(htl("evaluate", chain.scored)[1])
+    assert "mean IoU" in page
+    for name in ("iou_mean", "ap", "ap50", "ap75"):
+        assert f"<td>{name}</td><td>{measured[name, 'None']['value']:.3f} [" in page
     assert htl("view", chain.scored, "--to", f"coco:{tmp_path}/back.json", "-q")[0] == 0
     back, given = (json.loads(path.read_text()) for path in (tmp_path / "back.json", chain.coco))
     assert {each["name"] for each in back["categories"]} == set(CLASSES)
@@ -238,6 +241,8 @@ def test_kinds_do_not_mix(htl, chain, phantom, dense, tmp_path):
     code, _, err = htl("evaluate", chain.scored, "--model", chain.dense, "--baseline", dense)
     assert code == 65
     assert "compare models of one kind" in err
+    code, _, err = htl("report", chain.scored, "-o", tmp_path / "r.html", "--attended", dense)
+    assert (code, "compare models of one kind" in err) == (65, True)
     code, _, err = htl("train", chain.scored, "-o", tmp_path / "m.h5", "-q")
     assert code == 65
     assert "train a net that finds several" in err

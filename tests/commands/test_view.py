@@ -174,3 +174,26 @@ def test_nulls_are_no_trouble(htl):
     ]
     assert viewed(htl, "--where", "age!=3", "--sort", "pruned_disagreement", rows=rows) == ["a"]
     assert htl("view", "--to", "tsv", stdin=joined_lines(rows[:1]))[1] == b"id\na\n"
+
+
+def test_equal_rows_are_sorted_by_a_hash(htl):
+    """Rows of one value come in an order that is not that of the stream, and those that --limit leaves out are counted."""
+    rows = [{"id": f"s{i}", "hardness": {"pie": 1.0 if i == 3 else 0.0}} for i in range(20)]
+    shown = [htl("view", "--sort", "pie", "--limit", 6, stdin=joined_lines(order)) for order in (rows, rows[::-1])]
+    assert shown[0][2] == shown[1][2] == "htl view: 5 of 19 rows of one pie are among the first 6, by a hash of their ids\n"
+    ids = [[line["id"] for line in split_lines(out) if "id" in line] for _, out, _ in shown]
+    assert ids[0] == ids[1] and ids[0][0] == "s3"
+    assert ids[0][1:] not in (["s0", "s1", "s2", "s4", "s5"], ["s19", "s18", "s17", "s16", "s15"])
+    assert htl("view", "--sort", "pie", "--limit", 1, stdin=joined_lines(rows))[2] == ""
+
+
+def test_a_condition_that_no_row_meets(htl, scored):
+    """A value that no row has is an error that names those there are; a range without rows is said."""
+    code, out, err = htl("view", scored, "--where", "sex=Female", "--to", "tsv")
+    assert (code, out) == (65, b"")
+    assert err == "htl view: no row has the sex 'Female'; there are female, male; did you mean sex=female?\n"
+    code, out, err = htl("view", scored, "--where", "age>200", "--split", "val")
+    assert (code, err) == (0, "htl view: no row meets age>200 and split=val\n")
+    assert htl("view", scored, "--where", "age>abc")[0] == 2
+    once, twice = (htl("view", "--no-notes", scored, "--where", text)[1] for text in ("sex=female", "sex==female"))
+    assert once == twice != b""

@@ -37,6 +37,7 @@ def evaluate(
     predictions: Predicted = None,
     baseline: options.Baseline = None,
     coco: options.Numbering = None,
+    objects: options.Objects = None,
     trust: options.Trust = None,
     split: Annotated[str, options.in_data("--split", metavar="train|val|test", help="The rows to measure on.")] = "test",
     group_by: GroupBy = None,
@@ -103,4 +104,6 @@ def evaluate(
 
     runtime = Runtime(device, str(precision), batch_size, seed, options.trusted_names(trust))
     top = 0.3 if top is None else top
-    write_evaluation(rows, models, baselines, hard or [], top, crossings, split, limits, out, runtime, coco, limit=limit, partial=partial)
+    write_evaluation(
+        rows, models, baselines, hard or [], top, crossings, split, limits, out, runtime, coco, objects, limit=limit, partial=partial
+    )

@@ -8,7 +8,7 @@ import numpy as np
 from htltools.commands.shared.columns import column_named
 from htltools.commands.shared.hardness import annotated_boxes, hardness_column, known_hardness
 from htltools.core.hardness.baselines import smallness
-from htltools.core.sampling.sample_weights import hardest
+from htltools.core.sampling.sample_weights import hardest, ties_in_words
 from htltools.core.statistics.odds_ratios import Odds, adjusted_odds, odds, q_values
 from htltools.core.statistics.subgroups import FEW, Crossing, level, metadata_fields, subgroups, value_of
 from htltools.errors import DataError
@@ -37,14 +37,15 @@ def odds_lines(
     by = [column_named(name, dict.fromkeys([*HARDNESS, *(own for row in rows for own in row.hardness)]), "--hard") for name in by]
     lines = []
     for column in [*dict.fromkeys([*by, *known_controls(rows, seed, notes)])]:
-        is_hard = hardest(hardness_column(rows, column, seed), top, [row.id for row in rows], seed)
+        hardness = hardness_column(rows, column, seed)
+        is_hard = hardest(hardness, top, [row.id for row in rows], seed)
         crude = odds(is_hard, members, groups, seed=seed)
         equal = [adjusted_odds(is_hard, member, shape, kinds, groups) for member, kinds in zip(members.T, classes)]
         for (names, places), plain, adjusted in zip(found, with_q(crude), with_q(equal)):
             counts = {"n": len(places), "hard": int(is_hard[places].sum())}
             about = {"metric": "odds_ratio", "split": split, "subgroup": names, **counts}
             lines.append(about | plain | {"column": column, "top": top, "few": len(places) < FEW, "adjusted": adjusted})
-        notes.append(f"{split}: {is_hard.sum()} of {len(rows)} samples are hard by {column}")
+        notes.append(f"{split}: {is_hard.sum()} of {len(rows)} samples are hard by {column}{ties_in_words(hardness, is_hard)}")
     return lines, notes
 
 

@@ -15,7 +15,7 @@ from htltools.core.nets.localizer import Localizer
 from htltools.core.nets.state_arrays import weights_of
 from htltools.core.pruning.structured import prune_channels
 from htltools.core.pruning.unstructured import HEALTHY, SWEEP, baked, prunable_count, prune_weights, recalibrate, sparsity_of
-from htltools.core.runtime.predict import batches
+from htltools.core.runtime.predict import number_of_batches
 from htltools.core.runtime.prefetch import load_batches
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import Augmentation
@@ -26,6 +26,7 @@ from htltools.formats.rows.jsonlines import compact_json
 from htltools.formats.rows.provenance import file_digest
 from htltools.formats.rows.row import Row
 from htltools.tasks.predictor import CheckpointPredictor
+from htltools.tasks.rows import in_order
 from htltools.tasks.task import Data, Extras, Selection
 
 RATE = 1e-3  # highest learning rate of the recovery
@@ -56,7 +57,7 @@ class Job:
         runtime = self.runtime
         parameters = self.method, sparsity, self.recover, self.epochs, RATE, runtime.batch_size, runtime.seed, str(runtime.dtype)
         digest = hashlib.sha256(compact_json([file_digest(self.dense_path), *parameters]))
-        for row in self.samples:
+        for row in in_order(self.samples):
             digest.update(b"\n" + compact_json(row))
         return digest.hexdigest()
 
@@ -112,8 +113,8 @@ class Job:
     def renew_statistics(self, model: Localizer) -> None:
         """Renew batch-norm statistics on the training images."""
         images = getattr(self.training.images, "images", self.training.images)  # without the masks that may come with them
-        turns = batches(images.shape[0], self.runtime.batch_size)
-        turns = [turn for turn in turns if len(turn) > 1] or turns  # one image has no statistics where a net averages over places
+        count = images.shape[0]
+        turns = np.array_split(np.arange(count), number_of_batches(count, self.runtime.batch_size))
         recalibrate(model, load_batches(images, turns, self.runtime.device))
 
     def finetune(self, model: Localizer) -> None:
@@ -144,6 +145,7 @@ class Job:
             "val_iou": after,
             "val_iou_before_recovery": before,
             "dense_val_iou": self.dense_iou,
+            "dense_sha256": self.dense.checkpoint.digest,
         }
         return pruned, pruning
 

@@ -6,7 +6,7 @@ from htltools import console
 from htltools.commands.prune.health_gate import Job
 from htltools.commands.shared.models import explain_runtime, model_path
 from htltools.core.runtime.runtime import Runtime
-from htltools.formats.files.atomic import refuse_existing
+from htltools.formats.files.atomic import is_pipe_or_device, refuse_existing
 from htltools.formats.models.checkpoint import pruned_at
 from htltools.formats.rows.provenance import Run, file_digest
 from htltools.formats.rows.stream import RowWriter, check_groups
@@ -55,5 +55,6 @@ def prune_rows(
     reached = f"validation IoU {pruning['val_iou']} (dense {pruning['dense_val_iou']})"
     console.say(f"{out}: {pruning['sparsity']:.3f} of the weights cut, {reached}")
     with RowWriter(run, history, skipped=reader.skipped) as writer:
-        writer.models(reader.models | {"dense": str(dense_path.absolute()), "pruned": str(out.absolute())})
+        named = reader.models | {"dense": str(dense_path.absolute()), "pruned": str(out.absolute())}
+        writer.models({role: path for role, path in named.items() if role != "pruned" or not is_pipe_or_device(out)})
         writer.write(samples)

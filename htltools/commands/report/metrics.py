@@ -41,10 +41,10 @@ class ReportMetrics:
             for role, iou in samples.iou.items()
         }
         first, *others = models
-        self.lines[first] = metric_lines(self.rows, models[first], [], crossings, split, seed)
+        self.lines[first] = metric_lines(self.rows, models[first], [], crossings, split, seed, gaps=False)
         for role in others:
             compared = models[first] if len(models[first]) == len(models[role]) else []
-            self.lines[role] = metric_lines(self.rows, models[role], compared, crossings, split, seed)
+            self.lines[role] = metric_lines(self.rows, models[role], compared, crossings, split, seed, gaps=False)
 
     def overall(self) -> list[Markup]:
         """The table of metrics of all samples."""

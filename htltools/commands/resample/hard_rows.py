@@ -7,9 +7,9 @@ import numpy as np
 
 from htltools.commands.shared.columns import column_named
 from htltools.commands.shared.hardness import hardness_column, known_hardness
-from htltools.core.sampling.sample_weights import hardest, ties_at_threshold
+from htltools.core.sampling.sample_weights import at_least_as_hard, hardest, ties_in_words
 from htltools.errors import DataError, UsageError
-from htltools.formats.rows.fields import compared_field, condition, require_fields
+from htltools.formats.rows.fields import compared_field, condition, explain_no_match, require_fields
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import Sample
 from htltools.formats.rows.vocabulary import HARDNESS
@@ -41,9 +41,8 @@ def top_share(rows: list[Row], column: str, share: float, seed: int) -> tuple[np
     Raises: DataError where a row lacks the column.
     """
     hardness = hardness_column(rows, column, seed)
-    is_hard = hardest(hardness, share, [f"{row.id}/{row.repeat}" if row.repeat else row.id for row in rows], seed)
-    chosen, tied = ties_at_threshold(hardness, is_hard)
-    return is_hard, f" ({chosen} of {tied} that tie at the threshold)" if tied else ""
+    is_hard = hardest(hardness, share, [row.unique_name for row in rows], seed)
+    return is_hard, ties_in_words(hardness, is_hard)
 
 
 def without_suspects(rows: Sequence[Row], places: list[int], column: str, share: float, seed: int) -> tuple[list[int], str]:
@@ -82,6 +81,7 @@ class Criterion:
                 raise DataError(f"{self.count} rows are wanted, and there are {len(training)}", "lower --count")
             return top_share(training, self.by, self.count / len(training) if self.count else self.top, self.seed)
         require_fields(training, map(compared_field, self.where))
+        explain_no_match(training, self.where)
         is_hard = self.fitting(training)
         if not is_hard.any():
             raise DataError(f"no training row fits --where {self}")
@@ -102,8 +102,8 @@ class Criterion:
     def marked(self, rows: list[Row], places: Sequence[int], is_hard: np.ndarray, name: str) -> list[Row]:
         """The rows, with `yes` or `no` in their `meta` under that name: is it hard? Rows without the column stay as they are.
 
-        places, is_hard: positions of the training rows, and which of them are hard. Other rows are hard from the lowest hardness of
-        a hard training row on.
+        places, is_hard: positions of the training rows, and which of them are hard. Other rows are hard where they would be among
+        these, ties included.
         Raises: UsageError where every row may have a field of that name; DataError where some rows have one with another value.
         """
         if name in Sample.model_fields:
@@ -112,7 +112,9 @@ class Criterion:
         if other is not None:
             raise DataError(f"the rows have a field {name!r} already, such as {other!r}", "choose another name for --mark")
         values = self.fitting(rows).astype(float) if self.where else known_hardness(rows, self.by, self.seed)
-        above = values >= (1.0 if self.where else values[places][is_hard].min(initial=np.inf))
+        names = [row.unique_name for row in rows]
+        training = values[places], [names[place] for place in places]
+        above = values >= 1 if self.where else at_least_as_hard(values, names, *training, is_hard, self.seed)
         above[places] = is_hard
         out = []
         for row, value, hard in zip(rows, values, above):

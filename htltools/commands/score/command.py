@@ -24,6 +24,7 @@ def score(
         options.in_model("--predictions", metavar="DENSE PRUNED", help="COCO results of both, instead of models.", show_default=False),
     ] = None,
     coco: options.Numbering = None,
+    objects: options.Objects = None,
     also: Annotated[
         str | None,
         options.in_output(
@@ -65,7 +66,7 @@ def score(
     With several models every column is the mean over them; with models of htl train --fold, a training row is scored only by
     those that have not seen its group. --stability tells how alike the models rank the rows, by column.
     --predictions takes predictions of another tool: COCO results, by image_id. Then no image is read, and no store needed.
-    Rows go out batch by batch while others come in, so any number of them fits in memory.
+    Rows of models go out batch by batch while others come in, so any number of them fits in memory.
     """
     options.rows_expected(rows)
     from htltools.commands.score.write import score_rows
@@ -79,5 +80,16 @@ def score(
         raise UsageError("--stability compares models: name two or more with --model or --pruned")
     runtime = Runtime(device, str(precision), batch_size, seed, options.trusted_names(trust))
     score_rows(
-        run, rows, model, pruned, coco, columns, runtime, results=bool(predictions), stability=stability, limit=limit, partial=partial
+        run,
+        rows,
+        model,
+        pruned,
+        coco,
+        objects,
+        columns,
+        runtime,
+        results=bool(predictions),
+        stability=stability,
+        limit=limit,
+        partial=partial,
     )

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from htltools import console
+from htltools.commands.score.pairing import pairs_of_copies
 from htltools.commands.shared.folds import model_fold
 from htltools.commands.shared.hardness import rounded_scores
 from htltools.commands.shared.models import FLAGS
 from htltools.core.hardness.baselines import chance
-from htltools.core.hardness.cross_fitting import Fold, fold_of, model_pairs, models_eligible, same_partition
+from htltools.core.hardness.cross_fitting import Fold, fold_of, models_eligible, same_partition
 from htltools.core.hardness.grand import gradient_norms
 from htltools.core.hardness.mc_dropout import dropout_disagreement, has_box_head
 from htltools.core.hardness.rank_stability import Stability
@@ -66,7 +67,7 @@ class ModelScorer:
         self.check_folds()
         of_one_task(self.predictors)
         self.check_columns()
-        self.pairs = model_pairs(self.folds[: len(self.dense)], self.folds[len(self.dense) :])
+        self.pairs = pairs_of_copies(self.dense, self.pruned)
         self.place = functools.cache(placement)  # of each shard that rows name
 
     def check_columns(self) -> None:

@@ -34,7 +34,7 @@ def hardness_column(rows: Sequence[Row], by: str, seed: int) -> np.ndarray:
 
 
 def annotated_boxes(rows: Sequence[Row]) -> np.ndarray:
-    """All annotated boxes of each row as shares of its image's sides: float32 [N, M, 4]; zeros where there are fewer, NaN where nobody
+    """All annotated boxes of each row as shares of its image's sides: float [N, M, 4]; zeros where there are fewer, NaN where nobody
     annotated anything, or there is nothing."""
     objects = [np.divide(row.boxes, (row.size or [1, 1]) * 2).clip(0, 1) if row.boxes else None for row in rows]
     return packed([None if own is None else np.pad(own, ((0, 0), (0, 1))) for own in objects], 5)[..., :4]

@@ -21,8 +21,8 @@ from htltools.core.nets.state_arrays import weights_of
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import Augmentation
 from htltools.core.training.loop import Recipe, trained
-from htltools.errors import DataError
-from htltools.formats.files.atomic import refuse_existing, remove_leftovers
+from htltools.errors import DataError, UsageError
+from htltools.formats.files.atomic import is_pipe_or_device, refuse_existing, remove_leftovers
 from htltools.formats.files.lock import exclusive
 from htltools.formats.models.checkpoint import Checkpoint, is_result_of
 from htltools.formats.rows.jsonlines import joined_lines
@@ -33,7 +33,7 @@ from htltools.formats.sources.open_rows import read_rows
 from htltools.formats.store.shard import Images
 from htltools.processes import first_process
 from htltools.tasks.predictor import CheckpointPredictor
-from htltools.tasks.rows import matching_images, of_split
+from htltools.tasks.rows import in_order, matching_images, of_split
 from htltools.tasks.task import Extras
 
 
@@ -55,6 +55,8 @@ def train_rows(
     def refuse_another() -> None:
         refuse_existing(plan.out, force or resume and is_result_of(plan.out, plan.resume_path))
 
+    if is_pipe_or_device(plan.out):
+        raise UsageError(f"-o {plan.out} is no file, and a training keeps its state beside it", "name a file, and copy that")
     refuse_another()
     samples, reader = read_rows(source, partial=partial, limit=limit)
     check_groups(samples)
@@ -188,6 +190,9 @@ def fresh_localizer(plan: Plan, frame: list[int], net_options: dict[str, Any]) -
         return build(wanted, imagenet=plan.init == "imagenet", trusted=[plan.arch]), wanted
     start = CheckpointPredictor(Path(plan.init), Runtime("cpu", trusted=(plan.arch,)))
     console.explain(str(start))
+    if pruning := start.checkpoint.pruning:
+        cause = f"--init {plan.init} is pruned: training moves all weights, also the {pruning['sparsity']:.0%} that were cut"
+        console.say(f"{cause}; its copy is dense again")
     found = start.checkpoint.architecture
     if (found["name"], found["size"]) != (plan.arch, frame):
         words = f"--init {plan.init} is a {found['name']} for {found['size']}, wanted is {plan.arch} for {frame}"
@@ -207,5 +212,5 @@ def classes_text(architecture: dict[str, Any]) -> str:
 
 def input_digests(samples: list[Row], init: str) -> dict[str, str]:
     """Digests of what a training depends on, for its history."""
-    digests = {"rows": hashlib.sha256(joined_lines(samples)).hexdigest()}
+    digests = {"rows": hashlib.sha256(joined_lines(in_order(samples))).hexdigest()}
     return digests | ({init: file_digest(init)} if init not in ("none", "imagenet") else {})

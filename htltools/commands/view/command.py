@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from htltools import options
+from htltools import console, options
 from htltools.errors import UsageError
 
 FEW = 12  # rows of --thumbnails without --limit
@@ -97,6 +97,8 @@ def view(
     outputs.refuse_existing_files(target, sheet, force)
     reader = open_rows(source, partial=partial)
     selected = query.select(list(reader), limit or (FEW if thumbnails else None), means=summary)
+    if not selected.rows and str(query) and not sheet and target.form != "fiftyone":  # these refuse it
+        console.say(f"no row meets {query}")
     if sheet:
         outputs.write_sheet(selected, sheet)
     if thumbnails:

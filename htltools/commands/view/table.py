@@ -15,7 +15,8 @@ USUAL = "id", "split", "label", "weight"
 def field_table(rows: Sequence[Row], columns: list[str] | None, first: str | None = None) -> tuple[list[str], list[list[str]]]:
     """Headings and lines of fields: the columns asked for, or all usual ones that the rows have, `first` right after the id."""
     if columns is None:
-        nested = [f"{outer}.{name}" for outer in NESTED for name in dict.fromkeys(name for row in rows for name in row.get(outer, {}))]
+        ordered = sorted(rows, key=lambda row: row.unique_name)  # so that the order of columns does not depend on that of rows
+        nested = [f"{outer}.{name}" for outer in NESTED for name in dict.fromkeys(name for row in ordered for name in row.get(outer, {}))]
         columns = [name for name in USUAL if any(name in row for row in rows)] + nested
         if first:
             columns.sort(key=lambda name: (name != "id", name not in (first, f"meta.{first}", f"hardness.{first}")))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from htltools.core.geometry.boxes import iou
+from htltools.core.geometry.boxes import DIGITS, iou
 from htltools.core.geometry.objects import is_known, present
 
 CLOSE = 1e-3  # objects whose scores differ by no more may change their order
@@ -38,7 +38,7 @@ def set_overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     >>> set_overlap(pair, single), set_overlap(pair, pair)
     (array([0.5]), array([1.]))
     """
-    return mean_over_matches(one, other, lambda a, b: iou(a, b).sum())
+    return mean_over_matches(one, other, lambda a, b: iou(a, b).sum()).round(DIGITS)
 
 
 def set_shift(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Several objects an image, as arrays of one shape: places for M objects, of which some are empty.
 
-Annotated objects are float32 [N, M, 5]: x0, y0, x1, y1 as shares of the sides, and the number of the class, from 0. Predicted
+Annotated objects are float [N, M, 5]: x0, y0, x1, y1 as shares of the sides, and the number of the class, from 0. Predicted
 objects are [N, D, 6], the highest score first: the same, and the score in (0, 1]. An empty place has the class -1 and zeros. An
 image that is not annotated, or for which its model is not eligible, is unknown: all NaN.
 """
@@ -13,13 +13,13 @@ EMPTY = -1  # the class of a place without an object
 
 
 def packed(objects: Sequence[np.ndarray | None], columns: int) -> np.ndarray:
-    """Objects of N images, [n, columns] each or None where they are unknown, as one array float32 [N, M, columns], M >= 1.
+    """Objects of N images, [n, columns] each or None where they are unknown, as one array float64 [N, M, columns], M >= 1.
 
     >>> packed([np.array([[0, 0, 0.5, 1, 2]]), np.zeros((0, 5)), None], 5).tolist()
     [[[0.0, 0.0, 0.5, 1.0, 2.0]], [[0.0, 0.0, 0.0, 0.0, -1.0]], [[nan, nan, nan, nan, nan]]]
     """
     most = max((len(own) for own in objects if own is not None), default=1)
-    array = np.zeros((len(objects), max(most, 1), columns), np.float32)
+    array = np.zeros((len(objects), max(most, 1), columns))
     array[:, :, 4] = EMPTY
     for place, own in zip(array, objects):
         if own is None:
@@ -32,7 +32,7 @@ def packed(objects: Sequence[np.ndarray | None], columns: int) -> np.ndarray:
 def stacked(several: Sequence[np.ndarray]) -> np.ndarray:
     """K arrays of objects [N, D, ...], padded with empty places to the largest D: [K, N, D, ...]. Unknown images stay NaN."""
     most = max(own.shape[1] for own in several)
-    empty = np.array([0, 0, 0, 0, EMPTY, 0], np.float32)
+    empty = np.array([0, 0, 0, 0, EMPTY, 0], several[0].dtype)
     out = []
     for own in several:
         more = np.tile(empty[: own.shape[2]], (len(own), most - own.shape[1], 1))

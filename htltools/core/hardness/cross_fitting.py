@@ -58,13 +58,11 @@ def models_eligible(folds: Sequence[Fold | None], groups: Sequence[str], trained
     return allowed | ~np.asarray(trained_on, bool)
 
 
-def model_pairs(dense: Sequence[Fold | None], pruned: Sequence[Fold | None]) -> list[tuple[int, int]]:
-    """Which dense model is compared with which pruned one, as positions in both: with that at its own position where both sides have
-    the same folds in the same order, else with each one of its fold.
+def pairs_by_place(dense: int, pruned: int) -> list[tuple[int, int]]:
+    """Which of so many dense predictions is compared with which of so many pruned ones, as positions in both: with that at its own
+    position where there are as many on both sides, else with each one.
 
-    >>> model_pairs([None, None], [None, None]), model_pairs([None, None], [None])
+    >>> pairs_by_place(2, 2), pairs_by_place(2, 1)
     ([(0, 0), (1, 1)], [(0, 0), (1, 0)])
     """
-    if list(dense) == list(pruned):
-        return [(i, i) for i in range(len(dense))]
-    return [(i, j) for i, one in enumerate(dense) for j, other in enumerate(pruned) if one == other]
+    return [(i, i) for i in range(dense)] if dense == pruned else [(i, j) for i in range(dense) for j in range(pruned)]

@@ -14,7 +14,7 @@ CHUNK_BYTES = 256 * 2**20  # that the gradients of the samples of one chunk may 
 def gradient_norms(model: Localizer, images: Tensor, annotated: np.ndarray) -> np.ndarray:
     """L2 norm of the gradient of each sample's box loss with respect to all weights, which is GraNd: float [N], 0 or more.
 
-    `images`: uint8 [N, H, W, C], where the model is; `annotated`: float32 [N, 4], shares of the image's sides; NaN where there
+    `images`: uint8 [N, H, W, C], where the model is; `annotated`: float [N, 4], shares of the image's sides; NaN where there
     is no box, and there the norm is NaN. Higher = harder: the sample would change the model more. The arithmetic is float32,
     whatever the precision of the predictions. The model stays as it is.
 
@@ -30,7 +30,9 @@ def gradient_norms(model: Localizer, images: Tensor, annotated: np.ndarray) -> n
         for start in range(0, len(known), size):
             chosen = known[start : start + size]
             x = model.normalised(images[torch.from_numpy(chosen)])  # [B, C, H, W]
-            norms[chosen] = chunk_norms(model.net, x, torch.from_numpy(annotated[chosen]).to(x.device), at_once=x.is_cuda).cpu().numpy()
+            norms[chosen] = (
+                chunk_norms(model.net, x, torch.from_numpy(annotated[chosen]).float().to(x.device), at_once=x.is_cuda).cpu().numpy()
+            )
     finally:
         model.train(training)
     return norms

@@ -10,8 +10,8 @@ def filled_with_misses(predicted: np.ndarray, annotated: np.ndarray) -> np.ndarr
     prediction has a higher loss.
 
     >>> filled_with_misses(np.full((1, 4), np.nan), np.array([[0.1, 0.7, 0.3, 0.9]]))
-    array([[1., 0., 1., 0.]], dtype=float32)
+    array([[1., 0., 1., 0.]])
     """
     corner = (annotated[:, :2] + annotated[:, 2:] < 1).astype(annotated.dtype)
     miss = np.where(np.isnan(annotated), np.nan, np.tile(corner, 2))
-    return np.where(np.isnan(predicted), miss, predicted).astype(np.float32)
+    return np.where(np.isnan(predicted), miss, predicted)

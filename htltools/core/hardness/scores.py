@@ -49,7 +49,7 @@ class Comparison:
 
 def losses(predicted: np.ndarray, annotated: np.ndarray) -> np.ndarray:
     """Training loss of predicted boxes [N, 4] against annotated ones: [N], 0 or more."""
-    return box_loss(torch.from_numpy(predicted), torch.from_numpy(annotated)).numpy().astype(float)
+    return box_loss(*(torch.from_numpy(boxes).float() for boxes in (predicted, annotated))).numpy().astype(float)
 
 
 def el2n(predicted: np.ndarray, annotated: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ that the result is that of one process up to the order of summation; only the fi
 import atexit
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, distributed, nn
@@ -59,11 +59,12 @@ def summed(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def gathered(own: Tensor, count: int) -> Tensor:
-    """Batches of `count` samples from the shares of all processes: [S, own share, ...] to [S, count, ...]."""
-    whole = own.new_zeros(len(own), count, *own.shape[2:])
-    share(whole.transpose(0, 1))[:] = own.transpose(0, 1)
-    return summed(whole)
+def gathered(own: Sequence[Tensor], batches: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Values of the samples of each batch, [own share, ...] of every process, as [B, ...]; `batches` have the lengths, [B, ...]."""
+    sizes = [len(batch) for batch in batches]
+    whole = own[0].new_zeros(sum(sizes), *own[0].shape[1:])
+    whole[torch.cat([share(places) for places in torch.arange(len(whole)).split(sizes)]).to(whole.device)] = torch.cat(list(own))
+    return summed(whole).split(sizes)
 
 
 def data_parallel(net: nn.Module, device: torch.device) -> Callable[..., Tensor]:

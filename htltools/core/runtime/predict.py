@@ -28,6 +28,15 @@ def batches(count: int, size: int) -> list[np.ndarray]:
     return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
 
 
+def number_of_batches(count: int, size: int, least: int = 2) -> int:
+    """How many nearly equal batches of at most `size` samples come to `count`; fewer and larger ones where one had fewer than `least`.
+
+    >>> number_of_batches(63, 32), number_of_batches(65, 32), number_of_batches(3, 2), number_of_batches(1, 2)
+    (2, 3, 1, 1)
+    """
+    return max(min(-(-count // size), count // least), 1)
+
+
 def predictions(models: Sequence[Predicting | nn.Module], batches: Iterable[Tensor], runtime: Runtime) -> Iterator[Tensor]:
     """Predictions of each model for each batch: uint8 [B, H, W, C] in, float32 [M, B, *prediction_shape] out, both on the device.
 

@@ -46,12 +46,14 @@ def on_device_if_it_fits(images: ImageSource | OnDevice, device: torch.device) -
     return OnDevice(images, device) if np.prod(images.shape, dtype=np.int64) <= MEMORY_SHARE * free else images
 
 
-def load_batches(images: ImageSource | OnDevice, indices: Sequence[np.ndarray] | Tensor, device: torch.device) -> Iterator[Tensor]:
-    """Batches of images on the device: uint8 [B, H, W, C]. `indices`: int64 [B] of each batch, in a sequence or one tensor [S, B]."""
+def load_batches(
+    images: ImageSource | OnDevice, indices: Sequence[np.ndarray] | Sequence[Tensor], device: torch.device
+) -> Iterator[Tensor]:
+    """Batches of images on the device: uint8 [B, H, W, C]. `indices`: int64 [B] of each batch."""
     if isinstance(images, OnDevice):
-        stored = images.images
-        indices = indices.to(device) if isinstance(indices, Tensor) else indices
-        return (stored[torch.as_tensor(chosen, device=device)] for chosen in indices)
+        stored, sizes = images.images, [len(chosen) for chosen in indices]
+        moved = torch.cat([torch.zeros(0, dtype=torch.int64), *map(torch.as_tensor, indices)]).to(device)  # once, not batch by batch
+        return (stored[chosen] for chosen in moved.split(sizes))
     arrays = (np.asarray(chosen) for chosen in indices)
     if device.type == "cpu":
         return (torch.from_numpy(images.batch(chosen)) for chosen in arrays)

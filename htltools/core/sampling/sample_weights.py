@@ -1,6 +1,6 @@
 """From hardness to the hardest samples and to training weights. Pure numpy; no result depends on the order of samples."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -16,11 +16,35 @@ def hardest(hardness: np.ndarray, share: float, ids: Sequence[str] | None = None
     array([ True, False, False])
     """
     count = len(hardness)
-    names = map(str, range(count)) if ids is None else ids
-    order = np.lexsort((chance([f"tie/{name}" for name in names], seed), hardness))  # by hardness, then by chance
+    order = np.lexsort((tie_breakers(list(map(str, range(count))) if ids is None else ids, seed), hardness))
     chosen = np.zeros(count, bool)
     chosen[order[count - round(share * count) :]] = True
     return chosen
+
+
+def tie_breakers(ids: Iterable[str], seed: int = 0) -> np.ndarray:
+    """A number in [0, 1) for each id, by which equal samples are put in order: the highest first, whatever their order in the stream."""
+    return chance([f"tie/{name}" for name in ids], seed)
+
+
+def at_least_as_hard(
+    hardness: np.ndarray, ids: Sequence[str], others: np.ndarray, other_ids: Sequence[str], chosen: np.ndarray, seed: int = 0
+) -> np.ndarray:
+    """Which samples [N] would be among the `chosen` (bool [M], see `hardest`) of others [M]: bool [N]; equal ones by their hash.
+
+    >>> at_least_as_hard(np.array([0.3, 0.1]), ["a", "b"], np.array([0.2, 0.1]), ["c", "d"], np.array([True, False]))
+    array([ True, False])
+    """
+    if not chosen.any():
+        return np.zeros(len(hardness), bool)
+    lowest = min(zip(others[chosen], tie_breakers(other_ids, seed)[chosen]))
+    return np.array([pair >= lowest for pair in zip(hardness, tie_breakers(ids, seed))], bool)
+
+
+def ties_in_words(hardness: np.ndarray, chosen: np.ndarray) -> str:
+    """`ties_at_threshold` as an addition to a sentence; empty where nothing ties."""
+    several, tied = ties_at_threshold(hardness, chosen)
+    return f" ({several} of {tied} that tie at the threshold)" if tied else ""
 
 
 def ties_at_threshold(hardness: np.ndarray, chosen: np.ndarray) -> tuple[int, int]:
@@ -42,8 +66,7 @@ def boosted_weights(is_hard: np.ndarray, boost: float) -> np.ndarray:
     >>> boosted_weights(np.array([True, False]), 1.0).round(4)
     array([1.3333, 0.6667])
     """
-    weights = 1 + boost * is_hard
-    return weights / weights.mean()
+    return (1 + boost * is_hard) / (1 + boost * (is_hard.mean() if len(is_hard) else 0))  # by count, in any order of samples
 
 
 def top_weights(hardness: np.ndarray, share: float, boost: float) -> np.ndarray:
@@ -61,5 +84,6 @@ def soft_weights(hardness: np.ndarray, boost: float) -> np.ndarray:
     """
     from scipy.stats import rankdata
 
-    weights = 1 + boost * (rankdata(hardness) - 1) / max(len(hardness) - 1, 1)
-    return weights / weights.mean()
+    if len(hardness) < 2:
+        return np.ones(len(hardness))
+    return (1 + boost * (rankdata(hardness) - 1) / (len(hardness) - 1)) / (1 + boost / 2)  # the mean of ranks, whatever ties

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from htltools.core.geometry.boxes import DIGITS
 from htltools.core.geometry.objects import is_known, present
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)  # of IoU
 RECALLS = np.linspace(0, 1, 101)
+MOST = 100  # objects of a class that count on an image, those of the highest scores, as COCO has it
 AT_ONCE = 4_000_000  # numbers in memory
 
 
@@ -104,6 +106,12 @@ def coco_evaluation(predicted: np.ndarray, annotated: np.ndarray, classes: int) 
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
+    class RoundedEval(COCOeval):
+        """COCOeval whose IoU meets a threshold also where the edges are shares of the sides, see `geometry.boxes.iou`."""
+
+        def computeIoU(self, imgId, catId):
+            return np.round(super().computeIoU(imgId, catId), DIGITS)
+
     with contextlib.redirect_stdout(io.StringIO()):
         truth, predictions = COCO(), COCO()
         for data, objects in ((truth, annotated), (predictions, predicted)):
@@ -113,9 +121,9 @@ def coco_evaluation(predicted: np.ndarray, annotated: np.ndarray, classes: int) 
                 "annotations": list(coco_annotations(objects)),
             }
             data.createIndex()
-        evaluation = COCOeval(truth, predictions, "bbox")
+        evaluation = RoundedEval(truth, predictions, "bbox")
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
-        evaluation.params.maxDets = [predicted.shape[1]]
+        evaluation.params.maxDets = [MOST]
         evaluation.evaluate()
     return evaluation
 

@@ -8,7 +8,7 @@ from htltools.core.hardness.baselines import chance
 from htltools.core.hardness.scores import disagreement, edge_distance, losses
 from htltools.core.nets.localizer import Localizer
 from htltools.core.pruning.unstructured import baked, prune_weights, recalibrate
-from htltools.core.runtime.predict import batches, predict_all
+from htltools.core.runtime.predict import number_of_batches, predict_all
 from htltools.core.runtime.prefetch import ImageSource, OnDevice, load_batches
 from htltools.core.runtime.runtime import Runtime
 
@@ -80,5 +80,5 @@ def pruned_copy(model: Localizer, images: ImageSource | OnDevice, sparsity: floa
     """A copy of the model cut by global magnitude, with batch-norm statistics renewed on some of the images."""
     cut = baked(prune_weights(model, "l1", sparsity))
     chosen = np.sort(np.random.default_rng(seed).permutation(images.shape[0])[:CALIBRATING])
-    recalibrate(cut, load_batches(images, [chosen[places] for places in batches(len(chosen), AT_ONCE)], runtime.device))
+    recalibrate(cut, load_batches(images, np.array_split(chosen, number_of_batches(len(chosen), AT_ONCE)), runtime.device))
     return cut

@@ -1,5 +1,7 @@
 """Full supervision by boxes: every training sample has one. Attention to hard samples happens here."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -31,7 +33,7 @@ class BoxObjective(EpochObjective):
         self,
         model: Localizer,
         images: ImageSource,
-        boxes: np.ndarray,  # float32 [N, 4]
+        boxes: np.ndarray,  # float [N, 4]
         weights: np.ndarray,  # float32 [N], mean 1
         recipe: Recipe,
         runtime: Runtime,
@@ -45,10 +47,10 @@ class BoxObjective(EpochObjective):
             raise UsageError("attention by a pruned branch trains in one process", "start only one")
         super().__init__(model, images, weights, recipe, runtime, compiled=compiled)
         self.branch = PrunedBranch(model.net, 0.0 if self.attention.by == "loss" else self.attention.sparsity) if damaged else None
-        self.boxes, self.targets = boxes, torch.from_numpy(boxes).to(runtime.device)
+        self.boxes, self.targets = boxes, torch.from_numpy(boxes).float().to(runtime.device)
         self.hardness = np.full(len(boxes), np.nan)  # when it was last measured
         self.record = Record(len(boxes))
-        self.noted: list[Tensor] = []  # [own part, 2, 4] of each step of an epoch: predictions beside targets
+        self.noted: list[Tensor] = []  # [own share, 2, 4] of each step of an epoch: predictions beside targets
 
     @property
     def views(self) -> int:
@@ -64,8 +66,8 @@ class BoxObjective(EpochObjective):
         if self.branch and epoch % attention.renew == 0:
             self.branch.renew(seed if attention.by == "random" else None)
 
-    def epoch_samples(self, random: torch.Generator) -> Tensor:
-        """The samples of each batch of an epoch: int64 [steps, B].
+    def epoch_samples(self, random: torch.Generator) -> Sequence[Tensor]:
+        """The samples of each batch of an epoch: int64 [B] each.
 
         In the second phase of `replay` a part of each batch is drawn from the hard ones, so large that these come 1 + boost
         times as often as the others.
@@ -75,18 +77,17 @@ class BoxObjective(EpochObjective):
             return samples
         hard = torch.from_numpy(np.flatnonzero(hardest(self.hardness, self.attention.top)))
         extra = self.attention.boost * self.attention.top
-        places = round(self.batch_size * extra / (1 + extra))
-        if not places or not len(hard):
+        places = [round(len(batch) * extra / (1 + extra)) for batch in samples]
+        if not sum(places) or not len(hard):
             return samples
-        rounds = [hard[torch.randperm(len(hard), generator=random)] for _ in range(-(-places * self.steps // len(hard)))]
-        samples = samples.clone()
-        samples[:, :places] = torch.cat(rounds)[: places * self.steps].view(places, self.steps).T
-        return samples
+        rounds = [hard[torch.randperm(len(hard), generator=random)] for _ in range(-(-sum(places) // len(hard)))]
+        drawn = torch.cat(rounds)[: sum(places)].split(places)
+        return [torch.cat([own, batch[len(own) :]]) for own, batch in zip(drawn, samples)]
 
     def epoch_changes(self, random: torch.Generator) -> Tensor:
-        """How each image of an epoch is augmented: [steps, B, views, 5 + C]."""
-        drawn = draw_changes(self.views * self.batch_size * self.steps, self.channels, self.recipe.augmentation, random)
-        return drawn.view(self.views, self.batch_size, self.steps, -1).permute(2, 1, 0, 3)
+        """How each image of an epoch is augmented, in the order of the batches: [N, views, 5 + C]."""
+        drawn = draw_changes(self.views * len(self.weights), self.channels, self.recipe.augmentation, random)
+        return drawn.view(self.views, len(self.weights), -1).transpose(0, 1)
 
     def epoch_weights(self) -> np.ndarray:
         """The weight of each sample in an epoch: float32 [N]."""
@@ -112,10 +113,9 @@ class BoxObjective(EpochObjective):
             raw = net(x.contiguous(memory_format=torch.channels_last))  # [B, 4]
         return boxes_of(raw), target
 
-    def end_epoch(self, samples: Tensor) -> None:
+    def end_epoch(self, samples: Sequence[Tensor]) -> None:
         """Record the epoch."""
-        noted = distributed.gathered(torch.stack(self.noted), self.batch_size)  # [steps, B, 2, 4]
-        self.record.add_boxes(samples.to(noted.device), *noted.unbind(2))
+        self.record.add_boxes(samples, distributed.gathered(self.noted, samples))
 
     def state_dict(self) -> dict[str, Tensor]:
         """State to resume from, beside that of the model."""

@@ -31,7 +31,7 @@ class DetectionObjective(ThresholdObjective):
         self,
         model: Detector,
         images: ImageSource,
-        objects: np.ndarray,  # float32 [N, M, 5]
+        objects: np.ndarray,  # float [N, M, 5]
         weights: np.ndarray,  # float32 [N], mean 1
         validation: tuple[ImageSource, np.ndarray] | None,
         recipe: Recipe,
@@ -40,7 +40,7 @@ class DetectionObjective(ThresholdObjective):
         compiled: bool = False,
     ):
         super().__init__(model, images, weights, validation, recipe, runtime, compiled=compiled)
-        self.objects = torch.from_numpy(objects).to(runtime.device)
+        self.objects = torch.from_numpy(objects).float().to(runtime.device)
 
     def loss(self, batch: Tensor, chosen: Tensor, change: Tensor, seed: int) -> Tensor:
         """As `EpochObjective.loss`; a two-stage net draws which of its proposals count."""
@@ -81,7 +81,7 @@ def object_losses(model: Detector, images: ImageSource, objects: np.ndarray, run
     device = runtime.device
     own = distributed.share(batches(len(objects), runtime.batch_size))
     losses = torch.zeros(len(objects), device=device)
-    targets = torch.from_numpy(np.nan_to_num(objects, nan=-1.0))
+    targets = torch.from_numpy(np.nan_to_num(objects, nan=-1.0)).float()
     with torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         for chosen, batch in zip(own, load_batches(images, own, device)):
             torch.manual_seed(runtime.seed)  # anew, so that an image's loss does not depend on those before it

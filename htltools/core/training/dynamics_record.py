@@ -1,9 +1,9 @@
 """Training dynamics: how the predictions of a net in training fit its samples, epoch by epoch, without a forward pass of their own."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
-
-AT_ONCE = 2**22  # pairs of boxes that are compared at once
 
 
 class Record:
@@ -16,14 +16,14 @@ class Record:
     def __init__(self, count: int):
         self.iou, self.margin = torch.empty(0, count), torch.empty(0, count)
 
-    def add_boxes(self, samples: Tensor, predicted: Tensor, annotated: Tensor) -> None:
-        """Record an epoch: samples int64 [S, B] of each batch, and their boxes [S, B, 4] as shares of the sides."""
-        size = max(AT_ONCE // samples.shape[1] ** 2, 1)
-        parts = zip(samples.split(size), predicted.clamp(0, 1).split(size), annotated.split(size))
-        self.add(samples, *(torch.cat(values) for values in zip(*(margins(*part) for part in parts))))
+    def add_boxes(self, samples: Sequence[Tensor], boxes: Sequence[Tensor]) -> None:
+        """Record an epoch: samples int64 [B] of each batch, and their predicted and annotated boxes [B, 2, 4] as shares of the sides."""
+        batches = [(chosen.to(own.device), own[:, 0].clamp(0, 1), own[:, 1]) for chosen, own in zip(samples, boxes)]
+        iou, margin = zip(*(margins(*batch) for batch in batches))
+        self.add(torch.cat([chosen for chosen, *_ in batches]), torch.cat(iou), torch.cat(margin))
 
     def add(self, samples: Tensor, iou: Tensor, margin: Tensor) -> None:
-        """Record an epoch of known IoU and margin: samples int64 [S, B] and float32 [S, B] twice."""
+        """Record an epoch of known IoU and margin: samples int64 [N] and float32 [N] twice."""
         self.iou = torch.cat([self.iou, sample_means(samples, iou, self.iou.shape[1])])
         self.margin = torch.cat([self.margin, sample_means(samples, margin, self.iou.shape[1])])
 
@@ -36,10 +36,10 @@ class Record:
 
 
 def margins(samples: Tensor, predicted: Tensor, annotated: Tensor) -> tuple[Tensor, Tensor]:
-    """IoU and margin of each prediction: samples int64 [S, B], boxes [S, B, 4] twice, give float32 [S, B] twice, in [0, 1] and [-1, 1]."""
-    every = box_iou(predicted.unsqueeze(2), annotated.unsqueeze(1))  # [S, B, B]
-    own = every.diagonal(dim1=1, dim2=2)
-    others = every.masked_fill(samples.unsqueeze(2) == samples.unsqueeze(1), 0).amax(2)
+    """IoU in [0, 1] and margin in [-1, 1] of each prediction of a batch: samples int64 [B], boxes [B, 4] twice, give float32 [B] twice."""
+    every = box_iou(predicted.unsqueeze(1), annotated)  # [B, B]
+    own = every.diagonal()
+    others = every.masked_fill(samples.unsqueeze(1) == samples, 0).amax(1)
     return own, own - others
 
 
@@ -52,8 +52,8 @@ def box_iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def sample_means(samples: Tensor, values: Tensor, count: int) -> Tensor:
-    """The mean value of each of N samples: int64 and float32 [S, B] give float32 [1, N] on the CPU, NaN for a sample without values."""
+    """The mean value of each of N samples: int64 and float32 [n] give float32 [1, N] on the CPU, NaN for a sample without values."""
     total, times = torch.zeros(2, count, dtype=torch.float64, device=samples.device)
-    total.index_add_(0, samples.flatten(), values.flatten().double())
-    times.index_add_(0, samples.flatten(), torch.ones_like(values.flatten(), dtype=torch.float64))
+    total.index_add_(0, samples, values.double())
+    times.index_add_(0, samples, torch.ones_like(values, dtype=torch.float64))
     return (total / times).float().cpu().unsqueeze(0)

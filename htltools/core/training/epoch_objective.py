@@ -1,6 +1,6 @@
 """The form of objectives whose N annotated samples come once an epoch, in batches that the processes of a job share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from htltools.core.nets.localizer import Localizer
 from htltools.core.runtime import distributed
+from htltools.core.runtime.predict import number_of_batches
 from htltools.core.runtime.prefetch import ImageSource, load_batches, on_device_if_it_fits
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import draw_changes
@@ -18,7 +19,7 @@ from htltools.errors import UsageError
 class EpochObjective:
     """An objective of N samples: `loss` of augmented images, each times its weight.
 
-    The last incomplete batch of an epoch is left out, unless it is the only one.
+    Every sample comes once an epoch, in batches that differ by one sample at most; none is of one sample, unless --batch-size is 1.
 
     Raises: UsageError for fewer samples in a batch than processes; whatever torch.compile raises.
     """
@@ -33,10 +34,11 @@ class EpochObjective:
         *,
         compiled: bool = False,
     ):
-        self.batch_size = min(recipe.batch_size, len(weights))
-        self.steps = len(weights) // self.batch_size
-        if self.batch_size < distributed.world_size():
-            raise UsageError(f"a batch of {self.batch_size} cannot be shared by {distributed.world_size()} processes")
+        largest, processes = min(recipe.batch_size, len(weights)), distributed.world_size()
+        if largest < processes:
+            raise UsageError(f"a batch of {largest} cannot be shared by {processes} processes")
+        self.steps = number_of_batches(len(weights), largest, min(largest, 2 * processes))
+        self.smallest_batch = len(weights) // self.steps
         self.recipe, self.runtime = recipe, runtime
         self.model = self.evaluated = model.to(runtime.device).to(memory_format=torch.channels_last)
         net = distributed.data_parallel(model.net, runtime.device)
@@ -49,22 +51,22 @@ class EpochObjective:
         seed, device = epoch_seed(self.recipe.seed, epoch), self.runtime.device
         random = torch.Generator().manual_seed(seed)
         self.begin_epoch(epoch, seed)
-        samples = self.epoch_samples(random)  # [steps, B]
-        change = distributed.share(self.epoch_changes(random).transpose(0, 1)).transpose(0, 1).to(device)  # [steps, own share, ...]
-        own = distributed.share(samples.T).T.contiguous()  # [steps, own share]
+        samples = self.epoch_samples(random)
+        own = [distributed.share(batch) for batch in samples]
+        on_device = torch.cat(own).to(device).split([len(batch) for batch in own])
+        changes = [distributed.share(change) for change in self.epoch_changes(random).to(device).tensor_split(self.steps)]
         weights = torch.from_numpy(self.epoch_weights()).to(device)
-        for i, (batch, chosen) in enumerate(zip(load_batches(self.images, own, device), own.to(device))):  # uint8 [B, H, W, C]
-            yield (self.loss(batch, chosen, change[i], seed + i) * weights[chosen]).sum() / self.batch_size
+        for i, (batch, chosen) in enumerate(zip(load_batches(self.images, own, device), on_device)):  # uint8 [own share, H, W, C]
+            yield (self.loss(batch, chosen, changes[i], seed + i) * weights[chosen]).sum() / len(samples[i])
         self.end_epoch(samples)
 
-    def epoch_samples(self, random: torch.Generator) -> Tensor:
-        """The samples of each batch of an epoch: int64 [steps, B]."""
-        return torch.randperm(len(self.weights), generator=random)[: self.steps * self.batch_size].view(self.steps, self.batch_size)
+    def epoch_samples(self, random: torch.Generator) -> Sequence[Tensor]:
+        """The samples of each batch of an epoch: int64 [B] each."""
+        return torch.randperm(len(self.weights), generator=random).tensor_split(self.steps)
 
     def epoch_changes(self, random: torch.Generator) -> Tensor:
-        """How each image of an epoch is augmented: [steps, B, 5 + C]."""
-        drawn = draw_changes(self.steps * self.batch_size, self.channels, self.recipe.augmentation, random)
-        return drawn.view(self.steps, self.batch_size, -1)
+        """How each image of an epoch is augmented, in the order of the batches: [N, 5 + C]."""
+        return draw_changes(len(self.weights), self.channels, self.recipe.augmentation, random)
 
     def epoch_weights(self) -> np.ndarray:
         """The weight of each sample in an epoch: float32 [N]."""
@@ -73,8 +75,8 @@ class EpochObjective:
     def begin_epoch(self, epoch: int, seed: int) -> None:
         """Called before the first step of an epoch."""
 
-    def end_epoch(self, samples: Tensor) -> None:
-        """Called after the last step of an epoch, whose batches had the samples int64 [steps, B]."""
+    def end_epoch(self, samples: Sequence[Tensor]) -> None:
+        """Called after the last step of an epoch, whose batches had the samples int64 [B] each."""
 
     def loss(self, batch: Tensor, chosen: Tensor, change: Tensor, seed: int) -> Tensor:
         """The loss of each image, augmented: images uint8 [B, H, W, C], samples int64 [B], changes [B, ...]; float [B].

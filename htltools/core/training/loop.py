@@ -17,7 +17,7 @@ from htltools.core.runtime.predict import predict_all
 from htltools.core.runtime.prefetch import ImageSource, OnDevice, on_device_if_it_fits
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import Augmentation
-from htltools.errors import HtlError
+from htltools.errors import HtlError, UsageError
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def trained(
     The best epoch is that of the highest mean validation IoU, the last one where there is no validation set. All that is
     random follows from the seed and the epoch. Processes that share the job (see `distributed`) take a part of every batch each.
 
-    Raises: HtlError where the loss is no longer finite; whatever the objective raises.
+    Raises: HtlError where the loss is no longer finite; UsageError as `with_batch_norm_explained`; whatever the objective raises.
     """
     model, device = objective.model, runtime.device
     optimizer, scheduled_rate = optimizer_for(model, recipe, objective.steps)
@@ -103,7 +103,7 @@ def trained(
         torch.manual_seed(epoch_seed(recipe.seed, epoch) + distributed.process_rank())
         model.train()
         total = torch.zeros((), device=device)
-        for i, loss in enumerate(objective.losses(epoch)):
+        for i, loss in enumerate(with_batch_norm_explained(objective.losses(epoch))):
             for group in optimizer.param_groups:
                 group["lr"] = scheduled_rate(epoch * objective.steps + i)
             optimizer.zero_grad()
@@ -122,6 +122,20 @@ def trained(
         best = kept if better else state.best
         state = State(epoch + 1, now, copy.deepcopy(optimizer.state_dict()), best, [*state.log, record], copied(objective.state_dict()))
         yield state
+
+
+def with_batch_norm_explained(losses: Iterator[Tensor]) -> Iterator[Tensor]:
+    """The losses of an epoch.
+
+    Raises: UsageError where a batch has one image, and the net has one place left of it: batch norm has no variance there.
+    """
+    try:
+        yield from losses
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        cause = "batch norm has nothing to compare in a batch of one image, of which the net leaves one place"
+        raise UsageError(cause, "use --batch-size 2 or more, and at least two rows, or prepare with a larger --size") from None
 
 
 def optimizer_for(model: nn.Module, recipe: Recipe, steps_per_epoch: int) -> tuple[torch.optim.Optimizer, Callable[[int], float]]:

@@ -1,5 +1,7 @@
 """Full supervision by lesion masks: every training sample has one."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -40,8 +42,8 @@ class MaskObjective(BoxObjective):
     ):
         super().__init__(model, images, boxes, weights, recipe, runtime, compiled=compiled)
         self.channels -= 1  # the mask is not augmented in light or colour
-        if self.batch_size < 2 * distributed.world_size():
-            cause = f"masks are not learned in batches of {self.batch_size} on {distributed.world_size()} processes"
+        if self.smallest_batch < 2 * distributed.world_size():
+            cause = f"masks are not learned in batches of {self.smallest_batch} on {distributed.world_size()} processes"
             raise UsageError(cause, "use larger batches, or take more rows")
 
     def loss(self, batch: Tensor, chosen: Tensor, change: Tensor, seed: int) -> Tensor:
@@ -51,9 +53,9 @@ class MaskObjective(BoxObjective):
         self.noted.append(torch.stack(mask_margins(chosen, logits.detach() >= 0, target > 0), 1))  # IoU and margin, [own part, 2]
         return mask_loss(logits, target)
 
-    def end_epoch(self, samples: Tensor) -> None:
-        noted = distributed.gathered(torch.stack(self.noted), self.batch_size)  # [steps, B, 2]
-        self.record.add(samples.to(noted.device), *noted.unbind(2))
+    def end_epoch(self, samples: Sequence[Tensor]) -> None:
+        noted = torch.cat(distributed.gathered(self.noted, samples))  # [N, 2]
+        self.record.add(torch.cat(list(samples)).to(noted.device), *noted.unbind(1))
 
 
 def mask_margins(samples: Tensor, predicted: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 from htltools.core.geometry.box_loss import box_loss
 from htltools.core.nets.localizer import Localizer, boxes_of
 from htltools.core.runtime import distributed
+from htltools.core.runtime.predict import number_of_batches
 from htltools.core.runtime.prefetch import ImageSource, load_batches, on_device_if_it_fits
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.sampling.sample_weights import top_weights
@@ -56,7 +57,7 @@ class MeanTeacher:
     The teacher is the moving average of the student, and what is kept. It predicts a box on a mirror image at most (weak view); the
     student sees the same image much changed (strong view), and learns the box, changed likewise. A pruned branch of the student
     predicts on the strong view as well: where it is far from the teacher (`pruned_disagreement`), the pseudo-box hangs on small weights.
-    An epoch has as many steps as the larger of the two sets has batches, whatever the use, so that uses compare.
+    Each sample of the larger of the two sets comes once an epoch, whatever the use, so that uses compare.
 
     Reference: Tarvainen and Valpola, "Mean teachers are better role models", NeurIPS 2017 (arXiv 1703.01780); Sohn et al., "FixMatch",
     NeurIPS 2020 (arXiv 2001.07685), for weak and strong views. Deviations: boxes have no class confidence to gate by;
@@ -68,7 +69,7 @@ class MeanTeacher:
     def __init__(
         self,
         model: Localizer,
-        labelled: tuple[ImageSource, np.ndarray, np.ndarray],  # images, boxes float32 [L, 4], weights float32 [L]
+        labelled: tuple[ImageSource, np.ndarray, np.ndarray],  # images, boxes float [L, 4], weights float32 [L]
         unlabelled: ImageSource,  # U images
         recipe: Recipe,
         pseudo: PseudoLabels,
@@ -86,30 +87,29 @@ class MeanTeacher:
         self.net = torch.compile(model.net) if compiled else model.net
         self.branch = PrunedBranch(model.net, pseudo.sparsity) if pseudo.prunes else None
         images, boxes, weights = labelled
-        self.boxes, self.weights = torch.from_numpy(boxes).to(device), torch.from_numpy(weights).to(device)
+        self.boxes, self.weights = torch.from_numpy(boxes).float().to(device), torch.from_numpy(weights).to(device)
         self.images, self.unlabelled = on_device_if_it_fits(images, device), on_device_if_it_fits(unlabelled, device)
-        larger = max(len(boxes), unlabelled.shape[0])
-        self.batch_size = min(recipe.batch_size, larger)
-        self.steps = larger // self.batch_size
+        self.larger = max(len(boxes), unlabelled.shape[0])
+        self.steps = number_of_batches(self.larger, recipe.batch_size, min(recipe.batch_size, 2))
 
     def losses(self, epoch: int) -> Iterator[Tensor]:
         """The loss of each step of an epoch, []."""
         device = self.runtime.device
         random = torch.Generator().manual_seed(epoch_seed(self.recipe.seed, epoch))
-        shape, channels = (self.steps, self.batch_size), self.images.shape[3]
-        chosen, others = (repeated_batches(n, shape, random) for n in (len(self.boxes), self.unlabelled.shape[0]))
+        counts = len(self.boxes), self.unlabelled.shape[0]
+        chosen, others = (repeated_order(count, self.larger, random).tensor_split(self.steps) for count in counts)
         change, strong = (
-            draw_changes(chosen.numel(), channels, augmentation, random).view(*shape, -1).to(device)
+            draw_changes(self.larger, self.images.shape[3], augmentation, random).to(device).tensor_split(self.steps)
             for augmentation in (self.recipe.augmentation, STRONG)
         )
-        mirrors = (torch.rand(*shape, 2, generator=random) < 0.5).to(device)
-        ranks = torch.rand(shape, generator=random).to(device)  # that `random` judges by
+        mirrors = (torch.rand(self.larger, 2, generator=random) < 0.5).to(device).tensor_split(self.steps)
+        ranks = torch.rand(self.larger, generator=random).to(device).tensor_split(self.steps)  # that `random` judges by
         if self.branch and epoch % self.pseudo.renew == 0:
             self.branch.renew()
-        batches = zip(load_batches(self.images, chosen, device), load_batches(self.unlabelled, others, device), chosen.to(device))
-        for i, (batch, unlabelled, labelled) in enumerate(batches):
+        batches = zip(load_batches(self.images, chosen, device), load_batches(self.unlabelled, others, device))
+        for i, (batch, unlabelled) in enumerate(batches):
             ramp = self.pseudo.weight * ramp_weight((epoch * self.steps + i) / max(self.recipe.epochs * self.steps, 1))
-            yield self.loss(batch, labelled, change[i], mirror_images(unlabelled, mirrors[i]), strong[i], ranks[i], ramp)
+            yield self.loss(batch, chosen[i].to(device), change[i], mirror_images(unlabelled, mirrors[i]), strong[i], ranks[i], ramp)
             self.teacher.update_parameters(self.model)
 
     def loss(self, batch: Tensor, chosen: Tensor, change: Tensor, weak: Tensor, strong: Tensor, ranks: Tensor, ramp: float) -> Tensor:
@@ -183,11 +183,9 @@ def ema_update(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Ten
             old.copy_(new)
 
 
-def repeated_batches(count: int, shape: tuple[int, int], random: torch.Generator) -> Tensor:
-    """Indices below `count` for so many steps of a batch, int64 [steps, B]: each sample as often as any other, up to one."""
-    needed = shape[0] * shape[1]
-    rounds = [torch.randperm(count, generator=random) for _ in range(-(-needed // count))]
-    return torch.cat(rounds)[:needed].view(shape)
+def repeated_order(count: int, length: int, random: torch.Generator) -> Tensor:
+    """Indices below `count` in random order, int64 [length]: each as often as any other, up to one."""
+    return torch.cat([torch.randperm(count, generator=random) for _ in range(-(-length // count))])[:length]
 
 
 def ramp_weight(progress: float) -> float:

@@ -1,5 +1,7 @@
 """The form of objectives whose model has a threshold that is calibrated on the validation samples."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from torch import Tensor
 
@@ -27,7 +29,7 @@ class ThresholdObjective(EpochObjective):
         super().__init__(model, images, weights, recipe, runtime, compiled=compiled)
         self.validation = (on_device_if_it_fits(validation[0], runtime.device), validation[1]) if validation else None
 
-    def end_epoch(self, samples: Tensor) -> None:
+    def end_epoch(self, samples: Sequence[Tensor]) -> None:
         if self.validation:
             self.calibrate(*self.validation)
 

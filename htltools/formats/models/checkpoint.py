@@ -1,7 +1,9 @@
 """Checkpoints: weights as HDF5 datasets, and JSON beside them. No pickle: an untrusted file cannot run code."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from htltools.formats.rows.jsonlines import compact_json, parsed_json
 from htltools.formats.rows.schema import SCHEMA, Architecture, Description
 from htltools.formats.rows.validation import check_schema
 from htltools.formats.store import safe_hdf5
-from htltools.formats.store.checksummed_hdf5 import written_with_checksum
+from htltools.formats.store.checksummed_hdf5 import carries_checksum, check_hdf5_checksum, written_with_checksum
 
 CHECKPOINT_KIND = "htl-checkpoint"
 RESUME_KIND = "htl-resume"  # the state of a training that was interrupted
@@ -35,6 +37,15 @@ class Checkpoint:
 
     DESCRIPTION = "architecture", "preprocessing", "metrics", "pruning", "log", "history", "fold", "training"
 
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the weights: the same in every file of the same net."""
+        digest = hashlib.sha256()
+        for name, array in sorted(self.weights.items()):
+            digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
     def save(self, path: Path) -> None:
         """Write the checkpoint, whole or not at all.
 
@@ -51,9 +62,14 @@ class Checkpoint:
     def load(cls, path: Path) -> "Checkpoint":
         """Read a checkpoint.
 
-        Raises: MissingInput; DataError where the file is no checkpoint, or damaged.
+        Raises: MissingInput; DataError where the file is no checkpoint, or any byte of it is not what was written.
         """
+        whole = carries_checksum(path)
+        if whole:
+            check_hdf5_checksum(path)  # before HDF5 opens it: a flipped bit in the weights would pass for a worse net
         arrays, about = read_arrays(path, CHECKPOINT_KIND)
+        if not whole:
+            check_hdf5_checksum(path)  # refuses it; another kind of file was refused by name
         check_schema(Description, about, f"{path} is damaged")
         if about["architecture"]["size"] != about["preprocessing"]["size"]:
             raise DataError(f"{path} is damaged: its net and its images differ in size")

@@ -3,12 +3,22 @@
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from htltools.errors import DataError, UsageError
 
+MOST_VALUES = 12  # that an error names
 NESTED = ("meta", "hardness")
-COMPARISONS = {"<=": operator.le, ">=": operator.ge, "!=": operator.ne, "<": operator.lt, ">": operator.gt, "=": operator.eq}
+COMPARISONS = {
+    "==": operator.eq,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+    "=": operator.eq,
+}
 
 
 def field(row: Mapping[str, Any], name: str) -> Any:
@@ -46,7 +56,7 @@ def parsed_comparison(text: str) -> tuple[str, str, str]:
 
     Raises: UsageError where the text is no comparison.
     """
-    match = re.fullmatch(r"\s*([^<>=!]+?)\s*(<=|>=|!=|<|>|=)\s*(.*?)\s*", text)
+    match = re.fullmatch(r"\s*([^<>=!]+?)\s*(<=|>=|!=|==|<|>|=)\s*(.*?)\s*", text)
     if not match:
         raise UsageError(f"--where takes FIELD=VALUE (or !=, <, <=, >, >=), not {text!r}")
     return match[1], match[2], match[3]
@@ -55,9 +65,10 @@ def parsed_comparison(text: str) -> tuple[str, str, str]:
 def condition(text: str) -> Callable[[Mapping[str, Any]], bool]:
     """A test of rows from `sex=female`, `age>=60`, `hardness.pruned_disagreement<0.2` or `label!=nv`.
 
-    A row without the field fails every test but `!=`. Numbers are compared as numbers where both sides are.
+    A row without the field fails every test but `!=`. Numbers are compared as numbers where both sides are; a number is neither more nor
+    less than a text.
 
-    Raises: UsageError where the text is no comparison.
+    Raises: UsageError where the text is no comparison; the test does where it would have to put a number and a text in order.
     """
     name, sign, wanted = parsed_comparison(text)
     compare = COMPARISONS[sign]
@@ -67,11 +78,29 @@ def condition(text: str) -> Callable[[Mapping[str, Any]], bool]:
         value = field(row, name)
         if value is None:
             return sign == "!=" and wanted != ""
-        if number is not None and isinstance(value, (int, float)):
+        is_number = isinstance(value, (int, float))
+        if number is not None and is_number:
             return compare(value, number)
+        if sign[0] in "<>" and is_number != (number is not None):
+            raise UsageError(f"--where {text} compares {cell(value)!r}, {name} of {row.get('id')!r}, with {wanted!r}", "one is no number")
         return compare(cell(value), wanted)
 
     return holds
+
+
+def explain_no_match(rows: Sequence[Mapping[str, Any]], texts: Iterable[str]) -> None:
+    """Refuse a comparison for equality that no row meets: a typing error should not look like an empty result.
+
+    Raises: DataError naming the values that there are, and one of them that is spelled alike.
+    """
+    for text in texts:
+        name, sign, wanted = parsed_comparison(text)
+        if sign in ("=", "==") and rows and not any(map(condition(text), rows)):
+            values = sorted({cell(value) for row in rows if (value := field(row, name)) is not None})
+            shown = ", ".join(values[:MOST_VALUES]) + (f" and {len(values) - MOST_VALUES} more" if len(values) > MOST_VALUES else "")
+            alike = [value for value in values if value.casefold() == wanted.casefold()] or get_close_matches(wanted, values, 1)
+            meant = f"; did you mean {name}={alike[0]}?" if alike else ""
+            raise DataError(f"no row has the {name} {wanted!r}", f"there are {shown}{meant}")
 
 
 def as_number(text: str) -> float | None:

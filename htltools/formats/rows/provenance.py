@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from htltools import __version__
+from htltools.errors import UsageError
 from htltools.formats.rows.jsonlines import compact_json
 
 HIDDEN = {"jobs", "force", "partial"}  # parameters that never change a result
@@ -35,11 +36,10 @@ class Run:
 
     def record(self, inputs: dict[str, str] | None = None, **resolved: Any) -> dict[str, Any]:
         """The record of this run. `inputs`: digests by name; `resolved`: the values of parameters such as `auto`."""
-        stamp = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
         return {
             "run": self.id,
             "command": shlex.join(["htl", *sys.argv[1:]]),
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(stamp)),
+            "time": time_of_run(),
             "versions": {"htl": __version__, "python": sys.version.split()[0], **loaded_versions()},
             "parameters": self.lasting(self.parameters | resolved),
             "inputs": inputs or {},
@@ -53,6 +53,18 @@ class Run:
     def chain(self, upstream: list[dict], inputs: dict[str, str] | None = None, **resolved: Any) -> list[dict]:
         """The whole history: the records before, then that of this run. Empty with --no-history."""
         return [*upstream, self.record(inputs, **resolved)] if self.history else []
+
+
+def time_of_run() -> str:
+    """The time, or that of SOURCE_DATE_EPOCH, in UTC.
+
+    Raises: UsageError where that is no number of seconds.
+    """
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() if given is None else int(given)))
+    except (ValueError, OverflowError, OSError):
+        raise UsageError(f"SOURCE_DATE_EPOCH is a number of seconds since 1970, not {given!r}") from None
 
 
 def json_value(value: Any) -> Any:

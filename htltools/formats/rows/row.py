@@ -108,6 +108,11 @@ class Row(dict[str, Any]):
         return self.get("repeat") or 0
 
     @property
+    def unique_name(self) -> str:
+        """The id, and which copy it is: no other row of a stream has it."""
+        return f"{self.id}/{self.repeat}" if self.repeat else self.id
+
+    @property
     def is_pseudo(self) -> bool:
         """Whether `boxes` are a model's predictions instead of an annotation."""
         return bool(self.get("pseudo"))

@@ -161,6 +161,7 @@ class Pruning(BaseModel):
     asked: FiniteFloat
     val_iou: FiniteFloat
     dense_val_iou: FiniteFloat
+    dense_sha256: str
     gate: FiniteFloat = 0
     sweep: list[SweepStep] | None = None
 

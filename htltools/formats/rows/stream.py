@@ -69,11 +69,11 @@ class RowReader:
         try:
             row = quickly_parsed(line)
         except ValueError as error:
-            if not line.endswith(b"\n"):
+            if not line.endswith(b"\n") and b"\0" not in line:
                 if self.partial:
                     return None
                 raise DataError(f"{self.name} ends in half a line (line {number})", "accept the lines before it with --partial") from None
-            raise DataError(f"{self.name}, line {number} is no JSON ({error})") from None
+            raise DataError(f"{self.name}, line {number} is no JSON ({error})", remedy_for(line, number)) from None
         if not isinstance(row, dict):
             raise DataError(f"{self.name}, line {number} is no row: it should be a JSON object")
         return row
@@ -96,6 +96,15 @@ class RowReader:
             case "model":
                 self.models[note["role"]] = note["path"]
                 self.digests[note["role"]] = note.get("sha256")
+
+
+def remedy_for(line: bytes, number: int) -> str | None:
+    """What to do about a line that is no JSON; None where that is not known."""
+    if b"\0" in line:
+        return "rows are separated by newlines, not by NUL: tr '\\0' '\\n' changes that"
+    if number == 1 and line.strip() in (b"{", b"["):
+        return "a row is one line: jq writes them so with -c"
+    return None
 
 
 def quickly_parsed(line: bytes) -> Any:

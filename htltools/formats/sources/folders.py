@@ -17,7 +17,7 @@ from htltools.formats.sources.names import ImageNames
 from htltools.formats.sources.path_facts import PathFacts, path_facts
 from htltools.formats.sources.path_words import split_of_folder
 from htltools.formats.sources.source_findings import Findings
-from htltools.formats.tables.csv_table import Columns, read_table
+from htltools.formats.tables.csv_table import Columns, read_table, read_tables
 from htltools.formats.tables.facts import Annotations
 
 EXAMPLES = 3  # images named of each conflict
@@ -165,15 +165,16 @@ def facts_of(images: Images, listings: Sequence[Listing], naming: Naming, findin
 
     if naming.tables or naming.annotations:
         own = images.some(everything)
-        for number, path in enumerate(naming.tables):
-            add(table_annotations(path, naming.columns, own), tables, "table" if not number else str(path), everything, own)
+        if naming.tables:
+            add(read_tables(naming.tables, naming.columns, own), tables, "table", everything, own)
+            findings.files |= {str(path): path for path in naming.tables[1:] if path.is_file()}
         for number, path in enumerate(naming.annotations):
             add(read_annotations(path, own), files, "coco" if not number else str(path), everything, own)
     for listing, numbers in zip(listings, images.numbers, strict=True):
         usual = metadata_of(listing.folder) if listing.folder else None
         if usual and not naming.tables:
             own = images.some(numbers)
-            add(table_annotations(usual, naming.columns, own), tables, str(usual), numbers, own)
+            add(read_table(usual, naming.columns, own), tables, str(usual), numbers, own)
         if listing.folder and numbers and not naming.complete:
             own = images.some(numbers)
             for annotations in annotations_in(listing.folder, own):
@@ -193,13 +194,6 @@ def metadata_of(folder: Path) -> Path | None:
         return folder / "metadata.csv"
     ending = [path for path in folder.iterdir() if path.name.lower().endswith("metadata.csv") and not path.name.startswith(".")]
     return ending[0] if len(ending) == 1 and ending[0].is_file() else None
-
-
-def table_annotations(path: Path, columns: Columns, images: ImageNames) -> Annotations:
-    """What a table says."""
-    facts, own = read_table(path, columns)
-    roles = {"groups": own.group, "labels": own.label, "splits": own.split, "boxes": own.boxes and own.boxes[0][1][0]}
-    return Annotations(str(path), facts, path, own.boxes is not None, {role: f"column {name}" for role, name in roles.items() if name})
 
 
 def candidates_of(images: Images, masks: ImageMasks, joined: JoinedFacts, findings: Findings) -> list[Candidate]:

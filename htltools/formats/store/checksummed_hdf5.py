@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -50,15 +50,28 @@ def written_with_checksum(path: Path, **options: Any) -> Iterator[tuple[h5py.Fil
             out.seek(offset)
             out.write(np.ascontiguousarray(array).data)
         out.truncate(max(memory.size, out.seek(0, os.SEEK_END)))
-        out.seek(BLOCK)
-        digest = hashlib.file_digest(out, "sha256").hexdigest()
-        out.seek(0)
-        out.write(checksum_block(digest))
+        seal(out)
+
+
+def seal(file: BinaryIO) -> None:
+    """Write the checksum of a file into its first block."""
+    file.seek(BLOCK)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # typeshed wants readinto of any buffer
+    file.seek(0)
+    file.write(checksum_block(digest))
 
 
 def checksum_block(digest: str) -> bytes:
     """The first block of a file whose other bytes have that sha256."""
     return (MAGIC + digest.encode() + b"\n").ljust(BLOCK, b"\0")
+
+
+def carries_checksum(path: Path) -> bool:
+    """Whether a file begins as those with a checksum do."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def check_hdf5_checksum(path: Path) -> None:

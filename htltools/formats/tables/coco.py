@@ -76,7 +76,7 @@ def coco_annotations(content: dict[str, Any], path: Path) -> Annotations:
 
 def images_by_id(entries: list, marked: MarkedImages) -> dict[str, MarkedImage | None]:
     """The images by id, None for those that are left out: several images that share an id, and entries without id or name."""
-    names: dict[str, set[str]] = {}
+    names: dict[str, dict[str, None]] = {}
     images: dict[str, MarkedImage | None] = {}
     for place, entry in enumerate(entries, 1):
         number, name = (entry.get("id"), entry.get("file_name")) if isinstance(entry, dict) else (None, None)
@@ -86,8 +86,9 @@ def images_by_id(entries: list, marked: MarkedImages) -> dict[str, MarkedImage |
             if key is not None:
                 images.setdefault(key, None)
             continue
-        names.setdefault(key, set()).add(name)
-        images[key] = marked.add_image(name, image_facts(entry, marked), annotated=entry.get("annotated") is not False)
+        names.setdefault(key, {})[name] = None
+        classed = "annotated" not in entry or "labels" in entry  # of a row that `write_coco` wrote
+        images[key] = marked.add_image(name, image_facts(entry, marked), annotated=entry.get("annotated") is not False, classed=classed)
     for key, own in names.items():
         if len(own) > 1:
             images[key] = None

@@ -9,9 +9,9 @@ from htltools.formats.dicom.file import DICOM_SUFFIXES
 from htltools.formats.images.image import IMAGE_SUFFIXES
 
 SPLIT_WORDS = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
+    "train": "train", "training": "train", "trn": "train", "tr": "train",
+    "val": "val", "valid": "val", "validate": "val", "validation": "val", "dev": "val", "development": "val",
+    "test": "test", "testing": "test", "tst": "test",
 }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ class MarkedImage:
     facts: Facts
     objects: dict[tuple, tuple[Box, str | None, Outline | None]] = field(default_factory=dict)
     annotated: bool = True  # whether it holds no object where none is marked
+    classed: bool = True  # whether its boxes have classes of their own where the file uses several
     crowds: int = 0
     unusable: int = 0  # objects that were left out
 
@@ -44,9 +45,9 @@ class MarkedImages:
     odd_splits: dict[str, int] = field(default_factory=dict)  # words that name no split, and how often
     repeated: int = 0
 
-    def add_image(self, name: str, facts: Facts, *, annotated: bool = True) -> MarkedImage:
+    def add_image(self, name: str, facts: Facts, *, annotated: bool = True, classed: bool = True) -> MarkedImage:
         """An image. One that the file names twice is one; what it says first stays."""
-        known = self.images.setdefault(name, MarkedImage(facts, annotated=annotated))
+        known = self.images.setdefault(name, MarkedImage(facts, annotated=annotated, classed=classed))
         if known.facts is not facts:
             known.annotated = known.annotated or annotated
             self.merge(name, known.facts, facts)
@@ -183,7 +184,7 @@ def facts_of(image: MarkedImage, *, several: bool, outlined: bool) -> Facts:
     own = replace(image.facts, label=image.facts.label or (classes.pop() if len(classes) == 1 else None))
     if image.is_known:
         own.boxes = [box for box, _, _ in objects]
-        own.labels = [category or OBJECT for _, category, _ in objects] if several else None
+        own.labels = [category or OBJECT for _, category, _ in objects] if several and image.classed else None
         own.outlines = [outline for _, _, outline in objects] if outlined and all(outline for _, _, outline in objects) else None
     return own
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htltools.core.hardness.cross_fitting import Fold, fold_of, left_out, model_pairs, models_eligible
+from htltools.core.hardness.cross_fitting import Fold, fold_of, left_out, models_eligible
 from htltools.core.sampling.splits import split_of
 
 GROUPS = [f"patient {i}" for i in range(4000)]
@@ -51,14 +51,3 @@ def test_only_models_that_left_a_group_out_are_eligible_for_it(groups, count):
     assert (eligible[:, trained_on].sum(0) == 1).all()
     assert all(eligible[fold_of(group, count) - 1, row] for row, group in enumerate(groups))
     assert models_eligible([None, None], groups, trained_on).all()
-
-
-def test_pairs_keep_to_their_fold():
-    """Pruned and dense models pair by position, or by fold where their folds differ in order or number."""
-    one, two = partition(2)
-    assert model_pairs([one, two], [one, two]) == [(0, 0), (1, 1)]
-    assert model_pairs([one, two], [two, one]) == [(0, 1), (1, 0)]
-    assert model_pairs([one, two], [one, one, two]) == [(0, 0), (0, 1), (1, 2)]
-    assert model_pairs([one], [two]) == []
-    assert model_pairs([None], [None] * 3) == [(0, 0), (0, 1), (0, 2)]
-    assert model_pairs([one, one], [one, one]) == [(0, 0), (1, 1)]  # two seeds of one fold

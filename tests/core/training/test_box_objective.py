@@ -72,7 +72,7 @@ def test_replay_draws_the_hard_more_often(shelf):
     """In the second phase hard samples come about 1 + boost times as often; a batch is as large as ever."""
     learning = objective(shelf, Attention("replay", top=0.25, boost=3))
     learning.hardness = np.arange(48.0)
-    drawn = torch.cat([learning.epoch_samples(torch.Generator().manual_seed(i)).flatten() for i in range(200)])
+    drawn = torch.cat([batch for i in range(200) for batch in learning.epoch_samples(torch.Generator().manual_seed(i))])
     assert len(drawn) == 200 * 48
     times = torch.bincount(drawn, minlength=48).double()
     assert float(times[36:].mean() / times[:36].mean()) == pytest.approx(4, rel=0.1)

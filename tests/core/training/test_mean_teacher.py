@@ -7,7 +7,7 @@ import torch
 from htltools.core.nets.factory import architecture, build
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.loop import Recipe, trained
-from htltools.core.training.mean_teacher import MeanTeacher, PseudoLabels, ema_update, mirror_images, repeated_batches
+from htltools.core.training.mean_teacher import MeanTeacher, PseudoLabels, ema_update, mirror_images, repeated_order
 
 CPU = Runtime("cpu")
 USES = "teacher", "attend", "suppress", "consistency", "none"
@@ -91,12 +91,11 @@ def test_moving_average():
     assert counted == [torch.tensor(7)]
 
 
-def test_repeated_turns():
+def test_repeated_order():
     """Fewer samples than places are repeated evenly; more are drawn without repeat."""
-    few = repeated_batches(5, (4, 6), torch.Generator().manual_seed(0))
-    assert few.shape == (4, 6)
-    assert set(torch.bincount(few.flatten()).tolist()) == {4, 5}
-    assert len(set(repeated_batches(50, (4, 6), torch.Generator().manual_seed(0)).flatten().tolist())) == 24
+    few = repeated_order(5, 24, torch.Generator().manual_seed(0))
+    assert set(torch.bincount(few).tolist()) == {4, 5}
+    assert len(set(repeated_order(50, 24, torch.Generator().manual_seed(0)).tolist())) == 24
 
 
 def test_mirrored():

@@ -11,6 +11,7 @@ import htltools
 from htltools.core.nets.detector import MOST
 from htltools.errors import CannotCreate, DataError, MissingInput
 from htltools.formats.models.checkpoint import Checkpoint, architecture_of
+from htltools.formats.store.checksummed_hdf5 import seal
 from htltools.formats.store.shard import write_shard
 
 
@@ -69,6 +70,12 @@ def test_sparse_weights_are_stored_small(tmp_path):
     assert all((Checkpoint.load(tmp_path / "sparse.h5").weights[name] == sparse[name]).all() for name in sparse)
 
 
+def sealed(path):
+    """Give a file that was changed a checksum that holds."""
+    with open(path, "r+b") as file:
+        seal(file)
+
+
 def test_missing_checkpoint(tmp_path):
     """A model that is not there, or is a folder, is named by its path."""
     for path in (tmp_path / "no.h5", tmp_path):
@@ -94,8 +101,20 @@ def test_cut_checkpoint(tmp_path):
     whole = path.read_bytes()
     for size in (0, 100, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:size])
-        with pytest.raises(DataError, match=r"m\.h5 is no htl checkpoint, or damaged"):
+        with pytest.raises(DataError, match=r"m\.h5 is no htl checkpoint, or damaged" if not size else "its checksum does not hold"):
             Checkpoint.load(path)
+
+
+@pytest.mark.parametrize("place", [0, 11, 100, 2000, -1])
+def test_one_flipped_byte(tmp_path, place):
+    """A checkpoint of which a single byte changed is refused, wherever that is."""
+    path = tmp_path / "m.h5"
+    checkpoint({"w": np.ones(1000, np.float32)}).save(path)
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"m\.h5 (is damaged: its checksum does not hold|carries no checksum of htl)"):
+        Checkpoint.load(path)
 
 
 @pytest.mark.parametrize("value", [b"{", b"\xff", None])
@@ -106,6 +125,7 @@ def test_damaged_description(tmp_path, value):
         del file["about/architecture"]
         if value is not None:
             file["about/architecture"] = np.frombuffer(value, np.uint8)
+    sealed(tmp_path / "m.h5")
     with pytest.raises(DataError, match=r"m\.h5 is .*damaged"):
         Checkpoint.load(tmp_path / "m.h5")
 
@@ -115,6 +135,7 @@ def test_newer_checkpoint(tmp_path):
     checkpoint().save(tmp_path / "m.h5")
     with h5py.File(tmp_path / "m.h5", "r+") as file:
         file.attrs["schema"] = 2
+    sealed(tmp_path / "m.h5")
     with pytest.raises(DataError, match=r"was written by a newer htl; upgrade htl"):
         Checkpoint.load(tmp_path / "m.h5")
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htltools.errors import UsageError
-from htltools.formats.rows.fields import cell, condition, field
+from htltools.errors import DataError, UsageError
+from htltools.formats.rows.fields import cell, condition, explain_no_match, field
 
 ROW = {
     "id": "a",
@@ -34,7 +34,8 @@ def test_fields_are_found_by_their_short_and_long_names():
         ("sex=male", True), ("sex=female", False), ("sex!=female", True), ("age>=45", True), ("age>45", False), ("age<100", True),
         ("age<=44.5", False), ("pruned_disagreement<0.5", True), ("hardness.pruned_disagreement=0.31", True), ("meta.split=mine", True),
         (" label = nv ", True),
-        ("age=45.0", True), ("nothing=1", False), ("nothing<1", False), ("nothing!=1", True), ("nothing!=", False), ("sex!=", True),
+        ("sex==male", True), ("age==45", True), ("age=45.0", True), ("nothing=1", False), ("nothing<1", False), ("nothing!=1", True),
+        ("nothing!=", False), ("sex!=", True),
     ],
 )  # fmt: skip
 def test_conditions(text, holds):
@@ -48,6 +49,39 @@ def test_what_is_no_condition_is_refused(text):
     with pytest.raises(UsageError) as caught:
         condition(text)
     assert str(caught.value) == f"--where takes FIELD=VALUE (or !=, <, <=, >, >=), not {text!r}"
+
+
+def test_numbers_and_texts_have_no_order():
+    """A number is neither more nor less than a text: that is refused, and not answered by the alphabet."""
+    with pytest.raises(UsageError) as caught:
+        condition("age>abc")(ROW)
+    assert str(caught.value) == "--where age>abc compares '45', age of 'a', with 'abc'; one is no number"
+    with pytest.raises(UsageError, match="compares 'male', sex of 'a', with '3'"):
+        condition("sex<3")(ROW)
+    assert condition("sex>female")(ROW)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("sex=Male", "no row has the sex 'Male'; there are male; did you mean sex=male?"),
+        ("label==nev", "no row has the label 'nev'; there are nv; did you mean label=nv?"),
+        ("sex=x", "no row has the sex 'x'; there are male"),
+        ("age=46", "no row has the age '46'; there are 45"),
+    ],
+)
+def test_a_value_that_no_row_has(text, error):
+    """The values that there are are named, and the one that is spelled alike."""
+    with pytest.raises(DataError) as caught:
+        explain_no_match([ROW], [text])
+    assert str(caught.value) == error
+
+
+def test_other_comparisons_may_have_no_result():
+    """Only equality is taken for a typing error, and of many values some are named."""
+    explain_no_match([ROW], ["age>100", "sex!=male", "sex=male"])
+    with pytest.raises(DataError, match="there are a00, .*, a11 and 8 more"):
+        explain_no_match([{"id": f"a{i:02}"} for i in range(20)], ["id=zzz"])
 
 
 finite = st.floats(-1e9, 1e9)

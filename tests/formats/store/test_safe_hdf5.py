@@ -13,6 +13,7 @@ from htltools.errors import DataError, MissingInput
 from htltools.formats.models.checkpoint import CHECKPOINT_KIND, Checkpoint
 from htltools.formats.rows.jsonlines import compact_json
 from htltools.formats.rows.row import Row
+from htltools.formats.store.checksummed_hdf5 import BLOCK, seal
 from htltools.formats.store.safe_hdf5 import text_attributes
 from htltools.formats.store.shard import Images, read_digests, read_shard, write_shard
 
@@ -22,15 +23,23 @@ ABOUT |= {"pruning": None, "log": [], "history": [], "fold": None, "training": {
 
 def bare(path, about=ABOUT):
     """A checkpoint without weights, to add hostile contents to: its open file."""
-    file = h5py.File(path, "w", libver=("v110", "v110"))
+    file = h5py.File(path, "w", libver=("v110", "v110"), userblock_size=BLOCK)
     file.attrs.update(text_attributes(kind=CHECKPOINT_KIND), schema=1)
     for name, value in about.items():
         file[f"about/{name}"] = np.frombuffer(compact_json(value), np.uint8)
     return file
 
 
+def sealed(path):
+    """The file, with a checksum that holds."""
+    with open(path, "r+b") as file:
+        seal(file)
+    return path
+
+
 def refusal(path) -> str:
-    """The error over a checkpoint, which is refused at once and without allocating memory for it."""
+    """The error over a checkpoint, which is refused at once and without allocating memory for it, though its checksum holds."""
+    sealed(path)
     began = time.monotonic()
     tracemalloc.start()
     with pytest.raises(DataError) as refused:
@@ -72,7 +81,7 @@ def test_bombs(tmp_path):
     assert "unpacks to 0.8 GiB" in refusal(tmp_path / "c.h5")
     with bare(tmp_path / "d.h5") as file:
         bomb(file, "weights/x", (64,), "f4", zeros)  # a small tensor, whose chunk unpacks to 2.5 GiB
-    assert Checkpoint.load(tmp_path / "d.h5").weights["x"].tolist() == [0] * 64
+    assert Checkpoint.load(sealed(tmp_path / "d.h5")).weights["x"].tolist() == [0] * 64
 
 
 def test_nothing_outside_of_the_file_is_read(tmp_path):
@@ -85,7 +94,7 @@ def test_nothing_outside_of_the_file_is_read(tmp_path):
         file["weights/soft"] = h5py.SoftLink("/about/log")
         file["weights/far"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "weights")
         file["weights/round"] = file["weights"]
-    assert not Checkpoint.load(tmp_path / "links.h5").weights
+    assert not Checkpoint.load(sealed(tmp_path / "links.h5")).weights
     with bare(tmp_path / "external.h5") as file:
         file.create_dataset("weights/x", (250,), "f4", external=[(str(secret), 0, 1000)])
     with bare(tmp_path / "virtual.h5") as file:
