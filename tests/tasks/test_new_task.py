@@ -179,6 +179,7 @@ def test_it_is_pruned_and_scored(htl, model, rows, tmp_path):
     assert (code, "is a model of the task points: it has no box head for --also grand" in err) == (65, True)
 
 
+@pytest.mark.slow
 def test_it_is_measured_and_exported(htl, model, rows, tmp_path):
     """evaluate measures the checkpoint and its ONNX file alike, by subgroup too, on rows that have a point."""
     stdin, file = joined_lines(rows), tmp_path / "m.onnx"

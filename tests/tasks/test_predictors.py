@@ -82,6 +82,7 @@ def values(out):
     return {line["metric"]: line["value"] for line in split_lines(out) if line["subgroup"] is None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["box", "class_map", "detect"])
 def test_the_same_predictions_give_the_same_metrics(htl, phantom, rows, models, exported, tmp_path, task):
     """A model, its ONNX file and its predictions as COCO results measure alike, and differ from each other by nothing."""
