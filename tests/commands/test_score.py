@@ -513,7 +513,7 @@ def test_unknown_columns_are_refused(htl, phantom):
 
 
 def test_models_of_labels_are_scored_without_boxes(htl, phantom, by_map, copy_of, tmp_path):
-    """A weakly supervised model has predictions and pruned_disagreement for rows without boxes; columns that need a box head are refused."""
+    """A weakly supervised model predicts for rows without boxes too; columns that need a box head are refused."""
     bare = [{name: value for name, value in row.items() if name != "boxes"} for row in phantom.samples[:8]]
     models = "--model", by_map, "--pruned", copy_of(by_map, tmp_path / "p.h5")
     code, out, _ = htl("score", *models, stdin=joined_lines(bare))

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from htltools.errors import CannotCreate, StorageError
 
-
 DESCRIPTORS = {"/dev/stdout": 1, "/dev/stderr": 2}
 
 
