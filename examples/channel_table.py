@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # this checkout, installed or not
 from htltools.commands.export.latency import latencies  # noqa: E402
-from htltools.core.nets.localizer import from_weights  # noqa: E402
+from htltools.core.nets.state_arrays import from_weights  # noqa: E402
 from htltools.formats.models.checkpoint import Checkpoint  # noqa: E402
 
 SHARES = "0", "0.3", "0.5", "0.7", "0.9"

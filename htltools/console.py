@@ -63,6 +63,11 @@ def complain(message: str) -> None:
     print(f"{talk.command}: {printable(message)}", file=sys.stderr, flush=True)
 
 
+def warn(message: str) -> None:
+    """Report what may change a result, even with -q."""
+    complain(message)
+
+
 def printable(text: str) -> str:
     """The text on one line, without control characters: ids and metadata must not control the terminal."""
     return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -18,11 +18,17 @@ from htltools.processes import first_process, several_processes
 # groups of flags in the help of a command, in this order
 PANELS = "Data", "Table", "Boxes and splits", "Model", "Training", "Attention", "Runtime", "Output"
 
+# Option of each group
+in_data, in_model, in_training, in_attention, in_runtime, in_output = (
+    functools.partial(Option, rich_help_panel=name) for name in ("Data", "Model", "Training", "Attention", "Runtime", "Output")
+)
+
 # what a flag is called here, and in other tools
 SYNONYMS = {
     "--model": "--weights --checkpoint --ckpt",
     "--init": "--weights --pretrained",
     "--arch": "--model --backbone",
+    "--attended": "--against --baseline",
     "--size": "--imgsz --image-size",
     "htl prepare --size": "--imgsz --image-size",
     "--lr": "--lr0 --learning-rate",
@@ -102,13 +108,15 @@ Rows = Annotated[
 
 data = functools.partial(Option, rich_help_panel="Data", show_default=False)
 Numbering = Annotated[Path | None, data("--coco", metavar="JSON", help="COCO data set that numbers the images of predictions.")]
+Objects = Annotated[
+    bool | None, data("--objects/--one-box", help="Predictions are several objects an image, or one box [by the rows' labels].")
+]
 Limit = Annotated[int | None, data("--limit", metavar="N", min=1, help="Use only the first N rows.")]
 Partial = Annotated[bool, data("--partial", help="Accept rows that were cut short.", envvar="HTL_PARTIAL")]
 
 model = functools.partial(Option, rich_help_panel="Model", show_default=False)
 Model = Annotated[Path | None, model("--model", metavar="FILE", help="The model; without it the last one named in the stream.")]
-Baseline = Annotated[Path | None, model("--baseline", "--against", metavar="FILE", help="Another model to compare with.")]
-Baselines = Annotated[
+Baseline = Annotated[
     list[Path] | None, model("--baseline", "--against", metavar="FILE", help="Another model to compare with; as many as --model.")
 ]
 Trust = Annotated[

@@ -108,8 +108,8 @@ def on_terminal(served):
 
     The environment says nothing of the terminal that the tests themselves run on.
     """
-    told = "NO_COLOR", "TERM_PROGRAM", "LC_TERMINAL", "COLORTERM", "TMUX", "STY", "KITTY_WINDOW_ID", "COLUMNS", "HTL_QUIET"
-    own = {name: value for name, value in served.items() if name not in told} | {"TERM": "xterm-256color"}
+    of_terminals = "NO_COLOR", "TERM_PROGRAM", "LC_TERMINAL", "COLORTERM", "TMUX", "STY", "KITTY_WINDOW_ID", "COLUMNS", "HTL_QUIET"
+    own = {name: value for name, value in served.items() if name not in of_terminals} | {"TERM": "xterm-256color"}
 
     def run(lines: str, folder: Path, columns: int = 80, **variables: str) -> str:
         master, slave = pty.openpty()

@@ -1,7 +1,7 @@
-"""htl time and again in processes of its own, forked from one that has imported it: `python forking.py SAMPLES_PER_SHARD`.
+"""htl in processes of its own, forked from one that has imported it: `python forking.py SAMPLES_PER_SHARD`.
 
-Reads lines of JSON, [folder, arguments]; runs htl in the folder with stdout and stderr in files there; answers with its process
-id, and with its exit code once it has ended.
+Reads lines of JSON, [folder, arguments]; runs htl in the folder with stdout and stderr in files there; prints its process
+id, and its exit code once it has ended.
 """
 
 import json

@@ -66,7 +66,7 @@ def test_no_command_shows_the_help(htl):
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_every_command_has_its_help(htl, command):
-    """--help and -h answer on stdout with 0, with an example in the text."""
+    """--help and -h print help on stdout and exit with 0; it has an example."""
     code, out, _ = htl(command, "--help")
     assert code == 0
     assert out.decode().startswith(f"Usage: htl {command} ")

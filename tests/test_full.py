@@ -50,7 +50,7 @@ def test_a_disk_that_is_full_at_any_byte(save, tmp_path):
     before = path.read_bytes()
     for size in (0, 1, 100, 511, 512, 513, *range(700, len(before), 301), len(before) - 1):
         assert limited(size, lambda: save(path)) == 74, size
-        assert [found.name for found in tmp_path.iterdir()] == ["x.h5"]
+        assert [each.name for each in tmp_path.iterdir()] == ["x.h5"]
         assert path.read_bytes() == before
     assert limited(len(before), lambda: save(path)) == 0
     check_hdf5_checksum(path)
@@ -75,8 +75,8 @@ def test_prepare_on_a_full_disk(on_a_full_disk, tmp_path):
 @pytest.mark.parametrize(
     "name, size, command",
     [
-        ("m.onnx", 4000, ["export", "--model", "DENSE", "-o", "OUT"]),
-        ("r.html", 4000, ["report", "SCORED", "-o", "OUT"]),
+        pytest.param("m.onnx", 4000, ["export", "--model", "DENSE", "-o", "OUT"], marks=pytest.mark.slow),
+        pytest.param("r.html", 4000, ["report", "SCORED", "-o", "OUT"], marks=pytest.mark.slow),
         ("s.png", 500, ["view", "SCORED", "--sheet", "OUT"]),
         ("c.json", 500, ["view", "SCORED", "--to", "coco:OUT"]),
         ("m.jsonl", 500, ["evaluate", "SCORED", "--model", "DENSE", "-o", "OUT"]),

@@ -66,7 +66,7 @@ def is_temporary(name):
 def survives(forks, folder, arguments, whole_part, kills=KILLS):
     """Kill htl at that many random moments; each time nothing half-written has its final name, and a rerun equals the undisturbed run.
 
-    `whole_part(name, data, undisturbed)`: whether a file that was found after the kill is as it may be.
+    `whole_part(name, data, undisturbed)`: whether the content of a file after the kill is allowed.
     """
     place = folder / "place"
 
@@ -92,21 +92,22 @@ def survives(forks, folder, arguments, whole_part, kills=KILLS):
         anew()
         number = [*ENDS][i % len(ENDS)]
         code = forks.run(place, *arguments, number=number, delay=chance.random() * seconds)
-        found, said = contents(place), said_in(place)
+        left, said = contents(place), said_in(place)
         assert code in (0, ENDS[number], -number) and "Traceback" not in said, (code, said)
-        done = {name: data for name, data in found.items() if not is_temporary(name)} == undisturbed
+        done = {name: data for name, data in left.items() if not is_temporary(name)} == undisturbed
         if code == 0 or done:  # it came too late, if perhaps in time to leave a lock behind
             assert done
             seconds *= 0.9
             continue
         cut, seconds = cut + 1, seconds * 1.05
-        for name, data in found.items():
+        for name, data in left.items():
             assert whole_part(place / name, data, undisturbed.get(name)) or is_temporary(name), (name, said)
         assert forks.run(place, *arguments) == 0, (i, number, said, (place / "stderr").read_text())
         assert contents(place) == undisturbed, (i, number, said)
     assert cut >= kills * 0.8, f"{cut} of {kills} kills came in time"
 
 
+@pytest.mark.slow
 def test_prepare_survives(forks, tmp_path):
     """`prepare`, killed at any moment and run again: the same shards, list and rows, byte for byte."""
     (tmp_path / "p").mkdir()
@@ -121,6 +122,7 @@ def test_prepare_survives(forks, tmp_path):
     survives(forks, tmp_path, ["prepare", tmp_path / "p", "-o", "store", "--size", "8", "-j", "1"], whole_part)
 
 
+@pytest.mark.slow
 def test_train_survives(forks, phantom, tmp_path):
     """`train`, killed at any moment and run again: the same checkpoint, log and rows, byte for byte."""
 

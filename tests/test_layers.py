@@ -30,7 +30,7 @@ ROOMS = {
     "core": (
         "geometry", "runtime", "nets", "pruning", "hardness", "sampling", "training", "statistics", "figures", "synthetic", "data_checks",
     ),
-    "formats": ("files", "rows", "images", "store", "models", "dicom", "tables", "sources", "page"),
+    "formats": ("files", "rows", "images", "store", "models", "dicom", "csv", "tables", "sources", "page"),
     "commands": ("shared", "prepare", "train", "prune", "score", "resample", "evaluate", "export", "report", "view"),
 }  # fmt: skip
 SHARED_BY_COMMANDS = {"report": {"shared", "evaluate", "score"}}  # of other rooms; elsewhere `shared` alone
@@ -48,7 +48,9 @@ BELONGS_TO = {
     "jinja2": {"formats.page"},
     "matplotlib": {"core.figures"},
     "statsmodels": {"core.statistics"},
-    "pycocotools": {"core.statistics"},
+    "pycocotools": {"core.statistics", "formats.images", "formats.tables"},
+    "yaml": {"formats.tables"},
+    "defusedxml": {"formats.tables"},
     "torch_pruning": {"core.pruning"},
 }
 SHELL = {"htltools.options", "htltools.console", "htltools.errors", "htltools.processes", "htltools"}
@@ -100,8 +102,7 @@ def libraries(path: Path, at_start: bool = False) -> set[str]:
 
 def offences(check, names=MODULES) -> dict[str, set[str]]:
     """What `check(name, path)` finds of each module; those without are left out."""
-    found = {name: check(name, MODULES[name]) for name in names}
-    return {name: offence for name, offence in found.items() if offence}
+    return {name: offence for name in names if (offence := check(name, MODULES[name]))}
 
 
 def test_reads_what_it_should():

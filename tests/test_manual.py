@@ -261,6 +261,7 @@ OTHERS = [
 SMALL = {"HTL_PREPARE_SIZE": "32", "HTL_TRAIN_EPOCHS": "2", "HTL_PRUNE_EPOCHS": "1", "HTL_BATCH_SIZE": "8"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("bash"), reason="the examples are for bash")
 @pytest.mark.parametrize("block", OTHERS)
 def test_other_examples_run(block, workplace, tmp_path, pasted):

@@ -61,7 +61,7 @@ def task(request, phantom, htl, tmp_path_factory):
     return SimpleNamespace(name=request.param, net=net, rows=phantom.rows, half=folder / "half.jsonl", dense=dense, pruned=pruned)
 
 
-@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("option", [pytest.param(name, marks=[pytest.mark.slow] * (name == "int8")) for name in OPTIONS])
 def test_what_a_task_supports_works_and_nothing_else(htl, task, option, tmp_path):
     """An option that a task supports succeeds and writes its output; any other is refused by 2 or 65 in one line, and writes nothing."""
     files = {"rows": task.rows, "half": task.half, "dense": task.dense, "pruned": task.pruned}

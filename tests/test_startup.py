@@ -1,4 +1,4 @@
-"""Starting up: what needs no model answers without loading torch, and completion works in the shell."""
+"""Starting up: what needs no model runs without torch, and completion works in the shell."""
 
 import json
 import os
@@ -71,12 +71,24 @@ def test_plumbing_is_quick(args):
 
 
 def test_wrong_flags_are_told_in_one_line():
-    """A slip in a flag is answered with one line and exit code 2, without torch."""
+    """A wrong flag is one line and exit code 2, without torch."""
     code, out, err, modules = start("train", "--dev", "cpu")
     assert (code, out) == (2, "")
     assert err.startswith("htl train: No such option: --dev")
     assert err.endswith("; see htl train --help\n") and err.count("\n") == 1
     assert not modules & SLOW
+
+
+@pytest.mark.parametrize(
+    "command", ["train -o m.h5", "prune -o p.h5", "score", "evaluate", "report -o r.html", "export -o m.onnx", "resample", "view"]
+)
+def test_no_rows_are_told_at_once(command):
+    """Where stdin is closed and no file is named, a command says so without torch."""
+    spy = "import sys; from htltools.cli import main; code = main(sys.argv[1:]); print('torch' in sys.modules); sys.exit(code)"
+    how = {"capture_output": True, "text": True, "cwd": ROOT, "preexec_fn": lambda: os.close(0)}
+    done = subprocess.run([sys.executable, "-c", spy, *command.split()], **how)
+    assert (done.returncode, done.stdout) == (2, "False\n")
+    assert "no rows: pipe them in or name a file" in done.stderr
 
 
 def test_debug_shows_where(tmp_path):
@@ -108,7 +120,7 @@ def test_completion(words, expected):
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts(shell):
-    """The completion of each shell can be printed, to be put where the user likes, and names the variable that answers it."""
+    """The completion of each shell can be printed, to be put where the user likes, and names the variable that asks for words."""
     code, out, _, modules = start(_HTL_COMPLETE=f"source_{shell}")
     assert code == 0
     assert f"_HTL_COMPLETE=complete_{shell}" in out

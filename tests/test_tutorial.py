@@ -55,6 +55,7 @@ def form(text: str) -> str:
     return re.sub("\\s|\N{BOX DRAWINGS LIGHT HORIZONTAL}", "", text)
 
 
+@pytest.mark.slow
 def test_the_tutorial_is_true(tmp_path, pasted, on_terminal):
     """Its commands give the output of the page: up to the first training in every figure, then in form; its conclusion holds."""
     page, trained = PAGE.read_text(), False

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+FAINT, MIDDLE = 16, (0.02, 0.98)  # grey levels, of 256, that the pixels between these quantiles span at least
 EVERYTHING = 0.99  # share of the image from which on a box covers all of it
 AGE = re.compile(r"(.*[_ ])?age([_ ].*)?", re.IGNORECASE)
 
@@ -38,6 +39,32 @@ def same_images(ids: Sequence[str], splits: Sequence[str], digests: np.ndarray) 
     return issues
 
 
+def odd_contrast(name: str, image: np.ndarray) -> list[Issue]:
+    """Whether an image uint8 [H, W, C] shows nothing: one value, or nearly the same values everywhere in each channel.
+
+    >>> odd_contrast("a", np.zeros((2, 2, 3), np.uint8))[0].reason
+    'all pixels are [0, 0, 0]'
+    """
+    first = image[0, 0]
+    if (image == first).all():
+        return [Issue(name, "an image of one value", f"all pixels are {first.tolist()}")]
+    spans = []
+    for channel in np.moveaxis(image, -1, 0)[::-1]:
+        counts = np.bincount(channel.ravel(), minlength=256)
+        middle = counts[1:-1]  # without what is black or white, such as padding and letters
+        spans.append(min(levels_spanned(counts), levels_spanned(middle) if middle.sum() * 2 >= channel.size else 256))
+        if spans[-1] >= FAINT:
+            return []
+    reason = f"96% of its pixels, or of those neither black nor white, are within {max(spans)} of 256 grey levels"
+    return [Issue(name, "an image of next to no contrast", reason)]
+
+
+def levels_spanned(counts: np.ndarray) -> int:
+    """How many levels lie between the quantiles MIDDLE of pixels, of which so many have each level."""
+    low, high = np.searchsorted(np.cumsum(counts), np.multiply(MIDDLE, counts.sum()))
+    return int(high - low) + 1
+
+
 def odd_boxes(name: str, boxes: Sequence[Sequence[float]], size: tuple[int, int], frame: tuple[int, int]) -> list[Issue]:
     """The first box [x0, y0, x1, y1] of an image (width, height) that covers all of it, or less than a pixel of its stored frame (H, W).
 
@@ -47,6 +74,9 @@ def odd_boxes(name: str, boxes: Sequence[Sequence[float]], size: tuple[int, int]
     width, height = size
     for box in boxes:
         x0, y0, x1, y1 = box
+        if min(box) >= 0 and max(box) <= 1 < min(size):
+            reason = f"the box {list(box)} lies within one pixel of {width}x{height}: are these shares of the sides?"
+            return [Issue(name, "a box looks like shares of the sides, not pixels", reason)]
         across, down = min(x1, width) - max(x0, 0), min(y1, height) - max(y0, 0)
         if across * down >= EVERYTHING * width * height:
             reason = f"the box {list(box)} covers {'the whole' if across * down == width * height else 'nearly the whole'} image"

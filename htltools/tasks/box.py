@@ -18,6 +18,7 @@ from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Objective, Recipe
 from htltools.core.training.mean_teacher import MeanTeacher
 from htltools.formats.rows.row import Row
+from htltools.formats.rows.vocabulary import ONNX
 from htltools.formats.store.shard import Placement
 from htltools.tasks.rows import annotated_rows, matching_images, no_annotation, target_boxes
 from htltools.tasks.task import Data, Extras, Model, Selection, Shape
@@ -29,26 +30,29 @@ class Box:
     name = "box"
     kind = "box"
     target_fields: tuple[str, ...] = ("boxes", "labels")
-    supports = frozenset({"attend", "semi", "grand", "dropout_disagreement", "channel", "int8", "coco_results"})
+    supports = frozenset({"attend", "semi", "grand", "dropout_disagreement", "channel", "int8"})
     field = "predicted"
     has_threshold = False
-    uses_empty = False
     comparison = Comparison(overlap, edge_distance, smallness, el2n)
 
     def default_rate(self, arch: str, from_scratch: bool) -> float:
         """As `Task.default_rate`: weights that know something already are moved with more care."""
         return 3e-3 if from_scratch else 5e-4
 
+    def is_annotated(self, row: Row) -> bool:
+        """Whether a row has a box."""
+        return row.is_annotated
+
     def training_rows(self, rows: Sequence[Row], *, semi: bool = False) -> Selection:
         """As `Task.training_rows`."""
-        selection = annotated_rows(rows, "train", others_used=semi)
+        selection = annotated_rows(rows, "train", self.is_annotated, others_used=semi)
         if not selection.rows:
             raise no_annotation("train")
         return selection
 
     def validation_rows(self, rows: Sequence[Row], split: str = "val") -> Selection:
         """As `Task.validation_rows`."""
-        return annotated_rows(rows, split)
+        return annotated_rows(rows, split, self.is_annotated)
 
     def net_options(self, rows: Sequence[Row]) -> dict[str, Any]:
         """A net of one box needs no more."""
@@ -127,8 +131,8 @@ class Box:
         return {"boxes": (4,)}
 
     def onnx_metadata(self, model: Model) -> dict[str, Any]:
-        """Nothing beside the graph."""
-        return {}
+        """What the output holds."""
+        return {"htl.output": ONNX["htl.output"]}
 
     def largest_differences(self, ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> dict[str, float]:
         """As `Task.largest_differences`."""

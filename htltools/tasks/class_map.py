@@ -30,7 +30,7 @@ class ClassMap(Box):
 
     name = "class_map"
     target_fields = ("label",)
-    supports = frozenset({"channel", "int8"})
+    supports = frozenset({"weak", "channel", "int8"})
     has_threshold = True
 
     def training_rows(self, rows: Sequence[Row], *, semi: bool = False) -> Selection:

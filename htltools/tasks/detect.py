@@ -22,6 +22,7 @@ from htltools.core.training.loop import Objective, Recipe
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import OBJECT
+from htltools.formats.rows.vocabulary import ONNX
 from htltools.formats.store.shard import Placement
 from htltools.tasks.rows import annotated_rows, matching_images, no_annotation
 from htltools.tasks.task import Data, Extras, Model, Selection, Shape
@@ -33,26 +34,29 @@ class Detect:
     name = "detect"
     kind = "objects"
     target_fields: tuple[str, ...] = ("boxes", "labels")
-    supports = frozenset({"coco_results"})
+    supports: frozenset[str] = frozenset()
     field = "detected"
     has_threshold = True
-    uses_empty = True
     comparison = Comparison(set_overlap, set_shift, lambda objects: smallness(objects[..., :4]))
 
     def default_rate(self, arch: str, from_scratch: bool) -> float:
         """As `Task.default_rate`: torchvision's detectors diverge at the rate of the compact nets."""
         return 3e-3 if from_scratch and DETECTORS[arch] is None else 5e-4
 
+    def is_annotated(self, row: Row) -> bool:
+        """Whether a row says what it holds, be it nothing."""
+        return row.is_known
+
     def training_rows(self, rows: Sequence[Row], *, semi: bool = False) -> Selection:
         """As `Task.training_rows`: rows that say what they hold, be it nothing."""
-        selection = annotated_rows(rows, "train", uses_empty=True)
+        selection = annotated_rows(rows, "train", self.is_annotated)
         if not selection.rows:
             raise no_annotation("train")
         return selection
 
     def validation_rows(self, rows: Sequence[Row], split: str = "val") -> Selection:
         """As `Task.validation_rows`."""
-        return annotated_rows(rows, split, uses_empty=True)
+        return annotated_rows(rows, split, self.is_annotated)
 
     def net_options(self, rows: Sequence[Row]) -> dict[str, Any]:
         """The classes of the objects, and how many objects the net can find on an image.
@@ -136,8 +140,9 @@ class Detect:
         return {"boxes": (None, 4), "scores": (None,), "labels": (None,)}
 
     def onnx_metadata(self, model: Model) -> dict[str, Any]:
-        """The names of the classes, and the score from which on an object counts."""
-        return {"htl.objects": {"classes": model.classes, "threshold": round(float(model.threshold), 6)}}
+        """What the outputs hold, the names of the classes, and the score from which on an object counts."""
+        objects = {"classes": model.classes, "threshold": round(float(model.threshold), 6)}
+        return {"htl.output": ONNX["htl.output"], "htl.objects": objects}
 
     def largest_differences(self, ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Of any edge or score; an object is compared with the most similar one of its class."""

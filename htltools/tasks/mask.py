@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from htltools.core.training.loop import Objective, Recipe
 from htltools.core.training.mask_objective import MaskObjective, constant_mask_iou
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
+from htltools.formats.rows.vocabulary import ONNX
 from htltools.formats.store.masked_images import MaskedImages
 from htltools.formats.store.shard import Placement
 from htltools.tasks.box import Box
@@ -33,14 +35,14 @@ class Mask(Box):
 
     def training_rows(self, rows: Sequence[Row], *, semi: bool = False) -> Selection:
         """As `Task.training_rows`: rows with a box and a lesion mask in their store."""
-        selection = self.with_masks(annotated_rows(rows, "train"), "train")
+        selection = self.with_masks(annotated_rows(rows, "train", self.is_annotated), "train")
         if not selection.rows:
             raise no_annotation("train")
         return selection
 
     def validation_rows(self, rows: Sequence[Row], split: str = "val") -> Selection:
         """As `Task.validation_rows`: rows with a box and a lesion mask."""
-        return self.with_masks(annotated_rows(rows, split), split)
+        return self.with_masks(annotated_rows(rows, split, self.is_annotated), split)
 
     def with_masks(self, selection: Selection, split: str) -> Selection:
         """The rows that have a lesion mask; the others are counted.
@@ -116,6 +118,10 @@ class Mask(Box):
     def onnx_outputs(self, frame: Sequence[int]) -> dict[str, Shape]:
         """Boxes, and masks in the frame of the images."""
         return {"boxes": (4,), "masks": (frame[0], frame[1])}
+
+    def onnx_metadata(self, model: Model) -> dict[str, Any]:
+        """What the outputs hold."""
+        return super().onnx_metadata(model) | {"htl.masks": ONNX["htl.masks"]}
 
 
 def has_mask(rows: Sequence[Row], images: MaskedImages) -> np.ndarray:

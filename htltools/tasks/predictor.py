@@ -91,7 +91,7 @@ class CheckpointPredictor:
 class OnnxPredictor:
     """A localizer of an ONNX file, run by onnxruntime.
 
-    Raises: as `OnnxModel`.
+    Raises: as `OnnxModel`; DataError where the file lacks an output of its task, or the names of its classes.
     """
 
     def __init__(self, path: Path, runtime: Runtime, threads: int = 0):
@@ -102,6 +102,11 @@ class OnnxPredictor:
         self.task = task_named(self.model.task, path)
         self.classes, self.threshold = self.model.classes, self.model.threshold
         self.outputs = self.task.onnx_outputs(self.model.size)
+        missing = next((name for name in self.outputs if name not in self.model.output_names), None)
+        if missing:
+            raise DataError(f"{path} does not predict {missing}, as a model of the task {self.task.name} does", "export it with htl")
+        if self.task.kind == "objects" and not self.classes:
+            raise DataError(f"{path} does not say which classes it detects (htl.objects)", "export it with htl")
 
     def data(self, rows: list[Row]) -> Data:
         """As `Predictor.data`."""
@@ -129,15 +134,15 @@ class OnnxPredictor:
         return self.model.predict(images, self.outputs)
 
 
-def predictor(path: Path, rows: Sequence[Row], runtime: Runtime, coco: Path | None = None) -> Predictor:
-    """What predicts at a path. COCO results predict several objects where `rows` hold several; `coco` numbers their images.
+def predictor(path: Path, rows: Sequence[Row], runtime: Runtime, coco: Path | None = None, objects: bool | None = None) -> Predictor:
+    """What predicts at a path. `coco` numbers the images of COCO results; `objects`: see `results_predictor`.
 
     Raises: MissingInput; DataError; UsageError.
     """
     if not path.exists():
         raise MissingInput(f"{path} is not there")
     if is_json(path):
-        return results_predictor(path, rows, coco)
+        return results_predictor(path, rows, coco, objects)
     return OnnxPredictor(path, runtime) if is_onnx(path) else CheckpointPredictor(path, runtime)
 
 
@@ -146,8 +151,7 @@ def of_one_kind(predictors: Sequence[Predictor]) -> None:
 
     Raises: DataError naming two of them.
     """
-    first = predictors[0]
-    for other in predictors[1:]:
+    for first, other in zip(predictors, predictors[1:]):
         if other.task.kind != first.task.kind:
             kinds = {"box": "predicts one box", "objects": "finds several objects"}
             words = (f"{each.path} {kinds.get(each.task.kind, each.task.kind)}" for each in (first, other))

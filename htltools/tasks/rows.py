@@ -1,6 +1,6 @@
 """What tasks read of rows: which of them are annotated, boxes as arrays, and stored images of the right frame."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +21,10 @@ def in_order(rows: Iterable[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row.id, row.repeat))
 
 
-def annotated_rows(rows: Sequence[Row], split: str, *, uses_empty: bool = False, others_used: bool = False) -> Selection:
-    """The rows of a split that have a box, or with `uses_empty` are known to hold none; the others are counted unless they are used."""
+def annotated_rows(rows: Sequence[Row], split: str, is_annotated: Callable[[Row], bool], *, others_used: bool = False) -> Selection:
+    """The annotated rows of a split; the others are counted unless they are used."""
     candidates = of_split(rows, split)
-    annotated = [row for row in candidates if (row.is_known if uses_empty else row.is_annotated)]
+    annotated = [row for row in candidates if is_annotated(row)]
     left_out = len(candidates) - len(annotated)
     return Selection(annotated, [f"{left_out} rows of split {split} without a box are left aside"] if left_out and not others_used else [])
 

@@ -52,9 +52,8 @@ class Task(Protocol):
 
     name: as checkpoints and ONNX files store it. kind: how the predictions are measured, `box` (one box a sample) or `objects`; models
     of one kind compare in `evaluate`. target_fields: fields of rows that training learns from. supports: options that work, of attend,
-    semi, grand, dropout_disagreement, channel, int8, coco_results. field: the field of rows that holds predictions by role.
-    has_threshold: whether `calibrate` sets one. uses_empty: whether rows that are known to hold nothing are learned and measured.
-    comparison: of predictions [N, ...], see `predictions`.
+    semi, weak, grand, dropout_disagreement, channel, int8. field: the field of rows that holds predictions by role.
+    has_threshold: whether `calibrate` sets one. comparison: of predictions [N, ...], see `predictions`.
     """
 
     name: str
@@ -63,11 +62,14 @@ class Task(Protocol):
     supports: frozenset[str]
     field: str
     has_threshold: bool
-    uses_empty: bool
     comparison: Comparison
 
     def default_rate(self, arch: str, from_scratch: bool) -> float:
         """The highest learning rate of a training of that net, unless one is asked for."""
+        ...
+
+    def is_annotated(self, row: Row) -> bool:
+        """Whether a row says what there is to predict, so that predictions can be held against it."""
         ...
 
     def training_rows(self, rows: Sequence[Row], *, semi: bool = False) -> Selection:
@@ -153,7 +155,7 @@ class Task(Protocol):
         ...
 
     def onnx_metadata(self, model: Model) -> dict[str, Any]:
-        """What an ONNX file has to know beside its graph, by key of `vocabulary.ONNX`."""
+        """What an ONNX file says of its outputs, text or JSON, by key of `vocabulary.ONNX`."""
         ...
 
     def largest_differences(self, ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> dict[str, float]:

@@ -80,13 +80,13 @@ def main() -> None:
             start = time.perf_counter()
             next(training)
             profiled = time.perf_counter() - start
-    found: dict[str, float] = {}
+    seconds_of: dict[str, float] = {}
     for event in record.key_averages():
         kind = kind_of(event.key)
-        found[kind] = found.get(kind, 0) + event.self_cpu_time_total / 1e6
-    for kind, spent in sorted(found.items(), key=lambda item: -item[1]):
+        seconds_of[kind] = seconds_of.get(kind, 0) + event.self_cpu_time_total / 1e6
+    for kind, spent in sorted(seconds_of.items(), key=lambda item: -item[1]):
         print(f"{spent / profiled:6.1%}  {kind}")
-    print(f"{max(1 - sum(found.values()) / profiled, 0):6.1%}  outside operators")
+    print(f"{max(1 - sum(seconds_of.values()) / profiled, 0):6.1%}  outside operators")
     epoch = float(np.median(seconds))
     reached = flops_of_a_step() * (COUNT // BATCH) / epoch
     print(f"{COUNT / epoch:.0f} samples/s ({COUNT / max(seconds):.0f} to {COUNT / min(seconds):.0f}), {torch.get_num_threads()} threads")

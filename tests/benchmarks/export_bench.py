@@ -26,11 +26,11 @@ CALLS = {1: 8, 16: 3}  # in a row, by batch size: the first still shares the cor
 
 def rows(quick: bool = False) -> list[dict]:
     """Milliseconds of a batch: a row for each net, batch size and kind of file."""
-    found = []
+    lines = []
     with tempfile.TemporaryDirectory() as folder:
         for name, side in NETS[:1] if quick else NETS:
-            found += rows_of(name, side, Path(folder), 3 if quick else REPEATS)
-    return found
+            lines += rows_of(name, side, Path(folder), 3 if quick else REPEATS)
+    return lines
 
 
 def rows_of(name: str, side: int, folder: Path, repeats: int) -> list[dict]:

@@ -57,7 +57,7 @@ def over(paths: list[Path], decode: Callable[[Path], Any]) -> Callable[[], Any]:
 def rows(quick: bool = False) -> list[dict]:
     """Images per second of each, and their ratio."""
     jpeg.use_one_thread()
-    found = []
+    lines = []
     with tempfile.TemporaryDirectory() as folder:
         for what, (size, count) in KINDS.items():
             paths = saved(Path(folder), size, count)
@@ -66,8 +66,8 @@ def rows(quick: bool = False) -> list[dict]:
                 over(paths, ours)()  # the first call imports
                 mine, others, *ratio = alternating(over(paths, ours), theirs, 5 if quick else 21)
                 speeds = {"ours": count / mine, "theirs": count / others, "unit": "images/s"}
-                found.append({"what": what, "peer": peer} | speeds | dict(zip(("ratio", "low", "high"), ratio, strict=True)))
-    return found
+                lines.append({"what": what, "peer": peer} | speeds | dict(zip(("ratio", "low", "high"), ratio, strict=True)))
+    return lines
 
 
 def differences() -> list[str]:

@@ -75,12 +75,12 @@ def by_json(lines: list[bytes]) -> None:
 def rows(quick: bool = False) -> list[dict[str, Any]]:
     """Lines of the table."""
     repeats, count, few = (2, 256, 16) if quick else (7, 1024, 64)
-    found = []
+    table = []
     with tempfile.TemporaryDirectory() as folder:
         samples = made_rows(Path(folder), count)
         nets = [build(architecture("compact", (SIDE, SIDE, 3))).eval() for _ in range(NETS)]
         each = [[net] for net in nets]
-        found.append(
+        table.append(
             compared(
                 f"{NETS} compact nets, {SIDE} px, one pass",
                 f"{NETS} passes",
@@ -98,14 +98,14 @@ def rows(quick: bool = False) -> list[dict[str, Any]]:
             lambda net=net: gradient_norms(net, images, boxes),
             lambda net=net: norms_by_loop(net, images, torch.from_numpy(boxes)),
         )
-        found.append(compared(f"gradient norms, {name}", "backward for each sample", few, ours, theirs, repeats))
+        table.append(compared(f"gradient norms, {name}", "backward for each sample", few, ours, theirs, repeats))
     lines = joined_lines(samples).splitlines(keepends=True)
-    found.append(
+    table.append(
         compared(
             "rows read, checked, written", "json.loads, json.dumps", count, lambda: through(lines), lambda: by_json(lines), 3 * repeats
         )
     )
-    return found
+    return table
 
 
 if __name__ == "__main__":

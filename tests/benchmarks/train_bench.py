@@ -120,14 +120,14 @@ def loader_rows(folder: Path, repeats: int) -> list[dict]:
         "MONAI CacheDataset, DataLoader": monai_of(images),
         "WebDataset, raw arrays": webdataset_of(folder, images),
     }
-    found = []
+    lines = []
     for peer, batches_of in peers.items():
         if batches_of is None:
             print(f"{peer}: not installed", file=sys.stderr)
             continue
         mine, others, *ratio = alternating(ours, drained(batches_of), repeats)
-        found.append(row(f"shuffled batches of {BATCH}, {SIDE} px", peer, COUNT / mine, COUNT / others, "samples/s", ratio))
-    return found
+        lines.append(row(f"shuffled batches of {BATCH}, {SIDE} px", peer, COUNT / mine, COUNT / others, "samples/s", ratio))
+    return lines
 
 
 def step_rows(folder: Path, repeats: int) -> list[dict]:
@@ -154,11 +154,11 @@ def step_rows(folder: Path, repeats: int) -> list[dict]:
     def epoch() -> None:
         next(trained(BoxObjective(build(shape), stored, boxes, np.ones(COUNT, np.float32), recipe, CPU), None, recipe, CPU))
 
-    found = []
+    lines = []
     for augment, peer in (False, "the same steps on one batch in place"), (True, "the same, augmented as well"):
         mine, others, *ratio = alternating(epoch, stepping(augment), repeats)
-        found.append(row(f"train compact, {SIDE} px, an epoch", peer, COUNT / mine, COUNT / others, "samples/s", ratio))
-    return found
+        lines.append(row(f"train compact, {SIDE} px, an epoch", peer, COUNT / mine, COUNT / others, "samples/s", ratio))
+    return lines
 
 
 class PerSample(Dataset):
@@ -217,12 +217,12 @@ def pipeline_rows(folder: Path, repeats: int, count: int = 256) -> list[dict]:
 
         return work
 
-    found = []
+    lines = []
     for workers in 0, 2:
         mine, others, *ratio = alternating(ours, theirs(workers), repeats)
         peer = f"torchvision transforms v2, DataLoader, {workers} workers, from JPEG files"
-        found.append(row(f"train compact, {SIDE} px, an epoch", peer, count / mine, count / others, "samples/s", ratio))
-    return found
+        lines.append(row(f"train compact, {SIDE} px, an epoch", peer, count / mine, count / others, "samples/s", ratio))
+    return lines
 
 
 def row(what: str, peer: str, ours: float, theirs: float, unit: str, ratio: list[float]) -> dict:

@@ -22,7 +22,7 @@ SAMPLES = [
 
 
 def save_fixed(path, box):
-    """Write a checkpoint of a compact net that answers with one box, whatever the image: shares of the sides [4]."""
+    """Write a checkpoint of a compact net that predicts one box, whatever the image: shares of the sides [4]."""
     import torch
 
     from htltools.core.nets.factory import architecture, build
@@ -57,9 +57,9 @@ def copy_of():
 
 @pytest.fixture(scope="session")
 def fixed(tmp_path_factory):
-    """A store of eight images of noise, their rows (`rows`, and `file` with them), and two models that always answer with one box.
+    """A store of eight images of noise, their rows (`rows`, and `file` with them), and two models that always predict one box.
 
-    `half` answers with the middle half of the image, `left` with the left half of that.
+    `half` predicts the middle half of the image, `left` the left half of that.
     """
     from htltools.formats.rows.jsonlines import joined_lines
     from htltools.formats.store.shard import read_shard, write_shard

@@ -131,8 +131,8 @@ def test_a_person_gets_tables(htl, fixed, monkeypatch):
 def test_fail_under(htl, fixed, limits, code, message):
     """--fail-under exits with 3 where a metric is worse, which is above for the failure rate, after the metrics were written."""
     flags = [part for limit in limits for part in ("--fail-under", limit)]
-    found, out, err = htl("evaluate", fixed.file, "--model", fixed.half, *flags)
-    assert found == code
+    exit_code, out, err = htl("evaluate", fixed.file, "--model", fixed.half, *flags)
+    assert exit_code == code
     assert message in err
     assert len(split_lines(out)) == 9
 
@@ -151,7 +151,7 @@ def test_fail_under(htl, fixed, limits, code, message):
         ),
     ],
 )
-def test_wrong_flags_are_told_before_any_work(htl, flags, message):
+def test_wrong_flags_are_refused_before_any_work(htl, flags, message):
     """A flag that cannot be meant is a usage error, even before the rows are looked for."""
     code, out, err = htl("evaluate", "absent.jsonl", *flags)
     assert (code, out) == (2, b"")
@@ -167,10 +167,10 @@ def test_wrong_flags_are_told_before_any_work(htl, flags, message):
         (["--baseline", "absent.h5"], 66, "absent.h5 is not there"),
     ],
 )
-def test_what_cannot_be_measured_is_told(htl, fixed, flags, code, message):
+def test_what_cannot_be_measured_is_refused(htl, fixed, flags, code, message):
     """Rows that hold nothing to measure, and models that are not there, end in one line and a code of their own."""
-    found, out, err = htl("evaluate", fixed.file, "--model", fixed.half, *flags)
-    assert (found, out) == (code, b"")
+    exit_code, out, err = htl("evaluate", fixed.file, "--model", fixed.half, *flags)
+    assert (exit_code, out) == (code, b"")
     assert message in err
 
 
@@ -206,7 +206,7 @@ def test_a_real_pipe(fixed):
 
 
 def test_pseudo_boxes_are_no_truth(htl, fixed):
-    """Rows whose box is a model's answer are left out and counted: nothing is measured against them."""
+    """Rows whose box is a model's prediction are left out and counted: nothing is measured against them."""
     rows = [row | {"pseudo": True} if row["id"] == "t0" else row for row in fixed.rows]
     code, out, err = htl("evaluate", "--model", fixed.half, stdin=joined_lines(rows))
     assert (code, {line["n"] for line in split_lines(out)}) == (0, {3})
@@ -214,23 +214,23 @@ def test_pseudo_boxes_are_no_truth(htl, fixed):
 
 
 def test_maps_have_figures_of_their_own(htl, phantom, by_map, dense):
-    """A model that answers by a map gets box accuracy and, as the phantom store has masks, pixel precision; no other model does."""
+    """A model of class maps gets box accuracy and, as the phantom store has masks, pixel precision; no other model does."""
     code, out, err = htl("evaluate", phantom.rows, "--model", by_map, "--baseline", dense, "--split", "val")
-    found = values(out)
+    measured = values(out)
     assert code == 0, err
-    assert found["maxboxacc_v2"] == pytest.approx((found["acc@0.3"] + found["acc@0.5"] + found["acc@0.7"]) / 3, abs=1e-5)
-    assert found["maxboxacc_v2"] <= found["maxboxacc_v2_oracle"] <= 1
-    assert 0 < found["pxap"] < 1
+    assert measured["maxboxacc_v2"] == pytest.approx((measured["acc@0.3"] + measured["acc@0.5"] + measured["acc@0.7"]) / 3, abs=1e-5)
+    assert measured["maxboxacc_v2"] <= measured["maxboxacc_v2_oracle"] <= 1
+    assert 0 < measured["pxap"] < 1
     code, out, err = htl("evaluate", phantom.rows, "--model", dense, "--split", "val", "--fail-under", "pxap=0.1")
     assert (code, "pxap" in values(out), "--fail-under pxap: there is no such figure" in err) == (2, False, True)
 
 
 def test_predictions_are_measured_like_models(htl, fixed, tmp_path):
-    """COCO results measure as the model that answers alike, on either side of --baseline, without a store; a missing box has IoU 0."""
+    """COCO results measure as the model that predicts alike, on either side of --baseline, without a store; a missing box has IoU 0."""
     bare = [{name: value for name, value in row.items() if name not in ("store", "index")} for row in fixed.rows]
-    told = [{"image_id": row["id"], "category_id": 1, "bbox": [50, 25, 100, 50], "score": 0.9} for row in bare]
-    (tmp_path / "all.json").write_text(json.dumps(told))
-    (tmp_path / "few.json").write_text(json.dumps(told[1:]))
+    results = [{"image_id": row["id"], "category_id": 1, "bbox": [50, 25, 100, 50], "score": 0.9} for row in bare]
+    (tmp_path / "all.json").write_text(json.dumps(results))
+    (tmp_path / "few.json").write_text(json.dumps(results[1:]))
     arguments = ["evaluate", "--predictions", tmp_path / "all.json", "--baseline", tmp_path / "few.json"]
     code, out, err = htl(*arguments, stdin=joined_lines(bare))
     assert code == 0, err
@@ -258,7 +258,7 @@ def test_several_runs_in_one_comparison(htl, fixed):
 
 
 def test_one_pair_says_nothing_of_other_seeds(htl, fixed):
-    """A comparison of two models says in a sentence what it does not tell."""
+    """A comparison of two models says in a sentence what does not follow from it."""
     assert "iou_mean differs by +0.0167" in htl("evaluate", fixed.file, "--model", fixed.half, "--baseline", fixed.left)[2]
 
 
@@ -271,12 +271,12 @@ def unequal(fixed):
 
 
 def test_worst_level_and_gap(htl, fixed, unequal):
-    """--group-by tells who fares worst by each metric, how far from the best, whether chance does that, and what it was before."""
+    """--group-by gives the level that fares worst by each metric, how far from the best, whether chance does that, and how it was."""
     code, out, err = htl("evaluate", "--model", fixed.half, "--baseline", fixed.left, "--group-by", "sex", stdin=unequal)
     assert code == 0, err
-    found = {line["metric"]: line for line in split_lines(out) if "by" in line}
-    assert len(found) == 4 * 9
-    worst, gap = found["iou_mean.worst"], found["iou_mean.gap"]
+    by_metric = {line["metric"]: line for line in split_lines(out) if "by" in line}
+    assert len(by_metric) == 4 * 9
+    worst, gap = by_metric["iou_mean.worst"], by_metric["iou_mean.gap"]
     assert (worst["subgroup"], worst["n"], worst["value"], worst["by"]) == ({"sex": "female"}, 40, pytest.approx(0.2, abs=1e-5), "sex")
     assert (gap["subgroup"], gap["n"], gap["value"], gap["p"]) == (
         None,
@@ -285,7 +285,7 @@ def test_worst_level_and_gap(htl, fixed, unequal):
         pytest.approx(1 / 1001, abs=1e-6),
     )
     assert (gap["best"], gap["worst"]) == ({"sex": "male"}, {"sex": "female"})
-    change, change_of_worst = found["iou_mean.gap.delta"], found["iou_mean.worst.delta"]
+    change, change_of_worst = by_metric["iou_mean.gap.delta"], by_metric["iou_mean.worst.delta"]
     assert (change["value"], change["before"]["value"]) == (pytest.approx(0.7, abs=1e-5), pytest.approx(0.1, abs=1e-5))
     assert (change_of_worst["value"], change_of_worst["before"]) == (
         pytest.approx(-0.2, abs=1e-5),
@@ -302,7 +302,7 @@ def test_a_person_sees_gaps_and_runs(htl, fixed, unequal):
 
 
 def test_few_samples_make_no_gap(htl, fixed):
-    """Levels of a handful of samples are measured, but no gap is made of them, which is told."""
+    """Levels of a handful of samples are measured, but no gap is made of them, which is said."""
     _, out, err = htl("evaluate", fixed.file, "--model", fixed.half, "--group-by", "sex")
     assert not [line for line in split_lines(out) if "by" in line]
     assert "sex: fewer than two levels have 30 samples: there is no gap to speak of" in err

@@ -36,16 +36,16 @@ ROWS = [
 
 
 @pytest.fixture
-def found(htl):
+def odds(htl):
     """The lines for ROWS, by column and subgroup, and what is said beside them."""
     code, out, err = htl("evaluate", "--split", "train", "--hard", "pruned_disagreement", "--top", "0.2", stdin=joined_lines(ROWS))
     assert code == 0, err
     return {(line["column"], *line["subgroup"].items()): line for line in split_lines(out)}, err
 
 
-def test_who_is_hard(found):
+def test_who_is_hard(odds):
     """Every level of every field has a line with the odds ratio of pencil and paper, and `unknown` is a level; no model is needed."""
-    lines, err = found
+    lines, err = odds
     women = lines["pruned_disagreement", ("sex", "female")]
     assert list(women) == KEYS
     assert (women["n"], women["hard"], women["value"], women["top"], women["few"]) == (100, 40, 6, 0.2, False)
@@ -57,16 +57,16 @@ def test_who_is_hard(found):
     assert "train: 60 of 300 samples are hard by pruned_disagreement" in err
 
 
-def test_controls_stand_beside(found):
+def test_controls_stand_beside(odds):
     """The same lines come for loss and random, where women stand out no more than chance lets them."""
-    lines, _ = found
+    lines, _ = odds
     assert [column for column, *names in lines if names == [("sex", "female")]] == ["pruned_disagreement", "loss", "random"]
     assert all(lines[column, ("sex", "female")]["q"] > 0.05 for column in ("loss", "random"))
 
 
-def test_columns_that_are_ids_are_left_out(found):
-    """A column with a level for each row, and a label of which there is one, are no fields to go by; the first is told."""
-    lines, err = found
+def test_columns_that_are_ids_are_left_out(odds):
+    """A column with a level for each row, and a label of which there is one, are no fields to go by; the first is named."""
+    lines, err = odds
     assert {name for _, (name, _) in lines} == {"sex", "site"}
     assert "image has more than 30 levels and is left out" in err
 
@@ -97,10 +97,10 @@ def test_a_person_gets_a_table(htl, monkeypatch):
         (["--hard", "pruned_shift"], 65, "300 rows have no hardness 'pruned_shift'"),
     ],
 )
-def test_what_cannot_be_told(htl, flags, code, message):
+def test_what_cannot_be_computed(htl, flags, code, message):
     """A share of nothing, a limit without a model and a column that is not there are refused in one line."""
-    found, out, err = htl("evaluate", "--split", "train", *flags, stdin=joined_lines(ROWS))
-    assert (found, out) == (code, b"")
+    exit_code, out, err = htl("evaluate", "--split", "train", *flags, stdin=joined_lines(ROWS))
+    assert (exit_code, out) == (code, b"")
     assert message in err
 
 

@@ -139,6 +139,7 @@ class Page(HTMLParser):
         self.words.append(data)
 
 
+@pytest.mark.slow
 @settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(words=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12), min_size=4, max_size=4))
 def test_pages(htl, fixed, tmp_path_factory, words):
@@ -265,7 +266,7 @@ def test_wild_numbers(htl, fixed, tmp_path, field, value, code):
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "1e308", "inf"])
 def test_boxes_beyond_all_bounds(htl, tmp_path, number):
-    """Numbers of tables and annotations that no image has are told by file and line, and none of them overflows."""
+    """Numbers of tables and annotations that no image has are refused by file and line, and none of them overflows."""
     Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(tmp_path / "a.png")
     (tmp_path / "t.csv").write_text(f"file,x0,y0,x1,y1\na.png,{number},0,5,5\n")
     code, _, err = htl("prepare", tmp_path, "--table", tmp_path / "t.csv", "-o", tmp_path / "s")
@@ -290,7 +291,7 @@ def test_a_line_without_end(htl, monkeypatch):
         ("prepare", "--phantom", 2, "-o", "/sys/kernel/s"),
         ("train", "ROWS", "-o", "/sys/kernel/m.h5", "--epochs", 1),
         ("prune", "ROWS", "--model", "HALF", "--recover", "none", "--sparsity", "0.5", "-o", "/sys/kernel/m.h5"),
-        ("export", "--onnx", "--model", "HALF", "-o", "/sys/kernel/m.onnx"),
+        ("export", "--model", "HALF", "-o", "/sys/kernel/m.onnx"),
         ("report", "SCORED", "-o", "/sys/kernel/r.html"),
         ("view", "ROWS", "--sheet", "/sys/kernel/s.png"),
         ("view", "ROWS", "--to", "coco:/sys/kernel/s.json"),
@@ -298,7 +299,7 @@ def test_a_line_without_end(htl, monkeypatch):
     ids=lambda args: f"{args[0]} {args[-2]}",
 )
 def test_folders_that_nobody_can_write(htl, phantom, dense, scored, args):
-    """A folder that cannot be written, even by root, is told in one line, with 73."""
+    """A folder that cannot be written, even by root, is an error in one line, with 73."""
     named = {"ROWS": phantom.rows, "HALF": dense, "SCORED": scored}
     code, _, err = htl(*(named.get(arg, arg) for arg in args), "-q")
     assert code == 73 and err.count("\n") == 1 and "/sys/kernel/" in err, (code, err)

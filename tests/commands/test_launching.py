@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from htltools.formats.models.checkpoint import Checkpoint
+from htltools.formats.rows.jsonlines import split_lines
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["--epochs", "3", "--batch-size", "16"]
@@ -34,10 +35,10 @@ def ended(process: subprocess.Popen) -> tuple[int, list[dict], str]:
 
 def weights(path) -> dict[str, np.ndarray]:
     """The weights of a checkpoint."""
-    found = {}
+    weights = {}
     with h5py.File(path) as file:
-        file["weights"].visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
-    return found
+        file["weights"].visititems(lambda name, item: weights.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return weights
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,7 @@ def test_rows_from_stdin_and_one_voice(undisturbed):
     assert "Warning" not in err
 
 
+@pytest.mark.slow
 def test_torchrun_is_the_same(rows, undisturbed, tmp_path):
     """torchrun itself gives the same weights in every bit as --nproc-per-node."""
     out = tmp_path / "two.h5"
@@ -76,6 +78,7 @@ def test_torchrun_is_the_same(rows, undisturbed, tmp_path):
     assert all(np.array_equal(array, expected[name]) for name, array in weights(out).items())
 
 
+@pytest.mark.slow
 def test_a_killed_worker_changes_nothing(rows, undisturbed, tmp_path):
     """A worker that is killed: all start again after the last epoch, and end where the undisturbed training does, bit for bit."""
     out = tmp_path / "two.h5"
@@ -94,46 +97,36 @@ def test_a_killed_worker_changes_nothing(rows, undisturbed, tmp_path):
     assert all(np.array_equal(array, expected[name]) for name, array in weights(out).items())
 
 
-def test_evaluate_shares_the_rows(rows, dense):
+def test_evaluate_shares_the_rows(htl, rows, dense):
     """Two processes measure what one measures, and write it once."""
     code, shared, err = ended(start("evaluate", rows, "--model", dense, "--batch-size", 3, "--nproc-per-node", 2))
     assert code == 0, err
-    for ours, theirs in zip(shared, ended(start("evaluate", rows, "--model", dense))[1], strict=True):
+    for ours, theirs in zip(shared, split_lines(htl("evaluate", rows, "--model", dense)[1]), strict=True):
         assert ours["metric"] == theirs["metric"]
         assert ours["value"] == pytest.approx(theirs["value"], abs=1e-5)
 
 
-def test_score_shares_the_rows(rows, dense, pruned):
-    """Two processes give every row, in order, the hardness that one gives it."""
-    models = ["--model", dense, "--pruned", pruned, "--also", "grand,dropout_disagreement", "--batch-size", 7]
-    with rows.open("rb") as stdin:
-        code, shared, err = ended(start("score", "--nproc-per-node", 2, *models, stdin=stdin))
-    assert code == 0, err
-    alone = ended(start("score", rows, *models))[1]
-    assert [line.get("id") for line in shared] == [line.get("id") for line in alone]
-    for ours, theirs in zip(shared, alone):
-        assert ours.get("hardness", {}) == pytest.approx(theirs.get("hardness", {}), abs=1e-4)
-
-
-def test_score_shares_the_rows_of_all_folds(rows, dense, pruned, tmp_path):
-    """Where models have folds, two processes give every row what one gives it as well."""
-    flags = []
+@pytest.mark.slow
+def test_score_shares_the_rows(htl, rows, dense, pruned, tmp_path):
+    """Two processes give every row, in order, the hardness that one gives it, also where models have folds."""
+    flags = ["--also", "grand,dropout_disagreement"]
     for k, models in enumerate([(dense, pruned), (pruned, dense)], 1):
         for flag, path in zip(("--model", "--pruned"), models):
             checkpoint = Checkpoint.load(path)
             checkpoint.fold = {"k": k, "K": 2, "seed": 0}
             checkpoint.save(tmp_path / f"{flag}{k}.h5")
             flags += [flag, tmp_path / f"{flag}{k}.h5"]
-    code, shared, err = ended(
-        start("score", rows, "--nproc-per-node", 2, *flags, "--also", "grand,dropout_disagreement", "--batch-size", 7)
-    )
+    with rows.open("rb") as stdin:
+        code, shared, err = ended(start("score", "--nproc-per-node", 2, *flags, "--batch-size", 7, stdin=stdin))
     assert code == 0, err
-    alone = ended(start("score", rows, *flags, "--also", "grand,dropout_disagreement"))[1]
+    alone = split_lines(htl("score", rows, *flags)[1])
+    assert [line.get("id") for line in shared] == [line.get("id") for line in alone]
     assert {row["split"]: "pie" in row["hardness"] for row in shared if "id" in row} == {"train": False, "val": True, "test": True}
     for ours, theirs in zip(shared, alone, strict=True):
         assert ours.get("hardness", {}) == pytest.approx(theirs.get("hardness", {}), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_prune_shares_the_recovery(rows, dense, tmp_path):
     """Two processes recover one pruned model, with the zeros held, and write it once."""
     out = tmp_path / "p.h5"
@@ -145,8 +138,8 @@ def test_prune_shares_the_recovery(rows, dense, tmp_path):
     assert np.mean(cut == 0) == pytest.approx(0.6, abs=0.001)
 
 
-def test_told_once(rows, tmp_path):
-    """What is wrong with flags, rows or the output is found before any process starts, and told once."""
+def test_wrong_calls_start_nothing(rows, tmp_path):
+    """What is wrong with flags, rows or the output is an error before any process starts, reported once."""
     out = tmp_path / "m.h5"
     out.touch()
     assert ended(start("train", rows, "-o", out, "--nproc-per-node", 2)) == (
@@ -161,6 +154,7 @@ def test_told_once(rows, tmp_path):
     assert ended(start("train", rows, "-o", out, "--nproc-per-node", 0))[0] == 2
 
 
+@pytest.mark.slow
 def test_a_failure_of_the_workers_has_its_code(rows, tmp_path):
     """A worker that fails gives its exit code to the whole: here rows without a split."""
     path = tmp_path / "all.jsonl"
@@ -178,12 +172,13 @@ def test_stdin_cannot_be_shared(tmp_path):
     assert (code, err) == (2, "htl train: several processes cannot share stdin; name a file of rows, or start them with --nproc-per-node\n")
 
 
-def test_a_result_that_stands_goes_on_to_its_rows(rows, dense, tmp_path):
-    """The same prune again, whose checkpoint is there, writes the rows of before; another one is refused as ever (73)."""
-    command = "prune", rows, "--model", dense, "-o", tmp_path / "p.h5", "--recover", "none", "--nproc-per-node", 2, "--sparsity"
-    code, first, err = ended(start(*command, 0.5))
+@pytest.mark.slow
+def test_a_result_that_stands_goes_on_to_its_rows(htl, rows, dense, tmp_path):
+    """The same prune again, whose checkpoint is there, writes the rows of before, in two processes as in one; another is refused (73)."""
+    command = "prune", rows, "--model", dense, "-o", tmp_path / "p.h5", "--recover", "none", "--sparsity"
+    code, out, err = htl(*command, 0.5)
     assert code == 0, err
-    code, again, err = ended(start(*command, 0.5))
+    code, again, err = ended(start(*command, 0.5, "--nproc-per-node", 2))
     assert code == 0, err
-    assert [line for line in again if "id" in line] == [line for line in first if "id" in line]
-    assert ended(start(*command, 0.6))[0] == 73
+    assert [line for line in again if "id" in line] == [line for line in split_lines(out) if "id" in line]
+    assert htl(*command, 0.6)[0] == 73

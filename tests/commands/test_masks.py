@@ -1,4 +1,4 @@
-"""Masks from end to end: train, prune, score, evaluate and export with nets that answer with lesion masks."""
+"""Masks from end to end: train, prune, score, evaluate and export with nets that predict lesion masks."""
 
 import re
 from types import SimpleNamespace
@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from htltools.formats.models.checkpoint import Checkpoint
-from htltools.formats.models.onnx import OnnxLocalizer
+from htltools.formats.models.onnx import OnnxModel
 from htltools.formats.rows.jsonlines import joined_lines, split_lines
+from htltools.formats.rows.row import Row
 from htltools.formats.sources.open_rows import read_rows
 
 QUICK = ["--epochs", 2, "--batch-size", 16, "-q"]
@@ -28,7 +29,7 @@ def masked(phantom, htl, tmp_path_factory):
         (folder / name).write_bytes(out)
         return folder / name
 
-    trained = made("t.jsonl", "train", phantom.rows, "-o", dense, "--model", "compact_unet", *QUICK)
+    trained = made("t.jsonl", "train", phantom.rows, "-o", dense, "--arch", "compact_unet", *QUICK)
     rows = made("p.jsonl", "prune", trained, "-o", pruned, "--sparsity", 0.5, "--epochs", 1, "--batch-size", 16, "-q")
     return SimpleNamespace(folder=folder, dense=dense, pruned=pruned, trained=trained, scored=made("s.jsonl", "score", rows, "-q"))
 
@@ -37,7 +38,7 @@ def masked(phantom, htl, tmp_path_factory):
 def onnx(htl, masked):
     """The dense model as an ONNX file, and what was said of it."""
     path = masked.folder / "m.onnx"
-    code, _, err = htl("export", "--onnx", "--model", masked.dense, "-o", path, masked.scored)
+    code, _, err = htl("export", "--model", masked.dense, "-o", path, masked.scored)
     assert code == 0, err
     return path, err
 
@@ -46,7 +47,7 @@ def without_masks(rows, tmp_path):
     """The rows with a store of the same images that holds no masks."""
     from htltools.formats.store.shard import Images, read_shard, write_shard
 
-    images = Images(rows).batch(np.arange(len(rows)))
+    images = Images([Row(row) for row in rows]).batch(np.arange(len(rows)))
     bare = [{key: value for key, value in row.items() if key != "store"} | {"index": i} for i, row in enumerate(rows)]
     write_shard(tmp_path / "00000.h5", images, None, bare, [], plan="by hand", history=[])
     return joined_lines(read_shard(tmp_path / "00000.h5")[0])
@@ -58,23 +59,24 @@ def values(out):
 
 
 def test_train_learns_masks(masked):
-    """The checkpoint says that it answers with masks, and what one constant mask reaches; training rows tell how they fared."""
+    """The checkpoint names its task, and the IoU of one constant mask; training rows get their training dynamics."""
     checkpoint = Checkpoint.load(masked.dense)
-    assert checkpoint.architecture == {"name": "compact_unet", "size": [32, 32, 3], "masks": True}
+    assert checkpoint.architecture == {"task": "mask", "name": "compact_unet", "size": [32, 32, 3]}
     assert {"val_iou", "constant_val_iou"} <= set(checkpoint.metrics)
     rows = [row for row in split_lines(masked.trained.read_bytes()) if "id" in row]
-    told = [row for row in rows if set(row.get("hardness", {})) == DYNAMICS]  # but for the last incomplete batch of both epochs
-    assert len(told) >= 32
-    assert {row["split"] for row in told} == {"train"}
+    trained = [row for row in rows if set(row.get("hardness", {})) == DYNAMICS]  # but for the last incomplete batch of both epochs
+    assert len(trained) >= 32
+    assert {row["split"] for row in trained} == {"train"}
     assert not any(row.get("hardness") for row in rows if row["split"] != "train")
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_where_it_stopped(htl, phantom, tmp_path):
     """Two epochs and two more of the same plan end with the weights of four at once: masks and order follow from the seed."""
     from htltools.commands.train import resume
     from htltools.core.training.loop import State
 
-    args = ["train", phantom.rows, "--model", "compact_unet", "--epochs", 3, "--batch-size", 16, "-q"]
+    args = ["train", phantom.rows, "--arch", "compact_unet", "--epochs", 3, "--batch-size", 16, "-q"]
     assert htl(*args, "-o", tmp_path / "whole.h5")[0] == 0
     broken = resume.save_state
 
@@ -102,7 +104,7 @@ def test_score_compares_masks(masked):
 
 
 def test_rows_without_masks_get_what_needs_none(htl, masked, tmp_path):
-    """Without a mask, or without boxes that were annotated, pruned_disagreement and shift are there, and no loss; they do not depend on it."""
+    """Without a mask, or without annotated boxes, pruned_disagreement and pruned_shift are there, and no loss; they need neither."""
     rows = read_rows(masked.scored)[0][:8]
     expected = [row["hardness"][name] for row in rows for name in ("pruned_disagreement", "pruned_shift")]
     plain = [{key: value for key, value in row.items() if key != "hardness"} for row in rows]
@@ -120,7 +122,7 @@ def test_folds(htl, phantom, masked, tmp_path):
     """A model that leaves out a fold scores its rows; it is pruned without them."""
     args = ["--epochs", 1, "--batch-size", 16, "-q"]
     model, cut = tmp_path / "f.h5", tmp_path / "p.h5"
-    assert htl("train", phantom.rows, "-o", model, "--model", "compact_unet", "--fold", "1/2", "--init", masked.dense, *args)[0] == 0
+    assert htl("train", phantom.rows, "-o", model, "--arch", "compact_unet", "--fold", "1/2", "--init", masked.dense, *args)[0] == 0
     assert htl("prune", phantom.rows, "--model", model, "-o", cut, "--sparsity", 0.3, "--recover", "bn", "-q")[0] == 0
     code, _, err = htl("score", phantom.rows, "--model", model, "--pruned", cut)
     assert code == 65
@@ -132,16 +134,16 @@ def test_folds(htl, phantom, masked, tmp_path):
 def test_evaluate_gives_dice(htl, masked, onnx):
     """Dice and the IoU of masks stand beside the figures of the box, with intervals, deltas and limits; an ONNX file has the same."""
     code, out, _ = htl(
-        "evaluate", masked.scored, "--model", masked.dense, "--against", masked.pruned, "--split", "train", "--group-by", "sex"
+        "evaluate", masked.scored, "--model", masked.dense, "--baseline", masked.pruned, "--split", "train", "--group-by", "sex"
     )
     assert code == 0
-    found, lines = values(out), split_lines(out)
-    assert {"dice", "mask_iou", "dice.delta", "iou_mean", "iou_mean.delta"} <= set(found)
-    assert found["mask_iou"] < found["dice"] < 1
-    assert next(line for line in lines if line["metric"] == "dice")["low"] < found["dice"]
+    measured, lines = values(out), split_lines(out)
+    assert {"dice", "mask_iou", "dice.delta", "iou_mean", "iou_mean.delta"} <= set(measured)
+    assert measured["mask_iou"] < measured["dice"] < 1
+    assert next(line for line in lines if line["metric"] == "dice")["low"] < measured["dice"]
     assert {"male", "female"} <= {line["subgroup"]["sex"] for line in lines if line["metric"] == "dice" and line["subgroup"]}
     again = values(htl("evaluate", masked.scored, "--model", onnx[0], "--split", "train")[1])
-    assert again == pytest.approx({name: found[name] for name in again}, abs=1e-4)
+    assert again == pytest.approx({name: measured[name] for name in again}, abs=1e-4)
     assert htl("evaluate", masked.scored, "--model", masked.dense, "--fail-under", "dice=0.999")[0] == 3
 
 
@@ -155,32 +157,37 @@ def test_evaluate_without_masks(htl, masked, onnx, tmp_path):
 
 
 def test_export_has_masks(onnx, masked, phantom):
-    """The file answers with boxes and masks, says so, and was held against torch on both."""
+    """The file predicts boxes and masks, says so, and was held against torch on both."""
     import torch
-    from htltools.commands.shared.inputs import load_localizer
 
+    from htltools.core.runtime.runtime import Runtime
     from htltools.formats.store.shard import Images
+    from htltools.tasks.predictor import CheckpointPredictor, OnnxPredictor
 
     path, said = onnx
     assert re.search(r"largest difference from torch \S+ of the image's sides, .*; largest difference of masks \S+\n", said)
-    net = OnnxLocalizer(path, "cpu")
-    assert net.masked
-    assert net.about["htl.masks"].startswith("masks: float32 [N, H, W]")
+    file = OnnxPredictor(path, Runtime("cpu"))
+    assert file.task.name == "mask"
+    assert file.model.about["htl.masks"].startswith("masks: float32 [N, H, W]")
     batch = Images(phantom.samples[:3]).batch(np.arange(3))
-    boxes, masks = net.masks(batch)
-    model = load_localizer(masked.dense, torch.device("cpu"))[0]
+    outputs = file.outputs_of(batch)
+    model = CheckpointPredictor(masked.dense, Runtime("cpu")).localizer
     with torch.inference_mode():
-        np.testing.assert_allclose(masks, model.masks(model.normalised(torch.from_numpy(batch))), atol=1e-5)
-    np.testing.assert_array_equal(boxes, net.predict(batch))
+        images = torch.from_numpy(batch)
+        np.testing.assert_allclose(outputs["masks"], model.masks(model.normalised(images)), atol=1e-5)
+        np.testing.assert_allclose(outputs["boxes"], model(images), atol=1e-4)
+    np.testing.assert_array_equal(outputs["boxes"], file.model.predict(batch, {"boxes": (4,)})["boxes"])
 
 
+@pytest.mark.slow
 def test_quantized(htl, masked, tmp_path):
     """Integers keep the boxes of the masks, which is measured, and both outputs."""
     path = tmp_path / "small.onnx"
-    code, _, err = htl("export", "--onnx", "--model", masked.dense, "-o", path, masked.scored, "--quantize", "int8", "--max-loss", 0.2)
+    code, _, err = htl("export", "--model", masked.dense, "-o", path, masked.scored, "--quantize", "int8", "--max-loss", 0.2)
     assert code == 0, err
     assert "mean IoU on" in err
-    assert OnnxLocalizer(path, "cpu").masked
+    model = OnnxModel(path, "cpu")
+    assert (model.task, model.output_names) == ("mask", ["boxes", "masks"])
 
 
 def test_channels_go(htl, phantom, masked, tmp_path):
@@ -192,34 +199,38 @@ def test_channels_go(htl, phantom, masked, tmp_path):
     assert htl("evaluate", phantom.rows, "--model", path)[0] == 0
 
 
-def test_report_shows_boxes(htl, masked, tmp_path):
-    """The page is made of the boxes around the masks."""
+def test_report_measures_masks(htl, masked, tmp_path):
+    """The page gives Dice and the IoU of masks as evaluate does, and shows the boxes around the masks."""
     code, _, err = htl("report", masked.scored, "-o", tmp_path / "r.html", "--model", masked.dense, "--pruned", masked.pruned)
     assert code == 0, err
+    page = (tmp_path / "r.html").read_text()
+    measured = values(htl("evaluate", masked.scored, "--model", masked.dense)[1])
+    for name in ("iou_mean", "dice", "mask_iou"):
+        assert f"<td>{name}</td><td>{measured[name]:.3f} [" in page
 
 
 def test_models_of_two_kinds_do_not_mix(htl, masked, pruned):
     """Masks are compared with masks."""
     code, _, err = htl("score", masked.trained, "--model", masked.dense, "--pruned", pruned)
     assert code == 65
-    assert f"{masked.dense} answers with masks, {pruned} does not" in err
+    assert f"models that do not go together: {masked.dense} (task mask) and {pruned} (task box); name models of one task" in err
 
 
 def test_only_boxes_can_do_this(htl, phantom, masked, tmp_path):
     """Attention, other supervision and columns of a box head are refused in words."""
     for flags, words in {
-        ("--attend", "adaptive"): "--attend goes by boxes",
-        ("--supervision", "semi"): "learns from rows with masks alone",
-        ("--supervision", "weak"): "learns from rows with masks alone",
+        ("--attend", "adaptive"): "compact_unet is a net of the task mask, which --attend is not for",
+        ("--supervision", "semi"): "compact_unet is a net of the task mask, which --supervision semi does not train",
+        ("--supervision", "weak"): "compact_unet is a net of the task mask, which --supervision weak does not train",
     }.items():
-        code, _, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", "--model", "compact_unet", *flags)
+        code, _, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", "--arch", "compact_unet", *flags)
         assert (code, words in err) == (2, True), err
     code, _, err = htl("score", phantom.rows, "--model", masked.dense, "--pruned", masked.pruned, "--also", "grand")
-    assert (code, "answers with masks: it has no box head for --also grand" in err) == (65, True)
+    assert (code, f"{masked.dense} is a model of the task mask: it has no box head for --also grand" in err) == (65, True)
 
 
 def test_a_store_without_masks_cannot_teach_them(htl, phantom, tmp_path):
     """The error says what to prepare."""
-    code, _, err = htl("train", "-o", tmp_path / "m.h5", "--model", "compact_unet", stdin=without_masks(phantom.samples[:20], tmp_path))
+    code, _, err = htl("train", "-o", tmp_path / "m.h5", "--arch", "compact_unet", stdin=without_masks(phantom.samples[:20], tmp_path))
     assert code == 65
     assert "no row of split train has a lesion mask in its store; prepare with masks/ or --masks" in err

@@ -62,11 +62,14 @@ def test_strict(study, tmp_path, htl, save_image):
     assert b'"htl":"end"' not in out
 
 
-def test_the_first_of_equal_ids_stays(study, tmp_path, htl, save_image):
-    """Two images of one id: the second is left out."""
+def test_one_stem_of_two_suffixes(study, tmp_path, htl, save_image):
+    """Two images that differ in their suffix are both left out where a mask does not say which one it means."""
     save_image(study / "images/a.tif")
     code, _, err = htl("prepare", study, "-o", tmp_path / "s")
-    assert code == 0 and "1 left out" in err and reasons_in(tmp_path / "s")["a"].startswith("the id is taken by")
+    reason = "the mask a.png fits 2 images"
+    assert (
+        code == 0 and "left out 2" in err and reasons_in(tmp_path / "s") | {"a.png": reason, "a.tif": reason} == reasons_in(tmp_path / "s")
+    )
 
 
 def test_nothing_left(study, tmp_path, htl):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,6 +119,7 @@ def crowd(tmp_path_factory, save_image):
     return folder
 
 
+@pytest.mark.slow
 def test_killed_and_taken_up(crowd, tmp_path):
     """A run killed by SIGKILL leaves whole shards and no process; its rerun gives the bytes of an undisturbed run."""
     args = crowd, "-o", tmp_path / "s", "--size", "8", "-j", "2"
@@ -164,8 +166,9 @@ def test_ctrl_c_and_a_reader_that_leaves(crowd, tmp_path):
 def test_a_list_on_stdin(study, save_image):
     """`find | htl prepare -` works with a list of paths; a path that is not there is left out with a reason."""
     save_image(study / "images/\udcff.png")  # a name that is no UTF-8
+    shutil.copy(study / "masks/a.png", study / "masks/\udcff.png")
     process = prepare_process("-", "-o", "s", cwd=study, stdin=subprocess.PIPE)
     out, err = process.communicate(b"images/a.png\nimages/\xff.png\nimages/none.png\n", timeout=60)
     assert process.returncode == 0, err
     assert [row["id"] for row in rows_of(out)] == ["\\xff", "a"]
-    assert reasons_in(study / "s") == {"none": "no such file or directory"}
+    assert reasons_in(study / "s") == {"none": "it is not there"}

@@ -118,7 +118,7 @@ def test_no_healthy_sparsity(htl, phantom, dense, tmp_path, monkeypatch):
     ],
 )
 def test_wrong_sparsities(htl, phantom, tmp_path, sparsity, said):
-    """A sparsity that is none is a wrong flag, told before anything is read."""
+    """A sparsity that is none is a usage error before anything is read."""
     code, _, err = htl("prune", phantom.rows, "-o", tmp_path / "p.h5", f"--sparsity={sparsity}")
     assert (code, err) == (2, f"htl prune: {said}\n")
 

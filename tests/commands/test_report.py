@@ -62,7 +62,7 @@ def hostile(scored):
 def page(htl, hostile, pruned, tmp_path_factory):
     """A report of hostile rows, with a second model."""
     path = tmp_path_factory.mktemp("report") / "report.html"
-    code, out, err = htl("report", "--against", pruned, "--images", 40, "-o", path, "-q", stdin=hostile)
+    code, out, err = htl("report", "--attended", pruned, "--gallery", 40, "-o", path, "-q", stdin=hostile)
     assert (code, out, err) == (0, b"", "")
     return path
 
@@ -83,9 +83,9 @@ def test_every_part_is_there(page):
 
 def test_metrics_are_those_of_evaluate(htl, page, phantom, dense, pruned):
     """The table gives the numbers and intervals that `evaluate` gives."""
-    lines = split_lines(htl("evaluate", phantom.rows, "--model", pruned, "--against", dense)[1])
-    told = {line["metric"]: line for line in lines}
-    mean, delta = told["iou_mean"], told["iou_mean.delta"]
+    lines = split_lines(htl("evaluate", phantom.rows, "--model", pruned, "--baseline", dense)[1])
+    by_metric = {line["metric"]: line for line in lines}
+    mean, delta = by_metric["iou_mean"], by_metric["iou_mean.delta"]
     line = re.search(r"<tr><td>iou_mean</td>.*?</tr>", sections_of(page)["Metrics"])[0]
     numbers = [float(text) for text in re.findall(r"[-+]?\d\.\d{3}", line)]
     wanted = [each[key] for each in (mean, delta) for key in ("value", "low", "high")]
@@ -104,7 +104,7 @@ def test_nothing_is_fetched(page):
 def test_text_of_the_data_is_no_markup(page):
     """What a table says of a patient stays text, in tables, figures and data alike."""
     text = page.read_text()
-    assert EVIL not in text and html.escape(EVIL) in text
+    assert EVIL not in text and EVIL in html.unescape(text)
     assert text.count("</script>") == 2
     assert data_of(page)["samples"][0]["about"][-2][1] in (EVIL, SCRIPT.replace("\u2028", " "))
 
@@ -146,7 +146,7 @@ def test_without_meta_and_history(htl, hostile, tmp_path):
     """With --no-meta no metadata, label or group is on the page, and with --no-history the same call writes the same bytes."""
     pages = []
     for name in "ab":
-        args = "report", "--no-meta", "--no-history", "--images", 9, "-q", "-o", tmp_path / name
+        args = "report", "--no-meta", "--no-history", "--gallery", 9, "-q", "-o", tmp_path / name
         assert htl(*args, stdin=hostile)[0] == 0
         pages.append((tmp_path / name).read_bytes())
     assert pages[0] == pages[1]
@@ -157,14 +157,39 @@ def test_without_meta_and_history(htl, hostile, tmp_path):
 
 
 def test_several_models_are_scored_and_compared(htl, phantom, dense, pruned, tmp_path):
-    """Models on the command line score the rows, and two of a role tell how reliable each column is: alike ones are."""
+    """Models on the command line score the rows, and two of a role show how reliable each column is: alike ones are."""
     models = "--model", dense, "--model", dense, "--pruned", pruned, "--pruned", pruned
     code, _, err = htl(
-        "report", phantom.rows, *models, "--by", "pruned_disagreement", "--group-by", "sex", "--images", 5, "-o", tmp_path / "r.html"
+        "report", phantom.rows, *models, "--by", "pruned_disagreement", "--group-by", "sex", "--gallery", 5, "-o", tmp_path / "r.html"
     )
     assert code == 0, err
     assert err.splitlines()[-1].startswith(f"htl report: {tmp_path}/r.html: 80 samples, 5 images, ")
+    assert "gap" not in err  # the page shows none, and none is computed
     assert "<td>pruned_disagreement</td><td>1.000</td>" in sections_of(tmp_path / "r.html")["Reliability over seeds"]
+
+
+def test_a_model_of_maps_is_measured_as_such(htl, phantom, by_map, tmp_path):
+    """The page of a model of class maps has its own metrics, which evaluate gives."""
+    code, _, err = htl("report", phantom.rows, "--model", by_map, "--pruned", by_map, "--gallery", 3, "-o", tmp_path / "r.html")
+    assert code == 0, err
+    lines = split_lines(htl("evaluate", phantom.rows, "--model", by_map)[1])
+    by_metric = {line["metric"]: line["value"] for line in lines}
+    for name in ("maxboxacc_v2", "maxboxacc_v2_oracle", "pxap"):
+        assert f"<td>{name}</td><td>{by_metric[name]:.3f}</td>" in sections_of(tmp_path / "r.html")["Metrics"]
+
+
+def test_who_is_hard(htl, scored, tmp_path):
+    """With --group-by a table of odds ratios stands beside the subgroups, as evaluate --hard gives them."""
+    flags = "--split", "train", "--group-by", "sex,site"
+    assert htl("report", scored, *flags, "--gallery", 3, "-q", "-o", tmp_path / "r.html")[0] == 0
+    subgroups = sections_of(tmp_path / "r.html")["Subgroups"]
+    _, table = subgroups.split("<h3>Who is hard</h3>")
+    assert re.findall("<th>(.*?)</th>", table) == ["subgroup", "n", "hard", "by pruned_loss", "adjusted", "by loss", "by random"]
+    lines = split_lines(htl("evaluate", scored, "--hard", "pruned_loss", "--top", 0.1, *flags)[1])
+    female = next(line for line in lines if line["subgroup"] == {"sex": "female"})
+    assert f"<td>sex female</td><td>{female['n']}</td><td>{female['hard']}</td><td>{female['value']:.2f} [" in table
+    assert htl("report", scored, "--gallery", 3, "-q", "-o", tmp_path / "p.html", "--no-meta")[0] == 0
+    assert "Who is hard" not in (tmp_path / "p.html").read_text()
 
 
 def test_rows_without_a_held_out_split(htl, scored, tmp_path):
@@ -178,15 +203,16 @@ def test_rows_without_a_held_out_split(htl, scored, tmp_path):
     "args, code, said",
     [
         (["--split", "dev"], 2, "--split takes train, val, test, not 'dev'"),
-        (["--by", "drft"], 65, "rows have no hardness 'drft'"),
+        (["--by", "drft"], 2, "--by knows no column 'drft'; it knows pruned_disagreement, pruned_shift"),
+        (["--by", "grand"], 65, "rows have no hardness 'grand'"),
         (["--group-by", "sx"], 65, "no row has a field 'sx' to group by"),
-        (["--against", "nowhere.h5"], 66, "nowhere.h5 is not there"),
+        (["--attended", "nowhere.h5"], 66, "nowhere.h5 is not there"),
     ],
 )
 def test_wrong_flags(htl, scored, tmp_path, args, code, said):
     """What is wrong is said in one line, and nothing is written."""
-    found, out, err = htl("report", scored, "-o", tmp_path / "r.html", *args)
-    assert (found, out) == (code, b"") and said in err and err.count("\n") == 1
+    exit_code, out, err = htl("report", scored, "-o", tmp_path / "r.html", *args)
+    assert (exit_code, out) == (code, b"") and said in err and err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 

@@ -18,13 +18,13 @@ CLASSES = "bright", "red"
 
 def draw(random):
     """An image [64, 96, 3] with none to two objects, and its annotations as (class, [x, y, width, height])."""
-    image, found = random.integers(0, 60, (64, 96, 3), np.uint8), []
+    image, drawn = random.integers(0, 60, (64, 96, 3), np.uint8), []
     for side in range(random.integers(0, 3)):
         x, y, width, height = (int(n) for n in random.integers((4, 2, 12, 14), (20, 20, 26, 40)))
         kind = int(random.integers(2))
         image[y : y + height, x + 48 * side : x + 48 * side + width, : 1 if kind else 3] += 180
-        found.append((kind, [x + 48 * side, y, min(width, 96 - x - 48 * side), height]))
-    return image, found
+        drawn.append((kind, [x + 48 * side, y, min(width, 96 - x - 48 * side), height]))
+    return image, drawn
 
 
 @pytest.fixture(scope="module")
@@ -36,19 +36,19 @@ def chain(tmp_path_factory):
     (folder / "images").mkdir()
     images, annotations = [], []
     for number in range(1, 91):
-        image, found = draw(random)
+        image, drawn = draw(random)
         Image.fromarray(image).save(folder / "images" / f"{number:03d}.png")
         split = "train" if number <= 60 else "val" if number <= 75 else "test"
         meta = {"sex": "male" if number % 2 else "female"}
         images.append({"id": number, "file_name": f"{number:03d}.png", "width": 96, "height": 64, "split": split, "meta": meta})
-        for kind, box in found:
+        for kind, box in drawn:
             annotations.append({"id": len(annotations) + 1, "image_id": number, "category_id": 10 + kind, "bbox": box})
     categories = [{"id": 10 + number, "name": name} for number, name in enumerate(CLASSES)]
     (folder / "coco.json").write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
     paths = {name: folder / name for name in ("rows.jsonl", "dense.h5", "pruned.h5", "scored.jsonl", "coco.json", "store")}
     quiet = "-q", "--batch-size", 12
     rows = made("prepare", folder / "images", "--coco", paths["coco.json"], "--size", 64, "-j", 1, "-q", "-o", paths["store"])
-    rows = made("train", "-o", paths["dense.h5"], "--model", "compact_fcos", "--epochs", 6, *quiet, stdin=rows)
+    rows = made("train", "-o", paths["dense.h5"], "--arch", "compact_fcos", "--epochs", 6, *quiet, stdin=rows)
     rows = made("prune", "-o", paths["pruned.h5"], "--sparsity", 0.5, "--epochs", 1, *quiet, stdin=rows)
     paths["scored.jsonl"].write_bytes(made("score", "-q", stdin=rows))
     by_name = {name.partition(".")[0]: path for name, path in paths.items()}
@@ -57,9 +57,9 @@ def chain(tmp_path_factory):
 
 def test_rows_have_a_label_for_each_box(chain):
     """Each box has the class of its category; an image without annotations holds nothing."""
-    told = json.loads(chain.coco.read_text())
-    by_image = {image["id"]: [] for image in told["images"]}
-    for annotation in told["annotations"]:
+    coco = json.loads(chain.coco.read_text())
+    by_image = {image["id"]: [] for image in coco["images"]}
+    for annotation in coco["annotations"]:
         by_image[annotation["image_id"]].append(CLASSES[annotation["category_id"] - 10])
     assert [row.get("labels", []) for row in chain.rows] == list(by_image.values())
     assert all(len(row["boxes"]) == len(row.get("labels", [])) for row in chain.rows)
@@ -69,7 +69,13 @@ def test_rows_have_a_label_for_each_box(chain):
 def test_model_knows_its_classes_and_learned(chain):
     """The checkpoint says what it finds; the pruned copy is sparse and has the same recovery as any."""
     dense, pruned = Checkpoint.load(chain.dense), Checkpoint.load(chain.pruned)
-    assert dense.architecture == {"name": "compact_fcos", "size": [64, 64, 3], "objects": list(CLASSES), "most": 10}
+    assert dense.architecture == {
+        "task": "detect",
+        "name": "compact_fcos",
+        "size": [64, 64, 3],
+        "classes": list(CLASSES),
+        "most": 10,
+    }
     assert dense.metrics["val_iou"] > 0.4
     assert pruned.architecture == dense.architecture
     assert pruned.pruning["sparsity"] == pytest.approx(0.5, abs=1e-3)
@@ -93,10 +99,10 @@ def test_hardness_and_what_was_found(chain):
         }
         assert all(0 <= hardness[name] <= 1 for name in ("pruned_disagreement", "pruned_shift", "smallness"))
         assert "predicted" not in row
-        for found in (row["detected"][role] for role in ("dense", "pruned")):
-            assert len(found["boxes"]) == len(found["labels"]) == len(found["scores"])
-            assert found["scores"] == sorted(found["scores"], reverse=True)
-            assert set(found["labels"]) <= set(CLASSES)
+        for objects in (row["detected"][role] for role in ("dense", "pruned")):
+            assert len(objects["boxes"]) == len(objects["labels"]) == len(objects["scores"])
+            assert objects["scores"] == sorted(objects["scores"], reverse=True)
+            assert set(objects["labels"]) <= set(CLASSES)
     same = [row for row in chain.rows if row["detected"]["dense"] == row["detected"]["pruned"]]
     assert all(row["hardness"]["pruned_disagreement"] == pytest.approx(0, abs=1e-5) for row in same)
 
@@ -116,55 +122,57 @@ def metrics(out):
 
 def test_evaluate_has_average_precision_with_intervals(htl, chain):
     """AP stands beside the metrics of overlap, with intervals, by subgroup, and as difference between two models; empty images count."""
-    code, out, err = htl("evaluate", chain.scored, "--against", chain.pruned, "--group-by", "sex")
+    code, out, err = htl("evaluate", chain.scored, "--baseline", chain.pruned, "--group-by", "sex")
     assert code == 0, err
-    found = metrics(out)
+    measured = metrics(out)
     for name in ("iou_mean", "ap", "ap50", "ap75"):
-        line = found[name, "None"]
+        line = measured[name, "None"]
         assert line["n"] == 15
         assert 0 <= line["low"] <= line["value"] <= line["high"] <= 1
-        assert found[f"{name}.delta", "None"]["against"] == str(chain.pruned)
-        assert found[name, "{'sex': 'female'}"]["n"] + found[name, "{'sex': 'male'}"]["n"] == 15
-    assert found["ap50", "None"]["value"] >= found["ap75", "None"]["value"]
-    reached = found["ap50", "None"]["value"]
+        assert measured[f"{name}.delta", "None"]["against"] == str(chain.pruned)
+        assert measured[name, "{'sex': 'female'}"]["n"] + measured[name, "{'sex': 'male'}"]["n"] == 15
+    assert measured["ap50", "None"]["value"] >= measured["ap75", "None"]["value"]
+    reached = measured["ap50", "None"]["value"]
     assert 0 < reached < 1
     assert htl("evaluate", chain.scored, "--fail-under", f"ap50={reached + 1e-4}")[0] == 3
     assert htl("evaluate", chain.scored, "--fail-under", f"ap50={reached - 1e-4}")[0] == 0
-    same = metrics(htl("evaluate", chain.scored, "--against", chain.dense)[1])
+    same = metrics(htl("evaluate", chain.scored, "--baseline", chain.dense)[1])
     assert {same[f"{name}.delta", "None"]["value"] for name in ("iou_mean", "ap", "ap50")} == {0}
 
 
-def test_onnx_answers_alike_and_evaluates_alike(htl, chain, tmp_path):
-    """The ONNX file has three outputs, tells its classes, passes its parity check, and reaches the same metrics."""
+@pytest.mark.slow
+def test_onnx_predicts_alike_and_evaluates_alike(htl, chain, tmp_path):
+    """The ONNX file has three outputs, names its classes, passes its parity check, and reaches the same metrics."""
     import onnxruntime
 
-    code, _, err = htl("export", "--onnx", "--model", chain.dense, "-o", tmp_path / "m.onnx", chain.scored)
+    code, _, err = htl("export", "--model", chain.dense, "-o", tmp_path / "m.onnx", chain.scored)
     assert code == 0, err
     assert "largest difference from torch" in err
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     assert [(each.name, each.shape[1:]) for each in session.get_outputs()] == [("boxes", [10, 4]), ("scores", [10]), ("labels", [10])]
-    told = json.loads(session.get_modelmeta().custom_metadata_map["htl.objects"])
-    assert told["classes"] == list(CLASSES)
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert metadata["htl.task"] == "detect"
+    assert json.loads(metadata["htl.objects"])["classes"] == list(CLASSES)
     ours, theirs = (metrics(htl("evaluate", chain.scored, "--model", path)[1]) for path in (chain.dense, tmp_path / "m.onnx"))
     assert ours.keys() == theirs.keys()
     assert all(theirs[name]["value"] == pytest.approx(line["value"], abs=1e-4) for name, line in ours.items())
-    code, _, err = htl("export", "--onnx", "--model", chain.dense, "-o", tmp_path / "i.onnx", chain.scored, "--quantize", "int8")
-    assert (code, "--quantize int8 is for nets with one box" in err, (tmp_path / "i.onnx").exists()) == (2, True, False)
+    code, _, err = htl("export", "--model", chain.dense, "-o", tmp_path / "i.onnx", chain.scored, "--quantize", "int8")
+    assert (code, "--quantize int8 is not for models of the task detect" in err, (tmp_path / "i.onnx").exists()) == (2, True, False)
 
 
 def results_of(rows, role, numbers):
-    """What a role found, as COCO results with image ids as `numbers` have them."""
-    found = []
+    """The objects that a role predicts, as COCO results with image ids as `numbers` have them."""
+    results = []
     for row in rows:
         own = row["detected"][role]
         for (x0, y0, x1, y1), label, score in zip(own["boxes"], own["labels"], own["scores"]):
             box = [x0, y0, x1 - x0, y1 - y0]
-            found.append({"image_id": numbers[row["id"]], "category_id": 10 + CLASSES.index(label), "bbox": box, "score": score})
-    return json.dumps(found)
+            results.append({"image_id": numbers[row["id"]], "category_id": 10 + CLASSES.index(label), "bbox": box, "score": score})
+    return json.dumps(results)
 
 
 def test_results_of_another_tool(htl, chain, tmp_path):
-    """COCO results score and evaluate as the model that they come from does, as far as they tell; categories need the data set."""
+    """COCO results score and evaluate as the model that they come from does, but for its loss; categories need the data set."""
     numbers = {image["file_name"].removesuffix(".png"): image["id"] for image in json.loads(chain.coco.read_text())["images"]}
     for role in ("dense", "pruned"):
         (tmp_path / f"{role}.json").write_text(results_of(chain.rows, role, numbers))
@@ -172,37 +180,40 @@ def test_results_of_another_tool(htl, chain, tmp_path):
     code, out, err = htl("score", chain.scored, *both, "--coco", chain.coco, "--batch-size", 7)
     assert code == 0, err
 
-    def told(row, role):
+    def counted(row, role):
         own = row["detected"][role]
         each = [[*np.divide(b, row["size"] * 2), CLASSES.index(k)] for b, k, score in zip(*own.values(), strict=True) if score >= 0.5]
         return packed([np.reshape(each, (-1, 5))], 5)
 
     for ours, theirs in zip(chain.rows, (row for row in split_lines(out) if "id" in row), strict=True):
-        expected = 1 - set_overlap(told(ours, "dense"), told(ours, "pruned"))[0]
+        expected = 1 - set_overlap(counted(ours, "dense"), counted(ours, "pruned"))[0]
         assert theirs["hardness"]["pruned_disagreement"] == pytest.approx(expected, abs=1e-4)
         boxes = [[*np.divide(b, ours["size"] * 2), CLASSES.index(k)] for b, k in zip(ours["boxes"], ours.get("labels", []))]
         annotated = packed([np.reshape(boxes, (-1, 5))], 5)
-        assert theirs["hardness"]["loss"] == pytest.approx(1 - set_overlap(told(ours, "dense"), annotated)[0], abs=1e-4)
-    found = [row["detected"]["dense"]["labels"] for row in split_lines(out) if "id" in row]
-    assert {label for labels in found for label in labels} == {*CLASSES}
+        assert theirs["hardness"]["loss"] == pytest.approx(1 - set_overlap(counted(ours, "dense"), annotated)[0], abs=1e-4)
+    labels = [label for row in split_lines(out) if "id" in row for label in row["detected"]["dense"]["labels"]]
+    assert {*labels} == {*CLASSES}
     code, out, err = htl("evaluate", chain.scored, "--predictions", tmp_path / "dense.json", "--coco", chain.coco)
     assert code == 0, err
     assert metrics(out)["ap50", "None"]["n"] == 15
     code, _, err = htl("evaluate", chain.scored, "--predictions", tmp_path / "dense.json")
-    assert code == 2
-    assert "nothing says which category_id is which" in err
+    assert code == 65
+    assert "name the data set that was predicted on with --coco" in err
 
 
 def test_pages_and_sheets_show_every_box(htl, chain, tmp_path):
-    """The contact sheet and the report take rows with several boxes; the page has every box of an image."""
+    """The contact sheet and the report take rows with several boxes; the page has average precision as evaluate gives it."""
     assert htl("view", chain.scored, "--sort", "pruned_disagreement", "--sheet", tmp_path / "s.png", "-q")[0] == 0
     code, _, err = htl("report", chain.scored, "-o", tmp_path / "r.html", "--split", "test")
     assert code == 0, err
-    assert "mean IoU" in (tmp_path / "r.html").read_text()
+    page, measured = (tmp_path / "r.html").read_text(), metrics(htl("evaluate", chain.scored)[1])
+    assert "mean IoU" in page
+    for name in ("iou_mean", "ap", "ap50", "ap75"):
+        assert f"<td>{name}</td><td>{measured[name, 'None']['value']:.3f} [" in page
     assert htl("view", chain.scored, "--to", f"coco:{tmp_path}/back.json", "-q")[0] == 0
-    back, told = (json.loads(path.read_text()) for path in (tmp_path / "back.json", chain.coco))
+    back, given = (json.loads(path.read_text()) for path in (tmp_path / "back.json", chain.coco))
     assert {each["name"] for each in back["categories"]} == set(CLASSES)
-    assert len(back["annotations"]) == len(told["annotations"])
+    assert len(back["annotations"]) == len(given["annotations"])
     code, out, err = htl("evaluate", chain.scored, "--split", "train", "--hard", "pruned_loss", "--top", 0.3, "--group-by", "sex")
     assert code == 0, err
 
@@ -210,14 +221,15 @@ def test_pages_and_sheets_show_every_box(htl, chain, tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--attend", "adaptive"], "--attend is for nets with one box"),
-        (["--supervision", "weak"], "--supervision weak is for nets with one box"),
+        (["--attend", "adaptive"], "compact_fcos is a net of the task detect, which --attend is not for"),
+        (["--supervision", "semi"], "compact_fcos is a net of the task detect, which --supervision semi does not train"),
+        (["--supervision", "weak"], "compact_fcos is a net of the task detect, which --supervision weak does not train"),
         (["--init", "imagenet"], "there are no ImageNet weights for compact_fcos"),
     ],
 )
 def test_what_detectors_cannot_do(htl, chain, tmp_path, arguments, message):
     """Flags that have no meaning here are refused before anything is read."""
-    code, _, err = htl("train", chain.scored, "-o", tmp_path / "m.h5", "--model", "compact_fcos", *arguments)
+    code, _, err = htl("train", chain.scored, "-o", tmp_path / "m.h5", "--arch", "compact_fcos", *arguments)
     assert (code, message in err) == (2, True), err
 
 
@@ -226,9 +238,11 @@ def test_kinds_do_not_mix(htl, chain, phantom, dense, tmp_path):
     code, _, err = htl("score", chain.scored, "--model", chain.dense, "--pruned", dense)
     assert code == 65
     assert "models that do not go together" in err
-    code, _, err = htl("evaluate", chain.scored, "--model", chain.dense, "--against", dense)
+    code, _, err = htl("evaluate", chain.scored, "--model", chain.dense, "--baseline", dense)
     assert code == 65
     assert "compare models of one kind" in err
+    code, _, err = htl("report", chain.scored, "-o", tmp_path / "r.html", "--attended", dense)
+    assert (code, "compare models of one kind" in err) == (65, True)
     code, _, err = htl("train", chain.scored, "-o", tmp_path / "m.h5", "-q")
     assert code == 65
     assert "train a net that finds several" in err
@@ -242,10 +256,11 @@ def test_kinds_do_not_mix(htl, chain, phantom, dense, tmp_path):
     assert (code, "labels says the class of each box" in err) == (65, True)
 
 
+@pytest.mark.slow
 def test_folds_and_weights(htl, chain, tmp_path):
     """A detector can leave a fold out, and then judges it alone; weights of rows count; nothing else is asked of the stream."""
     rows = joined_lines({key: value for key, value in row.items() if key != "hardness"} | {"weight": 1.5} for row in chain.rows)
-    quick = "--model", "compact_fcos", "--epochs", 1, "--batch-size", 12, "-q"
+    quick = "--arch", "compact_fcos", "--epochs", 1, "--batch-size", 12, "-q"
     for k in (1, 2):
         assert htl("train", "-o", tmp_path / f"d{k}.h5", "--fold", f"{k}/2", *quick, stdin=rows)[0] == 0
         half = "--recover", "none", "--sparsity", 0.3, "-q"
@@ -258,7 +273,7 @@ def test_folds_and_weights(htl, chain, tmp_path):
 
 def test_two_lungs_of_real_radiographs(htl, shared_data, tmp_path):
     """From a table with columns for either lung to an average precision of 0.9 at IoU 0.5 on patients not trained on."""
-    quick = "-q", "--model", "compact_fcos", "--mirror", "none", "--epochs", 6, "--batch-size", 16
+    quick = "-q", "--arch", "compact_fcos", "--flip", "none", "--epochs", 6, "--batch-size", 16
     code, rows, err = htl("prepare", shared_data / "covid-cxr-lungs", "--size", 64, "-j", 1, "-o", tmp_path / "store")
     assert code == 0, err
     samples = [row for row in split_lines(rows) if "id" in row]

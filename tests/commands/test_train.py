@@ -111,6 +111,7 @@ def test_same_seed_same_weights(htl, phantom, dense, tmp_path):
     assert not same_weights(tmp_path / "b.h5", dense)
 
 
+@pytest.mark.slow
 def test_killed_and_run_again_equals_undisturbed(htl, phantom, undisturbed, tmp_path):
     """A training killed by SIGKILL between two epochs, and run again, ends with the weights and rows of one that was never killed."""
     process = started(phantom.rows, "-o", tmp_path / "m.h5", *LONG)
@@ -128,6 +129,7 @@ def test_killed_and_run_again_equals_undisturbed(htl, phantom, undisturbed, tmp_
     assert not (tmp_path / "m.resume.h5").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_training_to_go_on_from(htl, phantom, tmp_path):
     """Ctrl-C ends with 130 and no traceback, and leaves M.resume.h5; other parameters or rows are then refused, --no-resume starts anew."""
     process = started(phantom.rows, "-o", tmp_path / "m.h5", *LONG)
@@ -233,8 +235,8 @@ def test_init_from_a_checkpoint(htl, phantom, dense, tmp_path):
 
 def test_a_fold_is_left_out(htl, phantom, tmp_path):
     """--fold trains on the other folds alone, as if the rows of that one were not there, says how many they are, and hands on every row."""
-    loud = ["--epochs", 2, "--batch-size", 16]
-    code, out, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", *loud, "--fold", "1/3", "--seed", 4)
+    spoken = ["--epochs", 2, "--batch-size", 16]
+    code, out, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", *spoken, "--fold", "1/3", "--seed", 4)
     assert code == 0
     training = [row for row in phantom.samples if row["split"] == "train"]
     gone = {row["id"] for row in training if fold_of(row["group"], 3, 4) == 1}
@@ -245,7 +247,7 @@ def test_a_fold_is_left_out(htl, phantom, tmp_path):
     assert not any("hardness" in row for row in rows if row["id"] in gone)
     assert Checkpoint.load(tmp_path / "m.h5").fold == {"k": 1, "K": 3, "seed": 4}
     rest = joined_lines(row for row in phantom.samples if row["id"] not in gone)
-    assert htl("train", "-o", tmp_path / "rest.h5", *loud, "--seed", 4, stdin=rest)[0] == 0
+    assert htl("train", "-o", tmp_path / "rest.h5", *spoken, "--seed", 4, stdin=rest)[0] == 0
     assert same_weights(tmp_path / "m.h5", tmp_path / "rest.h5")
     assert Checkpoint.load(tmp_path / "rest.h5").fold is None
 
@@ -269,9 +271,9 @@ def test_a_fold_of_everything(htl, phantom, tmp_path):
 def test_starting_from_weights_that_saw_the_fold(htl, phantom, dense, tmp_path):
     """--init with a model of all rows, or of another fold, gets a warning: it was fitted to the rows of the fold."""
     said = f"--init {dense} may have seen fold 1/2: then no score of this model is out of sample"
-    loud = ["--epochs", 1, "--batch-size", 16, "--fold", "1/2"]
-    assert said in htl("train", phantom.rows, "-o", tmp_path / "m.h5", *loud, "--init", dense)[2]
-    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "n.h5", *loud, "--init", tmp_path / "m.h5")
+    spoken = ["--epochs", 1, "--batch-size", 16, "--fold", "1/2"]
+    assert said in htl("train", phantom.rows, "-o", tmp_path / "m.h5", *spoken, "--init", dense)[2]
+    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "n.h5", *spoken, "--init", tmp_path / "m.h5")
     assert (code, "may have seen" in err) == (0, False)
 
 
@@ -347,6 +349,7 @@ def test_attention_while_training(htl, phantom, dense, tmp_path, flags):
     assert (parameters["attend"], parameters["attend_top"], parameters["attend_boost"]) == (flags[1], 0.25, 2)
 
 
+@pytest.mark.slow
 def test_rows_without_boxes(htl, phantom, tmp_path):
     """Semi-supervision trains on rows with and without boxes, goes on after a stop, and needs some of both."""
     few = [row if i % 4 == 0 or row["split"] != "train" else without_boxes(row) for i, row in enumerate(phantom.samples)]

@@ -7,9 +7,9 @@ from htltools.commands.evaluate.conclusion import verdict
 
 def line(value, low, high, runs=None):
     """A line of output on a difference; runs: values, low, high."""
-    found = {"metric": "iou_mean.delta", "value": value, "low": low, "high": high}
+    difference = {"metric": "iou_mean.delta", "value": value, "low": low, "high": high}
     signs = "".join("+" if each > 0 else "-" for each in runs[0]) if runs else ""
-    return found | ({"runs": dict(zip(["values", "low", "high", "signs"], [*runs, signs]))} if runs else {})
+    return difference | ({"runs": dict(zip(["values", "low", "high", "signs"], [*runs, signs]))} if runs else {})
 
 
 def test_the_whole_sentence():

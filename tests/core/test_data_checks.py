@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htltools.core.data_checks import Issue, odd_ages, odd_boxes, plain_word, same_images, spellings
+from htltools.core.data_checks import Issue, odd_ages, odd_boxes, odd_contrast, plain_word, same_images, spellings
 
 
 @given(st.lists(st.integers(0, 5), max_size=20))
@@ -31,6 +31,7 @@ def test_a_copy_in_another_split_says_so():
         ([-9, -9, 700, 700], "a box covers everything"),
         ([10, 10, 15, 200], "a box covers next to nothing"),
         ([10, 10, 200, 14], "a box covers next to nothing"),
+        ([0.2, 0.1, 0.9, 1], "a box looks like shares of the sides, not pixels"),
         ([10, 10, 20, 20], None),
     ],
 )
@@ -38,6 +39,37 @@ def test_boxes(box, kind):
     """Boxes of at least 99 % of the image are issues, and those that are thinner than a pixel of the stored image."""
     issues = odd_boxes("a", [[5, 5, 90, 90], box], (600, 450), (96, 96))
     assert [issue.kind for issue in issues] == ([kind] if kind else [])
+
+
+def noise(low, high, shape=(64, 64, 3)):
+    """An image of noise between two grey levels."""
+    return np.random.default_rng(0).integers(low, high + 1, shape).astype(np.uint8)
+
+
+def test_images_that_show_nothing():
+    """An image of one value is an issue; so is one of a few grey levels, also beside a white rim or a bright pixel."""
+    faint = noise(3, 9)
+    faint[0, 0] = 255
+    rimmed = noise(1, 9)
+    rimmed[:, :6] = 255
+    for image, kind in {
+        "an image of one value": np.full((64, 64, 3), (9, 200, 30), np.uint8),
+        "an image of next to no contrast": faint,
+    }.items():
+        assert [issue.kind for issue in odd_contrast("a", kind)] == [image]
+    assert odd_contrast("a", rimmed)[0].reason == "96% of its pixels, or of those neither black nor white, are within 9 of 256 grey levels"
+
+
+def test_images_that_show_something():
+    """Dark images, images that are black but for an object, of black and white alone, and of one colour channel are no issues."""
+    alone = np.zeros((64, 64, 3), np.uint8)
+    alone[20:30, 20:30] = noise(100, 200, (10, 10, 3))
+    letters = np.zeros((64, 64, 3), np.uint8)
+    letters[10:20] = 255
+    red = np.zeros((64, 64, 3), np.uint8)
+    red[..., 0] = noise(0, 90, (64, 64))
+    for image in noise(5, 40), alone, letters, red:
+        assert not odd_contrast("a", image)
 
 
 def test_ages():

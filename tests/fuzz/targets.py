@@ -91,11 +91,12 @@ def shard(data: bytes) -> None:
 def image(data: bytes) -> None:
     """An image, and the same as a mask."""
     from htltools.errors import DataError
-    from htltools.formats.images.image import read_image, read_mask
+    from htltools.formats.images.image import read_image
+    from htltools.formats.images.mask import read_mask
 
     path = placed(data, ".png")
     with suppress(DataError):
-        assert read_mask(path).ndim == 2
+        assert read_mask(path).labels.ndim == 2
     assert read_image(path, FRAME)[0].shape == (*FRAME, 3)
 
 
@@ -111,22 +112,69 @@ def dicom(data: bytes) -> None:
         with suppress(DataError):
             reading(str(path), b"k" * 16)
     with suppress(DataError):
-        assert read_dicom_mask(path).ndim == 2
+        assert read_dicom_mask(path).labels.ndim == 2
     for window in ("auto", "percentile"):
         assert read_dicom(path, FRAME, 1, window)[0].shape == (*FRAME, 3)
 
 
 def coco(data: bytes) -> None:
-    """COCO annotations, results and images."""
+    """COCO annotations, results and data sets."""
     from htltools.errors import DataError
+    from htltools.formats.sources.names import ImageNames
     from htltools.formats.tables.coco import read_coco
-    from htltools.formats.tables.coco_results import read_images, read_results, result_of
+    from htltools.formats.tables.coco_results import read_data_set, read_results
 
     path = placed(data, ".json")
-    for reading in (read_coco, read_images):
-        with suppress(DataError):
-            reading(path)
-    result_of(read_results(path), "val/000012")
+    with suppress(DataError):
+        ImageNames(["/s/a/1.png", "/s/b.png"], ["a/1.png", "b.png"]).match(read_coco(path).facts)
+    with suppress(DataError):
+        read_data_set(path)
+    read_results(path)
+
+
+def label_studio(data: bytes) -> None:
+    """An export of Label Studio."""
+    annotation_file(data, ".json")
+
+
+def cvat(data: bytes) -> None:
+    """An export of CVAT."""
+    annotation_file(data, ".xml")
+
+
+def voc(data: bytes) -> None:
+    """An annotation of Pascal VOC."""
+    annotation_file(data, ".xml")
+
+
+def yolo(data: bytes) -> None:
+    """The data.yaml of YOLO, and a label file after an empty line."""
+    from htltools.errors import DataError
+    from htltools.formats.tables.yolo import read_yolo
+
+    settings, _, lines = data.partition(b"\n\n")
+    path = placed(settings, ".yaml")
+    (FOLDER / "yolo/labels").mkdir(parents=True, exist_ok=True)
+    (FOLDER / "yolo/labels/a.txt").write_bytes(lines)
+    with suppress(DataError):
+        assert len(read_yolo(FOLDER / "yolo", two_images()).facts) <= 1
+    (FOLDER / "yolo/labels/a.txt").write_bytes(lines)
+    read_yolo(FOLDER / "yolo", two_images(), path)
+
+
+def annotation_file(data: bytes, suffix: str) -> None:
+    """An annotation file of any kind."""
+    from htltools.formats.sources.annotation_files import read_annotations
+
+    images = two_images()
+    images.match(read_annotations(placed(data, suffix), images).facts)
+
+
+def two_images():
+    """Images that seeds name."""
+    from htltools.formats.sources.names import ImageNames
+
+    return ImageNames(["/s/a/1.png", "/s/b.png"], ["a/1.png", "b.png"])
 
 
 def table(data: bytes) -> None:
@@ -145,7 +193,9 @@ def onnx(data: bytes) -> None:
     check_onnx_checksum(path)
 
 
-TARGETS = {each.__name__: each for each in (rows, checkpoint, localizer, shard, image, dicom, coco, table, onnx)}
+TARGETS = {
+    each.__name__: each for each in (rows, checkpoint, localizer, shard, image, dicom, coco, label_studio, cvat, voc, yolo, table, onnx)
+}
 
 
 @cache
@@ -299,7 +349,59 @@ def coco_seeds():
         b'{"images":[{"id":1,"file_name":"a/1.png","width":600,"height":450,"group":"g","meta":{"age":3}}],"categories":[{"id":1,"name":"nv"}],'
         b'"annotations":[{"id":1,"image_id":1,"category_id":1,"bbox":[1,2.5,30,40],"iscrowd":0}]}'
     )
-    yield b'[{"image_id":12,"category_id":1,"bbox":[1,2,3,4],"score":0.5},{"image_id":"a/b.png","bbox":[0,0,1,1],"score":1}]'
+    yield (
+        b'{"images":[{"id":1,"file_name":"b.png","width":30,"height":20}],"categories":[{"id":1,"name":"nv"}],"annotations":[{"image_id":1,"bbox":'
+        b'null,"segmentation":[[1,1,9,1,9,9.5]]},{"image_id":1,"segmentation":{"size":[20,30],"counts":[100,5,495]}},'
+        b'{"image_id":1,"bbox":[1,2,3,4],"segmentation":{"size":[20,30],"counts":"T35f0O1O"}}]}'
+    )
+    yield (
+        b'[{"image_id":"12","category_id":1,"bbox":[1,2,3,4],"score":0.5},'
+        b'{"image_id":"a/b.png","category_id":1,"bbox":[0,0,1,1],"score":1}]'
+    )
+
+
+def label_studio_seeds():
+    """Regions of several kinds, and the short form."""
+    yield (
+        b'[{"id":1,"data":{"image":"/data/upload/1/ab12cd34-b.png"},"annotations":[{"result":[{"original_width":100,"original_height":80,"value":'
+        b'{"x":20,"y":18.75,"width":40,"height":37.5,"rotation":30,"rectanglelabels":["nv"]}},{"value":{"points":[[1,2],[3,4],[5,1]],"polygonlabels":'
+        b'["nv"]}},{"value":{"x":9,"y":9,"radiusX":4,"radiusY":3}},{"value":{"choices":["mel"]}}],"was_cancelled":false}]}]'
+    )
+    yield (
+        b'[{"image":"b.png","id":1,"annotation_id":3,"lead_time":1.5,'
+        b'"label":[{"x":1,"y":2,"width":4,"height":3,"original_width":9,"original_height":9}]}]'
+    )
+
+
+def cvat_seeds():
+    """Shapes of all kinds."""
+    yield (
+        b'<?xml version="1.0" encoding="utf-8"?><annotations><version>1.1</version>'
+        b'<image id="0" name="a/1.png" subset="Train" width="100" height="80">'
+        b'<box label="nv" xtl="20.00" ytl="15.00" xbr="60.00" ybr="45.00" rotation="30.0"/><polygon label="nv" points="20,15;60,15;60,45"/>'
+        b'<mask label="nv" rle="1, 2, 3" left="20" top="15" width="3" height="2"/>'
+        b'<ellipse label="a" cx="40" cy="30" rx="20" ry="15"/></image></annotations>'
+    )
+
+
+def voc_seeds():
+    """Boxes and a polygon."""
+    yield (
+        b"<annotation><filename>b.png</filename><source><database>The VOC2007 Database</database></source>"
+        b"<size><width>100</width><height>80</height>"
+        b"</size><object><name>nv</name><bndbox><xmin>21</xmin><ymin>16</ymin><xmax>60</xmax><ymax>45</ymax></bndbox></object>"
+        b"<object><name>mel</name>"
+        b"<polygon><x1>1</x1><y1>1</y1><x2>9</x2><y2>1</y2><x3>9</x3><y3>8</y3></polygon></object></annotation>"
+    )
+
+
+def yolo_seeds():
+    """Settings, and lines of boxes and polygons."""
+    yield (
+        b"path: .\ntrain: images/train\nval: [images/val, val.txt]\nnames:\n  0: nv\n  1: mel\n\n"
+        b"0 0.4 0.375 0.4 0.375\n1 .1 .1 .2 .1 .2 .2\n"
+    )
+    yield b"names: [nv, &a mel, *a]\nkpt_shape: [1, 3]\n\n0 0.4 0.375 0.4 0.375 .1 .1 2\n"
 
 
 def table_seeds():
@@ -337,6 +439,10 @@ SEEDS = {
     "image": image_seeds,
     "dicom": dicom_seeds,
     "coco": coco_seeds,
+    "label_studio": label_studio_seeds,
+    "cvat": cvat_seeds,
+    "voc": voc_seeds,
+    "yolo": yolo_seeds,
     "table": table_seeds,
     "onnx": onnx_seeds,
 }

@@ -26,6 +26,10 @@ CASES = {
     "image": 800,
     "dicom": 250,
     "coco": 500,
+    "label_studio": 400,
+    "cvat": 400,
+    "voc": 400,
+    "yolo": 400,
     "table": 500,
     "onnx": 150,
 }

@@ -3,27 +3,30 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Option
-
 from htltools import options
 from htltools.errors import UsageError
 
 Models = Annotated[
     list[Path] | None,
-    Option("--model", metavar="FILE", help="The model; without it the last one named in the stream. Several: runs.", show_default=False),
+    options.in_model(
+        "--model", metavar="FILE", help="The model; without it the last one named in the stream. Several: runs.", show_default=False
+    ),
 ]
 Predicted = Annotated[
     list[Path] | None,
-    Option("--predictions", metavar="JSON", help="COCO results instead of a model; repeat it like --model.", show_default=False),
+    options.in_model("--predictions", metavar="JSON", help="COCO results instead of a model; repeat it like --model.", show_default=False),
 ]
 GroupBy = Annotated[
-    str | None, Option("--group-by", metavar="FIELD[:WIDTH],...", help="Subgroups: sex,age:20, crossed: sex*age:20.", show_default=False)
+    str | None,
+    options.in_data("--group-by", metavar="FIELD[:WIDTH],...", help="Subgroups: sex,age:20, crossed: sex*age:20.", show_default=False),
 ]
 Hard = Annotated[
-    list[str] | None, Option("--hard", metavar="COLUMN", help="Who is among the hard by this? Needs no model.", show_default=False)
+    list[str] | None, options.in_data("--hard", metavar="COLUMN", help="Who is among the hard by this? Needs no model.", show_default=False)
 ]
-Top = Annotated[float | None, Option("--top", min=0, max=1, help="Share that counts as hard; default 0.3.", show_default=False)]
-FailUnder = Annotated[list[str] | None, Option("--fail-under", metavar="NAME=VALUE", help="Exit 3 where it is worse.", show_default=False)]
+Top = Annotated[float | None, options.in_data("--top", min=0, max=1, help="Share that counts as hard; default 0.3.", show_default=False)]
+FailUnder = Annotated[
+    list[str] | None, options.in_output("--fail-under", metavar="NAME=VALUE", help="Exit 3 where it is worse.", show_default=False)
+]
 
 
 @options.command
@@ -32,15 +35,18 @@ def evaluate(
     rows: options.Rows = None,
     model: Models = None,
     predictions: Predicted = None,
-    baseline: options.Baselines = None,
+    baseline: options.Baseline = None,
     coco: options.Numbering = None,
+    objects: options.Objects = None,
     trust: options.Trust = None,
-    split: Annotated[str, Option("--split", metavar="train|val|test", help="The rows to measure on.")] = "test",
+    split: Annotated[str, options.in_data("--split", metavar="train|val|test", help="The rows to measure on.")] = "test",
     group_by: GroupBy = None,
     hard: Hard = None,
     top: Top = None,
     fail_under: FailUnder = None,
-    out: Annotated[Path | None, Option("-o", "--out", help="Write the metrics here, and tables to stdout.", show_default=False)] = None,
+    out: Annotated[
+        Path | None, options.in_output("-o", "--out", help="Write the metrics here, and tables to stdout.", show_default=False)
+    ] = None,
     device: options.DeviceName = "auto",
     precision: options.PrecisionName = options.Precision.auto,
     batch_size: options.BatchSize = 256,
@@ -74,7 +80,6 @@ def evaluate(
     by the controls loss and random.
     """
     from htltools.commands.evaluate.limits import parsed_limits
-    from htltools.commands.evaluate.write import write_evaluation
     from htltools.core.runtime.runtime import Runtime
     from htltools.core.statistics.subgroups import parsed_fields
     from htltools.formats.files.atomic import refuse_existing
@@ -95,6 +100,10 @@ def evaluate(
     if out:
         refuse_existing(out, force)
     options.rows_expected(rows)
+    from htltools.commands.evaluate.write import write_evaluation
+
     runtime = Runtime(device, str(precision), batch_size, seed, options.trusted_names(trust))
     top = 0.3 if top is None else top
-    write_evaluation(rows, models, baselines, hard or [], top, crossings, split, limits, out, runtime, coco, limit=limit, partial=partial)
+    write_evaluation(
+        rows, models, baselines, hard or [], top, crossings, split, limits, out, runtime, coco, objects, limit=limit, partial=partial
+    )

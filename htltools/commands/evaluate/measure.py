@@ -1,6 +1,6 @@
 """What `evaluate` and `report` measure of models: metrics of all samples and by subgroup, and differences."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,17 +31,18 @@ class Measured:
     more: dict[str, float]
 
 
-def open_predictors(paths: Sequence[Path], rows: Sequence[Row], runtime: Runtime, coco: Path | None) -> list[Predictor]:
+def open_predictors(
+    paths: Sequence[Path], rows: Sequence[Row], runtime: Runtime, coco: Path | None, objects: bool | None = None
+) -> list[Predictor]:
     """The predictors of some files, each opened once.
 
     Raises: DataError where some find several objects and some predict one box; as `predictor`.
     """
-    predictors = [predictor(path, rows, runtime, coco) for path in paths]
+    predictors = [predictor(path, rows, runtime, coco, objects) for path in paths]
     for each in predictors:
         if isinstance(each, CheckpointPredictor):
             console.explain(str(each))
-    if predictors:
-        of_one_kind(predictors)
+    of_one_kind(predictors)
     tasks = list(dict.fromkeys(each.task.name for each in predictors))
     if len(tasks) > 1:
         console.say(f"models of the tasks {' and '.join(tasks)} are compared by their boxes")
@@ -52,21 +53,17 @@ def measured(predictor: Predictor, rows: list[Row]) -> Measured:
     """The model on annotated rows. Processes that share the job take their parts."""
     data: Data = predictor.data(rows)
     predictions = predictor.predict(data)
-    for note in predictor.notes():
-        console.say(note)
     samples = predictor.task.per_sample(predictions, data.targets, predictor.classes, predictor.threshold)
     return Measured(predictor, predictions, samples, predictor.more_metrics(data))
 
 
-def measured_rows(rows: Sequence[Row], split: str, *, uses_empty: bool = False) -> tuple[list[Row], int]:
-    """The annotated rows of a split, repeats counted once, and the number of those without a box.
-
-    With `uses_empty` a row that is known to hold nothing is annotated too.
+def measured_rows(rows: Sequence[Row], split: str, is_annotated: Callable[[Row], bool]) -> tuple[list[Row], int]:
+    """The annotated rows of a split, repeats counted once, and the number of the others.
 
     Raises: DataError where none is annotated.
     """
     there = [row for row in of_split(rows, split) if not row.repeat]
-    samples = [row for row in there if (row.is_known if uses_empty else row.is_annotated) and not row.is_pseudo]
+    samples = [row for row in there if is_annotated(row) and not row.is_pseudo]
     if not samples:
         splits = sorted({row.split for row in rows if row.split})
         cause = f"none of the {len(there)} rows of the split {split} has a box" if there else f"no row is of the split {split}"
@@ -75,9 +72,16 @@ def measured_rows(rows: Sequence[Row], split: str, *, uses_empty: bool = False) 
 
 
 def metric_lines(
-    rows: list[Row], ours: Sequence[Measured], theirs: Sequence[Measured], crossings: list[Crossing], split: str, seed: int
+    rows: list[Row],
+    ours: Sequence[Measured],
+    theirs: Sequence[Measured],
+    crossings: list[Crossing],
+    split: str,
+    seed: int,
+    *,
+    gaps: bool = True,
 ) -> list[dict[str, Any]]:
-    """The metrics of models, runs of one kind, as means over them: of all rows, and by subgroup with the gap from best to worst.
+    """The metrics of models, runs of one kind, as means over them: of all rows, and by subgroup, with `gaps` from best to worst.
 
     With `theirs`, as many models, also the differences, each model's to the one in its place.
     """
@@ -99,5 +103,6 @@ def metric_lines(
         parts = subgroups(rows, crossing)
         by_level = [lines_of(*part) for part in parts]
         lines += [line for of_level in by_level for line in of_level]
-        lines += gap_lines(crossing, parts, by_level, mine, groups, others, baselines, seed)
+        if gaps:
+            lines += gap_lines(crossing, parts, by_level, mine, groups, others, baselines, seed)
     return lines

@@ -29,6 +29,7 @@ def write_evaluation(
     out: Path | None,
     runtime: Runtime,
     coco: Path | None,
+    objects: bool | None,
     *,
     limit: int | None,
     partial: bool,
@@ -39,17 +40,18 @@ def write_evaluation(
     """
     everything, reader = read_rows(source, partial=partial, limit=limit)
     check_groups(everything)
-    lines, uses_empty, ours, theirs = [], False, [], []
+    lines, predictors = [], []
     measures = not hard or bool(models or baselines)
     if measures:
         models = models or [model_path(None, reader, "dense")]
         explain_runtime(runtime)
-        predictors = open_predictors([*models, *baselines], everything, runtime, coco)
-        uses_empty = predictors[0].task.uses_empty
-    samples, boxless = measured_rows(everything, split, uses_empty=uses_empty)
-    if measures:
-        results = [measured(predictor, samples) for predictor in predictors]
-        ours, theirs = results[: len(models)], results[len(models) :]
+        predictors = open_predictors([*models, *baselines], everything, runtime, coco, objects)
+    is_annotated = predictors[0].task.is_annotated if predictors else lambda row: row.is_annotated
+    samples, boxless = measured_rows(everything, split, is_annotated)
+    results = [measured(predictor, samples) for predictor in predictors]
+    for note in (note for predictor in predictors for note in predictor.notes()):
+        console.say(note)
+    ours, theirs = results[: len(models)], results[len(models) :]
     if not first_process():
         return
     if measures:

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Option
-
 from htltools import options
 from htltools.errors import UsageError
 
@@ -19,12 +17,16 @@ class Quantize(options.Choice):
 def export(
     run,
     rows: options.Rows = None,
-    onnx: Annotated[bool, Option("--onnx", help="Accepted and not needed: ONNX is the one format.", rich_help_panel="Output")] = False,
+    onnx: Annotated[bool, options.in_output("--onnx", help="Accepted and not needed: ONNX is the one format.")] = False,
     model: options.Model = None,
-    out: Annotated[Path | None, Option("-o", "--out", help="The file to write.", show_default=False, rich_help_panel="Output")] = None,
-    quantize: Annotated[Quantize, Option("--quantize", help="Arithmetic of the net in the file; none: float32.")] = Quantize.none,
-    max_loss: Annotated[float, Option("--max-loss", metavar="IOU", min=0, help="Loss of mean IoU that --quantize may cost.")] = 0.01,
-    bench: Annotated[bool, Option("--bench", help="Write a table of latencies, torch beside onnxruntime.")] = False,
+    out: Annotated[Path | None, options.in_output("-o", "--out", help="The file to write.", show_default=False)] = None,
+    quantize: Annotated[
+        Quantize, options.in_output("--quantize", help="Arithmetic of the net in the file; none: float32.")
+    ] = Quantize.none,
+    max_loss: Annotated[
+        float, options.in_output("--max-loss", metavar="IOU", min=0, help="Loss of mean IoU that --quantize may cost.")
+    ] = 0.01,
+    bench: Annotated[bool, options.in_output("--bench", help="Write a table of latencies, torch beside onnxruntime.")] = False,
     trust: options.Trust = None,
     device: options.DeviceName = "auto",
     seed: options.Seed = 0,

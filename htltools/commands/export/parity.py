@@ -52,15 +52,16 @@ def agreement(kind: str, task: Task, ours: Outputs, theirs: Outputs, batches: li
     """
     each = [task.largest_differences(ours(batch), theirs(batch)) for batch in batches]
     differences = {name: float(np.max([one[name] for one in each])) for name in each[0]}
+    first, *others = differences
     for name, difference in differences.items():
         if kind == "none" and not difference <= TOLERANCE:
-            of = "" if name == "boxes" else f" in its {name}"
+            of = "" if name == first else f" in its {name}"
             raise HtlError(f"the ONNX model differs from torch{of} by {difference:.2g} of the image's sides, more than {TOLERANCE:g}")
         if not np.isfinite(difference):
             raise HtlError(f"the {kind} file gives no numbers as {name}: the weights or activations overflow", "use --quantize none")
-    others = "".join(f"; largest difference of {name} {each:.1e}" for name, each in differences.items() if name != "boxes")
+    further = "".join(f"; largest difference of {name} {differences[name]:.1e}" for name in others)
     unknown = "" if kind == "none" else "; its loss of IoU is not known, without annotated rows of the split val"
-    return f"largest difference from torch {differences['boxes']:.1e} of the image's sides, on {what}{unknown}{others}"
+    return f"largest difference from torch {differences[first]:.1e} of the image's sides, on {what}{unknown}{further}"
 
 
 def mean_ious(dense: CheckpointPredictor, file: OnnxPredictor, rows: list[Row]) -> list[float]:

@@ -28,6 +28,7 @@ from htltools.formats.rows.vocabulary import ONNX
 from htltools.formats.sources.open_rows import read_rows
 from htltools.tasks.predictor import CheckpointPredictor, OnnxPredictor
 from htltools.tasks.rows import matching_images, of_split
+from htltools.tasks.task import Task
 
 AT_ONCE = 64
 BENCH = 1, 16
@@ -56,7 +57,7 @@ def write_export(run: Run, source: Path | None, model: Path | None, out: Path, a
     runtime = Runtime("cpu", batch_size=AT_ONCE, seed=asked.seed, trusted=asked.trusted)
     dense = CheckpointPredictor(model, runtime)
     console.explain(str(dense))
-    held_out = validation_rows(samples) if asked.kind != "none" else []
+    held_out = validation_rows(samples, dense.task) if asked.kind != "none" else []
     calibration: Iterator[np.ndarray] = iter(())
     if asked.kind == "int8":
         if "int8" not in dense.task.supports:
@@ -103,15 +104,14 @@ def task_metadata(dense: CheckpointPredictor) -> dict[str, str]:
 
 def metadata(dense: CheckpointPredictor, kind: str, measured: dict[str, Any], history: list[dict[str, Any]]) -> dict[str, str]:
     """All that an ONNX file says of itself, see vocabulary.ONNX, but for its digests; measured: its mean IoU, where that is known."""
-    outputs = dense.task.onnx_outputs(dense.frame)
-    texts = {name: ONNX[name] for name in ("htl.input", "htl.output", *(["htl.masks"] if "masks" in outputs else []))}
+    texts = {"htl.input": ONNX["htl.input"]}
     calibration = {"calibration": f"{METHOD} over up to {IMAGES} rows of the split train"} if kind == "int8" else {}
     return texts | task_metadata(dense) | as_json({"htl.quantize": {"kind": kind} | calibration | measured, "htl.history": history})
 
 
 def as_json(values: dict[str, Any]) -> dict[str, str]:
-    """Each value as a line of JSON."""
-    return {name: compact_json(value).decode() for name, value in values.items()}
+    """Each value as a line of JSON, text as it is."""
+    return {name: value if isinstance(value, str) else compact_json(value).decode() for name, value in values.items()}
 
 
 def calibration_images(rows: list[Row], dense: CheckpointPredictor, seed: int) -> Iterator[np.ndarray]:
@@ -127,9 +127,9 @@ def calibration_images(rows: list[Row], dense: CheckpointPredictor, seed: int) -
     return (images.batch(chosen) for chosen in batches(images.shape[0], AT_ONCE))
 
 
-def validation_rows(rows: list[Row]) -> list[Row]:
-    """The annotated rows of the split val, repeats counted once."""
-    return [row for row in of_split(rows, "val") if row.is_annotated and not row.repeat]
+def validation_rows(rows: list[Row], task: Task) -> list[Row]:
+    """The annotated rows of the split val, as `evaluate` measures them: repeats once, and no model's predictions."""
+    return [row for row in of_split(rows, "val") if task.is_annotated(row) and not row.repeat and not row.is_pseudo]
 
 
 def bench_lines(dense: CheckpointPredictor, path: Path, device: str, place: torch.device, seed: int) -> Iterator[list[str]]:

@@ -16,10 +16,16 @@ class OneBox(StrEnum):
     largest, union, all = "largest", "union", "all"
 
 
-class BoxFormat(StrEnum):
-    """Corners, or a corner with width and height."""
+class Readers(StrEnum):
+    """Whose boxes are kept where several readers marked an image."""
 
-    xyxy, xywh = "xyxy", "xywh"
+    union, first, majority = "union", "first", "majority"
+
+
+class BoxFormat(StrEnum):
+    """Corners, a corner or the centre with width and height, or corners as Pascal VOC counts them: from 1, the last pixel included."""
+
+    xyxy, xywh, cxcywh, voc = "xyxy", "xywh", "cxcywh", "voc"
 
 
 Sources = Annotated[
@@ -28,18 +34,25 @@ Sources = Annotated[
 
 setting = partial(Option, rich_help_panel="Data")  # with a default to show
 data = partial(setting, show_default=False)
-Table = Annotated[Path | None, data("--table", metavar="CSV", help="Table of the images [SOURCE/metadata.csv].")]
-Coco = Annotated[Path | None, data("--coco", metavar="JSON", help="COCO annotations of the images.")]
+Table = Annotated[list[Path] | None, data("--table", metavar="CSV", help="Table of the images [SOURCE/metadata.csv]; may be repeated.")]
+Files = Annotated[
+    list[Path] | None, data("--annotations", "--coco", metavar="FILE", help="COCO, VOC, YOLO, CVAT or Label Studio files; may be repeated.")
+]
 Masks = Annotated[Path | None, data("--masks", metavar="DIR", help="Folder of lesion masks [SOURCE/masks].")]
+LesionValues = Annotated[str | None, data("--lesion-values", metavar="N,...", help="Values of masks that are lesions.")]
 Window = Annotated[str, setting("--window", metavar="auto|N|C/W|percentile", help="Window of grey DICOM images.")]
 IdKey = Annotated[Path | None, data("--id-key", metavar="FILE", help="Key of DICOM ids [DIR.id-key].")]
 Limit = Annotated[int | None, data("--limit", min=1, help="Use only the first N images.")]
 Phantoms = Annotated[int | None, data("--phantom", metavar="N", min=1, help="Make N synthetic images instead.")]
 
 IdColumn = Annotated[str | None, data("--id-column", metavar="NAME", help="Column of the image's name.")]
-GroupColumn = Annotated[str | None, data("--group-column", metavar="NAME", help="Column of the lesion or patient.")]
+GroupColumn = Annotated[str | None, data("--group-column", metavar="NAME,...", help="Columns of the lesion or patient.")]
 LabelColumn = Annotated[str | None, data("--label-column", metavar="NAME", help="Column of the image's class.")]
-SplitColumn = Annotated[str | None, data("--split-column", metavar="NAME", help="Column of train, val or test.")]
+SplitColumn = Annotated[str | None, data("--split-column", metavar="NAME", help="Column of train, val or test, or none.")]
+SplitMap = Annotated[str | None, data("--split-map", metavar="WORD=SPLIT,...", help="Splits that its words mean.")]
+Missing = Annotated[str | None, data("--missing", metavar="WORD,...", help="More words for missing values.")]
+EmptyWhen = Annotated[list[str] | None, data("--empty-when", metavar="COLUMN=WORD", help="Lines whose image holds no object.")]
+ReadersRule = Annotated[Readers | None, data("--readers", help="Whose boxes to keep where an image has several readers.")]
 BoxColumns = Annotated[
     list[str] | None, data("--box-columns", metavar="[CLASS=]A,B,C,D", help="Columns of the box; repeat it for several.")
 ]
@@ -55,7 +68,7 @@ LabelSeed = Annotated[int, setting("--label-seed", metavar="N", min=0, help="See
 output = partial(Option, rich_help_panel="Output")
 Out = Annotated[Path, output("-o", "--out", metavar="DIR", help="Folder of the store.", show_default=False)]
 Size = Annotated[str, output("--size", metavar="N|HxW", help="Pixels of a stored image.")]
-Strict = Annotated[bool, output("--strict", help="Fail where a sample is left out.")]
+Strict = Annotated[bool, output("--strict", help="Fail where a sample is left out, or something is doubted.")]
 
 
 @options.command
@@ -65,12 +78,17 @@ def prepare(
     sources: Sources = None,
     size: Size = "96",
     table: Table = None,
-    coco: Coco = None,
+    annotations: Files = None,
     masks: Masks = None,
+    lesion_values: LesionValues = None,
     id_column: IdColumn = None,
     group_column: GroupColumn = None,
     label_column: LabelColumn = None,
     split_column: SplitColumn = None,
+    split_map: SplitMap = None,
+    missing: Missing = None,
+    empty_when: EmptyWhen = None,
+    readers: ReadersRule = None,
     box_columns: BoxColumns = None,
     box_format: Format = None,
     box_frame: BoxFrame = None,
@@ -99,11 +117,13 @@ def prepare(
 
     Boxes come from masks where there are some, else from the table or the annotations. What cannot be used is left out,
     counted by reason, and listed in DIR/skips.jsonl; so is what looks wrong and is kept: the same pixels under two ids, boxes
-    of everything or nothing, ages of 0, one word under several spellings. A run that was killed is taken up where it stopped.
+    of everything or nothing, images of one value, masks read by a guess, ages of 0, one word under several spellings. A run
+    that was killed is taken up where it stopped.
     """
     from htltools.commands.prepare import flags, messages
     from htltools.commands.prepare.decode import Settings
     from htltools.commands.prepare.gather import assign_splits, gather, gather_phantoms
+    from htltools.commands.prepare.understanding import doubts_of, understanding
     from htltools.commands.prepare.write import Store, write_store
     from htltools.formats.dicom.windowing import checked_window
     from htltools.formats.files.lock import exclusive
@@ -112,21 +132,33 @@ def prepare(
     from htltools.formats.store.store import make_folder
     from htltools.formats.tables.csv_table import Columns
 
-    flags.check_sources(sources, phantom, [table, coco, masks])
+    flags.check_sources(sources, phantom, [*(table or []), *(annotations or []), masks])
     frame, box_size, shares = flags.stored_frame(size), flags.table_frame(box_frame), flags.split_shares(splits)
-    boxes, window = flags.box_sets(box_columns), checked_window(window)
-    columns = Columns(id_column, group_column, split_column, label_column, boxes, box_format and box_format.value)
+    boxes, window, values = flags.box_sets(box_columns), checked_window(window), flags.lesion_values(lesion_values)
+    columns = Columns(
+        *(id_column, group_column, split_column, label_column, boxes, box_format and box_format.value),
+        missing=flags.words(missing),
+        split_words=flags.split_words(split_map),
+        empty_when=flags.column_words(empty_when),
+        readers=readers and readers.value,
+    )
 
     if phantom:
         findings = gather_phantoms(phantom, seed, limit)
     else:
-        findings = gather(sources or [], Naming(table, coco, masks, columns), id_key=id_key, out=out, limit=limit)
+        naming = Naming(table or (), annotations or (), masks, columns)
+        findings = gather(sources or [], naming, id_key=id_key, out=out, limit=limit)
     messages.say_sources(findings)
     assign_splits(findings.candidates, shares, seed)
+    understood = understanding(findings, shares, seed)
+    doubts = doubts_of(findings, understood)
+    messages.say_understanding(understood, doubts)
+    flags.refuse_doubts(doubts, strict)
 
     boxed = findings.sources.labelled
-    settings = Settings(frame, one_box.value, box_size, boxed, keep_unlabelled, seed if phantom else 0, labelled, label_seed, window)
-    history = run.chain([], {name: file_digest(path) for name, path in findings.sources.files.items()})
+    drawn = seed if phantom else 0
+    settings = Settings(frame, one_box.value, box_size, boxed, keep_unlabelled, drawn, labelled, label_seed, window, values)
+    history = run.chain([], {name: file_digest(path) for name, path in findings.sources.files.items()}, understood=understood)
     make_folder(out)
     with exclusive(out / ".lock", out):
         write_store(run, Store(out, findings.candidates, settings, history), findings, jobs=jobs, force=force, strict=strict)

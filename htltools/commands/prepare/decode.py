@@ -1,23 +1,23 @@
 """How `prepare` turns one candidate into an image and a row."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from htltools.core.geometry.box_cleaning import fitted_boxes
-from htltools.core.geometry.boxes import box_of_mask
+from htltools.commands.prepare.lesion_masks import LesionMask, Size, lesion_mask_of, outlined_lesions
+from htltools.core.data_checks import Issue, odd_contrast
+from htltools.core.geometry.box_cleaning import border_loss, fitted_boxes
 from htltools.core.sampling.splits import is_labelled
 from htltools.core.synthetic.phantom import phantom
 from htltools.errors import DataError
-from htltools.formats.dicom.file import is_dicom
-from htltools.formats.images.image import read_image, read_mask, squashed_array, squashed_mask
+from htltools.formats.images.image import read_turned_image, squashed_array, squashed_mask
+from htltools.formats.images.mask import Doubt
 from htltools.formats.rows.row import Box, Row
 from htltools.formats.sources.candidate import Candidate
 
 FRAME_TOLERANCE = 0.02  # of the aspect ratio, between the frame that COCO names and the image
-
-Size = tuple[int, int]  # width, height of an image
+UPRIGHT = 5  # the first EXIF orientation that swaps width and height
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Settings:
     label_share: float = 1.0  # of the training groups that keep their boxes
     label_seed: int = 0
     window: str = "auto"  # of DICOM images
+    lesion_values: tuple[int, ...] = ()  # of masks; none: guessed
 
 
 @dataclass
@@ -42,6 +43,17 @@ class Sample:
     row: Row  # its index is set in the shard
     image: np.ndarray  # uint8 [H, W, 3]
     lesion_mask: np.ndarray | None  # uint8 [H, W], 0 or 255
+    issues: list[Issue] = field(default_factory=list)  # what looks wrong in the files, and cannot be seen in the row
+
+
+@dataclass
+class DecodedImage:
+    """A squashed image, and what is known of its original."""
+
+    pixels: np.ndarray  # uint8 [H, W, 3]
+    size: Size
+    rendering: str | None = None  # how DICOM was rendered
+    orientation: int = 1  # EXIF's, that it was turned by
 
 
 @dataclass
@@ -77,73 +89,71 @@ def file_sample(candidate: Candidate, settings: Settings) -> Sample:
     """
     facts = candidate.facts
     required = settings.labelled and not settings.keep_unlabelled
-    if required and candidate.masked and candidate.mask is None and candidate.segments is None:
+    marked = bool(candidate.masks) or candidate.segments is not None or facts.outlines is not None
+    if required and candidate.masked and not marked:
         raise DataError("no mask")
-    if required and not candidate.masked and facts.boxes is None:
+    if required and not candidate.masked and not marked and facts.boxes is None:
         raise DataError("no box" if facts.known else "no line in the table")
-    image, size, rendering = decoded_image(candidate, settings)
-    lesion_mask = decoded_mask(candidate, size)
-    boxes: list[Box] | None = None
-    reason = None
-    if lesion_mask is not None:
-        box, (height, width) = box_of_mask(lesion_mask), lesion_mask.shape
-        boxes, reason = fitted_boxes([box] if box else [], (width, height), size, settings.one_box)
-        reason = reason or (None if boxes else "the mask is empty")
-    elif facts.boxes is not None:
-        fitted, reason = fitted_boxes(facts.boxes, frame_of_boxes(candidate, settings, size), size, settings.one_box)
-        boxes = None if reason else fitted
+    image = decoded_image(candidate, settings)
+    lesions = lesion_mask_of(candidate, image.size, settings.lesion_values)
+    frame = lesions.size if lesions else frame_of_boxes(candidate, settings, image.size)
+    given = lesions.boxes if lesions else facts.boxes
+    if not lesions and facts.outlines is not None and len(facts.boxes or facts.outlines) == len(facts.outlines):
+        lesions = outlined_lesions(facts.outlines, frame, image.size)  # where a box has no outline, the mask would lack it
+        given, frame = (facts.boxes, frame) if facts.boxes is not None else (lesions.boxes, lesions.size)
+    fitted, reason = fitted_boxes(given or [], frame, image.size, settings.one_box)
+    boxes = None if reason or given is None else fitted
+    if lesions and candidate.masked and not fitted and not reason:
+        reason = "the mask is empty" + "".join(f": {why}" for _, why in lesions.doubts)
+        boxes = None if lesions.doubts else []
     if reason and required:
         raise DataError(reason)
-    if rendering:
-        candidate = replace(candidate, facts=replace(facts, meta=facts.meta | {"rendering": rendering}))
-    row = row_of(candidate, size, boxes, labels_of(candidate, boxes, settings))
-    return Sample(row, image, None if lesion_mask is None else squashed_mask(lesion_mask, settings.frame))
+    if image.rendering:
+        candidate = replace(candidate, facts=replace(facts, meta=facts.meta | {"rendering": image.rendering}))
+    row = row_of(candidate, image.size, boxes, labels_of(candidate, boxes, settings))
+    issues = odd_contrast(candidate.id, image.pixels)
+    issues += [Issue(candidate.id, kind, reason) for kind, reason in doubts_of(lesions, image)]
+    if boxes and given is facts.boxes and (loss := border_loss(given or [], frame, image.size)):
+        issues.append(Issue(candidate.id, "a box loses much at the border", loss))
+    return Sample(row, image.pixels, None if lesions is None else squashed_mask(lesions.pixels, settings.frame), issues)
 
 
-def decoded_image(candidate: Candidate, settings: Settings) -> tuple[np.ndarray, Size, str | None]:
-    """The squashed image of a candidate, the size of the original, and how DICOM was rendered.
+def doubts_of(lesions: LesionMask | None, image: DecodedImage) -> list[Doubt]:
+    """What is doubtful about the lesions of an image: also whether it was turned and they were not, where their form does not tell."""
+    if not lesions:
+        return []
+    one, other = image.orientation, lesions.orientation
+    if one == other or not lesions.files or (image.size[0] != image.size[1] and max(one, other) >= UPRIGHT):
+        return lesions.doubts
+    turned = "image" if one > 1 else "mask"
+    reason = f"by EXIF the {turned} is turned (orientation {max(one, other)}), and the other is not"
+    return [*lesions.doubts, ("EXIF turns only one of image and mask", reason)]
+
+
+def decoded_image(candidate: Candidate, settings: Settings) -> DecodedImage:
+    """The squashed image of a candidate.
 
     Raises: DataError.
     """
     if not candidate.dicom:
-        return *read_image(candidate.image, settings.frame), None
+        pixels, size, orientation = read_turned_image(candidate.image, settings.frame)
+        return DecodedImage(pixels, size, orientation=orientation)
     from htltools.formats.dicom.render import read_dicom
 
-    return read_dicom(candidate.image, settings.frame, candidate.frame or 1, settings.window)
-
-
-def decoded_mask(candidate: Candidate, size: Size) -> np.ndarray | None:
-    """The mask of a candidate, bool [h, w], in a frame of its own, or of that size where segmentations leave it empty; None: it has none.
-
-    Raises: DataError.
-    """
-    try:
-        if candidate.segments is not None:
-            from htltools.formats.dicom.segmentation import read_segments
-
-            return read_segments(candidate.segments) if candidate.segments else np.zeros(size[::-1], bool)
-        if candidate.mask is None:
-            return None
-        if is_dicom(candidate.mask):
-            from htltools.formats.dicom.render import read_dicom_mask
-
-            return read_dicom_mask(candidate.mask)
-        return read_mask(candidate.mask)
-    except DataError as error:
-        raise DataError(f"its mask: {error}") from None
+    return DecodedImage(*read_dicom(candidate.image, settings.frame, candidate.frame or 1, settings.window))
 
 
 def frame_of_boxes(candidate: Candidate, settings: Settings, size: Size) -> tuple[float, float]:
-    """Width and height of the frame of a candidate's boxes: as the flag says, as the annotations say, or the image's own.
+    """Width and height of the frame of a candidate's boxes: as the flag says, as the annotations say, or the image's own; 1, 1 of shares.
 
     Raises: DataError where the annotations are of an image of another form.
     """
     frame = candidate.facts.frame
-    if settings.box_frame or not frame:
-        return settings.box_frame or size
-    if abs(frame[0] * size[1] / (frame[1] * size[0]) - 1) > FRAME_TOLERANCE:
+    if frame and not settings.box_frame and abs(frame[0] * size[1] / (frame[1] * size[0]) - 1) > FRAME_TOLERANCE:
         raise DataError(f"annotated as {frame[0]:g}x{frame[1]:g}, but the image is {size[0]}x{size[1]}")
-    return frame
+    if candidate.facts.shares:
+        return 1.0, 1.0
+    return settings.box_frame or frame or size
 
 
 def synthetic_sample(candidate: Candidate, settings: Settings) -> Sample:

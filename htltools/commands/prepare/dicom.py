@@ -12,7 +12,8 @@ from htltools.formats.dicom.deidentified_tags import DeidentifiedHeader, deident
 from htltools.formats.dicom.file import is_decodable, uid_name
 from htltools.formats.dicom.segmentation import Segmentations
 from htltools.formats.sources.candidate import Candidate
-from htltools.formats.sources.folders import Findings, keep_first
+from htltools.formats.sources.folders import keep_first
+from htltools.formats.sources.source_findings import Findings
 
 INSTALL = "pip install 'htltools[dicom]'"
 
@@ -113,17 +114,17 @@ def frames_of(candidate: Candidate, header: DeidentifiedHeader, segmentations: S
     Boxes of a table and a mask by name do not say which frame they mean: of a file of several they are not used.
     """
     several, facts = header.frames > 1, candidate.facts
-    mask = None if several or candidate.mask in paths else candidate.mask
+    masks = () if several else tuple(mask for mask in candidate.masks if mask not in paths)
     facts = replace(facts, group=facts.group or header.group, meta=header.meta | facts.meta, boxes=None if several else facts.boxes)
     frames = []
     for number in range(1, header.frames + 1):
         frame = number if several else None
-        segments = None if mask else segmentations.segments(header.instance, header.series, header.position, frame)
+        segments = None if masks else segmentations.segments(header.instance, header.series, header.position, frame)
         frames.append(
             replace(
                 candidate,
                 id=f"{header.instance}-{number:04d}" if several else header.instance,
-                mask=mask,
+                masks=masks,
                 facts=facts if segments is None else replace(facts, boxes=None),
                 masked=candidate.masked or segments is not None,
                 frame=frame,

@@ -8,7 +8,7 @@ from typing import Any
 from htltools.core.data_checks import Issue
 from htltools.formats.rows.row import Row
 from htltools.formats.sources.candidate import Candidate
-from htltools.formats.sources.folders import Findings
+from htltools.formats.sources.source_findings import Findings
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class PrepareFindings:
     issues: list[Issue] = field(default_factory=list)  # kept, though they look wrong
     kept: int = 0  # samples
     several: int = 0  # samples of several boxes
+    annotated: int = 0  # samples with a box
+    empty: int = 0  # samples that are known to hold nothing
 
     def __post_init__(self):
         self.skips += self.sources.skips
@@ -46,8 +48,15 @@ class PrepareFindings:
     def add_shard(self, rows: Sequence[Row], skips: Sequence[dict[str, str]]) -> None:
         """Count the samples of a shard, and add what it left out."""
         self.kept += len(rows)
+        self.annotated += sum(row.is_annotated for row in rows)
+        self.empty += sum(row.boxes == [] for row in rows)
         self.several += sum(len(row.boxes or ()) > 1 for row in rows)
         self.skips += skips
+
+    @property
+    def unannotated(self) -> int:
+        """Samples that nobody annotated."""
+        return self.kept - self.annotated - self.empty
 
     def lines(self) -> list[dict[str, Any]]:
         """The lines of skips.jsonl: what was left out, then what looks wrong, with `kept`, in the order of ids."""

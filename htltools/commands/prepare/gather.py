@@ -1,5 +1,6 @@
 """The samples that `prepare` is to make: from folders, lists, tables and DICOM headers, or synthetic ones; each with its split."""
 
+import codecs
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ from htltools.core.sampling.splits import settled_splits
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.stream import check_groups
 from htltools.formats.sources.candidate import Candidate
-from htltools.formats.sources.folders import Findings, Naming, find_candidates
+from htltools.formats.sources.folders import Naming, find_candidates
+from htltools.formats.sources.source_findings import Findings
 from htltools.formats.tables.facts import Facts
 
 
@@ -20,11 +22,24 @@ def gather(sources: Sequence[str], naming: Naming, *, id_key: Path | None, out: 
 
     Raises: MissingInput, DataError as `find_candidates` and `expand_dicoms`.
     """
-    paths = [os.fsdecode(line) for line in sys.stdin.buffer.read().splitlines()] if "-" in sources else []
+    paths = list_lines(sys.stdin.buffer.read()) if "-" in sources else []
     findings = find_candidates(sources, paths, naming)
     dicom = expand_dicoms(findings, id_key, out)
     findings.candidates = findings.candidates[:limit]
     return PrepareFindings(findings, dicom)
+
+
+def list_lines(data: bytes) -> list[str]:
+    """The lines of a list of paths, or its parts where they are separated by NUL, as `find -print0` does; UTF-16 as PowerShell writes it.
+
+    >>> list_lines(b"a.png\\r\\nb.png\\n"), list_lines(b"a.png\\0b\\nc.png\\0")
+    (['a.png', 'b.png'], ['a.png', 'b\\nc.png', ''])
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        data = data.decode("utf-16", "replace").encode()
+    data = data.removeprefix(codecs.BOM_UTF8)
+    parts = data.split(b"\0") if b"\0" in data else data.splitlines()
+    return [os.fsdecode(part) for part in parts]
 
 
 def gather_phantoms(count: int, seed: int, limit: int | None) -> PrepareFindings:

@@ -19,8 +19,9 @@ class QualityChecks:
         self.digests: list[np.ndarray] = []
         self.collected: list[Issue] = []
 
-    def add_shard(self, rows: Iterable[Row], digests: np.ndarray) -> None:
-        """Check the rows of one shard, whose images have these digests: uint64 [N]."""
+    def add_shard(self, rows: Iterable[Row], digests: np.ndarray, issues: Iterable[Issue]) -> None:
+        """Check the rows of one shard, whose images have these digests: uint64 [N]; `issues`: what was noticed when they were decoded."""
+        self.collected += issues
         for row in rows:
             self.ids.append(row.id)
             self.splits.append(row.split or "")

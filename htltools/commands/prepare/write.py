@@ -14,6 +14,7 @@ from htltools.commands.prepare.findings import PrepareFindings
 from htltools.commands.prepare.messages import say_issues, say_left_out
 from htltools.commands.prepare.quality_checks import QualityChecks
 from htltools.commands.prepare.workers import decoded_samples, pool
+from htltools.core.data_checks import Issue
 from htltools.errors import DataError
 from htltools.formats.rows.provenance import Run
 from htltools.formats.rows.row import Row
@@ -71,8 +72,9 @@ def write_store(run: Run, store: Store, findings: PrepareFindings, *, jobs: int,
             rows = [Row(row) for row in stored]
             writer.write(rows)
             writer.flush()
-            checks.add_shard(rows, read_digests(path))
-            findings.add_shard(rows, skips)
+            issues = [Issue(own["id"], own["kind"], own["reason"]) for own in skips if "kept" in own]
+            checks.add_shard(rows, read_digests(path), issues)
+            findings.add_shard(rows, [own for own in skips if "kept" not in own])
         writer.skipped = len(findings.skips)
         findings.issues = checks.issues(store.candidates)
         say_issues(findings)
@@ -97,9 +99,9 @@ def write_next_shard(
 ) -> None:
     """Write the shard of one batch of candidates from the next samples; each image is released once it is copied to its place."""
     images, lesion_masks = buffers
-    masked = any(candidate.masked or candidate.phantom is not None for candidate in batch)
+    masked = any(own.masked or own.phantom is not None or own.facts.outlines is not None for own in batch)
     rows: list[Row] = []
-    skips: list[dict[str, str]] = []
+    skips: list[dict[str, Any]] = []  # with what looks wrong and is kept
     for candidate, sample in zip(batch, samples):  # in this order: zip takes no sample beyond the batch
         if isinstance(sample, Skip):
             skips.append({"id": candidate.id, "source": candidate.origin, "reason": sample.reason})
@@ -109,6 +111,7 @@ def write_next_shard(
         if masked:
             lesion_masks[index] = 0 if sample.lesion_mask is None else sample.lesion_mask
         rows.append(sample.row.changed(index=index))
+        skips += [{"id": candidate.id, "kind": issue.kind, "reason": issue.reason, "kept": True} for issue in sample.issues]
     write_shard(path, images[: len(rows)], lesion_masks[: len(rows)] if masked else None, rows, skips, **about)
 
 

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Option
-
 from htltools import options
 from htltools.errors import UsageError
 
@@ -26,21 +24,14 @@ def prune(
     run,
     rows: options.Rows = None,
     *,
-    out: Annotated[Path, Option("-o", "--out", metavar="P.h5", help="The pruned checkpoint to write.", show_default=False)],
+    out: Annotated[Path, options.in_output("-o", "--out", metavar="P.h5", help="The pruned checkpoint to write.", show_default=False)],
     model: options.Model = None,
     method: Annotated[
-        Method,
-        Option(
-            "--method", help="l1: smallest of all; layer-l1: of each layer; random; channel: whole channels.", rich_help_panel="Training"
-        ),
+        Method, options.in_training("--method", help="l1: smallest of all; layer-l1: of each layer; random; channel: whole channels.")
     ] = Method.l1,
-    sparsity: Annotated[
-        str, Option("--sparsity", metavar="auto|SHARE", help="Share of the weights to cut.", rich_help_panel="Training")
-    ] = "auto",
-    recover: Annotated[
-        Recovery, Option("--recover", help="What the pruned copy gets before use.", rich_help_panel="Training")
-    ] = Recovery.finetune,
-    epochs: Annotated[int, Option("--epochs", min=1, help="Epochs of --recover finetune.", rich_help_panel="Training")] = 3,
+    sparsity: Annotated[str, options.in_training("--sparsity", metavar="auto|SHARE", help="Share of the weights to cut.")] = "auto",
+    recover: Annotated[Recovery, options.in_training("--recover", help="What the pruned copy gets before use.")] = Recovery.finetune,
+    epochs: Annotated[int, options.in_training("--epochs", min=1, help="Epochs of --recover finetune.")] = 3,
     trust: options.Trust = None,
     batch_size: options.BatchSize = 32,
     seed: options.Seed = 0,

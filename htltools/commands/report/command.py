@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Option
-
 from htltools import options
 from htltools.errors import UsageError
 
@@ -14,26 +12,26 @@ def report(
     run,
     rows: options.Rows = None,
     *,
-    out: Annotated[Path, Option("-o", "--out", metavar="R.html", help="The page to write.", show_default=False)],
+    out: Annotated[Path, options.in_output("-o", "--out", metavar="R.html", help="The page to write.", show_default=False)],
     model: Annotated[
-        list[Path] | None, Option("--model", metavar="FILE", help="Score anew with this dense model; repeat it.", show_default=False)
+        list[Path] | None,
+        options.in_model("--model", metavar="FILE", help="Score anew with this dense model; repeat it.", show_default=False),
     ] = None,
     pruned: Annotated[
-        list[Path] | None, Option("--pruned", metavar="FILE", help="Score anew with this pruned model; repeat it.", show_default=False)
+        list[Path] | None,
+        options.in_model("--pruned", metavar="FILE", help="Score anew with this pruned model; repeat it.", show_default=False),
     ] = None,
     attended: Annotated[
-        Path | None, Option("--attended", metavar="FILE", help="A model that attended.", show_default=False, rich_help_panel="Model")
+        Path | None, options.in_model("--attended", metavar="FILE", help="A model that attended.", show_default=False)
     ] = None,
     trust: options.Trust = None,
-    by: Annotated[str, Option("--by", metavar="COLUMN", help="The hardness that the page is about.")] = "pruned_loss",
-    split: Annotated[str, Option("--split", metavar="train|val|test", help="The rows to measure on.")] = "test",
+    by: Annotated[str, options.in_data("--by", metavar="COLUMN", help="The hardness that the page is about.")] = "pruned_loss",
+    split: Annotated[str, options.in_data("--split", metavar="train|val|test", help="The rows to measure on.")] = "test",
     group_by: Annotated[
-        str | None, Option("--group-by", metavar="FIELD[:WIDTH],...", help="Subgroups: sex,age:20,site.", show_default=False)
+        str | None, options.in_data("--group-by", metavar="FIELD[:WIDTH],...", help="Subgroups: sex,age:20,site.", show_default=False)
     ] = None,
-    gallery: Annotated[
-        int, Option("--gallery", metavar="N", min=1, max=2000, help="Images in the gallery.", rich_help_panel="Output")
-    ] = 200,
-    meta: Annotated[bool, Option("--meta/--no-meta", help="Show meta, label and group of each image.")] = True,
+    gallery: Annotated[int, options.in_output("--gallery", metavar="N", min=1, max=2000, help="Images in the gallery.")] = 200,
+    meta: Annotated[bool, options.in_output("--meta/--no-meta", help="Show meta, label and group of each image.")] = True,
     batch_size: options.BatchSize = 256,
     seed: options.Seed = 0,
     device: options.DeviceName = "auto",

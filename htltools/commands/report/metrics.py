@@ -41,10 +41,10 @@ class ReportMetrics:
             for role, iou in samples.iou.items()
         }
         first, *others = models
-        self.lines[first] = metric_lines(self.rows, models[first], [], crossings, split, seed)
+        self.lines[first] = metric_lines(self.rows, models[first], [], crossings, split, seed, gaps=False)
         for role in others:
             compared = models[first] if len(models[first]) == len(models[role]) else []
-            self.lines[role] = metric_lines(self.rows, models[role], compared, crossings, split, seed)
+            self.lines[role] = metric_lines(self.rows, models[role], compared, crossings, split, seed, gaps=False)
 
     def overall(self) -> list[Markup]:
         """The table of metrics of all samples."""
@@ -101,7 +101,7 @@ class ReportMetrics:
         rows = [row for row in self.rows if by in row.hardness or by in ("random", "smallness")]
         if not self.crossings or not rows or len(rows) < len(self.rows):
             return []
-        lines, notes = odds_lines(rows, [by], TOP, self.crossings, self.split, self.seed)
+        lines, _ = odds_lines(rows, [by], TOP, self.crossings, self.split, self.seed)
         columns = list(dict.fromkeys(line["column"] for line in lines))
         found = {(tuple(line["subgroup"].items()), line["column"]): line for line in lines}
         table = []
@@ -117,7 +117,7 @@ class ReportMetrics:
             "samples. Adjusted: at equal lesion area, contact with the border and label. * = q below .05 (Benjamini-Hochberg)."
         )
         headings = ["subgroup", "n", "hard", f"by {columns[0]}", "adjusted", *(f"by {column}" for column in columns[1:])]
-        return [html.heading("Who is hard"), html.paragraph(explanation), html.table(headings, table), *map(html.paragraph, notes)]
+        return [html.heading("Who is hard"), html.paragraph(explanation), html.table(headings, table)]
 
 
 def by_boxes(iou: np.ndarray) -> Measured:

@@ -19,7 +19,7 @@ from htltools.formats.models.checkpoint import Checkpoint
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import ROLES, SPLITS
 from htltools.formats.rows.stream import RowReader
-from htltools.tasks.predictor import CheckpointPredictor, Predictor, predictor
+from htltools.tasks.predictor import CheckpointPredictor, Predictor, of_one_kind, predictor
 from htltools.tasks.role_objects import objects_by_role
 from htltools.tasks.rows import image_sizes, in_order
 
@@ -89,10 +89,14 @@ class ReportSamples:
 def report_samples(
     rows: Sequence[Row], reader: RowReader, dense: list[Path], pruned: list[Path], attended: Path | None, runtime: Runtime
 ) -> ReportSamples:
-    """The samples of some rows. They are scored first where they are not, or where models were named."""
+    """The samples of some rows. They are scored first where they are not, or where models were named.
+
+    Raises: DataError where some models find several objects and some predict one box.
+    """
     rows = in_order(row for row in rows if not row.repeat)
     stability: dict[str, dict[str, float]] = {}
     models: dict[str, list[Predictor]] = {}
+    others = [predictor(attended, rows, runtime)] if attended else []
     if dense or pruned or not any(row.predicted or row.detected for row in rows):
         named = {"dense": dense, "pruned": pruned}
         checkpoints = {
@@ -102,9 +106,10 @@ def report_samples(
         models = {role: list(own) for role, own in checkpoints.items()}
     else:
         models = {role: open_predictors(models_at_hand(reader, role), rows, runtime, None) for role in ROLES}
-    if attended:
-        models[ATTENDED] = [predictor(attended, rows, runtime)]
-        rows = with_predictions(rows, models[ATTENDED][0], ATTENDED)
+    models[ATTENDED] = others
+    of_one_kind([each for own in models.values() for each in own])
+    if others:
+        rows = with_predictions(rows, others[0], ATTENDED)
     return ReportSamples(rows, {role: own for role, own in models.items() if own}, stability, runtime.seed)
 
 

@@ -2,8 +2,6 @@
 
 from typing import Annotated
 
-from typer import Option
-
 from htltools import console, options
 
 
@@ -15,76 +13,42 @@ class Mode(options.Choice):
 
 By = Annotated[
     str | None,
-    Option(
+    options.in_attention(
         "--by",
         metavar="COLUMN",
         help="The hardness to go by; default pruned_loss; random and smallness need no scores.",
         show_default=False,
-        rich_help_panel="Attention",
     ),
 ]
 Top = Annotated[
     float | None,
-    Option(
-        "--top",
-        min=0,
-        max=1,
-        help="Share of the training rows that counts as hard; default 0.3.",
-        show_default=False,
-        rich_help_panel="Attention",
-    ),
+    options.in_attention("--top", min=0, max=1, help="Share of the training rows that counts as hard; default 0.3.", show_default=False),
 ]
 Where = Annotated[
     list[str] | None,
-    Option(
+    options.in_attention(
         "--where",
         metavar="FIELD=VALUE",
         help="Rows that meet this are hard, instead of --by and --top; repeat it for and.",
         show_default=False,
-        rich_help_panel="Attention",
     ),
 ]
-Boost = Annotated[
-    float,
-    Option("--boost", min=-1, help="Extra weight, or copies, of the hard ones; -1 leaves them out.", rich_help_panel="Attention"),
-]
-Soft = Annotated[bool, Option("--soft", help="Weights grow evenly with rank; no top share.", rich_help_panel="Attention")]
-ModeName = Annotated[Mode, Option("--mode", help="Weights, copies of the hard rows, or only the hard rows.", rich_help_panel="Attention")]
-Pseudo = Annotated[
-    bool, Option("--pseudo", help="Training rows without a box get the mean of their predicted ones.", rich_help_panel="Data")
-]
+Boost = Annotated[float, options.in_attention("--boost", min=-1, help="Extra weight, or copies, of the hard ones; -1 leaves them out.")]
+Soft = Annotated[bool, options.in_attention("--soft", help="Weights grow evenly with rank; no top share.")]
+ModeName = Annotated[Mode, options.in_attention("--mode", help="Weights, copies of the hard rows, or only the hard rows.")]
+Pseudo = Annotated[bool, options.in_data("--pseudo", help="Training rows without a box get the mean of their predicted ones.")]
 Share = Annotated[
     float | None,
-    Option(
-        "--share",
-        min=0,
-        max=1,
-        help="select: make the hard ones this share of all that stay.",
-        show_default=False,
-        rich_help_panel="Data",
-    ),
+    options.in_data("--share", min=0, max=1, help="select: make the hard ones this share of all that stay.", show_default=False),
 ]
-Count = Annotated[
-    int | None,
-    Option("--count", metavar="N", min=1, help="select: how many rows stay.", show_default=False, rich_help_panel="Data"),
-]
-Unlabelled = Annotated[
-    bool, Option("--unlabelled", help="select: from training rows without a box; only they are written.", rich_help_panel="Data")
-]
-DropTop = Annotated[float, Option("--drop-top", min=0, max=1, help="First drop this share, the hardest: suspects.", rich_help_panel="Data")]
+Count = Annotated[int | None, options.in_data("--count", metavar="N", min=1, help="select: how many rows stay.", show_default=False)]
+Unlabelled = Annotated[bool, options.in_data("--unlabelled", help="select: from training rows without a box; only they are written.")]
+DropTop = Annotated[float, options.in_data("--drop-top", min=0, max=1, help="First drop this share, the hardest: suspects.")]
 DropBy = Annotated[
-    str | None,
-    Option("--drop-by", metavar="COLUMN", help="What --drop-top goes by; default: --by.", show_default=False, rich_help_panel="Data"),
+    str | None, options.in_data("--drop-by", metavar="COLUMN", help="What --drop-top goes by; default: --by.", show_default=False)
 ]
 Mark = Annotated[
-    str | None,
-    Option(
-        "--mark",
-        metavar="NAME",
-        help="Write yes or no into meta of every row: is it hard?",
-        show_default=False,
-        rich_help_panel="Output",
-    ),
+    str | None, options.in_output("--mark", metavar="NAME", help="Write yes or no into meta of every row: is it hard?", show_default=False)
 ]
 
 

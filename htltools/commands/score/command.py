@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Option
-
 from htltools import options
 from htltools.errors import UsageError
 
@@ -16,22 +14,25 @@ def score(
     run,
     rows: options.Rows = None,
     model: Annotated[
-        list[Path] | None, Option("--model", metavar="FILE", help="A dense model; repeat it for several.", show_default=False)
+        list[Path] | None, options.in_model("--model", metavar="FILE", help="A dense model; repeat it for several.", show_default=False)
     ] = None,
     pruned: Annotated[
-        list[Path] | None, Option("--pruned", metavar="FILE", help="A pruned model; repeat it for several.", show_default=False)
+        list[Path] | None, options.in_model("--pruned", metavar="FILE", help="A pruned model; repeat it for several.", show_default=False)
     ] = None,
     predictions: Annotated[
         tuple[Path, Path] | None,
-        Option("--predictions", metavar="DENSE PRUNED", help="COCO results of both, instead of models.", show_default=False),
+        options.in_model("--predictions", metavar="DENSE PRUNED", help="COCO results of both, instead of models.", show_default=False),
     ] = None,
     coco: options.Numbering = None,
+    objects: options.Objects = None,
     also: Annotated[
         str | None,
-        Option("--also", metavar="COLUMN,...", help="Columns that take longer: grand, dropout_disagreement.", show_default=False),
+        options.in_output(
+            "--also", metavar="COLUMN,...", help="Columns that take longer: grand, dropout_disagreement.", show_default=False
+        ),
     ] = None,
     trust: options.Trust = None,
-    stability: Annotated[bool, Option("--stability", help="Tell on stderr how alike several models rank the rows.")] = False,
+    stability: Annotated[bool, options.in_output("--stability", help="Tell on stderr how alike several models rank the rows.")] = False,
     batch_size: options.BatchSize = 256,
     seed: options.Seed = 0,
     device: options.DeviceName = "auto",
@@ -65,7 +66,7 @@ def score(
     With several models every column is the mean over them; with models of htl train --fold, a training row is scored only by
     those that have not seen its group. --stability tells how alike the models rank the rows, by column.
     --predictions takes predictions of another tool: COCO results, by image_id. Then no image is read, and no store needed.
-    Rows go out batch by batch while others come in, so any number of them fits in memory.
+    Rows of models go out batch by batch while others come in, so any number of them fits in memory.
     """
     options.rows_expected(rows)
     from htltools.commands.score.write import score_rows
@@ -84,6 +85,7 @@ def score(
         model,
         pruned,
         coco,
+        objects,
         columns,
         runtime,
         results=bool(predictions),

@@ -1,5 +1,6 @@
 """`score` on predictions of other tools, COCO results, in place of models."""
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,21 +39,26 @@ class ResultsScorer:
 
     dense: list[Path]
     pruned: list[Path]
-    rows_at_once: int
+    batch_size: int
     seed: int
     coco: Path | None
+    objects: bool | None = None
     stability: Stability | None = None
     paths: list[Path] = field(init=False)
+    rows_at_once: int = field(init=False, default=sys.maxsize)  # all: a name of a prediction may fit several of them
 
     def __post_init__(self):
-        self.predictors: list[ResultsPredictor] = []  # opened with the first rows, which tell whether images hold several objects
+        self.predictors: list[ResultsPredictor] = []
         self.paths = [*self.dense, *self.pruned, *([self.coco] if self.coco else [])]
         self.pairs = pairs_by_place(len(self.dense), len(self.pruned))
 
     def scored(self, rows: list[Row]) -> list[Row]:
-        """As `Scorer.scored`; a task by boxes where the first rows hold one box each, else by objects."""
-        if not self.predictors:
-            self.predictors = [results_predictor(path, rows, self.coco) for path in [*self.dense, *self.pruned]]
+        """As `Scorer.scored`, of all rows."""
+        self.predictors = [results_predictor(path, rows, self.coco, self.objects) for path in [*self.dense, *self.pruned]]
+        return [row for first in range(0, len(rows), self.batch_size) for row in self.batch(rows[first : first + self.batch_size])]
+
+    def batch(self, rows: list[Row]) -> list[Row]:
+        """The rows of one batch with their hardness and predictions."""
         task, classes = self.predictors[0].task, self.predictors[0].classes
         annotation = task.annotation(rows, classes)
         predictions = [predictor.predictions(rows) for predictor in self.predictors]

@@ -24,6 +24,7 @@ def score_rows(
     dense: list[Path] | None,
     pruned: list[Path] | None,
     coco: Path | None,
+    objects: bool | None,
     also: list[str],
     runtime: Runtime,
     *,
@@ -41,7 +42,7 @@ def score_rows(
     dense = dense or [model_path(None, reader, "dense")]
     pruned = pruned or [model_path(None, reader, "pruned")]
     by_others = results or are_results([*dense, *pruned])
-    scorer = chosen_scorer(dense, pruned, coco, also, runtime, Stability() if stability else None, by_others=by_others)
+    scorer = chosen_scorer(dense, pruned, coco, objects, also, runtime, Stability() if stability else None, by_others=by_others)
     scored = map(scorer.scored, streaming.row_batches(samples, scorer.rows_at_once, reader, roles))
     if not first_process():
         deque(scored, maxlen=0)
@@ -71,6 +72,7 @@ def chosen_scorer(
     dense: list[Path],
     pruned: list[Path],
     coco: Path | None,
+    objects: bool | None,
     also: list[str],
     runtime: Runtime,
     stability: Stability | None,
@@ -84,9 +86,10 @@ def chosen_scorer(
     if by_others:
         if also:
             raise UsageError(f"--also {also[0]} needs models: it does not follow from predictions")
-        return ResultsScorer(dense, pruned, runtime.batch_size, runtime.seed, coco, stability)
-    if coco:
-        raise UsageError("--coco numbers the images of predictions, and there are none", "name some with --predictions")
+        return ResultsScorer(dense, pruned, runtime.batch_size, runtime.seed, coco, objects, stability)
+    if coco or objects is not None:
+        flag, use = ("--coco", "numbers the images of predictions") if coco else ("--objects", "says what predictions are")
+        raise UsageError(f"{flag} {use}, and there are none", "name some with --predictions")
     explain_runtime(runtime)
     models = [CheckpointPredictor(path, runtime) for path in [*dense, *pruned]]
     for model in models:

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Option
-
 from htltools import options
 
 DATA, MODEL, TRAINING, ATTENTION, RUNTIME = "Data", "Model", "Training", "Attention", "Runtime"
@@ -52,98 +50,66 @@ def train(
     run,
     rows: options.Rows = None,
     *,
-    out: Annotated[Path, Option("-o", "--out", metavar="M.h5", help="The checkpoint to write.", show_default=False)],
+    out: Annotated[Path, options.in_output("-o", "--out", metavar="M.h5", help="The checkpoint to write.", show_default=False)],
     arch: Annotated[
-        str,
-        Option("--arch", help="compact, compact_unet, a torchvision net or detector, or package.module:function.", rich_help_panel=MODEL),
+        str, options.in_model("--arch", help="compact, compact_unet, a torchvision net or detector, or package.module:function.")
     ] = "compact",
-    init: Annotated[str, Option("--init", metavar="none|imagenet|FILE", help="Where the weights start.", rich_help_panel=MODEL)] = "none",
+    init: Annotated[str, options.in_model("--init", metavar="none|imagenet|FILE", help="Where the weights start.")] = "none",
     supervision: Annotated[
-        Supervision, Option("--supervision", help="full: rows with boxes; semi: also rows without; weak: labels.", rich_help_panel=TRAINING)
+        Supervision, options.in_training("--supervision", help="full: rows with boxes; semi: also rows without; weak: labels.")
     ] = Supervision.full,
-    epochs: Annotated[int, Option("--epochs", min=1, help="Passes over the training split.", rich_help_panel=TRAINING)] = 30,
+    epochs: Annotated[int, options.in_training("--epochs", min=1, help="Passes over the training split.")] = 30,
     batch_size: options.BatchSize = 32,
     rate: Annotated[
         float | None,
-        Option(
-            "--lr",
-            min=0,
-            help="Highest learning rate; default 0.003 from scratch, 0.0005 otherwise.",
-            show_default=False,
-            rich_help_panel=TRAINING,
-        ),
+        options.in_training("--lr", min=0, help="Highest learning rate; default 0.003 from scratch, 0.0005 otherwise.", show_default=False),
     ] = None,
-    scheduler: Annotated[
-        Scheduler, Option("--lr-scheduler", help="How the learning rate falls.", rich_help_panel=TRAINING)
-    ] = Scheduler.onecycle,
+    scheduler: Annotated[Scheduler, options.in_training("--lr-scheduler", help="How the learning rate falls.")] = Scheduler.onecycle,
     flip: Annotated[
-        Flip, Option("--flip", help="Mirror images that training may see; none where left is not right.", rich_help_panel=TRAINING)
+        Flip, options.in_training("--flip", help="Mirror images that training may see; none where left is not right.")
     ] = Flip.both,
     fold: Annotated[
         str | None,
-        Option(
-            "--fold",
-            metavar="k/K",
-            help="Leave out the k-th of K parts of the training split.",
-            show_default=False,
-            rich_help_panel=TRAINING,
-        ),
+        options.in_training("--fold", metavar="k/K", help="Leave out the k-th of K parts of the training split.", show_default=False),
     ] = None,
     pseudo_labels: Annotated[
         PseudoLabelUse | None,
-        Option(
-            "--pseudo-labels",
-            help="Use of rows without boxes by --supervision semi; default teacher.",
-            show_default=False,
-            rich_help_panel=TRAINING,
+        options.in_training(
+            "--pseudo-labels", help="Use of rows without boxes by --supervision semi; default teacher.", show_default=False
         ),
     ] = None,
-    resume: Annotated[
-        bool, Option("--resume/--no-resume", help="Go on where an interrupted training stopped.", rich_help_panel=TRAINING)
-    ] = True,
-    attend: Annotated[
-        Attend, Option("--attend", help="Attention to hard samples while training.", rich_help_panel=ATTENTION)
-    ] = Attend.none,
+    resume: Annotated[bool, options.in_training("--resume/--no-resume", help="Go on where an interrupted training stopped.")] = True,
+    attend: Annotated[Attend, options.in_attention("--attend", help="Attention to hard samples while training.")] = Attend.none,
     attend_by: Annotated[
         By | None,
-        Option(
-            "--attend-by",
-            help="What attention goes by; default pruned_loss, or pruned_disagreement with semi.",
-            show_default=False,
-            rich_help_panel=ATTENTION,
+        options.in_attention(
+            "--attend-by", help="What attention goes by; default pruned_loss, or pruned_disagreement with semi.", show_default=False
         ),
     ] = None,
     attend_top: Annotated[
-        float | None,
-        Option("--attend-top", min=0, max=1, help="Share that counts as hard; default 0.3.", show_default=False, rich_help_panel=ATTENTION),
+        float | None, options.in_attention("--attend-top", min=0, max=1, help="Share that counts as hard; default 0.3.", show_default=False)
     ] = None,
     attend_boost: Annotated[
-        float | None,
-        Option("--attend-boost", min=0, help="Extra weight of the hard; default 1.", show_default=False, rich_help_panel=ATTENTION),
+        float | None, options.in_attention("--attend-boost", min=0, help="Extra weight of the hard; default 1.", show_default=False)
     ] = None,
     attend_renew: Annotated[
         int | None,
-        Option(
-            "--attend-renew", min=1, help="Epochs between choices of who is hard; default 3.", show_default=False, rich_help_panel=ATTENTION
-        ),
+        options.in_attention("--attend-renew", min=1, help="Epochs between choices of who is hard; default 3.", show_default=False),
     ] = None,
     attend_sparsity: Annotated[
         float | None,
-        Option(
+        options.in_attention(
             "--attend-sparsity",
             min=0,
             max=0.99,
             help="Share of weights that attention cuts; default 0.8, or 0.4 if damaged.",
             show_default=False,
-            rich_help_panel=ATTENTION,
         ),
     ] = None,
     seed: options.Seed = 0,
     device: options.DeviceName = "auto",
     precision: options.PrecisionName = options.Precision.auto,
-    compiled: Annotated[
-        bool, Option("--compile/--no-compile", help="Compile the net first; pays in long trainings.", rich_help_panel=RUNTIME)
-    ] = False,
+    compiled: Annotated[bool, options.in_runtime("--compile/--no-compile", help="Compile the net first; pays in long trainings.")] = False,
     nproc: options.Nproc = 1,
     limit: options.Limit = None,
     partial: options.Partial = False,

@@ -95,15 +95,12 @@ def task_asked(arch: str, supervision: str, attend: str) -> str:
 
     Raises: UsageError where the task does not support what is asked.
     """
-    own = task_of_net(arch)
-    task = "class_map" if supervision == "weak" and own == "box" else own
-    remedy = "use compact or a torchvision backbone for this"
-    if supervision == "weak" and own != "box":
-        raise UsageError(f"{arch} is a net of the task {own}, which --supervision weak does not train", remedy)
-    if supervision == "semi" and "semi" not in TASKS[task].supports:
-        raise UsageError(f"{arch} is a net of the task {own}, which --supervision semi does not train", remedy)
+    task = task_of_net(arch, labels_alone=supervision == "weak")
+    if supervision != "full" and supervision not in TASKS[task].supports:
+        cause = f"{arch} is a net of the task {task}, which --supervision {supervision} does not train"
+        raise UsageError(cause, "use compact or a torchvision backbone for this")
     if attend != "none" and "attend" not in TASKS[task].supports:
-        raise UsageError(f"{arch} is a net of the task {own}, which --attend is not for", "attend by weights: htl score | htl resample")
+        raise UsageError(f"{arch} is a net of the task {task}, which --attend is not for", "attend by weights: htl score | htl resample")
     return task
 
 

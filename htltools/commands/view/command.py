@@ -20,15 +20,13 @@ class Thumbnails(options.Choice):
 
 
 Sources = Annotated[
-    list[Path] | None,
-    Argument(metavar="ROWS", help="A file of rows, a finished store, or - for stdin (the default).", show_default=False),
+    list[Path] | None, Argument(metavar="ROWS", help="A file of rows, a finished store, or - for stdin (the default).", show_default=False)
 ]
 
 data = preset(Option, rich_help_panel="Data", show_default=False)
 Split = Annotated[str | None, data("--split", metavar="train|val|test", help="Only rows of this split.")]
 Where = Annotated[
-    list[str] | None,
-    data("--where", metavar="FIELD=VALUE", help="Only rows for which this holds; also != < <= > >=; repeat it for and."),
+    list[str] | None, data("--where", metavar="FIELD=VALUE", help="Only rows for which this holds; also != < <= > >=; repeat it for and.")
 ]
 Sort = Annotated[str | None, data("--sort", metavar="FIELD", help="Highest first; rows without the field come last.")]
 

@@ -7,6 +7,7 @@ import numpy as np
 from htltools.core.geometry.boxes import area, clipped, scaled, single_box
 
 DECIMALS = 3  # of a pixel
+LOSS = 0.2  # share of a box outside its image from which on it may have been drawn on another one
 
 
 def fitted_boxes(
@@ -35,6 +36,22 @@ def fitted_boxes(
     if one_box != "all":
         inside = single_box(inside, one_box)[None]
     return as_lists(inside), None
+
+
+def border_loss(boxes: Sequence[Sequence[float]], frame: tuple[float, float], size: tuple[int, int]) -> str | None:
+    """What the first of the boxes B x 4 of a frame that loses much of its area at the border of its image loses there; None: none does.
+
+    >>> border_loss([[60, 20, 140, 60]], (100, 80), (100, 80))
+    'the box [60.0, 20.0, 140.0, 60.0] loses 50% of its area at the border of its image of 100x80'
+    """
+    fitted = scaled(np.asarray(boxes, float).reshape(-1, 4), frame, size)
+    whole = area(fitted)
+    lost = 1 - np.divide(area(clipped(fitted, size)), whole, out=np.ones_like(whole), where=whole > 0)
+    if not (lost > LOSS).any():
+        return None
+    first = int(np.flatnonzero(lost > LOSS)[0])
+    box, (width, height) = as_lists(np.asarray(boxes[first], float)), size
+    return f"the box {box} loses {lost[first]:.0%} of its area at the border of its image of {width}x{height}"
 
 
 def as_lists(values: np.ndarray) -> list:

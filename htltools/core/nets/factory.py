@@ -29,13 +29,15 @@ def architecture(name: str, size: Sequence[int], task: str = "box", **more: Any)
     return {"name": name, "size": list(size), "task": task, **more}
 
 
-def task_of_net(name: str) -> str:
-    """The task that the net of a name is made for: "detect", "mask" or else "box", whose nets also learn "class_map"."""
+def task_of_net(name: str, *, labels_alone: bool = False) -> str:
+    """The task of the net of a name: "detect", "mask", or else "box", or "class_map" where it is to learn from image labels alone."""
     from torchvision import models
 
     if name in DETECTORS:
         return "detect"
-    return "mask" if name == COMPACT_UNET or name in models.list_models(module=models.segmentation) else "box"
+    if name == COMPACT_UNET or name in models.list_models(module=models.segmentation):
+        return "mask"
+    return "class_map" if labels_alone else "box"
 
 
 def build(architecture: dict[str, Any], *, imagenet: bool = False, trusted: Collection[str] = ()) -> Localizer:

@@ -1,6 +1,6 @@
 """Localizers: an image in, one box out."""
 
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -48,6 +48,12 @@ class Localizer(nn.Module):
         """The shape of what the net gives for one image."""
         return self.prediction_shape
 
+    @property
+    def prediction_layers(self) -> list[nn.Module]:
+        """The layers whose outputs are the prediction, which pruning of channels leaves whole: the last linear one."""
+        linear: list[nn.Module] = [module for module in self.net.modules() if isinstance(module, nn.Linear)]
+        return linear[-1:]
+
     def normalised(self, images: Tensor) -> Tensor:
         """uint8 [B, H, W, C] to float32 [B, C, H, W] in channels-last memory, which costs no copy."""
         return torch.addcmul(self.bias, images.permute(0, 3, 1, 2).float(), self.gain)
@@ -85,6 +91,10 @@ class MapLocalizer(Localizer):
     def __init__(self, net: nn.Module, mean: list[float], std: list[float]):
         super().__init__(net, mean, std)
         self.register_buffer("threshold", torch.tensor(THRESHOLD))
+
+    @property
+    def prediction_layers(self) -> list[nn.Module]:
+        return list(cast(nn.ModuleList, self.net.heads))
 
     def map(self, x: Tensor) -> Tensor:
         """The class evidence at each place of normalised images [B, C, H, W] and their mirror images, in [0, 1]: [B, h, w].

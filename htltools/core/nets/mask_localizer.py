@@ -1,5 +1,7 @@
 """Localizers that predict a lesion mask, and the box around it."""
 
+from typing import cast
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -23,6 +25,10 @@ class MaskLocalizer(Localizer):
     @property
     def output_shape(self) -> tuple[int, ...]:
         return self.frame
+
+    @property
+    def prediction_layers(self) -> list[nn.Module]:
+        return list(cast(list[nn.Module], self.net.heads))
 
     def masks(self, x: Tensor) -> Tensor:
         """The probability of lesion at each pixel of normalised images [B, C, H, W]: float32 [B, H, W]."""

@@ -37,7 +37,7 @@ def build_user_net(name: str, size: Sequence[int], trusted: Collection[str]) -> 
     if name not in trusted:
         raise DataError(
             f"its net is code on your machine by the name {name!r}, and no code runs because a file names it",
-            "if you know that code and want it to run, trust its name",
+            "if you know that code and want it to run, name it with --trust",
         )
     net = imported_function(name)(*size)
     if not isinstance(net, nn.Module):

@@ -3,14 +3,11 @@
 import copy
 import math
 import warnings
-from collections.abc import Sequence
-from typing import Any
 
 import torch
-from torch import nn
 
 from htltools.core.nets.localizer import Localizer
-from htltools.core.pruning.unstructured import prunable, prunable_count
+from htltools.core.pruning.unstructured import prunable_count
 
 STEPS = 5  # of the search for the share of channels, at most
 NEAR = 0.005  # it ends this near to the share of weights asked for
@@ -58,15 +55,7 @@ def remove_channels(model: Localizer, ratio: float, size: list[int]) -> Localize
             torch.zeros(1, channels, height, width),
             importance=torch_pruning.importance.GroupMagnitudeImportance(p=1),
             pruning_ratio=ratio,
-            ignored_layers=prediction_layers(model),
+            ignored_layers=model.prediction_layers,
         )
         pruner.step()
     return model
-
-
-def prediction_layers(model: Localizer) -> Sequence[nn.Module]:
-    """The layers whose outputs are the prediction: the last linear one, or the heads of maps and masks."""
-    if model.task in ("class_map", "mask"):
-        heads: Any = model.net.heads
-        return list(heads)
-    return [module for module, _ in prunable(model) if isinstance(module, nn.Linear)][-1:]

@@ -100,7 +100,7 @@ def adjusted_odds(is_hard: np.ndarray, member: np.ndarray, covariates: np.ndarra
     if member.sum() < FEW or separate or np.linalg.matrix_rank(design) < design.shape[1] or names.max() < design.shape[1]:
         return Odds(None, None, None, None)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), np.errstate(all="ignore"):  # steps of a fit that diverges
             for kind in (ConvergenceWarning, PerfectSeparationWarning):
                 warnings.simplefilter("error", kind)
             fit = Logit(hard.astype(float), design).fit(disp=False, maxiter=100, cov_type="cluster", cov_kwds={"groups": names})

@@ -20,7 +20,7 @@ from PIL import Image
 
 from htltools.errors import DataError
 from htltools.formats.dicom.child_process import in_child_process
-from htltools.formats.images.compressed_headers import check_size
+from htltools.formats.images.compressed_headers import check_size, holds_ycc
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
 IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
@@ -174,7 +174,7 @@ def frame_values(path: str | Path, header: Any, number: int = 1) -> np.ndarray:
     Raises: DataError with a short reason where it cannot be decoded.
     """
     import pydicom
-    from pydicom.pixels import get_decoder, pixel_array
+    from pydicom.pixels import convert_color_space, get_decoder, pixel_array
 
     with reading("its pixels cannot be decoded"):
         check_declared(path, header)
@@ -183,8 +183,9 @@ def frame_values(path: str | Path, header: Any, number: int = 1) -> np.ndarray:
             raise DataError(f"it has no frame {number}")
         if syntax == DEFLATED_FRAMES or (syntax == RLE and header.BitsAllocated == 1):
             return unpacked_frame(path, header, number)
-        if syntax not in NATIVE and syntax != RLE:
-            check_size(frame_data(path, header, number), header.Rows, header.Columns)
+        data = None if syntax in NATIVE or syntax == RLE else frame_data(path, header, number)
+        if data is not None:
+            check_size(data, header.Rows, header.Columns)
 
         def decoded() -> np.ndarray:
             with BoundedFile(path) as file:
@@ -193,6 +194,8 @@ def frame_values(path: str | Path, header: Any, number: int = 1) -> np.ndarray:
                 return pixel_array(file, index=number - 1, transfer_syntax_uid=syntax)
 
         values = in_child_process(decoded) if "gdcm" in get_decoder(syntax).available_plugins else decoded()
+        if data and header.get("PhotometricInterpretation") == "RGB" and holds_ycc(data, values):
+            values = convert_color_space(values, "YBR_FULL", "RGB")
         return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 

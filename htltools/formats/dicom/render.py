@@ -3,6 +3,7 @@
 Overlays and supplemental palettes are not drawn.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from os import stat
 from pathlib import Path
@@ -12,14 +13,14 @@ import numpy as np
 from PIL import Image
 
 from htltools.errors import DataError
-from htltools.formats.dicom.file import BIG_ENDIAN, frame_values, header_of, reading
+from htltools.formats.dicom.colours import colours_of
+from htltools.formats.dicom.file import frame_values, header_of, reading
 from htltools.formats.dicom.windowing import windowed
 from htltools.formats.images.image import squashed_array
+from htltools.formats.images.mask import Objects, objects_of
 
 MAX_LEVELS = 2**16  # different values that are rendered once each, however many pixels have them
-RETIRED = "YBR_PARTIAL_420", "YBR_PARTIAL_422", "HSV", "ARGB", "CMYK"
 TABLES = ("PixelValueTransformationSequence", "FrameVOILUTSequence")  # of each frame of a multi-frame file
-PALETTE = tuple(f"{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue"))
 
 
 def read_dicom(path: str | Path, frame: tuple[int, int], number: int = 1, window: str = "auto") -> tuple[np.ndarray, tuple[int, int], str]:
@@ -41,14 +42,13 @@ def read_dicom(path: str | Path, frame: tuple[int, int], number: int = 1, window
     return np.asarray(small.convert("RGB")), values.shape[::-1], rendering
 
 
-def read_dicom_mask(path: str | Path) -> np.ndarray:
-    """The lesion mask of a DICOM image: bool [h, w], pixels brighter than half of its maximum.
+def read_dicom_mask(path: str | Path, lesion_values: Sequence[int] = ()) -> Objects:
+    """The objects of a mask in a DICOM image, by its stored values, see `read_mask`.
 
     Raises: DataError with a short reason where it cannot be decoded.
     """
     values = frame_values(path, header_of(path))
-    values = values if values.ndim == 2 else values.max(2)
-    return values > max(values.max().item(), 0) / 2
+    return objects_of(values if values.ndim == 2 else values.max(2), lesion_values)
 
 
 def size_and_time(path: str | Path) -> tuple[int, int]:
@@ -89,46 +89,30 @@ def widen_luts(header: Any) -> None:
                 table.LUTDescriptor = [entries, first, 16]
 
 
-def colours_of(values: np.ndarray, header: Any) -> np.ndarray:
-    """A frame in colour as uint8 [h, w, 3], RGB."""
-    from pydicom.pixels import apply_color_lut
-
-    kind = header.PhotometricInterpretation
-    if kind == "PALETTE COLOR":
-        repair_palette(header)
-        values = apply_color_lut(values, header)[..., :3]
-        highest = np.iinfo(values.dtype).max
-    elif kind in ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"):  # pydicom has converted all of them to RGB
-        highest = 2**header.BitsStored - 1
-    else:
-        raise DataError(f"its colours are not supported ({kind if kind in RETIRED else 'unknown'})")
-    return values if values.dtype == np.uint8 and highest == 255 else np.rint(values / highest * 255).clip(0, 255).astype(np.uint8)
-
-
-def repair_palette(header: Any) -> None:
-    """Swap the bytes of the palette of a big-endian file, and widen a long one of 8 bits: pydicom reads both wrongly."""
-    for name in (name for name in PALETTE if name in header):
-        data, entries = header[name].value, header[f"{name.removesuffix('Data')}Descriptor"].value[0] or 2**16
-        if header.file_meta.TransferSyntaxUID == BIG_ENDIAN and header[name].VR == "OW":
-            data = np.frombuffer(data, ">u2").astype("<u2").tobytes()
-        if entries > 2**8 and len(data) == entries:
-            data = (np.frombuffer(data, np.uint8).astype("<u2") * 257).tobytes()
-        header[name].value = data
-
-
 def grey_of(values: np.ndarray, header: Any, window: str) -> tuple[np.ndarray, str]:
     """A grey frame as uint8 [h, w], 0 = black, and how it was rendered."""
     from pydicom.pixels import apply_modality_lut
 
     levels, place = levels_of(values)
+    note = complete_rescale(header)
     shades = apply_modality_lut(levels, header)  # [levels], or [h, w] where there are too many
     if not np.isfinite(shades).all():
         raise DataError("it holds values that are not finite")
     light, rendering = windowed(shades, levels, place, header, window)
+    rendering += note
     if header.PhotometricInterpretation == "MONOCHROME1":
         light, rendering = 1 - light, f"{rendering}, inverted"
     light = np.rint(np.clip(light, 0, 1) * 255).astype(np.uint8)
     return light if place is None else light.take(place), rendering
+
+
+def complete_rescale(header: Any) -> str:
+    """Make a rescale what pydicom applies: an intercept alone gets the slope 1. A slope of 0 becomes 1, which the text given says."""
+    slope, intercept = header.get("RescaleSlope"), header.get("RescaleIntercept")
+    if intercept is None or slope:
+        return ""
+    header.add_new("RescaleSlope", "DS", 1)  # not by assignment, which would change the header that frames share
+    return "" if slope is None else ", slope 0 taken for 1"
 
 
 def levels_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import IO
 
+import numpy as np
 from PIL import Image
 
 from htltools.errors import DataError
@@ -11,6 +12,9 @@ SCAN, SCANS = 0xDA, 200  # the marker of a scan, and more of them than any encod
 NOT_FRAMES = {0xC4, 0xC8, 0xCC}  # markers between those of frames that start none
 JPEG_LS = 0xF7
 JPEG_2000 = b"\xff\x4f\xff\x51"  # the marker of its start, and that of its size
+JFIF, ADOBE = 0xE0, 0xEE  # markers of what an encoder says of itself, and so of its colours
+LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF, JPEG_LS}  # frames that are coded as they are
+CHROMA, MOSTLY = 24, 0.75  # grey levels around the middle, and share of the pixels within them
 BOXED = b"\0\0\0\x0cjP"  # the start of a JPEG 2000 file, which holds a codestream in a box
 
 
@@ -54,6 +58,31 @@ def check_size(data: bytes, rows: int, columns: int) -> None:
     for height, width in sizes - {(rows, columns)}:
         raise DataError(f"its compressed pixels are {width}x{height}, its header says {columns}x{rows}")
     check_scans(data)
+
+
+def holds_ycc(data: bytes, values: np.ndarray) -> bool:
+    """Whether a JPEG whose header says RGB, and which has no marker of its own that says otherwise, holds YCbCr: values [h, w, 3] as coded.
+
+    It does where two components are coded at a lower resolution. Where they are not and are numbered from 1, as encoders number those of
+    YCbCr, it does if these two are near the middle of their range nearly everywhere, as in grey and black, and RGB is not.
+    """
+    if values.ndim != 3 or not data.startswith(b"\xff\xd8"):
+        return False
+    frames = {}
+    for marker, at in markers(data):
+        if (marker == JFIF and data[at + 2 : at + 6] == b"JFIF") or (marker == ADOBE and data[at + 2 : at + 7] == b"Adobe"):
+            return False
+        if marker & 0xF0 == 0xC0 and marker not in NOT_FRAMES:
+            frames[marker] = [data[at + 8 + 3 * i : at + 10 + 3 * i] for i in range(3)]
+    if len(frames) != 1 or set(frames) & LOSSLESS:
+        return False
+    (components,) = frames.values()
+    if [own[0] for own in components] != [1, 2, 3]:
+        return False
+    if components[0][1] != components[1][1] == components[2][1]:
+        return True
+    middle = np.abs(values[..., 1:].astype(int) - 128) < CHROMA
+    return bool(middle.all(-1).mean() > MOSTLY and (np.abs(values[..., 0].astype(int) - 128) >= CHROMA).mean() > 1 - MOSTLY)
 
 
 def declared_sizes(data: bytes) -> set[tuple[int, int]]:

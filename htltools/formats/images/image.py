@@ -15,13 +15,14 @@ from PIL import Image, UnidentifiedImageError
 
 from htltools.errors import DataError
 from htltools.formats.images.compressed_headers import check_scans, file_bytes
+from htltools.formats.images.deep_grey import is_deep, squashed_deep
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".pnm", ".jp2"}
 )
 FORMATS = "JPEG", "JPEG2000", "PNG", "TIFF", "BMP", "WEBP", "GIF", "PPM"  # for some others Pillow would start another program
 LONGEST_SIDE = 2**20
-ORIENTATION = 0x0112
+ORIENTATION, APPLIED = 0x0112, "orientation_applied"
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -31,16 +32,22 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # by EXIF orientation; from 5 on, width and height are swapped
-DEEP = ("I", "F")  # modes of more than 8 bits per channel, and I;16 with its variants
-DEPTHS = 8, 10, 12, 14, 16
 
 
 def read_image(path: str | Path, frame: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
     """An image squashed to a frame (H, W): uint8 [H, W, 3], RGB, and its original (width, height).
 
-    A grey image of more than 8 bits is scaled by its depth, the smallest of 8, 10, 12, 14 and 16 bits that holds its
-    maximum; floats in [0, 1] are scaled by 1. The filter is bilinear; a JPEG in colour is decoded no larger than needed, which
-    shifts a value by one grey level or less on average.
+    A grey image of more than 8 bits is scaled as `black_and_white` says. The filter is bilinear; a JPEG in colour is decoded no larger
+    than needed, which shifts a value by one grey level or less on average.
+
+    Raises: DataError with a short reason where it cannot be decoded.
+    """
+    pixels, size, _ = read_turned_image(path, frame)
+    return pixels, size
+
+
+def read_turned_image(path: str | Path, frame: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int], int]:
+    """As `read_image`, with the EXIF orientation that the image was turned by: 1 to 8, 1 where it stood upright.
 
     Raises: DataError with a short reason where it cannot be decoded.
     """
@@ -48,17 +55,21 @@ def read_image(path: str | Path, frame: tuple[int, int]) -> tuple[np.ndarray, tu
 
     with decoding(path) as image:
         turn = turn_of(image)
+        orientation = image.info.get(APPLIED, turn)
         size = image.size[::-1] if turn >= 5 else image.size
         target = frame if turn >= 5 else frame[::-1]  # (width, height) before the turn
         pixels = squashed_jpeg(image, target)
         if pixels is None:
             pixels = np.asarray(squashed_image(image, target))
-    return np.asarray(Image.fromarray(pixels).transpose(TURNS[turn])) if turn in TURNS else pixels, size
+    return np.asarray(Image.fromarray(pixels).transpose(TURNS[turn])) if turn in TURNS else pixels, size, orientation
 
 
 def turn_of(image: Image.Image) -> int:
-    """The EXIF orientation of an opened image; 1, upright, where it is none of the eight."""
-    turn = image.getexif().get(ORIENTATION)
+    """The EXIF orientation that is still to be applied to an image of `decoding`; 1, upright, where it is none of the eight.
+
+    Pillow turns a TIFF itself as it is loaded, and only a TIFF.
+    """
+    turn = 1 if image.format == "TIFF" else image.getexif().get(ORIENTATION)
     return turn if isinstance(turn, int) and turn in TURNS else 1
 
 
@@ -66,27 +77,9 @@ def squashed_image(image: Image.Image, frame: tuple[int, int]) -> Image.Image:
     """An opened image of any mode, squashed to a frame (width, height), in RGB."""
     image.draft(None, (2 * frame[0], 2 * frame[1]))  # JPEG: decode no larger than needed
     if is_deep(image):
-        limit = depth_limit(image)
-        small = np.asarray(image.convert("F").resize(frame, Image.Resampling.BILINEAR, reducing_gap=2))
-        image = Image.fromarray(np.rint(np.clip(small / limit, 0, 1) * 255).astype(np.uint8))
+        return Image.fromarray(squashed_deep(image, frame)).convert("RGB")
     image = image if image.mode == "L" and not image.has_transparency_data else over_black(image)  # grey: one channel to resize, not three
     return image.resize(frame, Image.Resampling.BILINEAR, reducing_gap=2).convert("RGB")
-
-
-def read_mask(path: str | Path) -> np.ndarray:
-    """A lesion mask, bool [h, w] in its own frame: what is brighter than half of its maximum. All false: no lesion.
-
-    Raises: DataError with a short reason where it cannot be decoded.
-    """
-    with decoding(path) as image:
-        turn = turn_of(image)
-        plain = is_deep(image) or (image.mode in ("1", "L") and not image.has_transparency_data)
-        grey = image if plain else over_black(image).convert("L")
-        values = np.asarray(grey.transpose(TURNS[turn]) if turn in TURNS else grey)
-    if values.dtype == bool:
-        return values
-    highest = max(values.max().item(), 0)
-    return values > (highest / 2 if values.dtype.kind == "f" else highest // 2)
 
 
 def squashed_mask(lesion_mask: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
@@ -100,22 +93,6 @@ def squashed_array(pixels: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize(frame[::-1], Image.Resampling.BILINEAR, reducing_gap=2))
 
 
-def is_deep(image: Image.Image) -> bool:
-    """Whether a channel has more than 8 bits."""
-    return image.mode in DEEP or image.mode.startswith("I;16")
-
-
-def depth_limit(image: Image.Image) -> float:
-    """The value that means white in a deep image."""
-    values = np.asarray(image)
-    if not np.isfinite(values).all():
-        raise DataError("it holds values that are not finite")
-    highest = float(values.max())
-    if values.dtype.kind == "f" and highest <= 1:
-        return 1.0
-    return next((float(2**bits - 1) for bits in DEPTHS if highest < 2**bits), highest)
-
-
 def over_black(image: Image.Image) -> Image.Image:
     """The image in RGB, over black where it is transparent."""
     if image.has_transparency_data:
@@ -126,17 +103,24 @@ def over_black(image: Image.Image) -> Image.Image:
 
 @contextmanager
 def decoding(path: str | Path) -> Iterator[Image.Image]:
-    """An opened image; any error of Pillow becomes a DataError with a short reason, without the path."""
+    """An opened image; any error of Pillow becomes a DataError with a short reason, without the path.
+
+    A TIFF is loaded, and so turned; the orientation that it had stays in its `info` as APPLIED.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # fatal problems are raised; the others concern metadata
             if not os.path.isfile(path):  # a pipe would wait
                 raise DataError("no regular file" if os.path.exists(path) else os.strerror(errno.ENOENT).lower())
-            with Image.open(path, formats=FORMATS) as image:
+            # by name, Pillow (13.0) maps an uncompressed grey TIFF to be turned by 90 degrees with rows of the wrong length
+            with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
                 if max(image.size) > LONGEST_SIDE:  # Pillow would raise a MemoryError
                     raise DataError(f"a side of more than {LONGEST_SIDE} pixels")
                 if image.format in ("JPEG", "MPO"):
                     check_scans(file_bytes(image))
+                elif image.format == "TIFF":
+                    image.info[APPLIED] = orientation if (orientation := image.getexif().get(ORIENTATION)) in TURNS else 1
+                    image.load()
                 yield image
     except (DataError, MemoryError):
         raise

@@ -137,7 +137,7 @@ class OnnxModel:
 
     threads: of one run; 0 = OMP_NUM_THREADS where that is set, as torch has it, else onnxruntime's own choice.
     size: [H, W, C] of its images. about: its metadata by key, see vocabulary.ONNX. task: what it predicts, by its metadata. classes and
-    threshold: of task detect the names of the classes, and the score from which on an object counts; else [] and 0.
+    threshold: the names of the classes of objects, and the score from which on one counts, by its metadata; else [] and 0.
     provider: the execution provider in use. output_names: what it can predict.
 
     Raises: as `open_session`; DataError also where the file is no localizer of htl.
@@ -153,12 +153,10 @@ class OnnxModel:
         self.task: str = self.about.get("htl.task", "")
         self.size: list[int] = inputs[0][2][1:] if inputs else []
         takes_images = [each[:2] for each in inputs] == [(INPUT, "tensor(uint8)")] and [type(side) for side in self.size] == [int] * 3
-        if not takes_images or self.output_names[:1] != [OUTPUT] or not self.task:
-            raise DataError(f"{path} is no localizer of htl: it should take uint8 {INPUT}, predict {OUTPUT} and name its task (htl.task)")
+        if not takes_images or not self.task:
+            raise DataError(f"{path} is no localizer of htl: it should take uint8 {INPUT} and name its task (htl.task)")
         try:
-            objects: dict[str, Any] = {"classes": [], "threshold": 0}
-            if self.task == "detect":
-                objects = json.loads(self.about["htl.objects"])
+            objects = json.loads(self.about.get("htl.objects", '{"classes":[],"threshold":0}'))
             self.classes, self.threshold = list(map(str, objects["classes"])), float(objects["threshold"])
         except (ValueError, KeyError, TypeError):
             raise DataError(f"{path} does not say which classes it detects (htl.objects)", "export it with htl") from None

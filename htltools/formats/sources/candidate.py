@@ -14,7 +14,7 @@ class Candidate:
 
     id: str
     image: str = ""  # path; empty for a synthetic image
-    mask: str | None = None
+    masks: tuple[str, ...] = ()  # files, each of a lesion or of several
     facts: Facts = field(default_factory=lambda: UNKNOWN)  # from tables and annotations; images of one name share it
     masked: bool = False  # whether its source has masks: then boxes come from them alone
     phantom: int | None = None  # index of a synthetic image
@@ -30,9 +30,9 @@ class Candidate:
 
     def stamp(self) -> list:
         """What the stored sample depends on: facts, and name, size and time of the files. An unchanged stamp means an unchanged sample."""
-        files = [file_stamp(path) for path in (self.image, self.mask, *dict(self.segments or ()))]
+        files = [file_stamp(path) for path in (self.image, *(self.masks or (None,)), *dict(self.segments or ()))]
         own = self.facts
-        facts = [own.group, own.label, own.boxes, own.labels, own.frame, own.meta, own.known]
+        facts = [own.group, own.label, own.boxes, own.labels, own.frame, own.meta, own.known, own.shares, own.outlines]
         return [self.id, files, facts, self.split, self.masked, self.phantom, self.frame, self.segments and len(self.segments)]
 
 

@@ -19,6 +19,8 @@ from htltools.formats.images.image import IMAGE_SUFFIXES
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 WHOLE = 1000  # parts that a path from the source counts as: more than any other end
 DRIVE = re.compile(r"[A-Za-z]:(?=[\\/])")
+FEW = 8  # images of one file name that are compared one by one
+SUFFIXES = IMAGE_SUFFIXES | DICOM_SUFFIXES
 
 
 @lru_cache(2**16)
@@ -42,7 +44,7 @@ def stem_of(name: str) -> str:
     ('a', '1.2.840.113', 'v1.2')
     """
     stem, suffix = os.path.splitext(name)
-    return stem if suffix.lower() in IMAGE_SUFFIXES | DICOM_SUFFIXES else name
+    return stem if suffix.lower() in SUFFIXES else name
 
 
 @dataclass
@@ -59,8 +61,11 @@ class ImageNames:
 
     def __init__(self, paths: Sequence[str], relative: Sequence[str] = ()):
         self.by_relative: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        self.tails: dict[int, dict[tuple[str, ...], list[int]]] = {}
+        self.folders: set[tuple[str, ...]] = set()
         for i, path in enumerate(relative):
             *folders, last = name_parts(path)
+            self.folders |= {tuple(folders)} if folders else set()
             for each in {last, stem_of(last)}:
                 self.by_relative[*folders, each].append(i)
         self.parts = [name_parts(os.path.abspath(path)) for path in paths]
@@ -80,6 +85,8 @@ class ImageNames:
         ((1, [0, 1]), (2, [1]), (1, [2]), (0, []))
         >>> ImageNames(["/s/a.png", "/s/y/a.png"], ["a.png", "y/a.png"]).candidates("a.png")
         (1000, [0])
+        >>> ImageNames(["/s/a.png", "/s/y/b.png"], ["a.png", "y/b.png"]).candidates("y/a.png")
+        (0, [])
         """
         parts = name_parts(name)
         if not parts:
@@ -88,9 +95,26 @@ class ImageNames:
             return WHOLE, self.by_relative[parts]
         stem = stem_of(parts[-1])
         fitting = self.by_name.get(parts[-1]) or self.by_stem.get(stem) or self.by_folded_stem.get(stem.casefold()) or []
-        depths = [self.depth(parts, i) for i in fitting]
-        deepest = max(depths, default=0)
-        return deepest, [i for i, depth in zip(fitting, depths) if depth == deepest]
+        deepest, fitting = self.deepest(parts, fitting) if fitting else (0, [])
+        if deepest == 1 and parts[:-1] in self.folders:  # which holds images, but not this one
+            return 0, []
+        return deepest, fitting
+
+    def deepest(self, parts: tuple[str, ...], fitting: list[int]) -> tuple[int, list[int]]:
+        """Of images whose file name fits, those of which the most folders fit too, and how many parts that are."""
+        if len(fitting) <= FEW:
+            depths = [self.depth(parts, i) for i in fitting]
+            return max(depths), [i for i, depth in zip(fitting, depths) if depth == max(depths)]
+        if id(fitting) not in self.tails:  # lists in the three dictionaries, which stay
+            tails = self.tails[id(fitting)] = defaultdict(list)
+            for i in fitting:
+                folders = self.parts[i][-2::-1]
+                for depth in range(1, len(folders) + 1):
+                    tails[folders[:depth]].append(i)
+        folders, depth = parts[-2::-1], 0
+        while depth < len(folders) and folders[: depth + 1] in self.tails[id(fitting)]:
+            depth += 1
+        return depth + 1, self.tails[id(fitting)][folders[:depth]] if depth else fitting
 
     def depth(self, parts: tuple[str, ...], i: int) -> int:
         """How many parts at the end of an image's path are those of a name, the file name counted as one."""

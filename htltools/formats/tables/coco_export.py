@@ -9,7 +9,7 @@ from htltools.formats.rows.jsonlines import compact_json
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import OBJECT
 
-KEPT = "group", "split", "label", "meta", "hardness", "weight"  # fields of a row that become keys of its image
+KEPT = "group", "split", "label", "labels", "meta", "hardness", "weight"  # fields of a row that become keys of its image
 
 
 def write_coco(path: Path, rows: Iterable[Row]) -> int:

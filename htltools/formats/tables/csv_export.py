@@ -5,17 +5,16 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from htltools.formats.csv.column_names import has_role
 from htltools.formats.rows.fields import NESTED, field
 from htltools.formats.rows.jsonlines import compact_json
 from htltools.formats.rows.row import Row
-from htltools.formats.tables.csv_table import NAMES, XYWH, XYXY
 
 FIRST = {"id": "id", "group_id": "group", "split": "split", "label": "label"}  # field by column
-EDGES = XYXY[1]
+EDGES = "x0", "y0", "x1", "y1"
 INNER = *NESTED, "predicted"
 # fields of another form, or without meaning elsewhere
 LEFT_OUT = {"boxes", "labels", "detected", "size", "store", "index", "repeat", *INNER}
-MEANT = {name for names in (*NAMES.values(), *XYXY, *XYWH) for name in names}  # columns that `prepare` reads as more than metadata
 
 
 def csv_lines(rows: Sequence[Row], columns: Sequence[str] | None, shown: Callable[[str], str] = str) -> Iterator[str]:
@@ -47,9 +46,7 @@ def all_lines(rows: Sequence[Row]) -> Iterator[list]:
     first = {column: name for column, name in FIRST.items() if name in present or (name == "label" and "labels" in present)}
     others = list(dict.fromkeys(name for row in rows for name in row if name not in LEFT_OUT and name not in FIRST.values()))
     inner = [(outer, name) for outer in INNER for name in dict.fromkeys(n for row in rows for n in row.get(outer) or {})]
-    headings = [
-        name if outer == "meta" and name.lower() not in MEANT and name not in others else f"{outer}.{name}" for outer, name in inner
-    ]
+    headings = [name if outer == "meta" and not has_role(name) and name not in others else f"{outer}.{name}" for outer, name in inner]
     yield [*first, *EDGES, "width", "height", *others, *headings]
     for row in rows:
         if row.repeat:

@@ -1,234 +1,246 @@
-"""Tables of images: a CSV of ids, groups, splits, labels, boxes and metadata."""
+"""Tables of images: a CSV of names, groups, splits, labels, boxes and metadata, or several."""
 
-import csv
-import math
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from io import BytesIO, TextIOWrapper
-from itertools import islice
+import gc
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
-from htltools.errors import DataError, MissingInput
-from htltools.formats.rows.schema import OBJECT, SIDE
-from htltools.formats.tables.facts import SPLIT_WORDS, Facts, image_key
+import numpy as np
 
-NAMES = {
-    "id": ("image_id", "image", "id", "image_name", "filename", "file_name", "file", "isic_id", "isic_file", "name", "path"),
-    "group": ("group_id", "patient_id", "lesion_id"),
-    "split": ("split", "subset", "fold_name"),
-    "label": ("label", "dx", "diagnosis", "class", "target", "dx2017"),
-}
-XYXY = (
-    ("bbox_x0", "bbox_y0", "bbox_x1", "bbox_y1"),
-    ("x0", "y0", "x1", "y1"),
-    ("xmin", "ymin", "xmax", "ymax"),
-    ("x_min", "y_min", "x_max", "y_max"),
-    ("x1", "y1", "x2", "y2"),
-)
-XYWH = (("x", "y", "w", "h"), ("x", "y", "width", "height"), ("bbox_x", "bbox_y", "bbox_w", "bbox_h"))
-NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d+)?([eE][+-]?\d{1,3})?")
-ABSENT = {"", "nan"}
+from htltools.errors import DataError
+from htltools.formats.csv.boxes import Boxes, are_shares, boxes_of, doubts_of_boxes
+from htltools.formats.csv.cells import metadata
+from htltools.formats.csv.column_names import plain
+from htltools.formats.csv.groups import connected_groups, likely_groups
+from htltools.formats.csv.images import ImageNames, declared_frames, restored_names, rows_by_image
+from htltools.formats.csv.joins import joined
+from htltools.formats.csv.readers import agreed_boxes
+from htltools.formats.csv.roles import Columns, Roles, recognised_roles
+from htltools.formats.csv.run_lengths import runs_of
+from htltools.formats.csv.text import Table, read_text, some_of
+from htltools.formats.csv.words import empty_rows, splits_of
+from htltools.formats.rows.schema import OBJECT
+from htltools.formats.tables.facts import SPLIT_WORDS, Annotations, Facts
 
 
-@dataclass(frozen=True)
-class Columns:
-    """The names of the columns of each role; None: there is none. `box_format`: xyxy or xywh."""
+def read_table(path: Path, asked: Columns = Columns(), images: ImageNames | None = None) -> Annotations:
+    """What a table says of images, by their names as they are written there. Several lines of one image are several boxes.
 
-    id: str | None = None
-    group: str | None = None
-    split: str | None = None
-    label: str | None = None
-    boxes: Sequence[tuple[str | None, Sequence[str]]] | None = None  # sets of four columns, each with the class of its box
-    box_format: str | None = None
-
-    @property
-    def taken(self) -> set[str]:
-        """The columns that have a field of their own in a row."""
-        return {
-            name
-            for name in (self.id, self.group, self.split, self.label, *(name for _, names in self.boxes or () for name in names))
-            if name
-        }
-
-
-def read_table(path: Path, asked: Columns = Columns()) -> tuple[dict[str, Facts], Columns]:
-    """Facts by image key (see `image_key`), and the columns that they are from. Several lines of one id are several boxes.
+    images: those that the names may mean; the column of names is then the one that fits them.
 
     Raises: MissingInput; DataError where the file is no table, lacks a column asked for, or holds a bad box or split.
     """
-    data = table_bytes(path)
-    lines = table_lines(data, path)
-    header = checked_header(next(lines, (1, []))[1], path)
-    columns = recognised_columns(header, asked, path)
-    assert columns.id is not None
-    others = [name for name in header if name and name not in columns.taken]
-    numeric = numeric_columns(lines, header, others, path)
-    kinds = {name: name in numeric for name in others}
-    words: dict[str, str] = {}  # each word once in memory, however many images have it
-    by_key: dict[str, Facts] = {}
-    for number, cells in islice(table_lines(data, path), 1, None):
-        line = dict(zip(header, padded_cells(cells, len(header)), strict=True))
-        if not line[columns.id]:
-            raise DataError(f"{path}, line {number}: no {columns.id}")
-        facts = line_facts(line, columns, kinds, words, f"{path}, line {number}")
-        known = by_key.setdefault(image_key(line[columns.id]), facts)
-        if known is facts:
-            continue
-        if (known.group, known.split) != (facts.group, facts.split):
-            raise DataError(f"{path}, line {number}: {line[columns.id]!r} has another group or split than before")
-        known.labels = joined_labels(known, facts)
-        known.boxes = (known.boxes or []) + (facts.boxes or []) or known.boxes
-    return by_key, columns
+    return read_tables([path], asked, images)
 
 
-def joined_labels(known: Facts, more: Facts) -> list[str] | None:
-    """The class of each box of two lines of one image: that of its columns, or else the label of its line; None where all lines have
-    the same one."""
-    if known.labels is None and more.labels is None and known.label == more.label:
-        return None
-    return [name for facts in (known, more) for name in facts.labels or [facts.label or OBJECT] * len(facts.boxes or ())]
+def read_tables(paths: Sequence[Path], asked: Columns = Columns(), images: ImageNames | None = None) -> Annotations:
+    """What several tables say together, see `read_table` and `joins.joined`.
 
-
-def table_bytes(path: Path) -> bytes:
-    """The bytes of the file, read once: it may be a pipe.
-
-    Raises: MissingInput.
+    Raises: MissingInput, DataError.
     """
+    collecting = gc.isenabled()
+    gc.disable()  # there is no rubbish among a million new cells: looking for it takes as long as reading them
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise MissingInput(f"the table {path} is not there") from None
+        table, column = joined([read_text(path, asked.missing) for path in paths], asked, images)
+        return TableReader(table, recognised_roles(table, asked, images, column), asked, images).annotations(paths[0])
+    finally:
+        if collecting:
+            gc.enable()
 
 
-def table_lines(data: bytes, path: Path) -> Iterator[tuple[int, list[str]]]:
-    """(line number, cells) of a CSV with commas, semicolons or tabs, its header first; blank lines are skipped.
+@dataclass
+class TableReader:
+    """The lines of a table on their way to facts, and what is to be said of them."""
 
-    Raises: DataError where it is no UTF-8, or no table.
-    """
-    text = TextIOWrapper(BytesIO(data), encoding="utf-8-sig", newline="")
-    try:
-        delimiter = max(",;\t", key=text.readline().count)
-        text.seek(0)
-        reader = csv.reader(text, delimiter=delimiter)
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield reader.line_num, cells
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is no UTF-8 text", "save it as CSV in UTF-8") from None
-    except csv.Error as error:
-        raise DataError(f"{path} is no table ({error})") from None
+    table: Table
+    roles: Roles
+    asked: Columns
+    images: ImageNames | None
+    notes: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+    by_image: dict[str, list[int]] = field(default_factory=dict)  # rows of each image
+    facts: list[Facts] = field(default_factory=list)  # of each image, in the same order
+    repeated: int = 0  # boxes that stand twice
+    several: list[str] = field(default_factory=list)  # images that several readers looked at
 
+    def annotations(self, path: Path) -> Annotations:
+        """All that the table says."""
+        table, roles = self.table, self.roles
+        names, example = restored_names(table.cells[roles.id], self.images)
+        if example:
+            self.doubts.append(f"{roles.id} of {table.name} has lost its leading zeros: {example}")
+        self.by_image = rows_by_image(names, self.images)
+        rows = [row for row, name in enumerate(names) if name]
+        nameless = [table.lines[row] for row, name in enumerate(names) if not name]
+        splits = self.splits(rows)
+        boxes, kinds = self.boxes()
+        runs = self.runs()
 
-def checked_header(cells: list[str], path: Path) -> list[str]:
-    """The names of the columns.
+        self.read_objects(boxes, kinds, runs, self.empty(boxes, runs, rows))
+        self.read_frames(boxes)
+        self.name_classes()
+        self.read_groups(splits)
+        self.read_metadata(boxes)
+        return Annotations(
+            source=table.name,
+            facts=dict(zip(self.by_image, self.facts, strict=True)),
+            path=path,
+            boxed=bool(roles.boxes or runs),
+            roles=roles.described(),
+            unused=self.unused,
+            left_out=[{"id": f"line {line}", "source": table.name, "reason": f"no {roles.id}"} for line in nameless],
+            doubts=self.doubts,
+            notes=table.notes + self.notes,
+        )
 
-    Raises: DataError where there are none, or one stands twice.
-    """
-    header = [name.strip() for name in cells]
-    if not any(header):
-        raise DataError(f"{path} is empty")
-    twice = next((name for name in header if name and header.count(name) > 1), None)
-    if twice:
-        raise DataError(f"{path}: the column {twice!r} stands twice")
-    return header
+    def splits(self, rows: Sequence[int]) -> list[str | None] | None:
+        """The split of each row; None where there is no column of splits."""
+        if not self.roles.split:
+            return None
+        splits, doubts = splits_of(self.table, self.roles.split, self.asked, SPLIT_WORDS, rows)
+        self.doubts += doubts
+        self.roles.split = self.roles.split if splits else None
+        return splits
 
+    def boxes(self) -> tuple[Boxes, list[list[str | None]]]:
+        """The boxes of each row, and the class that its columns give each, or None."""
+        boxes: Boxes = [[] for _ in self.table.lines]
+        kinds: list[list[str | None]] = [[] for _ in self.table.lines]
+        for kind, names, box_format in self.roles.boxes:
+            for row, own in enumerate(boxes_of(self.table, names, box_format)):
+                boxes[row] += own
+                kinds[row] += [kind] * len(own)
+        return boxes, kinds
 
-def numeric_columns(lines: Iterable[tuple[int, list[str]]], header: list[str], names: Iterable[str], path: Path) -> set[str]:
-    """The columns whose cells are all numbers or empty.
+    def runs(self) -> list[list[int] | None] | None:
+        """The run lengths of each row, None where a cell is empty; None where the column holds something else."""
+        if not self.roles.runs:
+            return None
+        runs = runs_of(self.table.cells[self.roles.runs])
+        if runs is None:
+            self.unused.append(self.roles.runs)
+            said = f"{self.roles.runs} of {self.table.name} is not used: not all of it is starts and lengths in rising order"
+            (self.notes if plain(self.roles.runs) == "encoding" else self.doubts).append(said)
+            self.roles.runs = None
+            return None
+        return runs
 
-    Raises: DataError where a line is longer than the header.
-    """
-    places = {name: header.index(name) for name in names}
-    for number, cells in lines:
-        if len(cells) > len(header):
-            raise DataError(f"{path}, line {number}: {len(cells)} cells under {len(header)} columns")
-        for name in [name for name, place in places.items() if place < len(cells) and not is_numeric(cells[place].strip())]:
-            del places[name]
-    return set(places)
+    def empty(self, boxes: Boxes, runs: list[list[int] | None] | None, rows: Sequence[int]) -> set[int]:
+        """The rows that say that their image holds no object."""
+        if not self.roles.boxes and not runs and not self.asked.empty_when:
+            return set()
+        empty, notes = empty_rows(self.table, self.asked, [bool(own) for own in boxes], rows)
+        self.notes += notes
+        return empty | {row for row, own in enumerate(runs or ()) if own == []}
 
+    def read_objects(self, boxes: Boxes, kinds: list[list[str | None]], runs: list[list[int] | None] | None, empty: set[int]) -> None:
+        """Make the facts of each image, with its boxes or outlines, and the class of each. Equal boxes are one."""
+        words = self.table.cells[self.roles.label] if self.roles.label else [""] * len(self.table.lines)
+        readers = self.table.cells[self.roles.reader] if self.roles.reader else [""] * len(self.table.lines)
+        for name, own in self.by_image.items():
+            marked = [
+                (tuple(box), kind or words[row] or OBJECT, readers[row])
+                for row in own
+                for box, kind in zip(boxes[row], kinds[row], strict=True)
+            ]
+            distinct = list(dict.fromkeys(marked)) if len(marked) > 1 else marked
+            self.repeated += len(marked) - len(distinct)
+            objects = [(list(box), kind) for box, kind, _ in distinct]
+            if len(own) > 1 and len(looked := {readers[row] for row in own} - {""}) > 1:
+                self.several.append(name)
+                objects = agreed_boxes(distinct, looked, self.asked.readers or "union")
+            outlines: list[tuple[Any, str]] = [({"runs": runs[row]}, words[row] or OBJECT) for row in own if runs[row]] if runs else []
+            none = bool(marked) or not empty.isdisjoint(own)  # marked, but by too few readers; or said to be empty
+            self.facts.append(
+                Facts(
+                    boxes=[box for box, _ in objects] or ([] if none and not outlines else None),
+                    labels=[kind for _, kind in objects or outlines] or None,
+                    outlines=[outline for outline, _ in outlines] or None,
+                )
+            )
+        if self.repeated:
+            self.notes.append(f"boxes of {self.table.name} that stand twice, and count once: {self.repeated}")
+        if self.several:
+            said = f"{some_of(self.several)} of {self.table.name} have several readers ({self.roles.reader})"
+            if self.asked.readers:
+                self.notes.append(f"{said}: --readers {self.asked.readers}")
+            else:
+                self.doubts.append(
+                    f"{said}: all objects are kept, those that overlap by half as one (--readers union); see --readers majority and first"
+                )
 
-def padded_cells(cells: list[str], count: int) -> list[str]:
-    """The cells, stripped, one for each column; "" for absent ones."""
-    stripped = [cell.strip() for cell in cells] + [""] * (count - len(cells))
-    return ["" if cell.lower() in ABSENT else cell for cell in stripped]
+    def read_frames(self, boxes: Boxes) -> None:
+        """Find the frame of the boxes, and say what looks wrong in them."""
+        every = np.array(list(chain(*boxes))).reshape(-1, 4)
+        shares = are_shares(every)
+        if shares:
+            self.notes.append(f"boxes of {self.table.name} are read as shares of the image's sides: none is larger than 1")
+        frames, doubt = declared_frames(self.table, [] if shares else self.roles.frame, self.by_image, boxes)
+        self.doubts += [doubt] if doubt else []
+        sides = np.full((len(boxes), 2), np.nan)
+        for facts, own, frame in zip(self.facts, self.by_image.values(), frames, strict=True):
+            facts.frame, facts.shares = frame, shares
+            sides[own] = frame or np.nan
+        for _, names, box_format in self.roles.boxes[:1]:
+            of_box = [row for row, own in enumerate(boxes) for _ in own]
+            self.doubts += [] if shares else doubts_of_boxes(every, box_format, self.table.name, sides[of_box])
+            if len(names) == 1 and box_format == "xywh" and not self.asked.box_format:
+                self.notes.append(f"{names[0]} of {self.table.name} is read as x, y, width, height; --box-format xyxy reads corners")
 
+    def name_classes(self) -> None:
+        """Keep the class of each box where one image has several, or columns name them."""
+        several = any(len(set(facts.labels or ())) > 1 for facts in self.facts) or any(kind for kind, _, _ in self.roles.boxes)
+        for facts in self.facts if not several else ():
+            facts.labels = None
 
-def recognised_columns(header: list[str], asked: Columns, path: Path) -> Columns:
-    """The columns asked for, and for the other roles those of common names.
+    def read_groups(self, splits: list[str | None] | None) -> None:
+        """Find the group and the split of each image.
 
-    Raises: DataError where one asked for is missing, or no column holds ids.
-    """
-    missing = [name for name in asked.taken if name not in header]
-    if missing:
-        raise DataError(f"{path} has no column {missing[0]!r}", f"it has {', '.join(header)}")
-    lower = {name.lower(): name for name in reversed(header)}
+        Raises: DataError where its lines name several splits.
+        """
+        cells, of_row = self.table.cells, [0] * len(self.table.lines)
+        for number, own in enumerate(self.by_image.values()):
+            for row in own:
+                of_row[row] = number
+        rows = sorted(chain(*self.by_image.values()))
+        columns = {name: [cells[name][row] for row in rows] for name in self.roles.groups}
+        groups, self.roles.groups, doubts = connected_groups([of_row[row] for row in rows], columns, len(self.facts), self.table.name)
+        self.doubts += doubts
+        if not self.roles.groups:
+            others = {name: cells[name] for name in self.table.header if name not in self.roles.taken}
+            if likely := likely_groups(others, len(self.facts)):
+                self.notes.append(f"{self.table.name} has no column of groups; --group-column may name one: {', '.join(likely)}")
+        for facts, group, (name, own) in zip(self.facts, groups, self.by_image.items(), strict=True):
+            facts.group = group
+            given = {splits[row] for row in own} - {None} if splits else set()
+            if len(given) > 1:
+                second = next(row for row in own if splits and splits[row] not in (None, splits[own[0]]))
+                raise DataError(f"{self.table.place(second)}: {name!r} has another split than before")
+            facts.split = given.pop() if given else None
 
-    def column(role: str) -> str | None:
-        return getattr(asked, role) or next((lower[name] for name in NAMES[role] if name in lower), None)
-
-    if column("id") is None:
-        raise DataError(f"{path} has no column of image names", "name it with --id-column")
-    boxes, box_format = asked.boxes, asked.box_format or "xyxy"
-    if boxes is None:
-        groups = [(names, kind) for kind, sets in (("xyxy", XYXY), ("xywh", XYWH)) for names in sets if set(names) <= set(lower)]
-        if groups:
-            boxes, box_format = [(None, [lower[name] for name in groups[0][0]])], asked.box_format or groups[0][1]
-        else:
-            boxes = prefixed(lower) or None
-    return Columns(column("id"), column("group"), column("split"), column("label"), boxes, box_format if boxes else None)
-
-
-def prefixed(lower: dict[str, str]) -> list[tuple[str, list[str]]]:
-    """Sets of columns such as left_lung_x0, left_lung_y0, left_lung_x1, left_lung_y1, with their common beginning as class.
-
-    >>> prefixed({name: name for name in ("lung_x0", "lung_y0", "lung_x1", "lung_y1", "other_x0")})
-    [('lung', ['lung_x0', 'lung_y0', 'lung_x1', 'lung_y1'])]
-    """
-    before = [name.removesuffix("_x0") for name in reversed(lower) if name.endswith("_x0")]
-    sets = [(name, [f"{name}_{edge}" for edge in ("x0", "y0", "x1", "y1")]) for name in before]
-    return [(name, [lower[each] for each in names]) for name, names in sets if set(names) <= set(lower)]
-
-
-def line_facts(line: dict[str, str], columns: Columns, kinds: dict[str, bool], words: dict[str, str], where: str) -> Facts:
-    """The facts of one line. `kinds`: the columns without a role, and whether they are numeric; `words`: those met so far.
-
-    Raises: DataError where its split or a box is none.
-    """
-
-    def word(column: str | None) -> str | None:
-        text = line[column] if column else ""
-        return words.setdefault(text, text) if text else None
-
-    split = word(columns.split)
-    if split and split.lower() not in SPLIT_WORDS:
-        raise DataError(f"{where}: the split {split!r} is none of {', '.join(SPLIT_WORDS)}")
-    meta = {name: cell_number(cell) if numeric else words.setdefault(cell, cell) for name, numeric in kinds.items() if (cell := line[name])}
-    boxes = [(name, box) for name, names in columns.boxes or () if (box := box_of([line[each] for each in names], columns, where))]
-    labels = [name for name, _ in boxes if name is not None] or None
-    split = SPLIT_WORDS[split.lower()] if split else None
-    return Facts(word(columns.group), split, word(columns.label), [box for _, box in boxes] or None, labels, meta=meta)
-
-
-def box_of(cells: list[str], columns: Columns, where: str) -> list[float] | None:
-    """A box [x0, y0, x1, y1] from its four cells; None where they are empty."""
-    if not any(cells):
-        return None
-    try:
-        x, y, right, low = numbers = [float(cell) for cell in cells]
-    except ValueError:
-        numbers = []
-    if not numbers or not all(abs(cell_number) <= SIDE for cell_number in numbers):
-        raise DataError(f"{where}: the box {','.join(cells)} is not four numbers")
-    return [x, y, x + right, y + low] if columns.box_format == "xywh" else [x, y, right, low]
-
-
-def is_numeric(cell: str) -> bool:
-    """Whether a cell is empty or a number: no leading zeros, no more digits than a float can hold."""
-    return cell.lower() in ABSENT or bool(NUMBER.fullmatch(cell)) and math.isfinite(float(cell))
-
-
-def cell_number(cell: str) -> int | float:
-    """The number in a cell; an int where it is whole."""
-    value = float(cell)
-    return int(value) if value.is_integer() and abs(value) < 1e15 else value
+    def read_metadata(self, boxes: Boxes) -> None:
+        """Fill in labels and metadata; a value that differs between the lines of an image is left out and said."""
+        label = self.roles.label
+        others = [name for name in self.table.header if name not in (*self.roles.taken, *self.unused)]
+        values = {name: metadata(name, self.table.cells[name]) for name in others}
+        words = {word: word for word in set(self.table.cells[label])} if label else {}
+        differing: dict[str, list[str]] = {}
+        for facts, (name, own) in zip(self.facts, self.by_image.items(), strict=True):
+            if label:
+                given = {words[self.table.cells[label][row]] for row in own} - {""}
+                facts.label = given.pop() if len(given) == 1 else None
+                if given and not facts.outlines and not all(boxes[row] or not self.table.cells[label][row] for row in own):
+                    differing.setdefault(label, []).append(name)
+            for column, cells in values.items():
+                distinct = {cells[row] for row in own} - {None}
+                if len(distinct) == 1:
+                    facts.meta[column] = distinct.pop()
+                elif distinct:
+                    differing.setdefault(column, []).append(name)
+        for column, images in differing.items():
+            lines = f"lines of {some_of(images)} of {self.table.name} differ in {column}, which is left out for them"
+            apart = column == label or not all(sum(bool(boxes[row]) for row in self.by_image[name]) > 1 for name in images)
+            (self.doubts if apart else self.notes).append(lines)

@@ -3,15 +3,15 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
 from htltools.formats.dicom.file import DICOM_SUFFIXES
 from htltools.formats.images.image import IMAGE_SUFFIXES
 
 SPLIT_WORDS = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
+    "train": "train", "training": "train", "trn": "train", "tr": "train",
+    "val": "val", "valid": "val", "validate": "val", "validation": "val", "dev": "val", "development": "val",
+    "test": "test", "testing": "test", "tst": "test",
 }  # fmt: skip
 
 
@@ -50,6 +50,14 @@ class Annotations:
     left_out: list[dict[str, str]] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+
+class KnownImages(Protocol):
+    """The images that names may mean, see `sources.names.ImageNames`."""
+
+    def candidates(self, name: str) -> tuple[int, list[int]]:
+        """How many parts at the end of the path fit, and the numbers of the images that fit best."""
+        ...
 
 
 def image_key(name: str) -> str:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from htltools.core.geometry.box_cleaning import fitted_boxes
-from htltools.core.geometry.boxes import area, box_of_mask, clipped, constant_iou, iou, scaled, single_box
+from htltools.core.geometry.box_cleaning import border_loss, fitted_boxes
+from htltools.core.geometry.boxes import area, box_of_mask, boxes_of_labels, clipped, constant_iou, iou, scaled, single_box
 
 edge = st.integers(-50, 250)
 box = st.tuples(edge, edge, st.integers(1, 100), st.integers(1, 100)).map(lambda b: np.array([b[0], b[1], b[0] + b[2], b[1] + b[3]], float))
@@ -85,3 +85,28 @@ def test_the_constant_box_is_the_median():
     """The baseline that a model must beat: one box, the median of the training boxes, measured on the held-out ones."""
     training = np.array([[0, 0, 2, 2], [0, 0, 4, 4], [0, 0, 9, 9.0]])
     assert constant_iou(training, np.array([[0, 0, 4, 4], [0, 0, 4, 2], [6, 6, 8, 8.0]])) == pytest.approx((1 + 0.5 + 0) / 3)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "loss"),
+    [
+        ([[60, 20, 100, 60]], None),
+        ([[60, 20, 101, 61]], None),
+        ([[0, 0, 5, 5], [60, 20, 140, 60]], "the box [60.0, 20.0, 140.0, 60.0] loses 50% of its area at the border of its image of 100x80"),
+        ([[-300, -200, 30, 30]], "the box [-300.0, -200.0, 30.0, 30.0] loses 99% of its area at the border of its image of 100x80"),
+        ([], None),
+    ],
+)
+def test_loss_at_the_border(boxes, loss):
+    """A box that loses more than a fifth of its area at the border is told; a pixel of rounding is not."""
+    assert border_loss(boxes, (100, 80), (100, 80)) == loss
+    doubled = np.multiply(boxes, 2).reshape(-1, 4).tolist()
+    assert (border_loss(doubled, (200, 160), (100, 80)) is None) == (loss is None)
+
+
+def test_boxes_of_labels():
+    """Each object of a label map has a box, also where it lies in pieces or a number is missing."""
+    labels = np.zeros((10, 12), int)
+    labels[2:4, 3:5], labels[8, 11], labels[5:7, 1:9] = 1, 1, 3
+    assert boxes_of_labels(labels) == [(3, 2, 12, 9), (1, 5, 9, 7)]
+    assert boxes_of_labels(labels * 0) == [] and boxes_of_labels((labels > 0).astype(np.uint8)) == [(1, 2, 12, 9)]

@@ -65,9 +65,9 @@ def test_worked_by_hand():
         "smallness": 0.5,
     }
     expected["suspect"] = (0.25 + 0.03) / 0.53**0.5  # the dense IoU is 0.5, the pruned one 1, that of both 0.5
-    found = {name: values[0] for name, values in columns.items()}
-    assert np.isnan([found.pop("pie"), found.pop("seed_disagreement")]).all()  # of which there must be several
-    assert found == pytest.approx(expected, abs=1e-5)
+    values = {name: own[0] for name, own in columns.items()}
+    assert np.isnan([values.pop("pie"), values.pop("seed_disagreement")]).all()  # of which there must be several
+    assert values == pytest.approx(expected, abs=1e-5)
 
 
 def test_apart_and_equal():
@@ -119,7 +119,7 @@ def test_several_models_give_the_mean_of_single_ones(dense, pruned, annotated):
 @settings(deadline=None, max_examples=40)
 @given(boxes(COUNT), boxes(COUNT))
 def test_nothing_cut_means_nothing_lost(dense, annotated):
-    """A pruned model that predicts like the dense one has no pruned_shift, no gap, and no pruned_disagreement where its boxes have an area."""
+    """A pruned model that predicts like the dense one has no shift and no gap, and no disagreement where its boxes have an area."""
     columns = scored(dense[None], dense[None], annotated)
     has_area = (dense[:, 2:] > dense[:, :2]).all(1) & (np.prod(dense[:, 2:].astype(float) - dense[:, :2], 1) > 0)
     assert (columns["pruned_disagreement"][has_area] == 0).all()
@@ -180,9 +180,9 @@ def test_a_model_without_predictions_changes_nothing(dense, pruned, annotated, o
     """Models that predict NaN for a sample count for nothing in any column, and the order of models does not matter."""
     silent = np.full((1, COUNT, 4), np.nan, np.float32)
     expected = scored(dense, pruned, annotated)
-    found = scored(np.concatenate([silent, dense]), np.concatenate([pruned, silent])[[*order, 3]], annotated)
+    with_silent = scored(np.concatenate([silent, dense]), np.concatenate([pruned, silent])[[*order, 3]], annotated)
     for name in expected:
-        assert found[name] == pytest.approx(expected[name], abs=1e-6, nan_ok=True), name
+        assert with_silent[name] == pytest.approx(expected[name], abs=1e-6, nan_ok=True), name
 
 
 def test_only_the_pairs_are_compared():

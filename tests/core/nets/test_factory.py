@@ -30,10 +30,12 @@ def test_each_task_has_its_localizer(task):
 
 
 def test_task_of_net():
-    """A net by name: detectors detect, nets of segmentation predict masks, all others boxes, those of the user's own too."""
+    """Detectors detect, nets of segmentation predict masks, all others boxes, own ones too, or class maps from labels alone."""
     assert {task_of_net(name) for name in DETECTORS} == {"detect"}
     assert {task_of_net(name) for name in ("compact_unet", "lraspp_mobilenet_v3_large", "fcn_resnet50")} == {"mask"}
     assert {task_of_net(name) for name in ("compact", "resnet18", "my.nets:small")} == {"box"}
+    labels = [task_of_net(name, labels_alone=True) for name in ("compact", "compact_unet", "compact_fcos")]
+    assert labels == ["class_map", "mask", "detect"]  # only a net of boxes has maps of classes
 
 
 def test_unknown_tasks_are_refused(localizer):

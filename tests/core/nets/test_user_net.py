@@ -67,7 +67,7 @@ def test_a_strangers_name_runs_nothing(code, trusted):
         lambda: build(architecture(f"{name}:small", SIZE), trusted=trusted),
         lambda: from_weights(architecture(f"{name}:small", SIZE), {}, trusted=trusted),
     ):
-        with pytest.raises(DataError, match="no code runs because a file names it; .* trust its name"):
+        with pytest.raises(DataError, match="no code runs because a file names it; .* name it with --trust"):
             call()
     assert not ran() and name not in sys.modules
 

@@ -10,9 +10,15 @@ KEY = b"sixteen bytes of a secret"
 VALUES = np.zeros((4, 4), np.uint8)
 
 
-@pytest.mark.parametrize(("written", "age"), [("045Y", 45), ("006M", 0.5), ("010D", 0.03), ("026W", 0.5), ("45", None), ("", None)])
+@pytest.mark.parametrize(
+    ("written", "age"),
+    [
+        *(("045Y", 45), ("006M", 0.5), ("010D", 0.03), ("026W", 0.5), ("", None), ("adult", None), ("4.5Y", None), ("1045", None)),
+        *(("45", 45), ("045", 45), ("45Y", 45), ("045y", 45), ("045 Y", 45), ("6m", 0.5)),  # against the standard, but found
+    ],
+)
 def test_age(tmp_path, save_dicom, written, age):
-    """Ages are years, whatever their unit; anything else is left out."""
+    """Ages are years, whatever their unit, and where they have none; with fewer digits than the standard asks as well."""
     save_dicom(tmp_path / "a.dcm", VALUES)
     data = (tmp_path / "a.dcm").read_bytes()
     assert "age" not in deidentified_header(str(tmp_path / "a.dcm"), KEY).meta
@@ -20,6 +26,16 @@ def test_age(tmp_path, save_dicom, written, age):
         place, element = data.index(b"\x28\x00\x02\x00"), b"\x10\x00\x10\x10AS" + len(written).to_bytes(2, "little") + written.encode()
         (tmp_path / "a.dcm").write_bytes(data[:place] + element + data[place:])
     assert deidentified_header(str(tmp_path / "a.dcm"), KEY).meta.get("age") == age
+
+
+@pytest.mark.parametrize(
+    ("written", "sex"), [("M", "male"), ("m", "male"), ("Male", "male"), ("FEMALE", "female"), ("O", "other"), ("1", None), ("U", None)]
+)
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
+def test_sex(tmp_path, save_dicom, written, sex):
+    """Sex is a word, whether the file has the code of the standard or that word in any case."""
+    save_dicom(tmp_path / "a.dcm", VALUES, PatientSex=written)
+    assert deidentified_header(str(tmp_path / "a.dcm"), KEY).meta.get("sex") == sex
 
 
 def test_free_text_in_codes_is_left_out(tmp_path, save_dicom):

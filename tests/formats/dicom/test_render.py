@@ -1,12 +1,23 @@
 """DICOM images: the values of every kind of file, and the order in which they become light."""
 
+import io
+
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space, pixel_array
 from pydicom.sequence import Sequence
-from pydicom.uid import MPEG4HP41, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.uid import (
+    MPEG4HP41,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    RLELossless,
+)
 
 from htltools.errors import DataError, UsageError
 from htltools.formats.dicom.file import frame_count, frame_values, header_of, is_decodable, is_dicom
@@ -160,6 +171,32 @@ def test_without_a_window(tmp_path, save_dicom):
     assert (read(tmp_path / "c.dcm") == 0).all()
 
 
+def test_incomplete_rescale(tmp_path, save_dicom):
+    """An intercept without a slope is applied; a slope of 0, which would leave one value, is taken for 1, and the rendering says so."""
+    window = {"WindowCenter": 1000, "WindowWidth": 2001}
+    save_dicom(tmp_path / "whole.dcm", RAMP, RescaleSlope=1, RescaleIntercept=-1024, **window)
+    save_dicom(tmp_path / "alone.dcm", RAMP, RescaleIntercept=-1024, **window)
+    save_dicom(tmp_path / "zero.dcm", RAMP, RescaleSlope=0, RescaleIntercept=-1024, **window)
+    for name, note in (("alone", ""), ("zero", ", slope 0 taken for 1")):
+        assert (read(tmp_path / f"{name}.dcm") == read(tmp_path / "whole.dcm")).all()
+        assert read_dicom(tmp_path / f"{name}.dcm", (16, 16))[2] == f"window 1000/2001{note}"
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless, JPEG2000Lossless], ids=lambda uid: uid.name)
+def test_overlays_above_the_stored_bits(tmp_path, save_dicom, syntax):
+    """Bits above those of the pixels, which hold overlays, change nothing, however the pixels are coded."""
+    values = np.tile(RAMP, (4, 4))
+    overlaid = values | (np.arange(64) % 3 == 0).astype(np.uint16) << 13
+    save_dicom(tmp_path / "plain.dcm", values, BitsStored=12, HighBit=11)
+    whole = save_dicom(tmp_path / "a.dcm", overlaid, BitsStored=12, HighBit=11)
+    if syntax.is_compressed:
+        whole.compress(syntax)
+        whole.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    else:
+        save_dicom(tmp_path / "a.dcm", overlaid, BitsStored=12, HighBit=11, syntax=syntax)
+    assert (read(tmp_path / "a.dcm") == read(tmp_path / "plain.dcm")).all()
+
+
 def table(first, entries, depth):
     """A sequence of one LUT."""
     item = pydicom.Dataset()
@@ -187,6 +224,40 @@ def test_a_long_palette_of_bytes(tmp_path, save_dicom):
     save_dicom(tmp_path / "a.dcm", RAMP, **tags)
     image = read_dicom(tmp_path / "a.dcm", (16, 16))[0]
     assert (image[..., 0] == RAMP // 16).all() and (image[..., 1] == 0).all() and (image[..., 2] == 255 - RAMP // 16).all()
+
+
+def test_a_palette_of_bytes_in_words(tmp_path, save_dicom):
+    """Entries of 8 bits in a palette of 16 are as bright as they are in one of 8."""
+    tags = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for colour in ("Red", "Green", "Blue"):
+        tags[f"{colour}PaletteColorLookupTableDescriptor"] = [256, 0, 16]
+        tags[f"{colour}PaletteColorLookupTableData"] = np.arange(256, dtype="<u2").tobytes()
+    save_dicom(tmp_path / "a.dcm", (RAMP // 16).astype(np.uint8), **tags)
+    assert (read(tmp_path / "a.dcm") == RAMP // 16).all()
+
+
+def bare_jpeg(image, **options):
+    """A JPEG without the markers in which encoders tell its colours."""
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=95, **options)
+    data, place = out.getvalue(), 2
+    kept = data[:2]
+    while data[place + 1] != 0xDA:
+        end = place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+        kept += data[place:end] if data[place + 1] not in (0xE0, 0xEE) else b""
+        place = end
+    return kept + data[place:]
+
+
+@pytest.mark.parametrize("options", [{"subsampling": 2}, {"subsampling": 0}, {"keep_rgb": True}], ids=str)
+@pytest.mark.parametrize("kind", ["RGB", "YBR_FULL_422"])
+def test_jpeg_under_a_wrong_header(tmp_path, save_dicom, options, kind):
+    """A JPEG has the colours that it was coded with, whatever the header says, also where neither has a marker."""
+    pixels = np.full((64, 64, 3), 75, np.uint8)
+    pixels[20:40, 16:48] = 210, 140, 90
+    data = encapsulate([bare_jpeg(Image.fromarray(pixels), **options)])
+    save_dicom(tmp_path / "a.dcm", pixels, syntax=JPEGBaseline8Bit, data=data, PhotometricInterpretation=kind)
+    assert np.abs(read_dicom(tmp_path / "a.dcm", (64, 64))[0][[30, 5], [30, 5]].astype(int) - [[210, 140, 90], [75, 75, 75]]).max() <= 3
 
 
 def test_colours(tmp_path, save_dicom):
@@ -315,4 +386,4 @@ def test_a_mask_in_a_image(tmp_path, save_dicom):
     values = np.zeros((16, 16), np.uint8)
     values[2:5, 3:9], values[0] = 200, 100
     save_dicom(tmp_path / "a.dcm", values)
-    assert np.array_equal(read_dicom_mask(tmp_path / "a.dcm"), values == 200)
+    assert np.array_equal(read_dicom_mask(tmp_path / "a.dcm").labels, values == 200)

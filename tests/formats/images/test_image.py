@@ -1,12 +1,15 @@
 """Images and masks of many kinds come out as uint8 RGB in the frame asked for."""
 
+import struct
+
 import numpy as np
 import pytest
 import simplejpeg
 from PIL import Image
 
 from htltools.errors import DataError
-from htltools.formats.images.image import read_image, read_mask, squashed_mask
+from htltools.formats.images.image import read_image, read_turned_image, squashed_mask
+from htltools.formats.images.mask import read_mask
 
 FRAME = 8, 12  # H, W
 
@@ -63,6 +66,57 @@ def test_floats(tmp_path):
         read_image(path, FRAME)
 
 
+def write_tiff(path, values, photometric=1, sample_format=1):
+    """Write values [h, w] as a TIFF of one strip, with the tags that Pillow does not write."""
+    height, width = values.shape
+    tags = {
+        **{256: width, 257: height, 258: values.dtype.itemsize * 8, 259: 1, 262: photometric},
+        **{273: 8, 277: 1, 278: height, 279: values.nbytes, 339: sample_format},
+    }
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
+    start = struct.pack("<2sHI", b"II", 42, 8 + values.nbytes)
+    path.write_bytes(start + values.astype(values.dtype.newbyteorder("<")).tobytes() + struct.pack("<H", len(tags)) + entries + bytes(4))
+
+
+WHITE, BLACK = 0, 1  # photometric interpretations: what 0 means
+UNSIGNED, SIGNED, FLOATS = 1, 2, 3  # sample formats
+
+
+@pytest.mark.parametrize(
+    ("dtype", "photometric", "sample_format", "dark", "light", "shown"),
+    [
+        (np.uint8, BLACK, UNSIGNED, 50, 250, (50, 250)),
+        (np.uint8, WHITE, UNSIGNED, 205, 5, (50, 250)),
+        (np.int8, BLACK, SIGNED, -100, 100, (0, 255)),
+        (np.uint16, BLACK, UNSIGNED, 50 * 257, 250 * 257, (50, 250)),
+        (np.uint16, WHITE, UNSIGNED, 205 * 257, 5 * 257, (50, 250)),
+        (np.int16, BLACK, SIGNED, -850, 150, (0, 255)),
+        (np.int32, BLACK, SIGNED, -850, 150, (0, 255)),
+        (np.int32, BLACK, SIGNED, 0, 4095, (0, 255)),
+        (np.uint32, BLACK, UNSIGNED, 0, 2**32 - 1, (0, 255)),
+        (np.float32, BLACK, FLOATS, 0.2, 0.8, (51, 204)),
+        (np.float32, WHITE, FLOATS, 0.8, 0.2, (51, 204)),
+        (np.float32, BLACK, FLOATS, -850.5, 149.5, (0, 255)),
+        (np.float32, BLACK, FLOATS, -0.5, 0.5, (0, 255)),
+    ],
+)
+def test_black_and_white_of_tiff(tmp_path, dtype, photometric, sample_format, dark, light, shown):
+    """Whatever numbers a TIFF holds, with a sign or not, and whether 0 is black or white, dark is dark and nothing below 0 is lost."""
+    values = np.full((16, 24), dark, dtype)
+    values[:, 12:] = light
+    write_tiff(tmp_path / "a.tif", values, photometric, sample_format)
+    pixels, _ = read_image(tmp_path / "a.tif", (16, 24))
+    assert (pixels[0, 0, 0], pixels[0, -1, 0]) == shown
+
+
+def test_a_middle_grey_between_signs(tmp_path):
+    """With a sign, the lowest value is black, the highest white, and the others are in proportion, as for DICOM without a window."""
+    values = np.full((16, 24), -850, np.int16)
+    values[:8], values[8:, 12:] = -350, 150
+    write_tiff(tmp_path / "a.tif", values, BLACK, SIGNED)
+    assert read_image(tmp_path / "a.tif", (16, 24))[0][0, 0].tolist() == [128, 128, 128]
+
+
 def test_transparency_is_black(tmp_path):
     """Transparent parts are black, in RGBA as in a palette."""
     clear = Image.new("RGBA", (24, 16), (255, 255, 255, 0))
@@ -74,22 +128,48 @@ def test_transparency_is_black(tmp_path):
     assert read_image(tmp_path / "p.png", FRAME)[0].max() == 0
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation(tmp_path, orientation):
-    """An image is turned as EXIF says before it is squashed, and its size is that of the turned image."""
-    upright = np.zeros((16, 24, 3), np.uint8)
-    upright[:8, :12] = 255  # bright in the upper left
-    upright[8:, :12, 0] = 255  # red in the lower left
-    back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the transposition that undoes each orientation
-    stored = Image.fromarray(upright)
-    if orientation in back:
-        stored = stored.transpose(Image.Transpose(back[orientation]))
+def stored_as(array, orientation):
+    """What a file of that orientation holds for an array that stands upright."""
+    inverse = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the transposition that undoes each orientation
+    image = Image.fromarray(array)
+    return image.transpose(Image.Transpose(inverse[orientation])) if orientation in inverse else image
+
+
+def save_turned(path, array, orientation, **options):
+    """Save an array that stands upright as a file that must be turned."""
     exif = Image.Exif()
     exif[0x0112] = orientation
-    stored.save(tmp_path / "a.png", exif=exif)
-    pixels, size = read_image(tmp_path / "a.png", FRAME)
-    assert size == (24, 16)
-    assert pixels[1, 1].tolist() == [255] * 3 and pixels[-2, 1].tolist() == [255, 0, 0] and pixels[1, -2].max() == 0
+    how = {"tiffinfo": {0x0112: orientation}} if path.suffix == ".tif" else {"exif": exif.tobytes()}
+    stored_as(array, orientation).save(path, **how, **options)
+
+
+KINDS_TO_TURN = {
+    "jpg": {"quality": 95, "subsampling": 0},
+    "png": {},
+    "webp": {"lossless": True},
+    "tif": {},
+    "lzw.tif": {"compression": "tiff_lzw"},
+    "strips.tif": {"strip_size": 200},
+}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [(kind, mode) for kind in KINDS_TO_TURN for mode in ("rgb", "grey", "deep") if mode != "deep" or kind not in ("jpg", "webp")],
+)
+def test_orientation(tmp_path, kind, mode, orientation):
+    """An image is turned once, as its orientation says, and so is a mask: in every format, grey, deep and in colour."""
+    upright = np.zeros((32, 48), np.uint16 if mode == "deep" else np.uint8)
+    upright[:16, :24] = 250  # in the upper left
+    upright[16:, :24] = 90  # in the lower left
+    save_turned(tmp_path / f"a.{kind}", np.dstack([upright] * 3) if mode == "rgb" else upright, orientation, **KINDS_TO_TURN[kind])
+    pixels, size, turned = read_turned_image(tmp_path / f"a.{kind}", (32, 48))
+    assert size == (48, 32) and turned == orientation
+    assert np.abs(pixels[..., 0].astype(int) - upright).max() <= (25 if kind == "jpg" else 1)
+    objects = read_mask(tmp_path / f"a.{kind}", () if kind == "jpg" else (250,) if mode != "rgb" else (0xFAFAFA, 250))
+    assert (objects.labels > 0)[:16, :24].all() and not (objects.labels > 0)[16:, 24:].any()
+    assert objects.labels.shape == (32, 48) and objects.orientation == orientation
 
 
 def test_large_jpeg_is_decoded_small(tmp_path):
@@ -181,39 +261,6 @@ def test_decompression_bomb(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(DataError, match="million pixels"):
         read_image(tmp_path / "a.png", FRAME)
-
-
-@pytest.mark.parametrize("values", [(0, 255), (0, 1), (0, 65535), (False, True)])
-def test_masks(tmp_path, values):
-    """Pixels brighter than half of the mask's maximum are lesion, however the mask is coded."""
-    low, high = values
-    array = np.full((10, 20), low, np.uint16 if high == 65535 else bool if high is True else np.uint8)
-    array[2:5, 3:9] = high
-    Image.fromarray(array).save(tmp_path / "m.png")
-    lesion_mask = read_mask(tmp_path / "m.png")
-    assert lesion_mask.sum() == 18 and lesion_mask[2:5, 3:9].all()
-
-
-def test_mask_without_lesion(tmp_path):
-    """A black mask holds no lesion."""
-    Image.new("L", (20, 10)).save(tmp_path / "m.png")
-    assert not read_mask(tmp_path / "m.png").any()
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "I;16", "I", "P", "RGB", "RGBA", "LA"])
-def test_masks_of_any_mode(tmp_path, mode):
-    """A mask is the same lesion in whatever mode it is saved, also with a middle grey on either side of half."""
-    values = np.zeros((10, 20), np.uint8)
-    values[2:5, 3:9], values[0], values[9] = 201, 100, 101
-    image = Image.fromarray(values)
-    if mode in ("I;16", "I"):
-        image = Image.fromarray(values.astype({"I;16": np.uint16, "I": np.int32}[mode]))
-    elif mode == "1":
-        image = Image.fromarray(values > 100)
-    image = image if mode in ("L", "1", "I;16", "I") else image.convert(mode)
-    image.save(tmp_path / "m.tif")
-    lesion_mask = read_mask(tmp_path / "m.tif")
-    assert lesion_mask.dtype == bool and (lesion_mask == (values > 100)).all()
 
 
 def test_squashed_mask():

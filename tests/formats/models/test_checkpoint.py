@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import htltools
+from htltools.core.nets.detector import MOST
 from htltools.errors import CannotCreate, DataError, MissingInput
 from htltools.formats.models.checkpoint import Checkpoint, architecture_of
 from htltools.formats.store.checksummed_hdf5 import seal
@@ -176,3 +177,16 @@ def test_the_architecture_alone(tmp_path):
     (tmp_path / "n.h5").write_bytes(b"nothing")
     with pytest.raises(DataError, match="is no htl checkpoint"):
         architecture_of(tmp_path / "n.h5")
+
+
+def test_a_net_may_have_as_many_objects_as_a_detector(tmp_path):
+    """The limit of `most` in a checkpoint is that of the detectors."""
+    made = Checkpoint(
+        {}, {"task": "detect", "name": "compact_fcos", "size": [8, 8, 3], "classes": ["a"], "most": MOST}, {"size": [8, 8, 3]}
+    )
+    made.save(tmp_path / "m.h5")
+    assert Checkpoint.load(tmp_path / "m.h5").architecture["most"] == MOST
+    made.architecture["most"] = MOST + 1
+    made.save(tmp_path / "m.h5")
+    with pytest.raises(DataError, match=f"architecture.most: input should be less than or equal to {MOST}"):
+        Checkpoint.load(tmp_path / "m.h5")

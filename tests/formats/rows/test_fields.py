@@ -33,8 +33,9 @@ def test_fields_are_found_by_their_short_and_long_names():
     [
         ("sex=male", True), ("sex=female", False), ("sex!=female", True), ("age>=45", True), ("age>45", False), ("age<100", True),
         ("age<=44.5", False), ("pruned_disagreement<0.5", True), ("hardness.pruned_disagreement=0.31", True), ("meta.split=mine", True),
-        (" label = nv ", True), ("sex==male", True), ("age==45", True),
-        ("age=45.0", True), ("nothing=1", False), ("nothing<1", False), ("nothing!=1", True), ("nothing!=", False), ("sex!=", True),
+        (" label = nv ", True),
+        ("sex==male", True), ("age==45", True), ("age=45.0", True), ("nothing=1", False), ("nothing<1", False), ("nothing!=1", True),
+        ("nothing!=", False), ("sex!=", True),
     ],
 )  # fmt: skip
 def test_conditions(text, holds):

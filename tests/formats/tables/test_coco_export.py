@@ -38,9 +38,15 @@ def test_what_others_read(tmp_path):
 def test_what_comes_back(tmp_path):
     """Group, split, label, meta and boxes are read again; no objects is not the same as no annotation, and a model's boxes are none."""
     write_coco(tmp_path / "rows.json", ROWS)
-    facts = read_coco(tmp_path / "rows.json")
+    facts = {name.removesuffix(".jpg"): own for name, own in read_coco(tmp_path / "rows.json").facts.items()}
     first = facts["sub/a"]
     assert (first.group, first.split, first.label, first.meta, first.frame) == ("P1", "train", "nv", {"age": 40}, (200, 100))
-    assert first.boxes == ROWS[0]["boxes"]
+    assert first.boxes == ROWS[0]["boxes"] and first.labels is None
+    classed = [row | {"labels": ["nv"] * len(row["boxes"])} if row.get("boxes") else row for row in ROWS]
+    write_coco(tmp_path / "classed.json", [Row(row) for row in classed])
+    assert read_coco(tmp_path / "classed.json").facts["e"].labels is None  # of one class
+    classed[5]["labels"] = ["mel"]
+    write_coco(tmp_path / "classed.json", [Row(row) for row in classed])
+    assert read_coco(tmp_path / "classed.json").facts["sub/a"].labels == ["nv", "nv"]
     assert (facts["b"].boxes, facts["c"].boxes, facts["d"].boxes) == ([], None, None)
     assert (facts["c"].label, facts["b"].label, facts["e"].label) == ("mel", None, "object")

@@ -51,9 +51,10 @@ def test_chosen_fields():
 def test_prepare_reads_it(tmp_path):
     """The table of `prepare` finds ids, groups, splits, labels and boxes in it without being asked, and the rest is meta."""
     (tmp_path / "rows.csv").write_text("".join(csv_lines(ROWS, None)), newline="")
-    facts, columns = read_table(tmp_path / "rows.csv")
-    first = facts["a"]
-    assert (columns.id, columns.group, columns.boxes, columns.box_format) == ("id", "group_id", [(None, ["x0", "y0", "x1", "y1"])], "xyxy")
+    annotations = read_table(tmp_path / "rows.csv")
+    facts, first = annotations.facts, annotations.facts["a"]
+    roles = {"ids": "column id", "groups": "column group_id", "boxes": "columns x0, y0, x1, y1 (xyxy)", "frames": "columns width, height"}
+    assert annotations.roles == annotations.roles | roles and first.frame == (200, 100)
     assert (first.group, first.split, first.label, first.boxes) == ("P1", "train", "n,v", ROWS[0]["boxes"])
     assert first.meta | {"age": 40, "Site": 'the "back"\r\nlow', "hardness.suspect": 1 / 3} == first.meta
     assert facts["b"].boxes is facts["c"].boxes is None
@@ -73,5 +74,5 @@ def test_each_box_has_its_class(tmp_path):
     assert lines[0].startswith("id,label,x0,y0,x1,y1,width,height")
     assert [line.split(",")[:3] for line in lines[1:]] == [["a", "left", "0"], ["a", "right", "5"], ["b", "", ""]]
     (tmp_path / "rows.csv").write_text("".join(lines), newline="")
-    facts = read_table(tmp_path / "rows.csv")[0]
+    facts = read_table(tmp_path / "rows.csv").facts
     assert (facts["a"].labels, facts["a"].boxes) == (row["labels"], row["boxes"])
