@@ -138,8 +138,8 @@ def show_table(headings: Sequence[str], lines: Iterable[Sequence[str]], *, title
     for i, heading in enumerate(headings):
         number = all(line[i][:1] in "+-.0123456789" for line in lines)
         table.add_column(Text(heading), justify="right" if number else "left", no_wrap=number)
-    for line in lines:
-        table.add_row(*[Text(cell) for cell in line])
+    for cells in lines:
+        table.add_row(*[Text(cell) for cell in cells])
     screen.print(table)
 
 
