@@ -128,11 +128,31 @@ def show_table(headings: Sequence[str], lines: Iterable[Sequence[str]], *, title
     from rich.table import Table
     from rich.text import Text
 
+    screen = Console(file=stream)
+    kept = fitting_columns([headings, *lines], screen.width)
+    if kept < len(headings):
+        say(f"columns left out at a width of {screen.width}: {', '.join(headings[kept:])}")
+        headings, lines = headings[:kept], [line[:kept] for line in lines]
     # Text, for a str would be parsed as markup
     table = Table(title=title and Text(printable(title)), box=box.SIMPLE, title_justify="left", pad_edge=False)
     for i, heading in enumerate(headings):
         number = all(line[i][:1] in "+-.0123456789" for line in lines)
         table.add_column(Text(heading), justify="right" if number else "left", no_wrap=number)
-    for line in lines:
-        table.add_row(*[Text(cell) for cell in line])
-    Console(file=stream).print(table)
+    for cells in lines:
+        table.add_row(*[Text(cell) for cell in cells])
+    screen.print(table)
+
+
+def fitting_columns(lines: Sequence[Sequence[str]], width: int) -> int:
+    """How many columns of a table fit, three characters apart: those of numbers are not wrapped, others at words. The first always does.
+
+    >>> fitting_columns([["subgroup", "n", "iou_mean"], ["sex female", "12", "0.812 [0.790, 0.833]"]], 24)
+    2
+    """
+    needed = 0
+    for place, column in enumerate(zip(*lines)):
+        number = all(cell[:1] in "+-.0123456789" for cell in column[1:])
+        needed += max(len(cell) if number or not place else max(map(len, cell.split()), default=0) for cell in column) + 3
+        if place and needed - 1 > width:
+            return place
+    return len(lines[0])

@@ -66,7 +66,8 @@ def test_prepare_on_a_full_disk(on_a_full_disk, tmp_path):
     """`prepare` on a full disk is 74 in one line; with room again it goes on, and the store is whole."""
     command = "prepare", "--phantom", 6, "--size", 16, "-j", 1, "-o", tmp_path / "s"
     done = on_a_full_disk(3000, *command)
-    assert (done.returncode, done.stderr) == (74, f"htl prepare: cannot write {tmp_path}/s/00000.h5 (File too large)\n")
+    assert done.returncode == 74
+    assert done.stderr.splitlines()[-1] == f"htl prepare: cannot write {tmp_path}/s/00000.h5 (File too large)"
     assert list((tmp_path / "s").iterdir()) == []
     assert on_a_full_disk(9999999, *command).returncode == 0
     check_hdf5_checksum(tmp_path / "s/00000.h5")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 FAINT, MIDDLE = 16, (0.02, 0.98)  # grey levels, of 256, that the pixels between these quantiles span at least
+FEW, MANY, CORNER = 3, 20, 0.6  # boxes that tell a convention; boxes in a corner, and the share of the sides that it is
 EVERYTHING = 0.99  # share of the image from which on a box covers all of it
 AGE = re.compile(r"(.*[_ ])?age([_ ].*)?", re.IGNORECASE)
 
@@ -83,6 +84,25 @@ def odd_boxes(name: str, boxes: Sequence[Sequence[float]], size: tuple[int, int]
             return [Issue(name, "a box covers everything", f"{reason} of {width}x{height}")]
         if across * frame[1] < width or down * frame[0] < height:
             return [Issue(name, "a box covers next to nothing", f"the box {list(box)} is thinner than a stored pixel of {width}x{height}")]
+    return []
+
+
+def odd_conventions(ids: Sequence[str], boxes: np.ndarray, sizes: np.ndarray) -> list[Issue]:
+    """What all boxes [B, 4] of a data set share and should not, by the images [B, 2] (width, height) that they lie in: at most one issue.
+
+    Edges that count their last pixel, or start at 1; or boxes that lie all in the upper left, as those of smaller images would.
+    """
+    near, far = boxes[:, :2], sizes - boxes[:, 2:]
+    for odd, kind, reason in (
+        ((far == 1) & ~(far == 0).any(), "boxes may count their last pixel: no edge lies at the border", "one pixel before the border"),
+        ((near == 1) & ~(near == 0).any() & (far == 0).any(), "boxes may be counted from 1: no edge lies at 0", "at 1"),
+    ):
+        if (count := np.count_nonzero(odd.any(1))) >= FEW:
+            return [Issue(ids[int(odd.any(1).argmax())], kind, f"{count} boxes of the data set have an edge {reason}, and none at it")]
+    if len(boxes) >= MANY and (boxes[:, 2:] <= CORNER * sizes).all():
+        return [
+            Issue(ids[0], "all boxes lie in the upper left of their images: are they those of smaller ones?", f"as all {len(boxes)} boxes")
+        ]
     return []
 
 

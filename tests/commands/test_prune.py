@@ -136,7 +136,15 @@ def test_without_validation(htl, phantom, dense, tmp_path):
     """The gate needs a validation split, and says so."""
     rows = joined_lines(row for row in phantom.samples if row["split"] == "train")
     code, _, err = htl("prune", "--model", dense, "-o", tmp_path / "p.h5", stdin=rows)
-    assert (code, err) == (65, "htl prune: no annotated row of split val; recovery needs train, the health gate needs val\n")
+    cause, remedy = "no annotated row of split val, where the health gate measures", "name a --sparsity, which needs none"
+    assert (code, err.splitlines()[-1]) == (65, f"htl prune: {cause}; {remedy}")
+    for recover in "none", "bn", "finetune":
+        cut = "--sparsity", 0.5, "--recover", recover, "--epochs", 1, "--batch-size", 16
+        code, _, err = htl("prune", "--model", dense, "-o", tmp_path / f"{recover}.h5", *cut, stdin=rows)
+        assert code == 0, err
+        assert "no annotated row of split val: nothing is measured, and the last epoch of a recovery is kept" in err
+        made = Checkpoint.load(tmp_path / f"{recover}.h5")
+        assert (made.metrics, made.pruning["val_iou"], made.pruning["sparsity"]) == ({}, None, pytest.approx(0.5, abs=1e-3))
 
 
 def test_existing_output(htl, phantom, dense):

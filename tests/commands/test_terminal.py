@@ -203,3 +203,14 @@ def test_the_summary(htl):
         b"",
         "htl view: no row has a hardness 'drft'; these have pruned_disagreement, own: a summary gives the means of those\n",
     )
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_names_of_subgroups_stay_on_a_narrow_terminal(on_terminal, tmp_path, scored, columns):
+    """The names come first, and numbers that do not fit are left out, and named."""
+    line = f"htl evaluate {scored} --split train --hard pruned_loss --group-by sex,age:20; htl view {scored} --summary --columns loss"
+    shown = on_terminal(line, tmp_path, columns, NO_COLOR="1")
+    for name in "sex female", "sex male", "subgroup":
+        assert name in shown
+    assert "…" not in shown
+    assert ("columns left out at a width of 40: " in shown) == (columns == 40)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htltools.core.data_checks import Issue, odd_ages, odd_boxes, odd_contrast, plain_word, same_images, spellings
+from htltools.core.data_checks import Issue, odd_ages, odd_boxes, odd_contrast, odd_conventions, plain_word, same_images, spellings
 
 
 @given(st.lists(st.integers(0, 5), max_size=20))
@@ -70,6 +70,26 @@ def test_images_that_show_something():
     red[..., 0] = noise(0, 90, (64, 64))
     for image in noise(5, 40), alone, letters, red:
         assert not odd_contrast("a", image)
+
+
+def conventions(boxes, size=(100, 80)):
+    """The kind of the issue of boxes in images of one size; "" for none."""
+    ids = [f"s{i}" for i in range(len(boxes))]
+    issues = odd_conventions(ids, np.array(boxes, float).reshape(-1, 4), np.tile(size, (len(boxes), 1)))
+    return issues[0].kind if issues else ""
+
+
+def test_conventions_of_boxes():
+    """Boxes that end one pixel early, or start at 1, throughout a data set are told, and so are those all in the upper left."""
+    early = [[0, 5, 99, 20], [10, 0, 30, 79], [5, 5, 99, 79]]
+    assert conventions(early) == "boxes may count their last pixel: no edge lies at the border"
+    assert conventions([*early, [50, 5, 100, 20]]) == conventions(early[:2]) == ""
+    from_one = [[1, 5, 50, 20], [10, 1, 100, 40], [1, 1, 100, 80]]
+    assert conventions(from_one) == "boxes may be counted from 1: no edge lies at 0"
+    assert conventions([*from_one, [0, 5, 50, 20]]) == ""
+    corner = [[i, i, 30 + i, 20 + i] for i in range(2, 24)]
+    assert conventions(corner) == "all boxes lie in the upper left of their images: are they those of smaller ones?"
+    assert conventions([*corner, [60, 10, 70, 20]]) == conventions(corner[:10]) == conventions([]) == ""
 
 
 def test_ages():

@@ -9,6 +9,7 @@ from PIL import Image
 
 from htltools.core.geometry.boxes import boxes_of_labels
 from htltools.errors import DataError
+from htltools.formats.csv.run_lengths import mask_of_runs
 from htltools.formats.dicom.file import is_dicom
 from htltools.formats.images.mask import Doubt, Objects, read_mask
 from htltools.formats.images.outlines import outline_box, outlined
@@ -120,12 +121,24 @@ def outlined_lesions(outlines: Sequence[Any], frame: tuple[float, float], size: 
     return LesionMask(pixels, boxes)
 
 
+def run_lesion(runs: Sequence[int], frame: tuple[float, float]) -> np.ndarray:
+    """The mask of runs of pixels in a table, bool [h, w], in the frame (width, height) that they are of.
+
+    Raises: DataError where they do not fit into it.
+    """
+    mask = mask_of_runs(runs, (round(frame[0]), round(frame[1])))
+    if mask is None:
+        raise DataError(f"its run lengths do not fit into an image of {frame[0]:g}x{frame[1]:g}")
+    return mask
+
+
 def with_masks(outlines: Sequence[Any], frame: tuple[float, float], size: Size) -> Iterator[tuple[Any, np.ndarray]]:
     """Each outline with its mask, bool [h, w], of the image's size.
 
     Raises: DataError.
     """
     for outline in outlines:
-        own = outlined(outline, frame, size)
+        in_table = isinstance(outline, dict) and "runs" in outline
+        own = run_lesion(outline["runs"], frame) if in_table else outlined(outline, frame, size)
         check_form((own.shape[1], own.shape[0]), size)
         yield outline, own if own.shape == size[::-1] else np.asarray(Image.fromarray(own).resize(size, Image.Resampling.NEAREST))

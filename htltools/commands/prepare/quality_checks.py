@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from htltools.core.data_checks import Issue, odd_ages, odd_boxes, same_images, spellings
+from htltools.core.data_checks import Issue, odd_ages, odd_boxes, odd_conventions, same_images, spellings
 from htltools.formats.rows.row import Row
 from htltools.formats.sources.candidate import Candidate
 
@@ -18,6 +18,8 @@ class QualityChecks:
         self.splits: list[str] = []
         self.digests: list[np.ndarray] = []
         self.collected: list[Issue] = []
+        self.boxed: list[str] = []  # the id of the sample of each box
+        self.boxes: list[list[float]] = []  # each box, and width and height of its image
 
     def add_shard(self, rows: Iterable[Row], digests: np.ndarray, issues: Iterable[Issue]) -> None:
         """Check the rows of one shard, whose images have these digests: uint64 [N]; `issues`: what was noticed when they were decoded."""
@@ -26,6 +28,8 @@ class QualityChecks:
             self.ids.append(row.id)
             self.splits.append(row.split or "")
             width, height = row.size or (0, 0)
+            self.boxed += [row.id] * len(row.boxes or ())
+            self.boxes += [[*box, width, height] for box in row.boxes or ()]
             self.collected += odd_boxes(row.id, row.boxes or [], (width, height), self.frame) + odd_ages(row.id, row.meta)
         self.digests.append(digests)
 
@@ -34,7 +38,10 @@ class QualityChecks:
         kept = set(self.ids)
         facts = {candidate.id: candidate.facts for candidate in candidates if candidate.id in kept}
         words = ({"group": facts[name].group, "label": facts[name].label} | facts[name].meta for name in self.ids)
-        issues = self.collected + spellings(self.ids, words)
+        given = np.array([facts[name].boxes is not None for name in self.boxed], bool)  # and not those of masks or phantoms
+        boxes = np.array(self.boxes).reshape(-1, 6)[given]
+        named = [name for name, is_given in zip(self.boxed, given) if is_given]
+        issues = self.collected + spellings(self.ids, words) + odd_conventions(named, boxes[:, :4], boxes[:, 4:])
         if self.ids:
             issues += same_images(self.ids, self.splits, np.concatenate(self.digests))
         return issues

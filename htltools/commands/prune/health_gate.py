@@ -64,35 +64,31 @@ class Job:
     @cached_property
     def training(self) -> Data:
         """The training split, without the fold that the dense model left out."""
-        rows = exclude_fold(self.rows(self.dense.task.training_rows(self.samples), "train"), model_fold(self.dense.checkpoint))
+        rows = exclude_fold(selected(self.dense.task.training_rows(self.samples)), model_fold(self.dense.checkpoint))
         return self.dense.task.training_data(rows, self.dense.classes, self.dense.frame, self.dense_path)
 
     @cached_property
-    def validation(self) -> Data:
-        """The validation split, which the health gate needs."""
-        return self.dense.data(self.rows(self.dense.task.validation_rows(self.samples), "val"))
-
-    def rows(self, selection: Selection, split: str) -> list[Row]:
-        """The rows of a selection; what is left out is said.
-
-        Raises: DataError where there are none.
-        """
-        for note in selection.notes:
-            console.say(note)
-        if not selection.rows:
-            raise DataError(f"no annotated row of split {split}", "recovery needs train, the health gate needs val")
-        return selection.rows
+    def validation(self) -> Data | None:
+        """The validation split, which the health gate needs; None where it has no annotated row."""
+        rows = selected(self.dense.task.validation_rows(self.samples))
+        if not rows:
+            console.say("no annotated row of split val: nothing is measured, and the last epoch of a recovery is kept")
+        return self.dense.data(rows) if rows else None
 
     @cached_property
-    def dense_iou(self) -> float:
-        """Mean validation IoU of the dense model."""
+    def dense_iou(self) -> float | None:
+        """Mean validation IoU of the dense model; None without a validation split."""
         reached = self.measured(self.dense.localizer)
+        if reached is None or self.validation is None:
+            return None
         if baseline := self.dense.task.constant_baseline(self.training, self.validation):
             warn_if_constant(reached, baseline[1], baseline[0])
         return reached
 
-    def measured(self, model: Localizer) -> float:
-        """Mean validation IoU."""
+    def measured(self, model: Localizer) -> float | None:
+        """Mean validation IoU; None without a validation split."""
+        if self.validation is None:
+            return None
         return round(mean_iou(model.to(self.runtime.device), self.validation.images, self.validation.targets, self.runtime), 6)
 
     def cut(self, sparsity: float) -> Localizer:
@@ -107,7 +103,8 @@ class Job:
             self.renew_statistics(model)
         elif self.recover == "finetune":
             self.finetune(model)
-        self.dense.task.calibrate(model, self.validation, self.runtime)
+        if self.validation:
+            self.dense.task.calibrate(model, self.validation, self.runtime)
         return model
 
     def renew_statistics(self, model: Localizer) -> None:
@@ -123,9 +120,11 @@ class Job:
         recipe = Recipe(self.epochs, self.runtime.batch_size, RATE, seed=self.runtime.seed, augmentation=Augmentation(flip=flip))
         uniform = np.ones(len(self.training.rows), np.float32)
         objective = self.dense.task.objective(model, self.training, uniform, self.validation, recipe, self.runtime, Extras())
+        held_out = (self.validation.images, self.validation.targets) if self.validation else None
         with console.progress("recovering", self.epochs) as steps:
-            for state in trained(objective, (self.validation.images, self.validation.targets), recipe, self.runtime):
-                steps.advance(note=f"val_iou {state.log[-1]['val_iou']:.4f}")
+            for state in trained(objective, held_out, recipe, self.runtime):
+                name = "val_iou" if held_out else "loss"
+                steps.advance(note=f"{name} {state.log[-1][name]:.4f}")
         model.load_state_dict(state.best)
 
     def at(self, sparsity: float) -> tuple[Localizer, dict[str, Any]]:
@@ -134,7 +133,7 @@ class Job:
         before = self.measured(cut)
         pruned = baked(self.recovered(cut)).eval()
         after = self.measured(pruned) if self.recover != "none" or self.dense.task.has_threshold else before
-        if after < HEALTHY * self.dense_iou:
+        if after is not None and self.dense_iou is not None and after < HEALTHY * self.dense_iou:
             console.say(f"pruned to {sparsity} it is not healthy: validation IoU {after:.4f} < {HEALTHY} of the dense {self.dense_iou:.4f}")
         pruning = {
             "method": self.method,
@@ -152,8 +151,10 @@ class Job:
     def gated(self) -> tuple[Localizer, dict[str, Any]]:
         """The model of the largest healthy sparsity; the sweep stands in `sweep`.
 
-        Raises: HtlError where no sparsity is healthy.
+        Raises: HtlError where no sparsity is healthy; DataError without a validation split.
         """
+        if self.dense_iou is None:
+            raise DataError("no annotated row of split val, where the health gate measures", "name a --sparsity, which needs none")
         console.say(f"health gate: validation IoU must stay above {HEALTHY} of {self.dense_iou:.4f}")
         sweep: list[dict[str, Any]] = []
         for sparsity in SWEEP:
@@ -175,10 +176,17 @@ class Job:
 
     def save(self, path: Path, pruned: Localizer, pruning: dict[str, Any], history: list[dict[str, Any]]) -> None:
         """Write the pruned checkpoint."""
-        dense, metrics = self.dense.checkpoint, {"val_iou": pruning["val_iou"]}
+        dense, metrics = self.dense.checkpoint, {} if pruning["val_iou"] is None else {"val_iou": pruning["val_iou"]}
         Checkpoint(
             weights_of(pruned), dense.architecture, dense.preprocessing, metrics, pruning, [], history, dense.fold, dense.training
         ).save(path)
+
+
+def selected(selection: Selection) -> list[Row]:
+    """The rows of a selection; what is left out is said."""
+    for note in selection.notes:
+        console.say(note)
+    return selection.rows
 
 
 def show_sweep(sweep: list[dict[str, Any]], chosen: float) -> None:

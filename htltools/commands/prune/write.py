@@ -52,8 +52,8 @@ def prune_rows(
         console.say(f"{out} is what the same command came to before; its rows go out again")
     else:
         job.save(out, pruned, pruning | {"request": request}, history)
-    reached = f"validation IoU {pruning['val_iou']} (dense {pruning['dense_val_iou']})"
-    console.say(f"{out}: {pruning['sparsity']:.3f} of the weights cut, {reached}")
+    reached = "" if pruning["val_iou"] is None else f", validation IoU {pruning['val_iou']} (dense {pruning['dense_val_iou']})"
+    console.say(f"{out}: {pruning['sparsity']:.3f} of the weights cut{reached}")
     with RowWriter(run, history, skipped=reader.skipped) as writer:
         named = reader.models | {"dense": str(dense_path.absolute()), "pruned": str(out.absolute())}
         writer.models({role: path for role, path in named.items() if role != "pruned" or not is_pipe_or_device(out)})

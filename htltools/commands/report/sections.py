@@ -74,16 +74,17 @@ def training_parts(samples: ReportSamples) -> list[Markup]:
     words = []
     for checkpoint in samples.checkpoints("pruned"):
         pruning = checkpoint.pruning or {}
-        if pruning.get("sweep"):
+        if pruning.get("sweep") and pruning["dense_val_iou"] is not None:
             svg = svg_plots.sweep(pruning["sweep"], pruning["dense_val_iou"], pruning["gate"], pruning["asked"])
             drawn.append(
                 html.figure(svg, "The sweep of the health gate: the largest sparsity that stays above the gate, once recovered, is taken.")
             )
         if pruning:
+            reached, before = ("not known" if value is None else f"{value:.4f}" for value in (pruning["val_iou"], pruning["dense_val_iou"]))
             words.append(
                 html.paragraph(
                     f"Pruned by {pruning['method']} to a sparsity of {pruning['sparsity']:.3f}, recovery {pruning['recover']}: "
-                    f"validation IoU {pruning['val_iou']:.4f}, that of its dense model {pruning['dense_val_iou']:.4f}."
+                    f"validation IoU {reached}, that of its dense model {before}."
                 )
             )
     return [*words, html.figures(*drawn)] if drawn or words else [html.paragraph("The models that the rows name were not at hand.")]

@@ -159,8 +159,8 @@ class Pruning(BaseModel):
     recover: str
     sparsity: FiniteFloat
     asked: FiniteFloat
-    val_iou: FiniteFloat
-    dense_val_iou: FiniteFloat
+    val_iou: FiniteFloat | None
+    dense_val_iou: FiniteFloat | None
     dense_sha256: str
     gate: FiniteFloat = 0
     sweep: list[SweepStep] | None = None
