@@ -110,12 +110,15 @@ def test_evaluate_shares_the_rows(htl, rows, dense):
 def test_score_shares_the_rows(htl, rows, dense, pruned, tmp_path):
     """Two processes give every row, in order, the hardness that one gives it, also where models have folds."""
     flags = ["--also", "grand,dropout_disagreement"]
+    figures = Checkpoint.load(pruned).pruning
     for k, models in enumerate([(dense, pruned), (pruned, dense)], 1):
-        for flag, path in zip(("--model", "--pruned"), models):
-            checkpoint = Checkpoint.load(path)
+        whole, copy = tmp_path / f"dense{k}.h5", tmp_path / f"pruned{k}.h5"
+        for model, path in zip(models, (whole, copy)):
+            checkpoint = Checkpoint.load(model)
             checkpoint.fold = {"k": k, "K": 2, "seed": 0}
-            checkpoint.save(tmp_path / f"{flag}{k}.h5")
-            flags += [flag, tmp_path / f"{flag}{k}.h5"]
+            checkpoint.pruning = figures | {"dense_sha256": Checkpoint.load(whole).digest} if path == copy else None
+            checkpoint.save(path)
+        flags += ["--model", whole, "--pruned", copy]
     with rows.open("rb") as stdin:
         code, shared, err = ended(start("score", "--nproc-per-node", 2, *flags, "--batch-size", 7, stdin=stdin))
     assert code == 0, err
