@@ -220,3 +220,19 @@ def scored(phantom, dense, pruned):
     path = phantom.folder / "scored.jsonl"
     path.write_bytes(made("score", phantom.rows, "-q", "--model", dense, "--pruned", pruned))
     return path
+
+
+@pytest.fixture(scope="session")
+def copy_of():
+    """`copy_of(model, path, origin=model)` writes a model once more, as a pruned copy of `origin`, and gives the path."""
+    from htltools.formats.models.checkpoint import Checkpoint
+
+    figures = {"method": "l1", "asked": 0.5, "sparsity": 0.5, "recover": "none", "val_iou": 0.5, "dense_val_iou": 0.5}
+
+    def write(model, path, origin=None):
+        made = Checkpoint.load(model)
+        made.pruning = figures | {"dense_sha256": Checkpoint.load(origin or model).digest}
+        made.save(path)
+        return path
+
+    return write

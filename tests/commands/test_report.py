@@ -156,9 +156,10 @@ def test_without_meta_and_history(htl, hostile, tmp_path):
     assert b"female" not in pages[0] and b"comment" not in pages[0]
 
 
-def test_several_models_are_scored_and_compared(htl, phantom, dense, pruned, tmp_path):
+def test_several_models_are_scored_and_compared(htl, phantom, dense, pruned, copy_of, tmp_path):
     """Models on the command line score the rows, and two of a role show how reliable each column is: alike ones are."""
-    models = "--model", dense, "--model", dense, "--pruned", pruned, "--pruned", pruned
+    other = copy_of(pruned, tmp_path / "other.h5", dense)
+    models = "--model", dense, "--pruned", pruned, "--pruned", other
     code, _, err = htl(
         "report", phantom.rows, *models, "--by", "pruned_disagreement", "--group-by", "sex", "--gallery", 5, "-o", tmp_path / "r.html"
     )
@@ -168,9 +169,10 @@ def test_several_models_are_scored_and_compared(htl, phantom, dense, pruned, tmp
     assert "<td>pruned_disagreement</td><td>1.000</td>" in sections_of(tmp_path / "r.html")["Reliability over seeds"]
 
 
-def test_a_model_of_maps_is_measured_as_such(htl, phantom, by_map, tmp_path):
+def test_a_model_of_maps_is_measured_as_such(htl, phantom, by_map, copy_of, tmp_path):
     """The page of a model of class maps has its own metrics, which evaluate gives."""
-    code, _, err = htl("report", phantom.rows, "--model", by_map, "--pruned", by_map, "--gallery", 3, "-o", tmp_path / "r.html")
+    models = "--model", by_map, "--pruned", copy_of(by_map, tmp_path / "p.h5")
+    code, _, err = htl("report", phantom.rows, *models, "--gallery", 3, "-o", tmp_path / "r.html")
     assert code == 0, err
     lines = split_lines(htl("evaluate", phantom.rows, "--model", by_map)[1])
     by_metric = {line["metric"]: line["value"] for line in lines}

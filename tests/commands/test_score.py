@@ -39,7 +39,7 @@ def pruned30(htl, phantom, dense):
 
 
 def test_every_row_gets_every_column(phantom, scored, dense, pruned):
-    """All splits are scored, in every column of two models without --also, with both answers in pixels; nothing else of a row changes."""
+    """All splits are scored, in every column of two models without --also, with both predictions in pixels; nothing else changes."""
     rows, reader = read_rows(scored)
     assert [{key: row[key] for key in before} for row, before in zip(rows, phantom.samples)] == phantom.samples
     for row in rows:
@@ -50,7 +50,7 @@ def test_every_row_gets_every_column(phantom, scored, dense, pruned):
     assert len({row["split"] for row in rows}) == 3
 
 
-def test_nothing_cut_is_no_drift(htl, phantom, dense, copy_of, tmp_path):
+def test_nothing_cut_is_no_disagreement(htl, phantom, dense, copy_of, tmp_path):
     """A model scored against itself: pruned_disagreement, shift and gaps are 0 for every sample, and both losses agree."""
     code, out, _ = htl("score", phantom.rows, "--model", dense, "--pruned", copy_of(dense, tmp_path / "p.h5"), "-q")
     assert code == 0
@@ -79,7 +79,7 @@ def other(htl, phantom):
 
 
 def test_several_dense_models_give_the_mean(htl, phantom, scored, dense, other, pruned, copy_of, tmp_path):
-    """--model given twice is the mean of the scores with each, whatever their order, and tells how far the two disagree."""
+    """--model given twice is the mean of the scores with each, whatever their order, and adds how far the two disagree."""
     copies = ["--pruned", pruned, "--pruned", copy_of(pruned, tmp_path / "p.h5", other)]
     _, out, _ = htl("score", phantom.rows, "--model", other, *copies[2:], "-q", "--also", "grand")
     first, second = hardness_of(scored.read_bytes()), hardness_of(out)
@@ -162,8 +162,8 @@ def test_a_model_pruned_twice(htl, phantom, pruned, tmp_path):
     assert htl("score", phantom.rows, "-q", "--limit", 2, "--model", pruned, "--pruned", tmp_path / "p.h5")[0] == 0
 
 
-def test_known_answers(htl, fixed, copy_of, tmp_path):
-    """Models that answer with one box each give columns worked by hand, pie and disagreement among them."""
+def test_worked_by_hand(htl, fixed, copy_of, tmp_path):
+    """Models that predict one box each give columns worked by hand, pie and seed_disagreement among them."""
     copies = {"a": (fixed.half, fixed.half), "b": (fixed.left, fixed.half), "c": (fixed.left, fixed.left)}
     models = ["--model", fixed.half, "--model", fixed.left]
     for name, (model, origin) in copies.items():
@@ -171,7 +171,7 @@ def test_known_answers(htl, fixed, copy_of, tmp_path):
     code, out, _ = htl("score", fixed.file, *models, "-q")
     assert code == 0
     columns = hardness_of(out)
-    # t0 is annotated with the box that `half` answers: 100 x 50 pixels of 200 x 100
+    # t0 is annotated with the box that `half` predicts: 100 x 50 pixels of 200 x 100
     assert columns["t0"]["seed_disagreement"] == columns["t4"]["seed_disagreement"] == pytest.approx(0.5, abs=1e-4)
     assert columns["t0"]["el2n"] == pytest.approx(0.125, abs=1e-4)
     assert columns["t0"]["pruned_disagreement"] == pytest.approx(0.5 / 3, abs=1e-4)
@@ -208,9 +208,9 @@ def test_every_training_row_is_scored_out_of_fold(htl, phantom, crossfitted):
     for models in (named(crossfitted.dense, crossfitted.pruned), named(crossfitted.dense, crossfitted.pruned[::-1])):
         code, out, _ = htl("score", phantom.rows, "-q", *models, "--also", "grand,dropout", "--batch-size", 7)
         assert code == 0
-        found, folds = hardness_of(out), set()
+        hardness, folds = hardness_of(out), set()
         for row in phantom.samples:
-            columns, k = found[row["id"]], fold_of(row["group"], 2) if row["split"] == "train" else None
+            columns, k = hardness[row["id"]], fold_of(row["group"], 2) if row["split"] == "train" else None
             folds.add(k)
             if k:
                 expected = single[k - 1][row["id"]]
@@ -266,16 +266,16 @@ def test_the_order_of_rows_does_not_matter(htl, phantom, scored, dense, pruned):
     """A sample scores the same wherever it stands, whatever else is in the stream, in whatever batches."""
     rows = phantom.samples[::-2]
     _, out, _ = htl("score", "--model", dense, "--pruned", pruned, "-q", "--batch-size", 7, stdin=joined_lines(rows))
-    expected, found = hardness_of(scored.read_bytes()), hardness_of(out)
-    assert list(found) == [row["id"] for row in rows]
-    for name, columns in found.items():
+    expected, hardness = hardness_of(scored.read_bytes()), hardness_of(out)
+    assert list(hardness) == [row["id"] for row in rows]
+    for name, columns in hardness.items():
         assert columns == pytest.approx(expected[name], abs=1e-5)
 
 
 def test_random_follows_from_seed_and_id(htl, phantom, scored, dense, pruned):
     """The control for chance is the one of the ids and --seed."""
-    found = {name: columns["random"] for name, columns in hardness_of(scored.read_bytes()).items()}
-    assert list(found.values()) == pytest.approx(chance(list(found), 0), abs=1e-6)
+    hardness = {name: columns["random"] for name, columns in hardness_of(scored.read_bytes()).items()}
+    assert list(hardness.values()) == pytest.approx(chance(list(hardness), 0), abs=1e-6)
     _, out, _ = htl("score", phantom.rows, "--model", dense, "--pruned", pruned, "-q", "--seed", 4, "--limit", 3)
     other = hardness_of(out)
     assert [columns["random"] for columns in other.values()] == pytest.approx(chance(list(other), 4), abs=1e-6)
@@ -287,7 +287,7 @@ def table_of(err):
 
 
 def test_how_alike_models_rank(htl, phantom, dense, other, pruned, pruned30, copy_of, tmp_path):
-    """--stability tells, for each split, the rank correlation of what each model says alone, for columns of several models."""
+    """--stability prints, for each split, the rank correlation of scores by single models, for columns of several models."""
     others = copy_of(pruned30, tmp_path / "other30.h5", other)
     models = ["--model", dense, "--model", other, "--pruned", pruned, "--pruned", others]
     code, out, err = htl("score", phantom.rows, *models, "--stability", "--batch-size", 7)
@@ -298,12 +298,12 @@ def test_how_alike_models_rank(htl, phantom, dense, other, pruned, pruned30, cop
     assert [line[0] for line in lines] == ["pruned_disagreement", "pruned_shift", "pruned_loss", "loss", "el2n"]
     pairs = (dense, pruned), (other, others)
     single = [hardness_of(htl("score", phantom.rows, "--model", one, "--pruned", copy, "-q")[1]) for one, copy in pairs]
-    found = {line[0]: dict(zip(heading[1:], map(float, line[1:]))) for line in lines}
+    correlations = {line[0]: dict(zip(heading[1:], map(float, line[1:]))) for line in lines}
     for split in heading[1:]:
         names = [row["id"] for row in phantom.samples if row["split"] == split]
         for column in ("loss", "el2n"):
             expected = spearmanr(*([scores[name][column] for name in names] for scores in single)).statistic
-            assert found[column][split] == pytest.approx(expected, abs=2e-3)
+            assert correlations[column][split] == pytest.approx(expected, abs=2e-3)
     assert hardness_of(htl("score", phantom.rows, *models, "--batch-size", 7, "-q")[1]) == hardness_of(out)
     copies = [word for name in "pq" for word in ("--pruned", copy_of(dense, tmp_path / f"{name}.h5"))]
     _, _, err = htl("score", phantom.rows, "--model", dense, *copies, "--stability")
@@ -311,7 +311,7 @@ def test_how_alike_models_rank(htl, phantom, dense, other, pruned, pruned30, cop
 
 
 def test_one_model_of_each_role_has_no_stability(htl, phantom, dense, pruned):
-    """--stability without several models is a wrong flag, told before anything is read."""
+    """--stability without several models is a usage error before anything is read."""
     code, out, err = htl("score", phantom.rows, "--model", dense, "--pruned", pruned, "--stability")
     assert (code, out) == (2, b"")
     assert err == "htl score: --stability compares models: name two or more with --model or --pruned\n"
@@ -392,9 +392,9 @@ def test_models_may_be_named_after_rows(htl, phantom, scored, dense, pruned):
     late = notes(None, pruned)[0][1:]
     code, out, _ = htl("score", "-q", stdin=joined_lines([*head, *phantom.samples[:3], *late, *phantom.samples[3:6], *tail]))
     assert code == 0
-    found, expected = hardness_of(out), hardness_of(scored.read_bytes())
-    assert list(found) == [row["id"] for row in phantom.samples[:6]]
-    for name, columns in found.items():
+    hardness, expected = hardness_of(out), hardness_of(scored.read_bytes())
+    assert list(hardness) == [row["id"] for row in phantom.samples[:6]]
+    for name, columns in hardness.items():
         assert columns == pytest.approx(expected[name], abs=1e-5)
 
 
@@ -413,7 +413,7 @@ def test_another_model_in_the_middle_is_refused(htl, phantom, dense, pruned, pru
     assert (code, len(hardness_of(out))) == (0, 8)
 
 
-def test_history_that_comes_late_is_told_at_the_end(htl, phantom, dense, pruned):
+def test_history_that_comes_late_stands_at_the_end(htl, phantom, dense, pruned):
     """After `cat` the second history is known only when rows are out already: the stream ends with a note that holds all of it."""
     (head, tail), (other, other_tail) = notes(dense, pruned, "a", [{"run": "a"}], 4, 1), notes(dense, pruned, "b", [{"run": "b"}], 4, 2)
     stdin = joined_lines([*head, *phantom.samples[:4], *tail, *other, *phantom.samples[4:8], *other_tail])
@@ -482,9 +482,9 @@ def test_gradient_norms_on_request(htl, phantom, dense, pruned, scored):
     arguments = ["score", "-q", "--model", dense, "--pruned", pruned, "--also", "grand"]
     code, out, _ = htl(*arguments, stdin=joined_lines(rows))
     assert code == 0
-    found, usual = hardness_of(out), hardness_of(scored.read_bytes())
-    assert "grand" not in found.pop(rows[0]["id"])
-    for name, columns in found.items():
+    hardness, usual = hardness_of(out), hardness_of(scored.read_bytes())
+    assert "grand" not in hardness.pop(rows[0]["id"])
+    for name, columns in hardness.items():
         assert columns.pop("grand") > 0
         assert columns == pytest.approx(usual[name], abs=1e-5)
     code, out, _ = htl("resample", "-q", "--by", "grand", stdin=out)
@@ -496,18 +496,20 @@ def test_disagreement_under_dropout_on_request(htl, phantom, dense, pruned):
     """--also dropout_disagreement needs no box, and a row's score depends on the seed, but not on its batch or place."""
     rows = [{key: value for key, value in row.items() if key != "boxes"} for row in phantom.samples]
     arguments = ["score", "-q", "--model", dense, "--pruned", pruned, "--also", "dropout_disagreement"]
-    found = {name: columns["dropout_disagreement"] for name, columns in hardness_of(htl(*arguments, stdin=joined_lines(rows))[1]).items()}
-    assert len(found) == len(rows)
-    assert all(0 <= value <= 1 for value in found.values())
-    assert len(set(found.values())) > len(rows) / 2
+    hardness = {
+        name: columns["dropout_disagreement"] for name, columns in hardness_of(htl(*arguments, stdin=joined_lines(rows))[1]).items()
+    }
+    assert len(hardness) == len(rows)
+    assert all(0 <= value <= 1 for value in hardness.values())
+    assert len(set(hardness.values())) > len(rows) / 2
     other = hardness_of(htl(*arguments, "--batch-size", 7, stdin=joined_lines(rows[::-1]))[1])
-    assert {name: columns["dropout_disagreement"] for name, columns in other.items()} == pytest.approx(found, abs=2e-5)
+    assert {name: columns["dropout_disagreement"] for name, columns in other.items()} == pytest.approx(hardness, abs=2e-5)
     seeded = hardness_of(htl(*arguments, "--seed", 1, stdin=joined_lines(rows))[1])
-    assert {name: columns["dropout_disagreement"] for name, columns in seeded.items()} != pytest.approx(found, abs=2e-5)
+    assert {name: columns["dropout_disagreement"] for name, columns in seeded.items()} != pytest.approx(hardness, abs=2e-5)
 
 
 def test_unknown_columns_are_refused(htl, phantom):
-    """--also with a column that does not exist is a wrong flag, told before anything is read."""
+    """--also with a column that does not exist is a usage error before anything is read."""
     code, _, err = htl("score", phantom.rows, "--also", "grand,negative_aum")
     assert (code, err) == (2, "htl score: --also knows no column 'negative_aum'; it knows grand, dropout_disagreement\n")
 
@@ -549,23 +551,23 @@ def results(tmp_path):
 
 
 def test_predictions_of_other_tools(htl, results):
-    """COCO results take the place of both models: rows without a store get the columns that answers tell, worked by hand."""
+    """COCO results take the place of both models: rows without a store get the columns that follow from predictions, worked by hand."""
     files = results("dense", a="quarter", b="quarter", c="upper"), results("pruned", a="upper", b="upper", c="left")
     code, out, err = htl("score", "--predictions", *files, stdin=joined_lines(FOREIGN))
     kind = "read as one box an image: no row has the field labels"
     assert (code, err) == (0, "".join(f"htl score: {path}: {kind}\n" for path in files))
-    found = hardness_of(out)
-    assert found["sub/a"].keys() == HARDNESS.keys() - SEVERAL - DYNAMICS
-    told = {"pruned_disagreement": 0.5, "pruned_shift": 0.125, "iou_drop": 0.5, "loss": 0, "el2n": 0, "smallness": 0.75}
-    assert {name: found["sub/a"][name] for name in told} == pytest.approx(told, abs=1e-6)
-    assert found["c"].keys() == {"pruned_disagreement", "pruned_shift", "random"} and found["c"]["pruned_disagreement"] == pytest.approx(
-        2 / 3, abs=1e-6
-    )
+    hardness = hardness_of(out)
+    assert hardness["sub/a"].keys() == HARDNESS.keys() - SEVERAL - DYNAMICS
+    expected = {"pruned_disagreement": 0.5, "pruned_shift": 0.125, "iou_drop": 0.5, "loss": 0, "el2n": 0, "smallness": 0.75}
+    assert {name: hardness["sub/a"][name] for name in expected} == pytest.approx(expected, abs=1e-6)
+    assert hardness["c"].keys() == {"pruned_disagreement", "pruned_shift", "random"} and hardness["c"][
+        "pruned_disagreement"
+    ] == pytest.approx(2 / 3, abs=1e-6)
     rows = [line for line in split_lines(out) if "id" in line]
     assert rows[2]["predicted"] == {"dense": [0, 0, 200, 50], "pruned": [0, 0, 100, 100]}
     assert not [line for line in split_lines(out) if line.get("htl") == "model"]  # no checkpoint to hand on
     code, again, _ = htl("score", "--model", files[0], "--pruned", files[1], stdin=joined_lines(FOREIGN))
-    assert (code, hardness_of(again)) == (0, found)
+    assert (code, hardness_of(again)) == (0, hardness)
 
 
 def test_several_files_of_predictions(htl, results):
@@ -579,13 +581,13 @@ def test_several_files_of_predictions(htl, results):
 
 
 def test_missing_predictions(htl, results):
-    """Where a box was to be found, a missing one is a miss of IoU 0 and a high loss; what needs no annotation is absent; and so said."""
+    """Where a box is annotated, a missing one is a miss of IoU 0 and a high loss; what needs no annotation is absent; and so said."""
     files = results("dense", a="quarter", b="quarter", c="upper"), results("pruned", a="quarter")
     code, out, err = htl("score", "--predictions", *files, stdin=joined_lines(FOREIGN))
     assert (code, err.splitlines()[-1]) == (0, f"htl score: {files[1]}: no prediction for 2 of 3 rows")
-    found = hardness_of(out)
-    assert "pruned_disagreement" not in found["b"] and "suspect" not in found["b"] and found["c"].keys() == {"random"}
-    assert found["b"]["iou_drop"] == 1 and found["b"]["pruned_loss"] > 3 and found["sub/a"]["pruned_loss"] == 0
+    hardness = hardness_of(out)
+    assert "pruned_disagreement" not in hardness["b"] and "suspect" not in hardness["b"] and hardness["c"].keys() == {"random"}
+    assert hardness["b"]["iou_drop"] == 1 and hardness["b"]["pruned_loss"] > 3 and hardness["sub/a"]["pruned_loss"] == 0
     assert [line["predicted"].keys() for line in split_lines(out) if "id" in line][1] == {"dense"}
     code, out, _ = htl("resample", "-q", "--by", "pruned_loss", "--top", 0.5, stdin=out)
     assert code == 0
@@ -609,14 +611,14 @@ def test_predictions_by_number(htl, results, tmp_path):
 
 def test_predictions_and_models_do_not_mix(htl, results, fixed):
     """A model beside predictions, columns that need a model, and a file that is not there are refused before anything is written."""
-    told = results("dense", a="quarter")
-    code, out, err = htl("score", fixed.file, "--model", told, "--pruned", fixed.half)
+    dense = results("dense", a="quarter")
+    code, out, err = htl("score", fixed.file, "--model", dense, "--pruned", fixed.half)
     remedy = "score predictions with predictions, and models with models"
-    assert (code, out, err) == (2, b"", f"htl score: {told} holds predictions, {fixed.half} does not; {remedy}\n")
-    assert htl("score", fixed.file, "--predictions", told, fixed.half)[:2] == (65, b"")
-    code, out, err = htl("score", fixed.file, "--predictions", told, told, "--also", "grand")
+    assert (code, out, err) == (2, b"", f"htl score: {dense} holds predictions, {fixed.half} does not; {remedy}\n")
+    assert htl("score", fixed.file, "--predictions", dense, fixed.half)[:2] == (65, b"")
+    code, out, err = htl("score", fixed.file, "--predictions", dense, dense, "--also", "grand")
     assert (code, out, err) == (2, b"", "htl score: --also grand needs models: it does not follow from predictions\n")
-    assert htl("score", fixed.file, "--predictions", told, "absent.json")[:2] == (66, b"")
-    code, out, err = htl("score", fixed.file, "--model", fixed.half, "--pruned", fixed.half, "--coco", told)
-    told = "--coco numbers the images of predictions, and there are none; name some with --predictions"
-    assert (code, out, err) == (2, b"", f"htl score: {told}\n")
+    assert htl("score", fixed.file, "--predictions", dense, "absent.json")[:2] == (66, b"")
+    code, out, err = htl("score", fixed.file, "--model", fixed.half, "--pruned", fixed.half, "--coco", dense)
+    cause = "--coco numbers the images of predictions, and there are none; name some with --predictions"
+    assert (code, out, err) == (2, b"", f"htl score: {cause}\n")

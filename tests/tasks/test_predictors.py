@@ -133,17 +133,16 @@ def test_evaluate_opens_each_file_once(htl, phantom, models, exported, opened):
     assert opened[1:] == ["session", "box.h5"]
 
 
-def test_score_and_report_open_each_file_once(htl, phantom, models, opened, tmp_path):
-    """A model that is named twice is opened once by score; report measures with the models that it scored with."""
-    dense = "--model", models["box"]
-    assert htl("score", phantom.rows, *dense, "--pruned", models["box"], "--batch-size", 7, "-q")[0] == 0
-    assert opened == ["box.h5"]
+def test_score_and_report_open_each_file_once(htl, phantom, models, copy_of, opened, tmp_path):
+    """score opens each file once for all its batches; report measures with the models that it scored with."""
+    pair = "--model", models["box"], "--pruned", copy_of(models["box"], tmp_path / "pruned.h5")
+    attended = copy_of(models["box"], tmp_path / "attended.h5")
     opened.clear()
-    pruned, attended = tmp_path / "pruned.h5", tmp_path / "attended.h5"
-    for path in (pruned, attended):
-        path.write_bytes(models["box"].read_bytes())
+    assert htl("score", phantom.rows, *pair, "--batch-size", 7, "-q")[0] == 0
+    assert opened == ["box.h5", "pruned.h5"]
+    opened.clear()
     out = "-o", tmp_path / "r.html", "--gallery", 3, "-q"
-    code, _, err = htl("report", phantom.rows, *dense, "--pruned", pruned, "--attended", attended, *out)
+    code, _, err = htl("report", phantom.rows, *pair, "--attended", attended, *out)
     assert code == 0, err
     assert opened == ["attended.h5", "box.h5", "pruned.h5"]
 
