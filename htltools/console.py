@@ -132,7 +132,7 @@ def show_table(headings: Sequence[str], lines: Iterable[Sequence[str]], *, title
     kept = fitting_columns([headings, *lines], screen.width)
     if kept < len(headings):
         say(f"columns left out at a width of {screen.width}: {', '.join(headings[kept:])}")
-        headings, lines = headings[:kept], [line[:kept] for line in lines]
+        headings, *lines = [list(line[:kept]) for line in [headings, *lines]]
     # Text, for a str would be parsed as markup
     table = Table(title=title and Text(printable(title)), box=box.SIMPLE, title_justify="left", pad_edge=False)
     for i, heading in enumerate(headings):
