@@ -126,10 +126,11 @@ def opened(monkeypatch):
 
 def test_evaluate_opens_each_file_once(htl, phantom, models, exported, opened):
     """One session for an ONNX file and one read of a checkpoint, however many batches, subgroups and splits there are."""
-    flags = "--batch-size", 3, "--group-by", "sex", "-q"
-    assert htl("evaluate", phantom.rows, "--model", exported("box"), *flags)[0] == 0
+    flags, onnx = ("--batch-size", 3, "--group-by", "sex", "-q"), exported("box")
+    opened.clear()  # what the export itself opened
+    assert htl("evaluate", phantom.rows, "--model", onnx, *flags)[0] == 0
     assert opened == ["session"]
-    assert htl("evaluate", phantom.rows, "--model", exported("box"), "--baseline", models["box"], *flags)[0] == 0
+    assert htl("evaluate", phantom.rows, "--model", onnx, "--baseline", models["box"], *flags)[0] == 0
     assert opened[1:] == ["session", "box.h5"]
 
 
