@@ -17,6 +17,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: processes side by side, and equal bits in all of them
 ROOT = Path(__file__).resolve().parents[1]
+PLAIN = "--arch", "compact", "--attend", "none"  # flags of a training that takes little time
 
 
 def call_htl(*args, stdin: bytes = b"") -> tuple[int, bytes, str]:
@@ -192,9 +193,9 @@ def phantom(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def dense(phantom):
-    """A compact localizer trained for two epochs on the phantom rows: path of its checkpoint."""
+    """A compact localizer that looks once, trained for two epochs on the phantom rows: path of its checkpoint."""
     path = phantom.folder / "dense.h5"
-    (phantom.folder / "trained.jsonl").write_bytes(made("train", phantom.rows, "-q", "-o", path, "--epochs", 2, "--batch-size", 16))
+    (phantom.folder / "trained.jsonl").write_bytes(made("train", phantom.rows, "-q", "-o", path, *PLAIN, "--epochs", 2, "--batch-size", 16))
     return path
 
 

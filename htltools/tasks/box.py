@@ -30,7 +30,7 @@ class Box:
     name = "box"
     kind = "box"
     target_fields: tuple[str, ...] = ("boxes", "labels")
-    supports = frozenset({"attend", "semi", "grand", "dropout_disagreement", "channel", "int8"})
+    supports = frozenset({"attend", "look", "semi", "grand", "dropout_disagreement", "channel", "int8"})
     field = "predicted"
     has_threshold = False
     comparison = Comparison(overlap, edge_distance, smallness, el2n)

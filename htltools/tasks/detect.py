@@ -10,8 +10,8 @@ from htltools.core.geometry.matching import object_difference, set_overlap, set_
 from htltools.core.geometry.objects import above, first_known, is_known, packed, present, stacked
 from htltools.core.hardness.baselines import smallness
 from htltools.core.hardness.scores import Comparison
-from htltools.core.nets.detector import room_for
-from htltools.core.nets.names import DETECTORS
+from htltools.core.nets.detection.detector import room_for
+from htltools.core.nets.detection.names import DETECTORS
 from htltools.core.runtime.predict import predict_all
 from htltools.core.runtime.prefetch import ImageSource
 from htltools.core.runtime.runtime import Runtime

@@ -30,15 +30,18 @@ class Mask(Box):
     """Lesion masks, float32 [N, H, W] probabilities; rows predict the box around the mask, as `Box`."""
 
     name = "mask"
-    supports = frozenset({"channel", "int8"})
+    supports = frozenset({"attend", "look", "channel", "int8"})
     comparison = Comparison(mask_overlap, mask_shift, mask_smallness)
 
     def training_rows(self, rows: Sequence[Row], *, semi: bool = False) -> Selection:
-        """As `Task.training_rows`: rows with a box and a lesion mask in their store."""
-        selection = self.with_masks(annotated_rows(rows, "train", self.is_annotated), "train")
-        if not selection.rows:
+        """As `Task.training_rows`: rows with a box, at least one of which has a lesion mask in its store."""
+        found = annotated_rows(rows, "train", self.is_annotated)
+        with_masks, _ = self.with_masks(found, "train")
+        if not with_masks:
             raise no_annotation("train")
-        return selection
+        without = len(found.rows) - len(with_masks)
+        note = f"{without} rows of split train have a box and no lesion mask: the ellipse in the box stands for it"
+        return Selection(found.rows, [*found.notes, note] if without else found.notes)
 
     def validation_rows(self, rows: Sequence[Row], split: str = "val") -> Selection:
         """As `Task.validation_rows`: rows with a box and a lesion mask."""
@@ -77,7 +80,18 @@ class Mask(Box):
         extras: Extras,
     ) -> Objective:
         """The mask loss."""
-        return MaskObjective(model, training.images, training.targets[:, :4], weights, recipe, runtime, compiled=extras.compiled)
+        boxes, has_mask = training.targets[:, :4], training.targets[:, 4] > 0
+        return MaskObjective(
+            model,
+            training.images,
+            boxes,
+            has_mask,
+            weights,
+            recipe,
+            runtime,
+            attention=extras.attention,
+            compiled=extras.compiled,
+        )
 
     def constant_baseline(self, training: Data, validation: Data) -> tuple[str, float] | None:
         """The pixels that are lesion in half of the training masks."""
@@ -127,3 +141,9 @@ class Mask(Box):
 def has_mask(rows: Sequence[Row], images: MaskedImages) -> np.ndarray:
     """Which rows have an annotated lesion mask: bool [N]; none where boxes are hidden, or a model's, whatever the store holds."""
     return images.has_mask & [row.is_annotated and not row.is_pseudo for row in rows]
+
+
+def can_learn_masks(rows: Sequence[Row]) -> bool:
+    """Whether rows of the splits train and val have lesion masks to learn from: some of each split, or of train where val has no box."""
+    training, validation = (annotated_rows(rows, split, lambda row: row.is_annotated).rows for split in ("train", "val"))
+    return all(has_mask(some, MaskedImages(some)).any() for some in (training, validation) if some) and bool(training)

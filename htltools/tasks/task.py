@@ -52,7 +52,7 @@ class Task(Protocol):
 
     name: as checkpoints and ONNX files store it. kind: how the predictions are measured, `box` (one box a sample) or `objects`; models
     of one kind compare in `evaluate`. target_fields: fields of rows that training learns from. supports: options that work, of attend,
-    semi, weak, grand, dropout_disagreement, channel, int8. field: the field of rows that holds predictions by role.
+    look, semi, weak, grand, dropout_disagreement, channel, int8. field: the field of rows that holds predictions by role.
     has_threshold: whether `calibrate` sets one. comparison: of predictions [N, ...], see `predictions`.
     """
 

@@ -74,7 +74,7 @@ def test_several_pruned_models_give_the_mean(htl, phantom, scored, dense, pruned
 def other(htl, phantom):
     """A dense model of another seed than `dense`: path of its checkpoint."""
     path = phantom.folder / "other.h5"
-    assert htl("train", phantom.rows, "-q", "-o", path, "--epochs", 2, "--batch-size", 16, "--seed", 1)[0] == 0
+    assert htl("train", phantom.rows, "-q", "-o", path, "--arch", "compact", "--epochs", 2, "--batch-size", 16, "--seed", 1)[0] == 0
     return path
 
 
@@ -186,7 +186,7 @@ def crossfitted(htl, phantom, tmp_path_factory):
     folder = tmp_path_factory.mktemp("folds")
     paths = {role: [folder / f"{role}{k}.h5" for k in (1, 2)] for role in ("dense", "pruned")}
     for k, dense, pruned in zip((1, 2), *paths.values()):
-        training = ["train", phantom.rows, "-q", "-o", dense, "--fold", f"{k}/2", "--epochs", 2, "--batch-size", 8]
+        training = ["train", phantom.rows, "-q", "-o", dense, "--arch", "compact", "--fold", f"{k}/2", "--epochs", 2, "--batch-size", 8]
         assert htl(*training)[0] == 0
         cut = ["prune", phantom.rows, "-q", "--model", dense, "-o", pruned, "--sparsity", 0.5, "--epochs", 1, "--batch-size", 8]
         assert htl(*cut)[0] == 0

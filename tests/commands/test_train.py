@@ -16,8 +16,9 @@ from htltools.formats.rows.jsonlines import joined_lines, split_lines
 from htltools.formats.sources.open_rows import read_rows
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = ["--epochs", 2, "--batch-size", 16, "-q"]
-LONG = ["--epochs", 12, "--batch-size", 16, "-q"]
+PLAIN = ["--arch", "compact", "--attend", "none"]
+QUICK = [*PLAIN, "--epochs", 2, "--batch-size", 16, "-q"]
+LONG = [*PLAIN, "--epochs", 12, "--batch-size", 16, "-q"]
 
 
 def same_weights(first, second):
@@ -235,7 +236,7 @@ def test_init_from_a_checkpoint(htl, phantom, dense, tmp_path):
 
 def test_a_fold_is_left_out(htl, phantom, tmp_path):
     """--fold trains on the other folds alone, as if the rows of that one were not there, says how many they are, and hands on every row."""
-    spoken = ["--epochs", 2, "--batch-size", 16]
+    spoken = [*PLAIN, "--epochs", 2, "--batch-size", 16]
     code, out, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", *spoken, "--fold", "1/3", "--seed", 4)
     assert code == 0
     training = [row for row in phantom.samples if row["split"] == "train"]
@@ -419,11 +420,14 @@ def test_models_of_boxes_and_of_classes_do_not_mix(htl, phantom, dense, tmp_path
 @pytest.mark.parametrize(
     "flags, said",
     [
-        (["--supervision", "weak", "--attend", "replay"], "--attend goes with --supervision full; weak attends by resample --pseudo"),
+        (
+            ["--supervision", "weak", "--attend", "replay"],
+            "--attend replay goes with --supervision full; weak attends by resample --pseudo",
+        ),
         (["--supervision", "weak", "--attend-top", "0.2"], "--attend-top has no effect here"),
         (["--attend-by", "loss"], "--attend-by has no effect here; it needs --attend, or --pseudo-labels attend or suppress"),
         (["--pseudo-labels", "attend"], "--pseudo-labels needs --supervision semi"),
-        (["--supervision", "semi", "--attend", "replay"], "--attend goes with --supervision full; semi attends by --pseudo-labels"),
+        (["--supervision", "semi", "--attend", "replay"], "--attend replay goes with --supervision full; semi attends by --pseudo-labels"),
         (["--supervision", "semi", "--pseudo-labels", "teacher", "--attend-boost", "2"], "--attend-boost has no effect here"),
         (["--attend", "damaged", "--attend-by", "pruned_disagreement"], "--attend damaged has no scores to go by pruned_disagreement"),
     ],

@@ -23,7 +23,13 @@ class Supervision(options.Choice):
 class Attend(options.Choice):
     """How a training attends to hard samples."""
 
-    none, adaptive, replay, damaged = "none", "adaptive", "replay", "damaged"
+    none, look, adaptive, replay, damaged = "none", "look", "adaptive", "replay", "damaged"
+
+
+class Targets(options.Choice):
+    """What a net that predicts pixels learns from."""
+
+    auto, boxes, masks = "auto", "boxes", "masks"
 
 
 class Flip(options.Choice):
@@ -52,12 +58,26 @@ def train(
     *,
     out: Annotated[Path, options.in_output("-o", "--out", metavar="M.h5", help="The checkpoint to write.", show_default=False)],
     arch: Annotated[
-        str, options.in_model("--arch", help="compact, compact_unet, a torchvision net or detector, or package.module:function.")
-    ] = "compact",
+        str | None,
+        options.in_model(
+            "--arch",
+            help="compact_unet (default), compact (default if weak), a torchvision net or detector, or package.module:function.",
+            show_default=False,
+        ),
+    ] = None,
+    side: Annotated[
+        int | None,
+        options.in_model(
+            "--input", metavar="N", min=8, help="Pixels of what the net takes; default: the stored image.", show_default=False
+        ),
+    ] = None,
     init: Annotated[str, options.in_model("--init", metavar="none|imagenet|FILE", help="Where the weights start.")] = "none",
     supervision: Annotated[
         Supervision, options.in_training("--supervision", help="full: rows with boxes; semi: also rows without; weak: labels.")
     ] = Supervision.full,
+    targets: Annotated[
+        Targets, options.in_training("--targets", help="auto: lesion masks where the store has them and the net can, else boxes.")
+    ] = Targets.auto,
     epochs: Annotated[int, options.in_training("--epochs", min=1, help="Passes over the training split.")] = 30,
     batch_size: options.BatchSize = 32,
     rate: Annotated[
@@ -79,7 +99,26 @@ def train(
         ),
     ] = None,
     resume: Annotated[bool, options.in_training("--resume/--no-resume", help="Go on where an interrupted training stopped.")] = True,
-    attend: Annotated[Attend, options.in_attention("--attend", help="Attention to hard samples while training.")] = Attend.none,
+    attend: Annotated[
+        Attend | None,
+        options.in_attention(
+            "--attend", help="look (default where the net can): learn to look again; or attention by weights.", show_default=False
+        ),
+    ] = None,
+    looks: Annotated[
+        int | None,
+        options.in_attention("--looks", min=1, max=8, help="Looks at an image; default: chosen on split val.", show_default=False),
+    ] = None,
+    look_window: Annotated[
+        float | None,
+        options.in_attention(
+            "--look-window",
+            min=1,
+            max=4,
+            help="Sides of what is looked at again, in sides of the box; default: chosen.",
+            show_default=False,
+        ),
+    ] = None,
     attend_by: Annotated[
         By | None,
         options.in_attention(
@@ -149,5 +188,9 @@ def train(
         pseudo_labels,
         tuning,
         flip,
+        targets,
+        looks,
+        look_window,
+        side,
     )
     fit.train_rows(run, rows, asked, device, precision, compiled=compiled, resume=resume, limit=limit, partial=partial, force=force)

@@ -17,9 +17,11 @@ from htltools.commands.train.resume import load_state, resume_hint, save_state, 
 from htltools.core.hardness.training_dynamics import dynamics
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.localizer import NORMALISATION, Localizer
+from htltools.core.nets.looks import Looks
 from htltools.core.nets.state_arrays import weights_of
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import Augmentation
+from htltools.core.training.choose_looks import choose_looks
 from htltools.core.training.loop import Recipe, trained
 from htltools.errors import DataError, UsageError
 from htltools.formats.files.atomic import is_pipe_or_device, refuse_existing, remove_leftovers
@@ -34,7 +36,7 @@ from htltools.formats.store.shard import Images
 from htltools.processes import first_process
 from htltools.tasks.predictor import CheckpointPredictor
 from htltools.tasks.rows import in_order, matching_images, of_split
-from htltools.tasks.task import Extras
+from htltools.tasks.task import Data, Extras
 
 
 def train_rows(
@@ -87,6 +89,7 @@ def train_localizer(
 
     Rows whose training dynamics are recorded get, in place, the columns of hardness that follow from them.
     """
+    plan = plan.for_rows(samples)
     task, frame, rows, held_out_rows = plan.task, *training_rows(samples, plan)
     others = unlabelled_rows(samples, plan) if plan.pseudo_labels else []
     model, architecture = fresh_localizer(plan, frame, task.net_options(rows))
@@ -116,16 +119,33 @@ def train_localizer(
     assert state is not None
     add_training_dynamics(rows, objective)
     model.load_state_dict(state.best)
+    model.to(runtime.device).eval()
     best: dict[str, Any] = max(state.log, key=lambda entry: entry.get("val_iou", entry["epoch"]))
     metrics = dict(best)
+    if plan.looks_again:
+        metrics |= chosen_looks(plan, model, validation, runtime)
+        architecture["looks"] = asdict(model.looks)
     if validation and (baseline := task.constant_baseline(training, validation)):
         metrics["constant_val_iou"] = round(baseline[1], 6)
         warn_if_constant(metrics["val_iou"], metrics["constant_val_iou"], baseline[0])
     checkpoint = Checkpoint(weights_of(model), architecture, {"size": frame, **NORMALISATION}, metrics, None, state.log, history)
-    checkpoint.fold, checkpoint.training = (asdict(plan.fold) if plan.fold else None), {"flip": list(plan.flip)}
+    checkpoint.fold, checkpoint.training = (asdict(plan.fold) if plan.fold else None), {"flip": list(plan.flip), "looks": plan.looks_again}
     if first_process():
         checkpoint.save(plan.out)
     return checkpoint
+
+
+def chosen_looks(plan: Plan, model: Localizer, validation: Data | None, runtime: Runtime) -> dict[str, float]:
+    """Metrics of the looks that are best on validation rows, to which the model is set, in place."""
+    if validation is None:
+        console.say(f"it looks {model.looks.count} times, as in training: no row of split val says what is best")
+        return {}
+    tried = choose_looks(model, validation.images, validation.targets, runtime, plan.looks, plan.window)
+    reached, once = tried[model.looks], tried.get(Looks())
+    alone = "" if once is None or model.looks.count == 1 else f"; of one look: {once:.4f}"
+    times = "once" if model.looks.count == 1 else f"{model.looks.count} times, window {model.looks.window:g}"
+    console.say(f"looks: {times}{', mean of the last two' if model.looks.average else ''}, validation IoU {reached:.4f}{alone}")
+    return {"val_iou": reached} | ({} if once is None else {"one_look_val_iou": once})
 
 
 def training_rows(samples: list[Row], plan: Plan) -> tuple[list[int], list[Row], list[Row]]:
@@ -185,7 +205,9 @@ def fresh_localizer(plan: Plan, frame: list[int], net_options: dict[str, Any]) -
     Raises: DataError where --init names a checkpoint of another net, frame, task or other classes.
     """
     torch.manual_seed(plan.seed)
-    wanted = architecture(plan.arch, frame, plan.task_name, **net_options)
+    more: dict[str, Any] = {"looks": asdict(plan.looks_while_training)} if plan.looks_again else {}
+    more |= {"input": [plan.input] * 2} if plan.input else {}
+    wanted = architecture(plan.arch, frame, plan.task_name, **net_options, **more)
     if plan.init in ("none", "imagenet"):
         return build(wanted, imagenet=plan.init == "imagenet", trusted=[plan.arch]), wanted
     start = CheckpointPredictor(Path(plan.init), Runtime("cpu", trusted=(plan.arch,)))
@@ -194,7 +216,7 @@ def fresh_localizer(plan: Plan, frame: list[int], net_options: dict[str, Any]) -
         cause = f"--init {plan.init} is pruned: training moves all weights, also the {pruning['sparsity']:.0%} that were cut"
         console.say(f"{cause}; its copy is dense again")
     found = start.checkpoint.architecture
-    if (found["name"], found["size"]) != (plan.arch, frame):
+    if (found["name"], found["size"], found.get("input")) != (plan.arch, frame, wanted.get("input")):
         words = f"--init {plan.init} is a {found['name']} for {found['size']}, wanted is {plan.arch} for {frame}"
         raise DataError(words, "name its --arch, prepare with its --size")
     if (found["task"], found.get("classes")) != (plan.task_name, net_options.get("classes")):
@@ -202,7 +224,8 @@ def fresh_localizer(plan: Plan, frame: list[int], net_options: dict[str, Any]) -
         raise DataError(f"--init {plan.init} is a model {kinds}", "start from one of the same --supervision")
     if plan.fold and start.checkpoint.fold != asdict(plan.fold):
         console.say(f"--init {plan.init} may have seen fold {plan.fold}: then no score of this model is out of sample")
-    return start.localizer, found
+    start.localizer.looks = plan.looks_while_training
+    return start.localizer, {name: value for name, value in found.items() if name != "looks"} | more
 
 
 def classes_text(architecture: dict[str, Any]) -> str:

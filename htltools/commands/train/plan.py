@@ -1,25 +1,34 @@
 """What the user asked of a training, and which options contradict each other."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from htltools.core.hardness.cross_fitting import Fold
-from htltools.core.nets.factory import task_of_net
+from htltools.core.nets.factory import DEFAULT, DEFAULT_OF_MAPS, predicts_pixels, task_of_net
+from htltools.core.nets.looks import Looks
 from htltools.core.training.adaptive_weighting import DAMAGE, Attention
 from htltools.core.training.mean_teacher import PseudoLabels
 from htltools.errors import UsageError
 from htltools.formats.models.checkpoint import resume_path
+from htltools.formats.rows.row import Row
+from htltools.tasks.mask import can_learn_masks
 from htltools.tasks.registry import TASKS
 from htltools.tasks.task import Task
 
+TYPICAL = Looks(2)  # while it trains
 FLIPS = {"both": (0.5, 0.5), "horizontal": (0.5, 0.0), "vertical": (0.0, 0.5), "none": (0.0, 0.0)}  # chance along each axis
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the user asked of a training."""
+    """What the user asked of a training.
+
+    targets: what to learn from, `boxes`, `masks`, or `auto`: masks where there are some and the net can. looks, window: how the model
+    is to look again, None = as is best on validation. input: side of what the net takes, None = the stored image.
+    """
 
     out: Path
     arch: str
@@ -34,6 +43,32 @@ class Plan:
     attention: Attention | None = None
     pseudo_labels: PseudoLabels | None = None
     flip: tuple[float, float] = (0.5, 0.5)  # chance of a mirror image along each axis
+    targets: str = "auto"
+    looks: int | None = None
+    window: float | None = None
+    input: int | None = None
+
+    @property
+    def looks_again(self) -> bool:
+        """Whether the model learns to look again."""
+        return bool(self.attention and self.attention.way == "look") or bool(self.pseudo_labels and self.pseudo_labels.looks)
+
+    @property
+    def looks_while_training(self) -> Looks:
+        """How the model looks until the best way is chosen."""
+        if not self.looks_again:
+            return Looks()
+        return Looks(self.looks or TYPICAL.count, self.window or TYPICAL.window)
+
+    def for_rows(self, rows: Sequence[Row]) -> "Plan":
+        """The plan with the task that these rows ask for.
+
+        Raises: DataError where there is no lesion mask to learn from, and masks are asked for.
+        """
+        if self.task_name != "box" or not predicts_pixels(self.arch) or self.pseudo_labels:
+            return self
+        masks = self.targets == "masks" or (self.targets == "auto" and can_learn_masks(rows))
+        return replace(self, task_name="mask" if masks else "box")
 
     @property
     def task(self) -> Task:
@@ -58,7 +93,7 @@ class Plan:
 
 def planned(
     out: Path,
-    arch: str,
+    arch: str | None,
     init: str,
     epochs: int,
     batch_size: int,
@@ -67,31 +102,62 @@ def planned(
     seed: int,
     fold: Fold | None,
     supervision: str,
-    attend: str,
+    attend: str | None,
     pseudo_labels: str | None,
     tuning: dict[str, Any],  # of attention, by field of `Attention`; None = not asked for
     flip: str,
+    targets: str,
+    looks: int | None,
+    window: float | None,
+    side: int | None,
 ) -> Plan:
     """The plan that the flags come to.
 
     Raises: UsageError for flags that have no effect together, or that the task does not support.
     """
     tuning = {name: str(value) if name == "by" else value for name, value in tuning.items() if value is not None}
+    semi, attend = supervision == "semi", str(attend) if attend else None
     check_attention(supervision, attend, pseudo_labels, tuning)
+    arch = arch or (DEFAULT_OF_MAPS if supervision == "weak" else DEFAULT)
     task = task_asked(arch, supervision, attend)
+    check_targets(arch, supervision, task, targets)
+    if attend is None:
+        attend = "look" if "look" in TASKS[task].supports else "none"
+    again = attend == "look"
+    if (looks or window) and not again:
+        raise UsageError("--looks and --look-window go with --attend look")
     if init not in ("none", "imagenet") and not Path(init).exists():
         raise UsageError(f"--init takes none, imagenet or a checkpoint, and {init!r} is no file")
     attention, pseudo = None, None
-    if supervision == "semi":
-        pseudo = PseudoLabels(str(pseudo_labels or "teacher"), **tuning)
+    if semi:
+        pseudo = PseudoLabels(str(pseudo_labels or "teacher"), looks=again, **tuning)
     elif attend != "none":
-        attention = Attention(str(attend), **({"sparsity": DAMAGE} if attend == "damaged" else {}) | tuning)
+        by_way: dict[str, dict[str, Any]] = {"damaged": {"sparsity": DAMAGE}, "look": {"by": "none"}}
+        attention = Attention(attend, **by_way.get(attend, {}) | tuning)
     rate = TASKS[task].default_rate(arch, init == "none") if rate is None else rate
-    return Plan(out, arch, init, epochs, batch_size, rate, str(scheduler), seed, fold, task, attention, pseudo, FLIPS[str(flip)])
+    return Plan(
+        out,
+        arch,
+        init,
+        epochs,
+        batch_size,
+        rate,
+        str(scheduler),
+        seed,
+        fold,
+        task,
+        attention,
+        pseudo,
+        FLIPS[str(flip)],
+        str(targets),
+        looks,
+        window,
+        side,
+    )
 
 
-def task_asked(arch: str, supervision: str, attend: str) -> str:
-    """The task of a net under a supervision.
+def task_asked(arch: str, supervision: str, attend: str | None) -> str:
+    """The task of a net under a supervision; that of one that can learn from masks is `box` until the rows are known.
 
     Raises: UsageError where the task does not support what is asked.
     """
@@ -99,23 +165,36 @@ def task_asked(arch: str, supervision: str, attend: str) -> str:
     if supervision != "full" and supervision not in TASKS[task].supports:
         cause = f"{arch} is a net of the task {task}, which --supervision {supervision} does not train"
         raise UsageError(cause, "use compact or a torchvision backbone for this")
-    if attend != "none" and "attend" not in TASKS[task].supports:
-        raise UsageError(f"{arch} is a net of the task {task}, which --attend is not for", "attend by weights: htl score | htl resample")
+    needed = "look" if attend == "look" else "attend"
+    if attend not in (None, "none") and needed not in TASKS[task].supports:
+        cause = f"{arch} is a net of the task {task}, which --attend {attend} is not for"
+        raise UsageError(cause, "attend by weights: htl score | htl resample")
     return task
 
 
-def check_attention(supervision: str, attend: str, pseudo_labels: str | None, tuning: dict[str, Any]) -> None:
+def check_targets(arch: str, supervision: str, task: str, targets: str) -> None:
+    """Refuse targets that a net cannot learn.
+
+    Raises: UsageError.
+    """
+    if targets == "masks" and not (supervision == "full" and predicts_pixels(arch)):
+        raise UsageError("--targets masks needs --supervision full and a net that predicts them", "use --arch compact_unet")
+    if targets == "boxes" and task == "class_map":
+        raise UsageError("--supervision weak learns from labels alone", "leave out --targets")
+
+
+def check_attention(supervision: str, attend: str | None, pseudo_labels: str | None, tuning: dict[str, Any]) -> None:
     """Refuse flags of attention that have no effect together.
 
     Raises: UsageError.
     """
     semi = supervision == "semi"
-    if supervision != "full" and attend != "none":
+    if supervision != "full" and attend not in (None, "none", "look"):
         advice = "semi attends by --pseudo-labels" if semi else "weak attends by resample --pseudo"
-        raise UsageError("--attend goes with --supervision full", advice)
+        raise UsageError(f"--attend {attend} goes with --supervision full", advice)
     if pseudo_labels and not semi:
         raise UsageError("--pseudo-labels needs --supervision semi")
-    attends = pseudo_labels in ("attend", "suppress") if semi else attend != "none"
+    attends = pseudo_labels in ("attend", "suppress") if semi else attend not in (None, "none")
     useless = [name for name in tuning if not attends and not (pseudo_labels == "consistency" and name in ("renew", "sparsity"))]
     if useless:
         raise UsageError(f"--attend-{useless[0]} has no effect here", "it needs --attend, or --pseudo-labels attend or suppress")

@@ -1,4 +1,4 @@
-"""The training loss of a box."""
+"""The training loss of boxes, and their IoU, as tensors."""
 
 import torch
 from torch import Tensor
@@ -18,3 +18,11 @@ def box_loss(predicted: Tensor, annotated: Tensor) -> Tensor:
     predicted, annotated = torch.broadcast_tensors(predicted.float(), annotated.float())
     edges = smooth_l1_loss(predicted, annotated, beta=SMOOTH, reduction="none").mean(-1)
     return EDGES * edges + generalized_box_iou_loss(predicted, annotated)
+
+
+def box_iou(a: Tensor, b: Tensor) -> Tensor:
+    """IoU of boxes [..., 4] that broadcast: [...], in [0, 1]; 0 where either has no area."""
+    low, high = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
+    both = (high - low).clamp(min=0).prod(-1)
+    either = sum((box[..., 2:] - box[..., :2]).prod(-1) for box in (a, b)) - both
+    return torch.where(either > 0, both / either, 0)

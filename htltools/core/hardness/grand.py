@@ -5,8 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from htltools.core.geometry.box_loss import box_loss
-from htltools.core.nets.localizer import Localizer, boxes_of
+from htltools.core.nets.localizer import Localizer
 
 CHUNK_BYTES = 256 * 2**20  # that the gradients of the samples of one chunk may take together
 
@@ -29,10 +28,8 @@ def gradient_norms(model: Localizer, images: Tensor, annotated: np.ndarray) -> n
     try:
         for start in range(0, len(known), size):
             chosen = known[start : start + size]
-            x = model.normalised(images[torch.from_numpy(chosen)])  # [B, C, H, W]
-            norms[chosen] = (
-                chunk_norms(model.net, x, torch.from_numpy(annotated[chosen]).float().to(x.device), at_once=x.is_cuda).cpu().numpy()
-            )
+            x = model.whole(model.normalised(images[torch.from_numpy(chosen)]))  # [B, C, H, W]
+            norms[chosen] = chunk_norms(model, x, torch.from_numpy(annotated[chosen]).float().to(x.device), at_once=x.is_cuda).cpu().numpy()
     finally:
         model.train(training)
     return norms
@@ -43,17 +40,19 @@ def samples_per_chunk(model: nn.Module) -> int:
     return max(CHUNK_BYTES // (4 * sum(parameter.numel() for parameter in model.parameters())), 1)
 
 
-def chunk_norms(net: nn.Module, x: Tensor, annotated: Tensor, *, at_once: bool) -> Tensor:
+def chunk_norms(model: Localizer, x: Tensor, annotated: Tensor, *, at_once: bool) -> Tensor:
     """The norms of normalised images [B, C, H, W] and boxes [B, 4]: [B].
 
     By the chain rule in two parts, because vmap does not reach through torchvision's loss: first how the loss of each sample
     changes with the raw output of the net, and then, for each sample, how the output so weighed changes with the weights: `at_once`
     by vmap, for GPUs, or one sample after the other, because the grouped convolutions that vmap makes are slow on a CPU.
     """
+    net, plain = model.net, torch.ones(len(x), 2, device=x.device)
     with torch.no_grad():
         raw = net(x)
+        targets = model.training_targets(annotated, plain, torch.zeros_like(plain), (x.shape[2], x.shape[3]))
     raw.requires_grad_()
-    (slopes,) = torch.autograd.grad(box_loss(boxes_of(raw), annotated).sum(), raw)  # [B, 4]
+    (slopes,) = torch.autograd.grad(model.training_loss(raw, targets).sum(), raw)  # [B, ...], as the output of the net
 
     def weighed(weights: dict[str, Tensor], image: Tensor, slope: Tensor) -> Tensor:
         return (functional_call(net, weights, (image[None],))[0] * slope).sum()

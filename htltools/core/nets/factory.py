@@ -9,33 +9,44 @@ from torch import nn
 from htltools.core.nets.box_head import BoxHead
 from htltools.core.nets.class_maps import backbone_maps, compact_maps
 from htltools.core.nets.compact import compact
-from htltools.core.nets.detector import Detector
-from htltools.core.nets.detectors import detection_net
+from htltools.core.nets.detection.detector import Detector
+from htltools.core.nets.detection.detectors import detection_net
+from htltools.core.nets.detection.names import DETECTORS
 from htltools.core.nets.localizer import NORMALISATION, Localizer, MapLocalizer
-from htltools.core.nets.mask_localizer import MaskLocalizer
-from htltools.core.nets.names import DETECTORS
+from htltools.core.nets.looks import Looks
+from htltools.core.nets.mask_localizer import MaskLocalizer, PixelLocalizer
 from htltools.core.nets.unet import EncoderDecoder, Segmentation
 from htltools.core.nets.user_net import build_user_net, is_user_net
 from htltools.errors import MissingInput, UsageError
 
 COMPACT_UNET = "compact_unet"
+DEFAULT = COMPACT_UNET  # the net of a training that names none
+DEFAULT_OF_MAPS = "compact"  # the same where it learns from image labels alone
 
 
 def architecture(name: str, size: Sequence[int], task: str = "box", **more: Any) -> dict[str, Any]:
     """What `build` needs to make a localizer: the name of its net, the size (H, W, C) of its images, and its task.
 
-    `more`: for tasks detect and class_map `classes`, the names of the classes; for detect also `most`, objects per image at most.
+    `more`: for tasks detect and class_map `classes`, the names of the classes; for detect also `most`, objects per image at most. For
+    the others `input`, (h, w) of what the net takes where that is less than the image, and `looks`, the fields of `Looks`.
     """
     return {"name": name, "size": list(size), "task": task, **more}
 
 
-def task_of_net(name: str, *, labels_alone: bool = False) -> str:
-    """The task of the net of a name: "detect", "mask", or else "box", or "class_map" where it is to learn from image labels alone."""
+def predicts_pixels(name: str) -> bool:
+    """Whether the net of a name says at each pixel whether it is lesion: it can learn from lesion masks, and from boxes."""
     from torchvision import models
 
+    return name == COMPACT_UNET or name in models.list_models(module=models.segmentation)
+
+
+def task_of_net(name: str, *, labels_alone: bool = False, masks: bool = False) -> str:
+    """The task of the net of a name: "detect"; "class_map" where it is to learn from image labels alone, and has no pixels to predict;
+    "mask" where it has, and is to learn from lesion masks; else "box".
+    """
     if name in DETECTORS:
         return "detect"
-    if name == COMPACT_UNET or name in models.list_models(module=models.segmentation):
+    if (masks or labels_alone) and predicts_pixels(name):
         return "mask"
     return "class_map" if labels_alone else "box"
 
@@ -56,25 +67,43 @@ def build(architecture: dict[str, Any], *, imagenet: bool = False, trusted: Coll
     if task not in BUILDERS:
         raise UsageError(f"no task is called {task!r}", f"use one of {', '.join(BUILDERS)}")
     try:
-        return BUILDERS[task](architecture, imagenet, trusted)
+        localizer = BUILDERS[task](architecture, imagenet, trusted)
     except URLError as error:
         cause = f"the ImageNet weights of {name} could not be fetched ({error.reason})"
         raise MissingInput(cause, "connect, or start from fresh weights") from None
+    height, width, _ = input_size(architecture)
+    localizer.input = (height, width) if architecture.get("input") else None
+    localizer.looks = Looks(**(architecture.get("looks") or {}))
+    return localizer
+
+
+def input_size(architecture: dict[str, Any]) -> list[int]:
+    """The size (H, W, C) of what the net of an architecture takes."""
+    stored = architecture["size"]
+    return [*(architecture.get("input") or stored[:2]), stored[2]]
 
 
 def box_localizer(architecture: dict[str, Any], imagenet: bool, trusted: Collection[str]) -> Localizer:
     """A localizer for one box."""
-    name, size = architecture["name"], architecture["size"]
+    name, size = architecture["name"], input_size(architecture)
+    if predicts_pixels(name):
+        return PixelLocalizer(pixel_net(name, size, imagenet), (size[0], size[1]), **NORMALISATION)
     if is_user_net(name):
         return Localizer(build_user_net(name, size, trusted), **NORMALISATION)
-    return Localizer(compact(*size) if name == "compact" else backbone(name, imagenet), **NORMALISATION)
+    height, width, channels = size
+    return Localizer(compact(height, width, channels) if name == "compact" else backbone(name, imagenet), **NORMALISATION)
 
 
 def mask_localizer(architecture: dict[str, Any], imagenet: bool, trusted: Collection[str]) -> MaskLocalizer:
     """A localizer for lesion masks."""
-    name, size = architecture["name"], architecture["size"]
-    net = EncoderDecoder(*size) if name == COMPACT_UNET else Segmentation(segmentation_net(name, imagenet))
-    return MaskLocalizer(net, size[:2], **NORMALISATION)
+    name, size, stored = architecture["name"], input_size(architecture), architecture["size"]
+    return MaskLocalizer(pixel_net(name, size, imagenet), (size[0], size[1]), (stored[0], stored[1]), **NORMALISATION)
+
+
+def pixel_net(name: str, size: Sequence[int], imagenet: bool) -> nn.Module:
+    """A net from normalised images [B, C, H, W] of `size` (H, W, C) to logits [B, H, W]."""
+    height, width, channels = size
+    return EncoderDecoder(height, width, channels) if name == COMPACT_UNET else Segmentation(segmentation_net(name, imagenet))
 
 
 def object_detector(architecture: dict[str, Any], imagenet: bool, trusted: Collection[str]) -> Detector:
@@ -86,7 +115,7 @@ def object_detector(architecture: dict[str, Any], imagenet: bool, trusted: Colle
 
 def map_localizer(architecture: dict[str, Any], imagenet: bool, trusted: Collection[str]) -> MapLocalizer:
     """A localizer by maps of the `classes`."""
-    name, size, count = architecture["name"], architecture["size"], len(architecture["classes"])
+    name, size, count = architecture["name"], input_size(architecture), len(architecture["classes"])
     net = compact_maps(size, count) if name == "compact" else backbone_maps(torchvision_net(name, imagenet), size, count)
     return MapLocalizer(net, **NORMALISATION)
 

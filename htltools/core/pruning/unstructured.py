@@ -133,7 +133,7 @@ def prunable_count(model: nn.Module) -> int:
     return sum(getattr(module, name).numel() for module, name in prunable(model))
 
 
-def recalibrate(model: Localizer, batches: Iterable[torch.Tensor]) -> None:
-    """Renew the batch-norm statistics of the model, in place, from images uint8 [B, H, W, C] on its device; weights stay."""
+def recalibrate(model: nn.Module, batches: Iterable[torch.Tensor]) -> None:
+    """Renew the batch-norm statistics of a localizer or its validator, in place, from the images that it takes; weights stay."""
     update_bn(batches, model)
     model.eval()

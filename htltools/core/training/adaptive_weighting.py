@@ -1,8 +1,10 @@
 """Attention while a localizer trains: the hardness of its samples, measured anew every few epochs."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
+from torch import nn
 
 from htltools.core.hardness.baselines import chance
 from htltools.core.hardness.scores import disagreement, edge_distance, losses
@@ -25,6 +27,8 @@ class Attention:
     `adaptive`: samples weigh 1 + boost while they are in the top share, which is measured every `renew` epochs, first after as many.
     `replay`: a first phase without attention; in the second one hard samples come 1 + boost times as often, all others are replayed.
     `damaged`: a pruned branch with batch-norm statistics of its own trains beside the dense one (see `PrunedBranch`).
+    `look`: a share of the images is cut around the annotated box and enlarged (see `enlarging`), for localizers that look again; `none`
+    as `by`: any of them, else hard ones 1 + boost times as often as the others.
     """
 
     way: str = "none"
@@ -33,6 +37,7 @@ class Attention:
     boost: float = 1.0
     renew: int = 3  # epochs after which mask and scores are renewed
     sparsity: float = 0.8
+    share: float = 0.5  # of the images that `look` enlarges
 
     def begins(self, epochs: int) -> int:
         """The first epoch (from 0) that attends."""
@@ -41,7 +46,8 @@ class Attention:
     def is_due(self, epoch: int, epochs: int) -> bool:
         """Whether hardness must be measured before that epoch (from 0)."""
         since = epoch - self.begins(epochs)
-        return self.way in ("adaptive", "replay") and since >= 0 and since % self.renew == 0
+        measures = self.way in ("adaptive", "replay") or (self.way == "look" and self.by != "none")
+        return measures and since >= 0 and since % self.renew == 0
 
 
 def hardness_now(
@@ -63,7 +69,7 @@ def hardness_now(
     models = [model]
     if attention.by != "loss":
         models.append(pruned_copy(model, images, attention.sparsity, seed, runtime))
-    predictions = predict_all(models, images, runtime.at(AT_ONCE))
+    predictions = predict_all([each.validator for each in models], images, runtime.at(AT_ONCE))[..., :4]
     match attention.by:
         case "loss":
             return losses(predictions[0], boxes)
@@ -80,5 +86,8 @@ def pruned_copy(model: Localizer, images: ImageSource | OnDevice, sparsity: floa
     """A copy of the model cut by global magnitude, with batch-norm statistics renewed on some of the images."""
     cut = baked(prune_weights(model, "l1", sparsity))
     chosen = np.sort(np.random.default_rng(seed).permutation(images.shape[0])[:CALIBRATING])
-    recalibrate(cut, load_batches(images, np.array_split(chosen, number_of_batches(len(chosen), AT_ONCE)), runtime.device))
+    recalibrate(
+        cast(nn.Module, cut.validator),
+        load_batches(images, np.array_split(chosen, number_of_batches(len(chosen), AT_ONCE)), runtime.device),
+    )
     return cut

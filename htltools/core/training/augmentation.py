@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+from htltools.core.geometry.warping import warp, warp_boxes
 
 
 @dataclass(frozen=True)
@@ -44,16 +45,23 @@ def augmented(images: Tensor, boxes: Tensor, change: Tensor, gain: Tensor, bias:
     of the new image. Where the new image reaches beyond the old one, the old one is mirrored.
     """
     factor, offset = change[:, :2], change[:, 2:4]
-    moved = warp(images.permute(0, 3, 1, 2).float(), factor, offset)
-    return adjust_light(moved, change, gain, bias), warp_boxes(boxes, factor, offset)
+    return changed_images(images, change, gain, bias), warp_boxes(boxes, factor, offset)
 
 
-def augmented_masks(images: Tensor, change: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """As `augmented`, of images with their lesion mask as one channel more, uint8 [B, H, W, C + 1], and `draw_changes` [B, 5 + C].
+def changed_images(images: Tensor, change: Tensor, gain: Tensor, bias: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+    """Images uint8 [B, H, W, C], changed as `augmented` does, and normalised: float32 [B, C, *size], by default of the same size."""
+    moved = warp(images.permute(0, 3, 1, 2).float(), change[:, :2], change[:, 2:4], size)
+    return adjust_light(moved, change, gain, bias)
 
-    The masks are float32 [B, H, W], 0 or 1: lesion where half of the new pixel or more is.
+
+def changed_with_masks(
+    images: Tensor, change: Tensor, gain: Tensor, bias: Tensor, size: tuple[int, int] | None = None
+) -> tuple[Tensor, Tensor]:
+    """As `changed_images`, of images with their lesion mask as one channel more, uint8 [B, H, W, C + 1].
+
+    The masks are float32 [B, *size], 0 or 1: lesion where half of the new pixel or more is.
     """
-    moved = warp(images.permute(0, 3, 1, 2).float(), change[:, :2], change[:, 2:4])
+    moved = warp(images.permute(0, 3, 1, 2).float(), change[:, :2], change[:, 2:4], size)
     return adjust_light(moved[:, :-1], change, gain, bias), (moved[:, -1] >= 127.5).float()
 
 
@@ -61,33 +69,3 @@ def adjust_light(images: Tensor, change: Tensor, gain: Tensor, bias: Tensor) -> 
     """Images [B, C, H, W] normalised, gain * value + bias, in the contrast and the brightness of a change [B, 5 + C]."""
     contrast, brightness = change[:, 4:5, None, None], change[:, 5:, None, None]
     return torch.addcmul(bias * contrast + brightness, images, gain * contrast)
-
-
-def warp_boxes(boxes: Tensor, factor: Tensor, offset: Tensor) -> Tensor:
-    """Boxes [B, 4] or [B, M, 4] moved as their images are by factor and offset [B, 2], cut at the border."""
-    corners = boxes.reshape(len(boxes), -1, 2, 2) * 2 - 1
-    corners = (corners - offset[:, None, None]) / factor[:, None, None]
-    return (torch.cat([corners.amin(2), corners.amax(2)], 2).clamp(-1, 1) / 2 + 0.5).view(boxes.shape)
-
-
-def warp(images: Tensor, factor: Tensor, offset: Tensor) -> Tensor:
-    """Images [B, C, H, W] stretched and moved along each axis by factor and offset [B, 2] (x, y).
-
-    The axes are separate, so that coordinates and mirroring are computed for a row and a column rather than the plane: five times as
-    fast as `affine_grid`.
-    """
-    height, width = images.shape[2:]
-    x = reflect(factor[:, :1] * pixel_centres(width, images.device) + offset[:, :1])  # [B, W]
-    y = reflect(factor[:, 1:] * pixel_centres(height, images.device) + offset[:, 1:])  # [B, H]
-    grid = torch.stack([x.unsqueeze(1).expand(-1, height, -1), y.unsqueeze(2).expand(-1, -1, width)], 3)  # [B, H, W, 2]
-    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
-
-
-def reflect(u: Tensor) -> Tensor:
-    """Coordinates folded back into [-1, 1] at its ends."""
-    return 1 - (torch.remainder(u + 1, 4) - 2).abs()
-
-
-def pixel_centres(count: int, device: torch.device) -> Tensor:
-    """The centres of `count` pixels in [-1, 1]: [count]."""
-    return (torch.arange(count, device=device) * 2 + 1) / count - 1

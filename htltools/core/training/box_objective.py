@@ -1,28 +1,31 @@
 """Full supervision by boxes: every training sample has one. Attention to hard samples happens here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from htltools.core.geometry.box_loss import box_loss
-from htltools.core.nets.localizer import Localizer, boxes_of
+from htltools.core.geometry.warping import warp_boxes
+from htltools.core.nets.localizer import Localizer
 from htltools.core.runtime import distributed
 from htltools.core.runtime.prefetch import ImageSource
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.sampling.sample_weights import hardest, top_weights
 from htltools.core.training.adaptive_weighting import Attention, hardness_now
-from htltools.core.training.augmentation import augmented, draw_changes
+from htltools.core.training.augmentation import changed_images, draw_changes
 from htltools.core.training.dynamics_record import Record
+from htltools.core.training.enlarging import DRAWS, Crops, crop_shares, cut_first, draw_crops
 from htltools.core.training.epoch_objective import EpochObjective
 from htltools.core.training.loop import Recipe
 from htltools.core.training.pruned_branch import PrunedBranch
 from htltools.errors import UsageError
 
+Net = Callable[[Tensor], Tensor]  # normalised images [B, C, h, w] to raw outputs
+
 
 class BoxObjective(EpochObjective):
-    """The objective of N samples with a box each: the box loss of augmented images, each times its weight.
+    """The objective of N samples with a box each: the localizer's loss of augmented images, each times its weight.
 
     `record` has the training dynamics: IoU and margin of each sample in each epoch.
 
@@ -48,6 +51,8 @@ class BoxObjective(EpochObjective):
         super().__init__(model, images, weights, recipe, runtime, compiled=compiled)
         self.branch = PrunedBranch(model.net, 0.0 if self.attention.by == "loss" else self.attention.sparsity) if damaged else None
         self.boxes, self.targets = boxes, torch.from_numpy(boxes).float().to(runtime.device)
+        self.crops = Crops(self.attention.share) if self.attention.way == "look" else None
+        self.crop_shares = torch.full((len(boxes),), self.attention.share if self.crops else 0.0, device=runtime.device)
         self.hardness = np.full(len(boxes), np.nan)  # when it was last measured
         self.record = Record(len(boxes))
         self.noted: list[Tensor] = []  # [own share, 2, 4] of each step of an epoch: predictions beside targets
@@ -63,6 +68,9 @@ class BoxObjective(EpochObjective):
         attention = self.attention
         if attention.is_due(epoch, self.recipe.epochs):
             self.hardness = hardness_now(self.model, self.images, self.boxes, attention, seed, self.runtime)
+        if self.crops and not np.isnan(self.hardness).any():
+            weights = top_weights(self.hardness, attention.top, attention.boost)
+            self.crop_shares = crop_shares(self.crops, torch.from_numpy(weights)).to(self.crop_shares)
         if self.branch and epoch % attention.renew == 0:
             self.branch.renew(seed if attention.by == "random" else None)
 
@@ -85,9 +93,11 @@ class BoxObjective(EpochObjective):
         return [torch.cat([own, batch[len(own) :]]) for own, batch in zip(drawn, samples)]
 
     def epoch_changes(self, random: torch.Generator) -> Tensor:
-        """How each image of an epoch is augmented, in the order of the batches: [N, views, 5 + C]."""
-        drawn = draw_changes(self.views * len(self.weights), self.channels, self.recipe.augmentation, random)
-        return drawn.view(self.views, len(self.weights), -1).transpose(0, 1)
+        """How each image of an epoch is augmented and cut, in the order of the batches: [N, views, 5 + C + DRAWS]."""
+        count = self.views * len(self.weights)
+        drawn = draw_changes(count, self.channels, self.recipe.augmentation, random)
+        crops = draw_crops(count, self.crops, random) if self.crops else torch.ones(count, DRAWS)
+        return torch.cat([drawn, crops], 1).view(self.views, len(self.weights), -1).transpose(0, 1)
 
     def epoch_weights(self) -> np.ndarray:
         """The weight of each sample in an epoch: float32 [N]."""
@@ -97,21 +107,38 @@ class BoxObjective(EpochObjective):
         return (weights * self.weights.mean() / weights.mean()).astype(np.float32)
 
     def loss(self, batch: Tensor, chosen: Tensor, change: Tensor, seed: int) -> Tensor:
-        boxes = self.targets[chosen]
-        predicted, target = self.predicted_and_target(self.net, batch, boxes, change[:, 0])
-        self.noted.append(torch.stack([predicted.detach(), target], 1))
-        loss = box_loss(predicted, target)
+        raw, target = self.output_and_target(self.net, batch, chosen, change[:, 0])
+        self.note(chosen, raw.detach(), target, change[:, 0])
+        loss = self.model.training_loss(raw, target)
         if self.branch:
             share = self.attention.boost / (1 + self.attention.boost)
-            loss = (1 - share) * loss + share * box_loss(*self.predicted_and_target(self.branch, batch, boxes, change[:, 1]))
+            loss = (1 - share) * loss + share * self.model.training_loss(*self.output_and_target(self.branch, batch, chosen, change[:, 1]))
         return loss
 
-    def predicted_and_target(self, net, batch: Tensor, boxes: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
-        """Predicted and target box, [B, 4] each, of images uint8 [B, H, W, C] with boxes [B, 4], changed by [B, 5 + C]."""
-        x, target = augmented(batch, boxes, change, self.model.gain, self.model.bias)
+    def output_and_target(self, net: Net, batch: Tensor, chosen: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
+        """What a net gives, and should give, for the chosen samples [B], whose images uint8 [B, H, W, C] are changed [B, 5 + C + DRAWS]."""
+        change = self.cut_first(chosen, change)
+        size = self.model.input_size(batch.permute(0, 3, 1, 2))
+        x, target = self.seen(batch, chosen, change, size)
         with self.runtime.autocast():
-            raw = net(x.contiguous(memory_format=torch.channels_last))  # [B, 4]
-        return boxes_of(raw), target
+            raw = net(x.contiguous(memory_format=torch.channels_last))
+        return raw, target
+
+    def cut_first(self, chosen: Tensor, change: Tensor) -> Tensor:
+        """The changes [B, 5 + C] of the chosen samples, with the crops that were drawn for them [B, 5 + C + DRAWS]."""
+        change, draws = change[:, :-DRAWS], change[:, -DRAWS:]
+        return cut_first(change, self.targets[chosen], draws, self.crop_shares[chosen]) if self.crops else change
+
+    def seen(self, batch: Tensor, chosen: Tensor, change: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """What the net sees of the chosen samples, float32 [B, C, *size], and what it should say of it."""
+        x = changed_images(batch, change, self.model.gain, self.model.bias, size)
+        return x, self.model.training_targets(self.targets[chosen], change[:, :2], change[:, 2:4], size)
+
+    def note(self, chosen: Tensor, raw: Tensor, target: Tensor, change: Tensor) -> None:
+        """Keep what the record of the epoch needs of a step: the predicted and the annotated boxes."""
+        change = self.cut_first(chosen, change)
+        boxes = warp_boxes(self.targets[chosen], change[:, :2], change[:, 2:4])
+        self.noted.append(torch.stack([self.model.decoded(raw), boxes], 1))
 
     def end_epoch(self, samples: Sequence[Tensor]) -> None:
         """Record the epoch."""

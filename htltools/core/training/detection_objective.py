@@ -6,7 +6,7 @@ from torch import Tensor
 
 from htltools.core.geometry.matching import set_overlap
 from htltools.core.geometry.objects import EMPTY, above, is_known
-from htltools.core.nets.detector import Detector
+from htltools.core.nets.detection.detector import Detector
 from htltools.core.runtime import distributed
 from htltools.core.runtime.predict import batches, predict_all
 from htltools.core.runtime.prefetch import ImageSource, OnDevice, load_batches

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from htltools.core.geometry.box_loss import box_iou
+
 
 class Record:
     """IoU and margin of N training samples in each of E epochs: float32 [E, N] each, NaN where a sample was not seen.
@@ -41,14 +43,6 @@ def margins(samples: Tensor, predicted: Tensor, annotated: Tensor) -> tuple[Tens
     own = every.diagonal()
     others = every.masked_fill(samples.unsqueeze(1) == samples, 0).amax(1)
     return own, own - others
-
-
-def box_iou(a: Tensor, b: Tensor) -> Tensor:
-    """IoU of boxes [..., 4] that broadcast: [...], in [0, 1]; 0 where either has no area."""
-    low, high = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
-    both = (high - low).clamp(min=0).prod(-1)
-    either = sum((box[..., 2:] - box[..., :2]).prod(-1) for box in (a, b)) - both
-    return torch.where(either > 0, both / either, 0)
 
 
 def sample_means(samples: Tensor, values: Tensor, count: int) -> Tensor:

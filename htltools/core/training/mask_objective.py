@@ -6,13 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from htltools.core.geometry.masks import iou_and_dice, mask_loss
+from htltools.core.geometry.masks import iou_and_dice
 from htltools.core.nets.mask_localizer import MaskLocalizer
 from htltools.core.runtime import distributed
 from htltools.core.runtime.predict import batches
 from htltools.core.runtime.prefetch import ImageSource
 from htltools.core.runtime.runtime import Runtime
-from htltools.core.training.augmentation import augmented_masks
+from htltools.core.training.adaptive_weighting import Attention
+from htltools.core.training.augmentation import changed_with_masks
 from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Recipe
 from htltools.errors import UsageError
@@ -23,8 +24,9 @@ AT_ONCE = 256
 class MaskObjective(BoxObjective):
     """The objective of N samples whose images carry their lesion mask as a channel more, uint8 [B, H, W, C + 1].
 
-    The mask loss of augmented images, each times its weight; a mask is changed as its image is. All else is as in `BoxObjective`
-    without attention, but that the margins of the record are of the IoU of masks, within the part of a batch that a process has.
+    The mask loss of augmented images, each times its weight; a mask is changed as its image is. Where `has_mask` (bool [N]) says that
+    there is none, the ellipse in its box stands for it. All else is as in `BoxObjective`, but that the margins of the record are of the
+    IoU of masks, within the part of a batch that a process has.
 
     Raises: UsageError as `BoxObjective`, and for a batch that leaves a process fewer than two images.
     """
@@ -34,24 +36,28 @@ class MaskObjective(BoxObjective):
         model: MaskLocalizer,
         images: ImageSource,
         boxes: np.ndarray,  # float32 [N, 4]
+        has_mask: np.ndarray,
         weights: np.ndarray,  # float32 [N], mean 1
         recipe: Recipe,
         runtime: Runtime,
         *,
+        attention: Attention | None = None,
         compiled: bool = False,
     ):
-        super().__init__(model, images, boxes, weights, recipe, runtime, compiled=compiled)
+        super().__init__(model, images, boxes, weights, recipe, runtime, attention=attention, compiled=compiled)
+        self.has_mask = torch.from_numpy(has_mask).to(runtime.device)
         self.channels -= 1  # the mask is not augmented in light or colour
         if self.smallest_batch < 2 * distributed.world_size():
             cause = f"masks are not learned in batches of {self.smallest_batch} on {distributed.world_size()} processes"
             raise UsageError(cause, "use larger batches, or take more rows")
 
-    def loss(self, batch: Tensor, chosen: Tensor, change: Tensor, seed: int) -> Tensor:
-        x, target = augmented_masks(batch, change[:, 0], self.model.gain, self.model.bias)
-        with self.runtime.autocast():
-            logits = self.net(x.contiguous(memory_format=torch.channels_last))  # [B, H, W]
-        self.noted.append(torch.stack(mask_margins(chosen, logits.detach() >= 0, target > 0), 1))  # IoU and margin, [own part, 2]
-        return mask_loss(logits, target)
+    def seen(self, batch: Tensor, chosen: Tensor, change: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        x, masks = changed_with_masks(batch, change, self.model.gain, self.model.bias, size)
+        ellipses = self.model.training_targets(self.targets[chosen], change[:, :2], change[:, 2:4], size)
+        return x, torch.where(self.has_mask[chosen].view(-1, 1, 1), masks, ellipses)
+
+    def note(self, chosen: Tensor, raw: Tensor, target: Tensor, change: Tensor) -> None:
+        self.noted.append(torch.stack(mask_margins(chosen, raw >= 0, target > 0), 1))  # IoU and margin, [own part, 2]
 
     def end_epoch(self, samples: Sequence[Tensor]) -> None:
         noted = torch.cat(distributed.gathered(self.noted, samples))  # [N, 2]

@@ -3,22 +3,23 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from htltools.core.geometry.box_loss import box_loss
-from htltools.core.nets.localizer import Localizer, boxes_of
+from htltools.core.geometry.box_loss import box_iou, box_loss
+from htltools.core.geometry.warping import warp_boxes
+from htltools.core.nets.localizer import Localizer
 from htltools.core.runtime import distributed
 from htltools.core.runtime.predict import number_of_batches
 from htltools.core.runtime.prefetch import ImageSource, load_batches, on_device_if_it_fits
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.sampling.sample_weights import top_weights
-from htltools.core.training.augmentation import Augmentation, augmented, draw_changes
-from htltools.core.training.dynamics_record import box_iou
+from htltools.core.training.augmentation import Augmentation, changed_images, draw_changes
+from htltools.core.training.enlarging import Crops, cut_first, draw_crops
 from htltools.core.training.loop import Recipe, epoch_seed
 from htltools.core.training.pruned_branch import PrunedBranch
 from htltools.errors import UsageError
@@ -43,12 +44,22 @@ class PseudoLabels:
     renew: int = 3  # epochs after which the mask is renewed
     sparsity: float = 0.8
     weight: float = 1.0  # of the loss of the unlabelled ones against that of the labelled ones
+    looks: bool = False  # whether teacher and student look again, and the student is trained for it by enlarged crops
 
     @property
     def prunes(self) -> bool:
         """Whether a pruned branch is needed."""
         judged = self.by in ("pruned_disagreement", "pruned_shift", "pruned_loss")
         return self.use == "consistency" or (self.use in ("attend", "suppress") and judged)
+
+
+class View(NamedTuple):
+    """Images uint8 [B, H, W, C], their boxes [B, 4], how they are augmented [B, 5 + C], and how they may be cut first [B, DRAWS]."""
+
+    images: Tensor
+    boxes: Tensor
+    change: Tensor
+    crops: Tensor
 
 
 class MeanTeacher:
@@ -89,6 +100,7 @@ class MeanTeacher:
         images, boxes, weights = labelled
         self.boxes, self.weights = torch.from_numpy(boxes).float().to(device), torch.from_numpy(weights).to(device)
         self.images, self.unlabelled = on_device_if_it_fits(images, device), on_device_if_it_fits(unlabelled, device)
+        self.crops = Crops() if pseudo.looks else Crops(0.0)
         self.larger = max(len(boxes), unlabelled.shape[0])
         self.steps = number_of_batches(self.larger, recipe.batch_size, min(recipe.batch_size, 2))
 
@@ -102,6 +114,7 @@ class MeanTeacher:
             draw_changes(self.larger, self.images.shape[3], augmentation, random).to(device).tensor_split(self.steps)
             for augmentation in (self.recipe.augmentation, STRONG)
         )
+        crops = [draw_crops(self.larger, self.crops, random).to(device).tensor_split(self.steps) for _ in range(2)]
         mirrors = (torch.rand(self.larger, 2, generator=random) < 0.5).to(device).tensor_split(self.steps)
         ranks = torch.rand(self.larger, generator=random).to(device).tensor_split(self.steps)  # that `random` judges by
         if self.branch and epoch % self.pseudo.renew == 0:
@@ -109,25 +122,34 @@ class MeanTeacher:
         batches = zip(load_batches(self.images, chosen, device), load_batches(self.unlabelled, others, device))
         for i, (batch, unlabelled) in enumerate(batches):
             ramp = self.pseudo.weight * ramp_weight((epoch * self.steps + i) / max(self.recipe.epochs * self.steps, 1))
-            yield self.loss(batch, chosen[i].to(device), change[i], mirror_images(unlabelled, mirrors[i]), strong[i], ranks[i], ramp)
+            labelled = View(batch, self.boxes[chosen[i].to(device)], change[i], crops[0][i])
+            weak = mirror_images(unlabelled, mirrors[i])
+            yield self.loss(labelled, self.weights[chosen[i].to(device)], weak, strong[i], crops[1][i], ranks[i], ramp)
             self.teacher.update_parameters(self.model)
 
-    def loss(self, batch: Tensor, chosen: Tensor, change: Tensor, weak: Tensor, strong: Tensor, ranks: Tensor, ramp: float) -> Tensor:
-        """The loss of one step: labelled images by index, unlabelled ones in their weak view, and how both are changed."""
-        x, y = augmented(batch, self.boxes[chosen], change, self.model.gain, self.model.bias)
+    def loss(self, labelled: View, weights: Tensor, weak: Tensor, strong: Tensor, crops: Tensor, ranks: Tensor, ramp: float) -> Tensor:
+        """The loss of one step: labelled images and their weights, unlabelled ones in their weak view, and how these are changed."""
+        x, y, _ = self.seen(labelled)
         if self.pseudo.use == "none":
-            return (self.box_losses(self.net, x, y) * self.weights[chosen]).mean()
+            return (self.losses_of(self.net, x, y) * weights).mean()
         with torch.no_grad(), self.runtime.autocast():
             self.evaluated.eval()
             boxes = self.evaluated(weak).float()  # [B, 4]
-        seen, boxes = augmented(weak, boxes, strong, self.model.gain, self.model.bias)
+        seen, targets, boxes = self.seen(View(weak, boxes, strong, crops))
         if self.branch and self.pseudo.use == "consistency":
-            labelled = (self.box_losses(self.net, x, y) * self.weights[chosen]).mean()
-            return labelled + ramp * self.box_losses(self.branch, seen, boxes).mean()
-        both = self.box_losses(self.net, torch.cat([x, seen]), torch.cat([y, boxes]))
-        labelled, own = both[: len(x)], both[len(x) :]
-        weights = self.pseudo_label_weights(seen, boxes, own.detach(), ranks)
-        return (labelled * self.weights[chosen]).mean() + ramp * (own * weights).mean()
+            return (self.losses_of(self.net, x, y) * weights).mean() + ramp * self.losses_of(self.branch, seen, targets).mean()
+        both = self.losses_of(self.net, torch.cat([x, seen]), torch.cat([y, targets]))
+        losses, own = both[: len(x)], both[len(x) :]
+        shares = self.pseudo_label_weights(seen, boxes, own.detach(), ranks)
+        return (losses * weights).mean() + ramp * (own * shares).mean()
+
+    def seen(self, view: View) -> tuple[Tensor, Tensor, Tensor]:
+        """What a net sees of images, float32 [B, C, h, w], what it should say of it, and their boxes [B, 4] there."""
+        change = cut_first(view.change, view.boxes, view.crops, self.crops.share)
+        size = self.model.input_size(view.images.permute(0, 3, 1, 2))
+        x = changed_images(view.images, change, self.model.gain, self.model.bias, size)
+        factor, offset = change[:, :2], change[:, 2:4]
+        return x, self.model.training_targets(view.boxes, factor, offset, size), warp_boxes(view.boxes, factor, offset)
 
     def pseudo_label_weights(self, seen: Tensor, boxes: Tensor, own: Tensor, ranks: Tensor) -> Tensor:
         """The weight of each pseudo-box [B], mean 1, by its rank in the batch. `own`: losses of the student; `ranks`: random numbers."""
@@ -148,18 +170,18 @@ class MeanTeacher:
         """How far the pruned branch is from the pseudo-boxes [B, 4], by the column asked for: [B], higher = farther."""
         assert self.branch
         with self.runtime.autocast():
-            predicted = boxes_of(self.branch(seen)).clamp(0, 1)
+            predicted = self.model.decoded(self.branch(seen)).clamp(0, 1)
         if self.pseudo.by == "pruned_shift":
             return (predicted - boxes).abs().mean(1)
         if self.pseudo.by == "pruned_loss":
             return box_loss(predicted, boxes)
         return 1 - box_iou(predicted, boxes)
 
-    def box_losses(self, net: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
-        """The box loss of normalised images [B, C, H, W] and boxes [B, 4]: [B]."""
+    def losses_of(self, net: Callable[[Tensor], Tensor], x: Tensor, targets: Tensor) -> Tensor:
+        """The localizer's loss of normalised images [B, C, h, w]: [B]."""
         with self.runtime.autocast():
             raw = net(x.contiguous(memory_format=torch.channels_last))
-        return box_loss(boxes_of(raw), y)
+        return self.model.training_loss(raw, targets)
 
     def state_dict(self) -> dict[str, Tensor]:
         """State to resume from, beside that of the student."""

@@ -100,6 +100,17 @@ FRAME = 8192  # pixels of the longest side of a stored image
 ImageSize = Annotated[list[Annotated[int, Field(ge=1, le=FRAME)]], Field(min_length=3, max_length=3)]  # [H, W, C]
 
 
+class LooksEntry(BaseModel):
+    """How a localizer looks at an image, see core.nets.looks.Looks."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    count: Annotated[int, Field(ge=1, le=8)]
+    window: Annotated[float, Field(ge=1, le=4)]
+    average: bool
+    agree: Annotated[float, Field(ge=0, le=2)]
+
+
 class Architecture(BaseModel):
     """The description that a net is built from, see vocabulary.CHECKPOINT."""
 
@@ -109,7 +120,9 @@ class Architecture(BaseModel):
     name: Annotated[str, Field(max_length=200)]
     size: ImageSize
     classes: Annotated[list[str], Field(min_length=1)] | None = None
-    most: Annotated[int, Field(ge=1, le=100)] | None = None  # core.nets.detector.MOST
+    most: Annotated[int, Field(ge=1, le=100)] | None = None  # core.nets.detection.detector.MOST
+    input: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)] | None = None
+    looks: LooksEntry | None = None
 
 
 class Preprocessing(BaseModel):
@@ -172,6 +185,7 @@ class Training(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
     flip: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=2, max_length=2)] | None = None
+    looks: bool = False
 
 
 class Description(BaseModel):

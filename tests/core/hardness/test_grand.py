@@ -35,7 +35,7 @@ def test_all_at_once_is_one_by_one(localizer, shelf):
     """What a GPU computes, all samples of a chunk in one call, is what a CPU computes one after the other."""
     x, boxes = localizer.normalised(torch.from_numpy(shelf.images[:5])), torch.from_numpy(shelf.boxes[:5])
     localizer.eval()
-    assert torch.allclose(*(grand.chunk_norms(localizer.net, x, boxes, at_once=way) for way in (True, False)), rtol=1e-3)
+    assert torch.allclose(*(grand.chunk_norms(localizer, x, boxes, at_once=way) for way in (True, False)), rtol=1e-3)
 
 
 def test_chunks_change_nothing(localizer, shelf, monkeypatch):

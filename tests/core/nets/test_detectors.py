@@ -8,10 +8,10 @@ from torchvision.ops import batched_nms
 
 from htltools.core.geometry.matching import object_difference
 from htltools.core.geometry.objects import packed, present
-from htltools.core.nets import detectors
-from htltools.core.nets.detectors import PROPOSALS, detection_net
-from htltools.core.nets.names import DETECTORS
-from htltools.core.nets.nms import best_objects, nms_mask
+from htltools.core.nets.detection import detectors
+from htltools.core.nets.detection.detectors import PROPOSALS, detection_net
+from htltools.core.nets.detection.names import DETECTORS
+from htltools.core.nets.detection.nms import best_objects, nms_mask
 
 SIZE = 64, 64, 3
 SMALL = ["compact_fcos", "fasterrcnn_mobilenet_v3_large_320_fpn"]

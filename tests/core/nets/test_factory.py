@@ -10,9 +10,9 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from htltools.core.nets import factory
 from htltools.core.nets.compact import compact
+from htltools.core.nets.detection.names import DETECTORS
 from htltools.core.nets.factory import architecture, build, task_of_net
 from htltools.core.nets.localizer import NORMALISATION, Localizer
-from htltools.core.nets.names import DETECTORS
 from htltools.core.nets.state_arrays import from_weights, weights_of
 from htltools.errors import DataError, MissingInput, UsageError
 
@@ -30,10 +30,11 @@ def test_each_task_has_its_localizer(task):
 
 
 def test_task_of_net():
-    """Detectors detect, nets of segmentation predict masks, all others boxes, own ones too, or class maps from labels alone."""
+    """Detectors detect; nets of segmentation predict masks where there are some; all others boxes, or class maps from labels alone."""
     assert {task_of_net(name) for name in DETECTORS} == {"detect"}
-    assert {task_of_net(name) for name in ("compact_unet", "lraspp_mobilenet_v3_large", "fcn_resnet50")} == {"mask"}
-    assert {task_of_net(name) for name in ("compact", "resnet18", "my.nets:small")} == {"box"}
+    pixelwise = "compact_unet", "lraspp_mobilenet_v3_large", "fcn_resnet50"
+    assert [{task_of_net(name, masks=there) for name in pixelwise} for there in (True, False)] == [{"mask"}, {"box"}]
+    assert {task_of_net(name, masks=there) for name in ("compact", "resnet18", "my.nets:small") for there in (True, False)} == {"box"}
     labels = [task_of_net(name, labels_alone=True) for name in ("compact", "compact_unet", "compact_fcos")]
     assert labels == ["class_map", "mask", "detect"]  # only a net of boxes has maps of classes
 

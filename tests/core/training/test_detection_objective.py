@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from htltools.core.geometry.objects import packed
-from htltools.core.nets.detector import room_for
+from htltools.core.nets.detection.detector import room_for
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.state_arrays import from_weights, weights_of
 from htltools.core.runtime.runtime import Runtime

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from htltools.core.geometry.box_loss import box_iou
 from htltools.core.geometry.boxes import iou
 from htltools.core.nets.factory import architecture, build
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.box_objective import BoxObjective
-from htltools.core.training.dynamics_record import Record, box_iou
+from htltools.core.training.dynamics_record import Record
 from htltools.core.training.loop import Recipe, trained
 
 CPU = Runtime("cpu")

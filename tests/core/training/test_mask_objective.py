@@ -9,7 +9,7 @@ from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.state_arrays import from_weights, weights_of
 from htltools.core.pruning.structured import prune_channels
 from htltools.core.runtime.runtime import Runtime
-from htltools.core.training.augmentation import Augmentation, augmented, augmented_masks, draw_changes
+from htltools.core.training.augmentation import Augmentation, augmented, changed_with_masks, draw_changes
 from htltools.core.training.loop import Recipe, mean_iou, trained
 from htltools.core.training.mask_objective import MaskObjective, constant_mask_iou, mask_margins
 from htltools.errors import UsageError
@@ -41,7 +41,8 @@ def learning(shelf):
     def objective(name="compact_unet", recipe=RECIPE, weights=None):
         torch.manual_seed(0)
         weights = np.ones(48, np.float32) if weights is None else weights
-        return MaskObjective(build(architecture(name, SIZE, "mask")), Masked(shelf), shelf.boxes, weights, recipe, CPU)
+        has_mask = np.ones(48, bool)
+        return MaskObjective(build(architecture(name, SIZE, "mask")), Masked(shelf), shelf.boxes, has_mask, weights, recipe, CPU)
 
     return objective
 
@@ -90,7 +91,7 @@ def test_masks_go_where_their_images_go():
     mask[:, 3:20, :14] = 255
     change = draw_changes(8, 3, Augmentation(light=0, colour=0), torch.Generator().manual_seed(1))
     gain, bias = torch.full((1, 3, 1, 1), 1 / 255), torch.zeros(1, 3, 1, 1)
-    x, masks = augmented_masks(mask.expand(-1, -1, -1, 4), change, gain, bias)
+    x, masks = changed_with_masks(mask.expand(-1, -1, -1, 4), change, gain, bias)
     assert torch.equal(x[:, 0] >= 0.5, masks > 0)
     assert torch.equal(x, augmented(mask.expand(-1, -1, -1, 3), torch.zeros(8, 4), change, gain, bias)[0])
 

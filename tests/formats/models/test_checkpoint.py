@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import htltools
-from htltools.core.nets.detector import MOST
+from htltools.core.nets.detection.detector import MOST
 from htltools.errors import CannotCreate, DataError, MissingInput
 from htltools.formats.models.checkpoint import Checkpoint, architecture_of
 from htltools.formats.store.checksummed_hdf5 import seal

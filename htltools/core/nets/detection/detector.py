@@ -8,7 +8,7 @@ from torch import Tensor
 
 from htltools.core.geometry.matching import set_overlap
 from htltools.core.geometry.objects import above
-from htltools.core.nets.detectors import OneStage, TwoStage
+from htltools.core.nets.detection.detectors import OneStage, TwoStage
 from htltools.core.nets.localizer import Localizer
 
 MOST = 100  # objects on an image, at most

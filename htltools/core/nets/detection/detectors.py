@@ -18,9 +18,9 @@ from torchvision.models.detection.rpn import concat_box_prediction_layers
 from torchvision.ops import roi_align
 from torchvision.ops.poolers import LevelMapper
 
-from htltools.core.nets.compact_fcos import compact_fcos
-from htltools.core.nets.names import DETECTORS
-from htltools.core.nets.nms import best_objects, highest_scores, nms_mask
+from htltools.core.nets.detection.compact_fcos import compact_fcos
+from htltools.core.nets.detection.names import DETECTORS
+from htltools.core.nets.detection.nms import best_objects, highest_scores, nms_mask
 
 CANDIDATES = 200  # boxes of an image, those of highest score, that go into suppression
 PROPOSALS = 100  # of the first stage that go on to the second

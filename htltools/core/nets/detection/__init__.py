@@ -1,0 +1,1 @@
+"""Nets that find several objects of several classes."""
