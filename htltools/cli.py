@@ -15,6 +15,7 @@ from htltools.options import HtlCommand
 COMMANDS = {  # each a module of htltools.commands; the summaries stand here so that `htl --help` need not import those
     "prepare": "Make rows and a store from images, masks and a table.",
     "train": "Train a localizer on the rows of the training split.",
+    "look": "Let a trained localizer look otherwise: again, in other windows, or only once.",
     "prune": "Prune a copy of a localizer; the dense one stays as it is.",
     "score": "Score how hard each sample is to learn.",
     "resample": "Turn hardness into training weights, repeats or a selection.",

@@ -31,7 +31,7 @@ ROOMS = {
         "geometry", "runtime", "nets", "pruning", "hardness", "sampling", "training", "statistics", "figures", "synthetic", "data_checks",
     ),
     "formats": ("files", "rows", "images", "store", "models", "dicom", "csv", "tables", "sources", "page"),
-    "commands": ("shared", "prepare", "train", "prune", "score", "resample", "evaluate", "export", "report", "view"),
+    "commands": ("shared", "prepare", "train", "look", "prune", "score", "resample", "evaluate", "export", "report", "view"),
 }  # fmt: skip
 SHARED_BY_COMMANDS = {"report": {"shared", "evaluate", "score"}}  # of other rooms; elsewhere `shared` alone
 BELONGS_TO = {

@@ -19,7 +19,7 @@ from htltools.formats.sources.open_rows import read_rows
 
 ROOT = Path(__file__).parents[1]
 MAN = ROOT / "man"
-ORDER = ("prepare", "train", "prune", "score", "resample", "evaluate", "export", "report", "view")
+ORDER = ("prepare", "train", "look", "prune", "score", "resample", "evaluate", "export", "report", "view")
 PAGES = ["htl.1", *(f"htl-{name}.1" for name in ORDER), "htl-stream.5", "htl-tutorial.7"]
 
 # the order matters: examples of a page go on from the files of those before it
@@ -32,6 +32,7 @@ DEVICE = ALWAYS | {69}
 CODES = {
     "prepare": ALWAYS,
     "train": DEVICE,
+    "look": DEVICE,
     "prune": DEVICE,
     "score": DEVICE,
     "resample": ALWAYS,

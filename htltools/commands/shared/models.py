@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from htltools import console
+from htltools.core.nets.looks import Looks
 from htltools.core.runtime.device import multiplies_bf16_fast
 from htltools.core.runtime.runtime import Runtime
 from htltools.errors import DataError, MissingInput
@@ -44,3 +45,12 @@ def warn_if_constant(dense_iou: float, constant: float, prediction: str) -> None
         console.say(
             f"its validation IoU {dense_iou:.4f} is no better than that of one constant {prediction} ({constant:.4f}): train it longer"
         )
+
+
+def explain_looks(looks: Looks, tried: dict[Looks, float]) -> dict[str, float]:
+    """Say how a model looks, and what it reaches by that; the same as metrics. tried: mean validation IoU by looks."""
+    reached, once = tried[looks], next((value for each, value in tried.items() if each.count == 1), None)
+    alone = "" if once is None or looks.count == 1 else f"; of one look: {once:.4f}"
+    times = "once" if looks.count == 1 else f"{looks.count} times, window {looks.window:g}"
+    console.say(f"looks: {times}{', mean of the last two' if looks.average else ''}, validation IoU {reached:.4f}{alone}")
+    return {"val_iou": reached} | ({} if once is None else {"one_look_val_iou": once})

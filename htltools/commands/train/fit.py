@@ -11,13 +11,12 @@ import torch
 from htltools import console
 from htltools.commands.shared.folds import exclude_fold
 from htltools.commands.shared.hardness import rounded_scores
-from htltools.commands.shared.models import explain_runtime, warn_if_constant
+from htltools.commands.shared.models import explain_looks, explain_runtime, warn_if_constant
 from htltools.commands.train.plan import Plan
 from htltools.commands.train.resume import load_state, resume_hint, save_state, training_identity
 from htltools.core.hardness.training_dynamics import dynamics
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.localizer import NORMALISATION, Localizer
-from htltools.core.nets.looks import Looks
 from htltools.core.nets.state_arrays import weights_of
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import Augmentation
@@ -141,11 +140,7 @@ def chosen_looks(plan: Plan, model: Localizer, validation: Data | None, runtime:
         console.say(f"it looks {model.looks.count} times, as in training: no row of split val says what is best")
         return {}
     tried = choose_looks(model, validation.images, validation.targets, runtime, plan.looks, plan.window)
-    reached, once = tried[model.looks], tried.get(Looks())
-    alone = "" if once is None or model.looks.count == 1 else f"; of one look: {once:.4f}"
-    times = "once" if model.looks.count == 1 else f"{model.looks.count} times, window {model.looks.window:g}"
-    console.say(f"looks: {times}{', mean of the last two' if model.looks.average else ''}, validation IoU {reached:.4f}{alone}")
-    return {"val_iou": reached} | ({} if once is None else {"one_look_val_iou": once})
+    return explain_looks(model.looks, tried)
 
 
 def training_rows(samples: list[Row], plan: Plan) -> tuple[list[int], list[Row], list[Row]]:

@@ -1,5 +1,6 @@
 """From an architecture to a localizer: the compact nets, any of torchvision's with a head for the task, or the user's own."""
 
+import copy
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from urllib.error import URLError
@@ -28,7 +29,8 @@ def architecture(name: str, size: Sequence[int], task: str = "box", **more: Any)
     """What `build` needs to make a localizer: the name of its net, the size (H, W, C) of its images, and its task.
 
     `more`: for tasks detect and class_map `classes`, the names of the classes; for detect also `most`, objects per image at most. For
-    the others `input`, (h, w) of what the net takes where that is less than the image, and `looks`, the fields of `Looks`.
+    the others `input`, (h, w) of what the net takes where that is less than the image, `looks`, the fields of
+    `Looks`, and `glance`, whether there is a net for the first look.
     """
     return {"name": name, "size": list(size), "task": task, **more}
 
@@ -73,7 +75,10 @@ def build(architecture: dict[str, Any], *, imagenet: bool = False, trusted: Coll
         raise MissingInput(cause, "connect, or start from fresh weights") from None
     height, width, _ = input_size(architecture)
     localizer.input = (height, width) if architecture.get("input") else None
-    localizer.looks = Looks(**(architecture.get("looks") or {}))
+    if looks := architecture.get("looks"):
+        localizer.looks = Looks(**looks | {"box": tuple(looks["box"]) if looks.get("box") else None})
+    if architecture.get("glance"):
+        localizer.glance = copy.deepcopy(localizer.net)
     return localizer
 
 

@@ -16,13 +16,27 @@ class Looks:
 
     count: looks, 1 = at the whole image alone. window: sides of what is looked at again, in sides of the predicted box. average:
     whether the prediction is the mean of the last two looks rather than the last one. agree: IoU of two looks in a row from which on
-    an image is not looked at again; above 1 = never.
+    an image is not looked at again; above 1 = never. at: where windows lie: around the `prediction`; as controls in a `random` place
+    that follows from the image, or around `box`, shares of the sides, the `median` of the training boxes.
     """
 
     count: int = 1
     window: float = 1.4
     average: bool = False
     agree: float = 2.0
+    at: str = "prediction"
+    box: tuple[float, ...] | None = None
+
+    def windows(self, x: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+        """Factor and offset [B, 2] of the windows of images [B, C, H, W] with predicted boxes [B, 4]."""
+        if self.box:
+            boxes = torch.tensor(self.box, device=boxes.device).expand_as(boxes)
+        factor, offset = windows(boxes, self.window)
+        if self.at == "random":
+            content = x.float().mean((2, 3))[:, :1]
+            drawn = torch.cat([torch.sin(1e4 * content), torch.sin(1.7e4 * content + 1)], 1)  # [-1, 1]
+            offset = drawn * (1 - factor).clamp_min(0)
+        return factor, offset
 
 
 class Looking(Protocol):
@@ -54,7 +68,7 @@ def look_again(looking: Looking, x: Tensor, first: Tensor, size: tuple[int, int]
         chosen = slice(None) if everything else going.nonzero().squeeze(1)
         before = now[chosen]
         boxes = looking.boxes_of(before)
-        factor, offset = windows(boxes, looks.window)
+        factor, offset = looks.windows(x[chosen], boxes)
         after = looking.put_back(looking.predict(warp(x[chosen].float(), factor, offset, size).to(x.dtype)), factor, offset, before)
         result = (before + after) / 2 if looks.average else after
         if looks.agree > 1:

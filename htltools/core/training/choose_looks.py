@@ -10,6 +10,7 @@ from htltools.core.runtime.prefetch import ImageSource, OnDevice
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.loop import mean_iou
 
+ONCE = Looks()
 WINDOWS = 1.2, 1.4, 1.7
 MOST = 3  # looks
 
@@ -21,12 +22,13 @@ def choose_looks(
     runtime: Runtime,
     count: int | None = None,
     window: float | None = None,
+    rest: Looks = ONCE,
 ) -> dict[Looks, float]:
     """Set the looks of a model, in place, to those of the highest mean validation IoU; of equals, to the fewest.
 
     count, window: the only ones to try; else one to three looks, at windows of 1.2, 1.4 and 1.7 sides of the box, first two looks at
     each window, and then more of them, and means of the last two, at the best one. A single look is always tried unless a count is
-    asked for.
+    asked for. rest: where else they are as they are.
 
     Returns: the mean validation IoU of all that was tried, in the order of trial.
     """
@@ -39,13 +41,13 @@ def choose_looks(
                 tried[each] = round(mean_iou(model, images, targets, runtime), 6)
 
     if count in (None, 1):
-        measure(Looks())
+        measure(ONCE)
     if count != 1:
         first = min(count or 2, 2)
-        measure(*(Looks(first, wide) for wide in ([window] if window else WINDOWS)))
+        measure(*(replace(rest, count=first, window=wide) for wide in ([window] if window else WINDOWS)))
         wide = max((looks for looks in tried if looks.count == first), key=tried.__getitem__).window
         counts = [count] if count else range(2, MOST + 1)
-        measure(*(replace(Looks(window=wide), count=each, average=mean) for each in counts for mean in (False, True)))
+        measure(*(replace(rest, window=wide, count=each, average=mean) for each in counts for mean in (False, True)))
     fit = [looks for looks in tried if count in (None, looks.count)]
     model.looks = max(fit, key=lambda looks: (tried[looks], -looks.count))
     return tried

@@ -108,7 +108,9 @@ class LooksEntry(BaseModel):
     count: Annotated[int, Field(ge=1, le=8)]
     window: Annotated[float, Field(ge=1, le=4)]
     average: bool
-    agree: Annotated[float, Field(ge=0, le=2)]
+    agree: Annotated[float, Field(ge=0, le=2)] = 2.0
+    at: Literal["prediction", "random", "median"] = "prediction"
+    box: Annotated[list[float], Field(min_length=4, max_length=4)] | None = None
 
 
 class Architecture(BaseModel):
@@ -123,6 +125,7 @@ class Architecture(BaseModel):
     most: Annotated[int, Field(ge=1, le=100)] | None = None  # core.nets.detection.detector.MOST
     input: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)] | None = None
     looks: LooksEntry | None = None
+    glance: bool = False
 
 
 class Preprocessing(BaseModel):

@@ -1,0 +1,1 @@
+"""`htl look`: how a trained localizer looks at an image."""
