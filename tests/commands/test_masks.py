@@ -12,7 +12,7 @@ from htltools.formats.rows.jsonlines import joined_lines, split_lines
 from htltools.formats.rows.row import Row
 from htltools.formats.sources.open_rows import read_rows
 
-QUICK = ["--epochs", 2, "--batch-size", 16, "-q"]
+QUICK = ["--attend", "none", "--epochs", 2, "--batch-size", 16, "-q"]
 BY_MASK = {"pruned_disagreement", "pruned_shift", "pruned_loss", "iou_drop", "loss_gap", "suspect", "loss", "smallness", "random"}
 DYNAMICS = {"forgetting", "cartography_error", "cartography_spread", "negative_aum"}
 
@@ -217,20 +217,30 @@ def test_models_of_two_kinds_do_not_mix(htl, masked, pruned):
 
 
 def test_only_boxes_can_do_this(htl, phantom, masked, tmp_path):
-    """Attention, other supervision and columns of a box head are refused in words."""
-    for flags, words in {
-        ("--attend", "adaptive"): "compact_unet is a net of the task mask, which --attend is not for",
-        ("--supervision", "semi"): "compact_unet is a net of the task mask, which --supervision semi does not train",
-        ("--supervision", "weak"): "compact_unet is a net of the task mask, which --supervision weak does not train",
-    }.items():
-        code, _, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", "--arch", "compact_unet", *flags)
-        assert (code, words in err) == (2, True), err
+    """Weak supervision and columns of a box head are refused in words."""
+    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", "--arch", "compact_unet", "--supervision", "weak")
+    assert (code, "compact_unet is a net of the task mask, which --supervision weak does not train" in err) == (2, True), err
     code, _, err = htl("score", phantom.rows, "--model", masked.dense, "--pruned", masked.pruned, "--also", "grand")
     assert (code, f"{masked.dense} is a model of the task mask: it has no box head for --also grand" in err) == (65, True)
 
 
 def test_a_store_without_masks_cannot_teach_them(htl, phantom, tmp_path):
-    """The error says what to prepare."""
-    code, _, err = htl("train", "-o", tmp_path / "m.h5", "--arch", "compact_unet", stdin=without_masks(phantom.samples[:20], tmp_path))
+    """Where masks are asked for the error says what to prepare; else the same net learns from boxes, and has no masks to predict."""
+    bare = without_masks(phantom.samples[:20], tmp_path)
+    code, _, err = htl("train", "-o", tmp_path / "m.h5", "--targets", "masks", stdin=bare)
     assert code == 65
     assert "no row of split train has a lesion mask in its store; prepare with masks/ or --masks" in err
+    code, _, err = htl("train", "-o", tmp_path / "m.h5", *QUICK, stdin=bare)
+    assert code == 0, err
+    architecture = Checkpoint.load(tmp_path / "m.h5").architecture
+    assert (architecture["name"], architecture["task"]) == ("compact_unet", "box")
+
+
+def test_rows_with_a_box_alone_are_learned_too(htl, phantom, tmp_path):
+    """Where some training rows have a mask and others a box alone, all are learned, and that is said."""
+    some, others = [row for row in phantom.samples if row["split"] != "train"], [row for row in phantom.samples if row["split"] == "train"]
+    rows = joined_lines(some + others[:20]) + without_masks(others[20:], tmp_path)
+    code, out, err = htl("train", "-o", tmp_path / "m.h5", "--epochs", 1, "--batch-size", 16, "--attend", "none", stdin=rows)
+    assert code == 0, err
+    assert f"{len(others) - 20} rows of split train have a box and no lesion mask: the ellipse in the box stands for it" in err
+    assert f"training on {len(others)}" in err

@@ -7,6 +7,7 @@ import pytest
 
 from htltools.formats.models.checkpoint import Checkpoint
 from htltools.formats.rows.jsonlines import joined_lines, split_lines
+from tests.conftest import PLAIN
 
 
 def shuffled(data: bytes) -> bytes:
@@ -30,7 +31,9 @@ def trained(phantom, dense):
 
 def test_train(htl, phantom, dense, trained, tmp_path):
     """The weights are the same bit for bit, and so are the training dynamics of each row."""
-    code, out, _ = htl("train", "-q", "-o", tmp_path / "d.h5", "--epochs", 2, "--batch-size", 16, stdin=shuffled(phantom.rows.read_bytes()))
+    code, out, _ = htl(
+        "train", "-q", "-o", tmp_path / "d.h5", *PLAIN, "--epochs", 2, "--batch-size", 16, stdin=shuffled(phantom.rows.read_bytes())
+    )
     assert code == 0
     assert Checkpoint.load(tmp_path / "d.h5").digest == Checkpoint.load(dense).digest
     assert by_id(out) == by_id(trained[0])

@@ -19,7 +19,7 @@ def own(htl, phantom):
     path = phantom.folder / "own.h5"
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(EXAMPLES)
-        code, _, err = htl("train", phantom.rows, "-q", "-o", path, "--arch", NAME, "--epochs", 1, "--batch-size", 16)
+        code, _, err = htl("train", phantom.rows, "-q", "-o", path, "--arch", NAME, "--attend", "none", "--epochs", 1, "--batch-size", 16)
     assert code == 0, err
     return path
 

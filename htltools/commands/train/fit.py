@@ -61,7 +61,7 @@ def train_rows(
     refuse_another()
     samples, reader = read_rows(source, partial=partial, limit=limit)
     check_groups(samples)
-    runtime = Runtime(device, str(precision), plan.batch_size, plan.seed, (plan.arch,))
+    runtime = Runtime(device, str(precision), plan.batch_size, plan.seed, plan.trusted)
     explain_runtime(runtime)
     inputs = input_digests(samples, plan.init)
     resolved = {"device": str(runtime.device), "precision": str(runtime.dtype).removeprefix("torch."), "rate": plan.rate}
@@ -204,8 +204,8 @@ def fresh_localizer(plan: Plan, frame: list[int], net_options: dict[str, Any]) -
     more |= {"input": [plan.input] * 2} if plan.input else {}
     wanted = architecture(plan.arch, frame, plan.task_name, **net_options, **more)
     if plan.init in ("none", "imagenet"):
-        return build(wanted, imagenet=plan.init == "imagenet", trusted=[plan.arch]), wanted
-    start = CheckpointPredictor(Path(plan.init), Runtime("cpu", trusted=(plan.arch,)))
+        return build(wanted, imagenet=plan.init == "imagenet", trusted=plan.trusted), wanted
+    start = CheckpointPredictor(Path(plan.init), Runtime("cpu", trusted=plan.trusted))
     console.explain(str(start))
     if pruning := start.checkpoint.pruning:
         cause = f"--init {plan.init} is pruned: training moves all weights, also the {pruning['sparsity']:.0%} that were cut"

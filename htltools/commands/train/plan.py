@@ -12,7 +12,7 @@ from htltools.core.nets.looks import Looks
 from htltools.core.training.adaptive_weighting import DAMAGE, Attention
 from htltools.core.training.mean_teacher import PseudoLabels
 from htltools.errors import UsageError
-from htltools.formats.models.checkpoint import resume_path
+from htltools.formats.models.checkpoint import architecture_of, resume_path
 from htltools.formats.rows.row import Row
 from htltools.tasks.mask import can_learn_masks
 from htltools.tasks.registry import TASKS
@@ -28,6 +28,7 @@ class Plan:
 
     targets: what to learn from, `boxes`, `masks`, or `auto`: masks where there are some and the net can. looks, window: how the model
     is to look again, None = as is best on validation. input: side of what the net takes, None = the stored image.
+    trusted: names of nets of the user's own that may run.
     """
 
     out: Path
@@ -47,6 +48,7 @@ class Plan:
     looks: int | None = None
     window: float | None = None
     input: int | None = None
+    trusted: tuple[str, ...] = ()
 
     @property
     def looks_again(self) -> bool:
@@ -118,7 +120,10 @@ def planned(
     tuning = {name: str(value) if name == "by" else value for name, value in tuning.items() if value is not None}
     semi, attend = supervision == "semi", str(attend) if attend else None
     check_attention(supervision, attend, pseudo_labels, tuning)
-    arch = arch or (DEFAULT_OF_MAPS if supervision == "weak" else DEFAULT)
+    if init not in ("none", "imagenet") and not Path(init).exists():
+        raise UsageError(f"--init takes none, imagenet or a checkpoint, and {init!r} is no file")
+    trusted = (arch,) if arch else ()  # a net of the user's own that a file names is not
+    arch = arch or default_net(init, supervision)
     task = task_asked(arch, supervision, attend)
     check_targets(arch, supervision, task, targets)
     if attend is None:
@@ -126,8 +131,6 @@ def planned(
     again = attend == "look"
     if (looks or window) and not again:
         raise UsageError("--looks and --look-window go with --attend look")
-    if init not in ("none", "imagenet") and not Path(init).exists():
-        raise UsageError(f"--init takes none, imagenet or a checkpoint, and {init!r} is no file")
     attention, pseudo = None, None
     if semi:
         pseudo = PseudoLabels(str(pseudo_labels or "teacher"), looks=again, **tuning)
@@ -153,7 +156,15 @@ def planned(
         looks,
         window,
         side,
+        trusted,
     )
+
+
+def default_net(init: str, supervision: str) -> str:
+    """The net of a training that names none: that of the checkpoint it starts from, if any."""
+    if init in ("none", "imagenet"):
+        return DEFAULT_OF_MAPS if supervision == "weak" else DEFAULT
+    return architecture_of(Path(init))["name"]
 
 
 def task_asked(arch: str, supervision: str, attend: str | None) -> str:
