@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 EPOCHS, COUNT = int(os.environ.get("EPOCHS", "10")), int(os.environ.get("COUNT", "1200"))
 ELSEWHERE = os.environ.get("ELSEWHERE")  # rows of another data set
 DEVICE = os.environ.get("DEVICE", "auto")
+REGRESSOR = "--arch", "compact"
 PREFIXES = {None: "", "yes": "rare.", "no": "others."}  # of metrics, by the mark of a subgroup
 
 
@@ -52,6 +53,10 @@ class Lab:
             self.htl(*words, out=f"{name}.part")
             self.path(f"{name}.part").rename(self.path(name))
         return name
+
+    def plain(self, model: str, rows: str, *flags: object, epochs: int = EPOCHS) -> Path:
+        """As `trained`, of the regressor without looks, as weights and pruned branches were tried on it."""
+        return self.trained(model, rows, *REGRESSOR, *(() if "--attend" in flags else ("--attend", "none")), *flags, epochs=epochs)
 
     def trained(self, model: str, rows: str, *flags: object, epochs: int = EPOCHS) -> Path:
         """A model trained on rows of this folder, unless it exists. The rows that the training writes are beside it."""

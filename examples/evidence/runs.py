@@ -4,7 +4,8 @@
 usage: runs.py ROWS RUNS WORK [SETTING...]
     htl prepare ham10000 -o store --size 48 > rows.jsonl && examples/evidence/runs.py rows.jsonl runs.jsonl work
 
-ROWS are those of HAM10000 (for other data: edit GROUPS). A setting is natural, rare, semi, weak, annotate or wrong; without one all run.
+ROWS are those of HAM10000 (for other data: edit GROUPS). A setting is looks, few, weaklooks (looking again), natural, rare, semi, weak,
+annotate or wrong (weights and scores, of a regressor that looks once); without one all run.
 One line of RUNS is one trained model: setting, protocol, seed, arm, metrics on val and test. Lines that exist are not run again.
 All arms of one setting, protocol and seed take the same number of gradient steps. Environment, with its defaults:
 SEEDS="0 1 2 3 4" EPOCHS=10 COUNT=1200 (training rows) VAL=400 JOBS=2 (processes) DEVICE=auto ELSEWHERE= (rows of another data set,
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from lab import COUNT, Lab, read_rows, write_rows
+from looks import few, looks, weak_looks
 from wrong_boxes import auroc, planted
 
 SEEDS = [int(word) for word in os.environ.get("SEEDS", "0 1 2 3 4").split()]
@@ -75,7 +77,7 @@ def with_groups(row: dict) -> dict:
 
 def attended(lab: Lab, rows: str, boost: float) -> None:
     """Uniform training, its scores, and every kind of attention with its controls."""
-    dense = lab.trained("uniform.h5", rows)
+    dense = lab.plain("uniform.h5", rows)
     scored = lab.path("scored.jsonl")
     if not scored.exists():
         pruned = lab.pruned("pruned.h5", rows, dense)
@@ -88,14 +90,14 @@ def attended(lab: Lab, rows: str, boost: float) -> None:
     for by in "pruned_loss", "loss", "random":
         if f"static:{by}" not in lab.done:
             weighed = lab.made(f"static-{by}.jsonl", "resample", scored, "--by", by, "--top", TOP, "--boost", boost, "--seed", lab.seed)
-            lab.measure(f"static:{by}", lab.trained(f"static-{by}.h5", weighed), rows)
+            lab.measure(f"static:{by}", lab.plain(f"static-{by}.h5", weighed), rows)
         for kind, columns in ATTEND.items():
             if by in columns and f"{kind}:{by}" not in lab.done:
                 flags = "--attend", kind, "--attend-by", by, "--attend-top", TOP, "--attend-boost", boost
-                lab.measure(f"{kind}:{by}", lab.trained(f"{kind}-{by}.h5", rows, *flags), rows)
+                lab.measure(f"{kind}:{by}", lab.plain(f"{kind}-{by}.h5", rows, *flags), rows)
     if lab.about["setting"] == "rare" and "oracle" not in lab.done:
         weighed = lab.made("oracle.jsonl", "resample", lab.path(rows), "--where", "rare=yes", "--boost", 8)
-        lab.measure("oracle", lab.trained("oracle.h5", weighed), rows)
+        lab.measure("oracle", lab.plain("oracle.h5", weighed), rows)
 
 
 def captured(rows: list[dict]) -> dict[str, float]:
@@ -118,7 +120,7 @@ def semi(lab: Lab) -> None:
         arm = f"{use}:{by}" if by else use
         if arm not in lab.done:
             flags = "--supervision", "semi", "--pseudo-labels", use, *(("--attend-by", by) if by else ())
-            lab.measure(arm, lab.trained(f"{arm.replace(':', '-')}.h5", "rows.jsonl", *flags), "rows.jsonl")
+            lab.measure(arm, lab.plain(f"{arm.replace(':', '-')}.h5", "rows.jsonl", *flags), "rows.jsonl")
 
 
 def hide_boxes(source: Path, out: Path, share: float, seed: int) -> None:
@@ -154,7 +156,7 @@ def weak(lab: Lab) -> None:
         if arm not in lab.done:
             flags = "--pseudo", "--by", by, "--top", TOP, "--boost", boost, "--seed", lab.seed
             pseudo = lab.made(f"pseudo-{by}{boost}.jsonl", "resample", lab.path(scored), *flags)
-            lab.measure(arm, lab.trained(f"{arm.replace(':', '-')}.h5", pseudo, epochs=WEAK_EPOCHS), "rows.jsonl")
+            lab.measure(arm, lab.plain(f"{arm.replace(':', '-')}.h5", pseudo, epochs=WEAK_EPOCHS), "rows.jsonl")
 
 
 def annotate(lab: Lab) -> None:
@@ -176,7 +178,7 @@ def annotate(lab: Lab) -> None:
                 "--pseudo-labels",
                 "none",
             )  # in every round: an epoch has a step for each batch without boxes
-            dense = lab.trained(f"{name}.h5", f"{name}.jsonl", *same_steps, epochs=3)
+            dense = lab.plain(f"{name}.h5", f"{name}.jsonl", *same_steps, epochs=3)
             if f"{by}:{count}" not in lab.done:
                 lab.measure(f"{by}:{count}", dense, f"{name}.jsonl")
             if after:
@@ -198,8 +200,8 @@ def wrong(lab: Lab) -> None:
     rows, ids = planted(read_rows(lab.path(clean)), share, lab.seed)
     write_rows(lab.path("noisy.jsonl"), rows)
     if "clean" not in lab.done:
-        lab.measure("clean", lab.trained("clean.h5", clean), clean)
-    noisy = lab.trained("noisy.h5", "noisy.jsonl")
+        lab.measure("clean", lab.plain("clean.h5", clean), clean)
+    noisy = lab.plain("noisy.h5", "noisy.jsonl")
     pruned = lab.pruned("pruned.h5", "noisy.jsonl", noisy, "--sparsity", 0.8)
     scored = lab.made("scored.jsonl", "score", lab.path("noisy.jsonl"), "--model", noisy, "--pruned", pruned, "--seed", lab.seed)
     training = [row for row in read_rows(lab.path(scored)) if row["split"] == "train"]
@@ -211,10 +213,18 @@ def wrong(lab: Lab) -> None:
         if f"drop:{by}" not in lab.done:
             worst = {row["id"] for row in sorted(training, key=lambda row: -row["hardness"][by])[: round(share * len(training))]}
             write_rows(lab.path(f"drop-{by}.jsonl"), [row | {"weight": 0.0} if row["id"] in worst else row for row in rows])
-            lab.measure(f"drop:{by}", lab.trained(f"drop-{by}.h5", f"drop-{by}.jsonl"), clean)
+            lab.measure(f"drop:{by}", lab.plain(f"drop-{by}.h5", f"drop-{by}.jsonl"), clean)
+
+
+def few_labels(lab: Lab) -> None:
+    """A share of the labels of all training rows, and COUNT images without."""
+    few(lab, SHARES[lab.about["protocol"]], hide_boxes)
 
 
 SETTINGS = {
+    "looks": (looks, ["all"]),
+    "few": (few_labels, SHARES),
+    "weaklooks": (weak_looks, ["all"]),
     "rare": (rare, GROUPS),
     "natural": (natural, ["all"]),
     "semi": (semi, SHARES),

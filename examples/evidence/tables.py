@@ -12,6 +12,7 @@ import numpy as np
 from lab import read_runs
 from scipy import stats
 
+BY_NET = "looks", "few", "weaklooks"  # settings whose arms are NET:ARM, each net with a `plain` one of its own
 BASELINES = {"natural": "uniform", "rare": "uniform", "semi": "none", "weak": "constant", "wrong": "noisy"}
 FIGURES = "iou_mean", "iou_p10", "acc@0.75", "failure_rate", "rare.iou_mean", "others.iou_mean", "balanced"
 
@@ -46,6 +47,13 @@ def print_differences(title: str, arms: dict[str, dict[int, dict]], baseline: st
     """Print the differences of each arm to the baseline, on the seeds that both have."""
     base = arms[baseline]
     names = [name for name in FIGURES if all(figure(line, split, name) is not None for line in base.values())]
+
+    def cell(runs: dict[int, dict], seeds: list[int], name: str) -> str:
+        values = [figure(runs[seed], split, name) for seed in seeds]
+        if None in values:
+            return "-"
+        return interval([value - figure(base[seed], split, name) for value, seed in zip(values, seeds)], "+.4f")
+
     print(f"\n{title}, {split}: arm minus {baseline}\narm\tseeds\t" + "\t".join(names))
     print(
         f"{baseline}\t{len(base)}\t" + "\t".join(f"{np.mean([figure(line, split, name) for line in base.values()]):.4f}" for name in names)
@@ -54,8 +62,22 @@ def print_differences(title: str, arms: dict[str, dict[int, dict]], baseline: st
         seeds = sorted(runs.keys() & base.keys())
         if arm == baseline or not seeds:
             continue
-        cells = [interval([figure(runs[s], split, name) - figure(base[s], split, name) for s in seeds], "+.4f") for name in names]
-        print(f"{arm}\t{len(seeds)}\t" + "\t".join(cells))
+        print(f"{arm}\t{len(seeds)}\t" + "\t".join(cell(runs, seeds, name) for name in names))
+
+
+def print_nets(title: str, arms: dict[str, dict[int, dict]], split: str) -> None:
+    """Print the differences of the arms of each net to its plain training, and what looking again at a share of the images gains."""
+    for net in dict.fromkeys(arm.partition(":")[0] for arm in arms):
+        own = {arm.partition(":")[2]: runs for arm, runs in arms.items() if arm.startswith(f"{net}:")}
+        gates = own.pop("gates", {})
+        if "plain" in own:
+            print_differences(f"{title} {net}", own, "plain", split)
+        if gates and split == "test":
+            names = list(next(iter(gates.values()))["gates"])
+            print(f"\n{title} {net}: mean IoU where 30 % are looked at again, by; area: of the gain by share, less chance\ncolumn\tvalue")
+            for name in names:
+                values = [line["gates"][name] for line in gates.values()]
+                print(f"{name}\t{interval(values, '+.4f' if name.startswith('area') else '.4f')}")
 
 
 def print_captured(lines: list[dict]) -> None:
@@ -107,6 +129,8 @@ def main(path: Path, split: str) -> None:
         arms = by_arm(lines)
         if setting == "annotate":
             print_rounds(arms, split)
+        elif setting in BY_NET:
+            print_nets(f"{setting} {protocol}", arms, split)
         elif BASELINES[setting] in arms and len(arms) > 1:
             print_differences(f"{setting} {protocol}", arms, BASELINES[setting], split)
         for column in lines[0].get("auroc") or arms.get("noisy", {0: {}}).get(lines[0]["seed"], {}).get("auroc") or {}:

@@ -1,0 +1,170 @@
+"""The settings of runs.py that look again: with all boxes, few boxes, and labels alone, and their controls.
+
+Arms of one setting, protocol and seed take the same number of gradient steps. `plain` trains with whole images alone and looks once.
+"""
+
+import numpy as np
+from lab import COUNT, EPOCHS, Lab, read_rows, write_rows
+
+NETS = {"regressor": ("--arch", "compact"), "boxes": ("--targets", "boxes"), "masks": ("--targets", "masks")}
+PLAIN = "--attend", "none"
+SPLITS = "val", "test"
+GATED = 0.3  # share of the images that are looked at again
+
+
+def looks(lab: Lab) -> None:
+    """All boxes or masks: plain training and training for looks, of three kinds of nets, and what else as many passes could do."""
+    rows = lab.made("rows.jsonl", "resample", lab.source, "--mode", "select", "--by", "random", "--count", COUNT, "--seed", lab.seed)
+    for net, flags in NETS.items():
+        plain = lab.trained(f"{net}-plain.h5", rows, *flags, *PLAIN)
+        model = lab.trained(f"{net}-look.h5", rows, *flags)
+        measure_all(lab, rows, {f"{net}:plain": plain, f"{net}:look": model})
+        for name, wish in {
+            "plain+look": (plain, "--looks", 2),
+            "look:once": (model, "--looks", 1),
+            "look:twice": (model, "--looks", 2),
+            "look:random": (model, "--looks", 2, "--look-at", "random"),
+            "look:median": (model, "--looks", 2, "--look-at", "median"),
+        }.items():
+            measure_all(lab, rows, {f"{net}:{name}": looking(lab, rows, f"{net}-{name}.h5", *wish)})
+        for passes in 2, 4:
+            if f"{net}:mirror{passes}" not in lab.done:
+                lab.write(f"{net}:mirror{passes}", **{split: mirror_mean(lab, plain, rows, split, passes) for split in SPLITS})
+        glances(lab, rows, net, model)
+        gates(lab, rows, net, plain, model)
+    for by in "pruned_loss", "pruned_disagreement", "loss", "random":
+        hard = lab.trained(f"boxes-look-{by}.h5", rows, "--targets", "boxes", "--attend", "look", "--attend-by", by)
+        measure_all(lab, rows, {f"boxes:look:{by}": hard})
+
+
+def looking(lab: Lab, rows: str, name: str, model, *flags: object):
+    """A model with other looks, unless it exists."""
+    path = lab.path(name.replace(":", "-"))
+    if not path.exists():
+        lab.htl("look", lab.path(rows), "--model", model, "-o", path, "--device", "auto", *flags)
+    return path
+
+
+def measure_all(lab: Lab, rows: str, models: dict) -> None:
+    """Measure the models that are not measured yet."""
+    for arm, model in models.items():
+        if arm not in lab.done:
+            lab.measure(arm, model, rows)
+
+
+def glances(lab: Lab, rows: str, net: str, model) -> None:
+    """The first look by a copy that is pruned, and by one that is fine-tuned alike and not pruned."""
+    for name, flags in {"pruned": (), "channel": ("--method", "channel", "--sparsity", 0.5), "unpruned": ("--sparsity", 0)}.items():
+        if f"{net}:glance:{name}" not in lab.done:
+            copy = lab.pruned(f"{net}-{name}.h5", rows, model, *flags)
+            measure_all(
+                lab, rows, {f"{net}:glance:{name}": looking(lab, rows, f"{net}-g-{name}.h5", model, "--glance", copy, "--looks", 2)}
+            )
+
+
+def predictor(lab: Lab, model, rows: str, split: str):
+    """A model, its images of a split, and their boxes [N, 4]."""
+    from htltools.core.runtime.runtime import Runtime
+    from htltools.formats.rows.row import Row
+    from htltools.tasks.predictor import CheckpointPredictor
+    from htltools.tasks.rows import matching_images, target_boxes
+
+    opened = CheckpointPredictor(model, Runtime("auto"))
+    chosen = [Row(row) for row in read_rows(lab.path(rows)) if row["split"] == split and row.get("boxes")]
+    return opened, matching_images(chosen, opened.frame, model), target_boxes(chosen)
+
+
+def boxes_of(opened, images, flips: tuple[int, ...] = ()) -> np.ndarray:
+    """The boxes [N, 4] that a model predicts for images, or for mirror images along these axes, turned back."""
+    from htltools.core.runtime.predict import predict_all
+
+    class Flipped:
+        shape = images.shape
+
+        def batch(self, chosen):
+            return np.ascontiguousarray(np.flip(images.batch(chosen), flips)) if flips else images.batch(chosen)
+
+    boxes = predict_all([opened.localizer], Flipped(), opened.runtime)[0]
+    for axis, (first, last) in ((2, (0, 2)), (1, (1, 3))):
+        if axis in flips:
+            boxes[:, [first, last]] = 1 - boxes[:, [last, first]]
+    return boxes
+
+
+def mirror_mean(lab: Lab, model, rows: str, split: str, passes: int) -> dict[str, float]:
+    """Metrics of the mean box of an image and its mirror images, as many as there are passes."""
+    from htltools.core.geometry.boxes import iou
+
+    opened, images, targets = predictor(lab, model, rows, split)
+    views = [boxes_of(opened, images, flips) for flips in ((), (2,), (1,), (1, 2))[:passes]]
+    reached = iou(np.mean(views, 0), targets)
+    return {"iou_mean": float(reached.mean()), "iou_p10": float(np.quantile(reached, 0.1))}
+
+
+def gates(lab: Lab, rows: str, net: str, plain, model) -> None:
+    """Mean IoU on test where only a share of the images is looked at again, chosen by columns that need no annotation, and by chance.
+
+    `area` is the mean over all shares, less that of chance: how much of the gain comes early.
+    """
+    from dataclasses import replace
+
+    from htltools.core.geometry.boxes import iou
+    from htltools.core.hardness.scores import disagreement, edge_distance
+
+    if f"{net}:gates" in lab.done:
+        return
+    opened, images, targets = predictor(lab, model, rows, "test")
+    asked = opened.localizer.looks
+    opened.localizer.looks = replace(asked, count=1)
+    one, mirrored = boxes_of(opened, images), boxes_of(opened, images, (2,))
+    opened.localizer.looks = replace(asked, count=2)
+    two = boxes_of(opened, images)
+    columns = {
+        "mirror": disagreement(one, mirrored),
+        "look": disagreement(one, two),
+        "random": np.random.default_rng(lab.seed).random(len(one)),
+    }
+    for name in "pruned", "unpruned":
+        copy, _, _ = predictor(lab, lab.path(f"{net}-{name}.h5"), rows, "test")
+        copy.localizer.looks = replace(asked, count=1)
+        boxes = boxes_of(copy, images)
+        columns |= {f"{name}_disagreement": disagreement(one, boxes), f"{name}_shift": edge_distance(one, boxes)}
+    before, gain = iou(one, targets), iou(two, targets) - iou(one, targets)
+    figures = {"none": float(before.mean()), "all": float((before + gain).mean())}
+    for name, column in columns.items():
+        reached = before.mean() + np.cumsum(gain[np.argsort(-column, kind="stable")]) / len(gain)
+        figures[name] = float(reached[round(GATED * len(gain)) - 1])
+        figures[f"area:{name}"] = float(reached.mean() - before.mean() - gain.mean() / 2)
+    lab.write(f"{net}:gates", test={"iou_mean": figures["all"]}, gates=figures)
+
+
+def few(lab: Lab, share: float, hide) -> None:
+    """A share of the labels, and COUNT images without: labels alone, and pseudo-boxes of a teacher that looks once, or again."""
+    if not lab.path("rows.jsonl").exists():
+        hide(lab.source, lab.path("rows.jsonl"), share, lab.seed)
+    semi = "--supervision", "semi", "--pseudo-labels"
+    for net, flags in {"regressor": NETS["regressor"], "boxes": NETS["boxes"]}.items():
+        for name, more in {
+            "plain": (*semi, "none", *PLAIN),
+            "look": (*semi, "none"),
+            "teacher": (*semi, "teacher", *PLAIN),
+            "teacher:look": (*semi, "teacher"),
+        }.items():
+            if f"{net}:{name}" not in lab.done:
+                model = lab.trained(f"{net}-{name}.h5".replace(":", "-"), "rows.jsonl", *flags, *more)
+                measure_all(lab, "rows.jsonl", {f"{net}:{name}": model})
+
+
+def weak_looks(lab: Lab) -> None:
+    """Labels alone: a map, and localizers trained on its boxes that look once, or again."""
+    rows = read_rows(lab.source)
+    write_rows(lab.path("rows.jsonl"), [{k: v for k, v in row.items() if k != "boxes" or row["split"] != "train"} for row in rows])
+    maps = lab.trained("maps.h5", "rows.jsonl", "--supervision", "weak", epochs=EPOCHS)
+    measure_all(lab, "rows.jsonl", {"maps": maps})
+    pruned = lab.pruned("pruned.h5", "rows.jsonl", maps, "--sparsity", 0.7)
+    scored = lab.made("scored.jsonl", "score", lab.path("rows.jsonl"), "--model", maps, "--pruned", pruned, "--seed", lab.seed)
+    pseudo = lab.made("pseudo.jsonl", "resample", lab.path(scored), "--pseudo", "--by", "pruned_disagreement", "--boost", 0)
+    for net, flags in {"regressor": NETS["regressor"], "boxes": NETS["boxes"]}.items():
+        for name, more in {"plain": PLAIN, "look": ()}.items():
+            if f"{net}:{name}" not in lab.done:
+                measure_all(lab, "rows.jsonl", {f"{net}:{name}": lab.trained(f"{net}-{name}.h5", pseudo, *flags, *more)})
