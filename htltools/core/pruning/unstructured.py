@@ -10,6 +10,7 @@ from torch.nn.utils import prune
 from torch.optim.swa_utils import update_bn
 
 from htltools.core.nets.localizer import Localizer
+from htltools.errors import UsageError
 
 SWEEP = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.3)  # sparsities that the health gate tries, from the largest
 STRIDE = 127  # of the sample that gives bounds for the threshold; prime, so that it strays over rows and kernels
@@ -158,6 +159,15 @@ def prunable_count(model: nn.Module) -> int:
 
 
 def recalibrate(model: Localizer, batches: Iterable[torch.Tensor]) -> None:
-    """Renew the batch-norm statistics of the model, in place, from images uint8 [B, H, W, C] on its device; weights stay."""
-    update_bn(batches, model)
+    """Renew the batch-norm statistics of the model, in place, from images uint8 [B, H, W, C] on its device; weights stay.
+
+    Raises: UsageError where a batch has one image, and the net has one place left of it: batch norm has no variance there.
+    """
+    try:
+        update_bn(batches, model)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        cause = "batch norm has no variance in a batch of one image, of which the net leaves one place"
+        raise UsageError(cause, "use --batch-size 2 or more, and at least two training rows, or --recover none") from None
     model.eval()
