@@ -64,7 +64,9 @@ def warn_if_unhealthy(path: Path, pruning: dict[str, Any]) -> None:
         more = f" and {len(dead) - NAMED} more" if len(dead) > NAMED else ""
         wrong.append(f"dead layers: {', '.join(dead[:NAMED])}{more}")
     if wrong:
-        console.warn(f"{path} is not healthy: {'; '.join(wrong)}. Cut less, or recover it longer")
+        of_dense = dense_iou is not None and constant is not None and dense_iou <= constant
+        remedy = "train its dense model longer" if of_dense else "cut less, or recover it longer"
+        console.warn(f"{path} is not healthy: {', '.join(wrong)}; {remedy}")
 
 
 def warn_if_one_prediction(path: Path, spread: PredictionSpread) -> None:

@@ -24,6 +24,7 @@ from htltools.core.pruning.unstructured import (
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Recipe, trained
+from htltools.errors import UsageError
 
 METHODS = ("l1", "layer-l1", "random")
 CPU = Runtime("cpu")
@@ -207,6 +208,13 @@ def test_recalibration_renews_statistics_and_no_weight(localizer, shelf):
     assert not torch.equal(before, pruned.net[0][1].running_mean)
     recalibrate(pruned, (torch.from_numpy(shelf.images[i : i + 16]) for i in range(0, 48, 16)))
     assert state_bytes(pruned) == first
+
+
+def test_recalibration_needs_something_to_compare():
+    """One image of which the net leaves one place has no variance: said in words, with a remedy."""
+    tiny = build(architecture("compact", (8, 8, 3)))
+    with pytest.raises(UsageError, match="batch norm has no variance in a batch of one image.*or --recover none"):
+        recalibrate(tiny, [torch.zeros(1, 8, 8, 3, dtype=torch.uint8)])
 
 
 def test_unknown_methods_are_refused(localizer):
