@@ -27,8 +27,10 @@ class PredictionSpread:
         there = predictions[~np.isnan(predictions.reshape(len(predictions), -1)).any(1)]
         if not len(there):
             return
-        chain = there if self.last is None else np.concatenate([self.last, there])
-        self.total += float(self.distance(chain[:-1], chain[1:]).sum())
+        pairs = [(there[:-1], there[1:])] if len(there) > 1 else []
+        if self.last is not None:  # a pair apart: batches of objects may have places for more or fewer of them
+            pairs.append((self.last, there[:1]))
+        self.total += sum(float(self.distance(one, other).sum()) for one, other in pairs)
         self.count, self.last = self.count + len(there), there[-1:]
 
     @property

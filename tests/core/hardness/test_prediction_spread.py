@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from htltools.core.geometry.objects import stacked
 from htltools.core.hardness.prediction_spread import ENOUGH, FEWEST, PredictionSpread
 from htltools.core.hardness.scores import edge_distance
 from htltools.tasks.registry import TASKS
@@ -32,7 +33,7 @@ def test_one_constant_prediction_of_every_task(task):
     """The same prediction for each image is constant, whatever is predicted; different ones are not."""
     for boxes, constant in (BOXES, False), (np.tile(BOXES[:1], (40, 1)), True):
         spread = PredictionSpread(TASKS[task].comparison.distance)
-        for part in np.array_split(FORMS[task](boxes), 3):
+        for part in np.array_split(FORMS[task](boxes), [1, 2, 9]):
             spread.add(part)
         assert (spread.is_constant, spread.count) == (constant, 40)
         assert spread.value == 0 if constant else spread.value > 0.1
@@ -60,6 +61,14 @@ def test_batches_do_not_matter():
         values.append(spread.value)
     there = BOXES[~np.isnan(known).any(1)]
     assert values == pytest.approx([np.abs(np.diff(there, axis=0)).mean()] * 3)
+
+
+def test_batches_of_objects_differ_in_places():
+    """A batch whose images have places for more objects is compared with one that has fewer."""
+    spread, objects = PredictionSpread(TASKS["detect"].comparison.distance), objects_of(np.tile(BOXES[:1], (20, 1)))
+    spread.add(objects)
+    spread.add(stacked([objects, np.repeat(objects, 3, 1)])[0])
+    assert (spread.value, spread.count) == (0, 40)
 
 
 def test_few_predictions_show_nothing():
