@@ -30,16 +30,6 @@ def test_the_net_becomes_smaller_by_the_share_asked_for(localizer, sparsity):
     assert all((before[name] == after[name]).all() for name in before)
 
 
-@pytest.mark.parametrize("name, task", [("compact", "box"), ("compact_unet", "mask"), ("resnet18", "box")])
-def test_channels_that_stay_fill_vectors(name, task):
-    """Layers keep a multiple of four channels, which CPUs compute faster than other numbers, and the share is still that asked for."""
-    dense = build(architecture(name, (64, 64, 3), task))
-    small = prune_channels(dense, 0.5, [64, 64, 3])
-    convolutions = [module for module in small.net.modules() if isinstance(module, torch.nn.Conv2d)]
-    assert all(module.out_channels % 4 == 0 for module in convolutions)
-    assert sparsity_of(small, prunable_count(dense)) == pytest.approx(0.5, abs=0.02)
-
-
 @pytest.mark.parametrize("sparsity", [0.5, 0.7])
 def test_an_encoder_decoder_becomes_smaller(sparsity):
     """Layers that are joined with maps of the way down lose their channels alike; the mask keeps its frame, and the net loads again."""
