@@ -224,6 +224,20 @@ def scored(phantom, dense, pruned):
 
 
 @pytest.fixture(scope="session")
+def silenced():
+    """`silenced(model, path, *prefixes)` writes a model once more, with zeros in the weights whose names start so; gives the path."""
+    from htltools.formats.models.checkpoint import Checkpoint
+
+    def write(model, path, *prefixes):
+        made = Checkpoint.load(model)
+        made.weights |= {name: 0 * array for name, array in made.weights.items() if name.startswith(prefixes)}
+        made.save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
 def copy_of():
     """`copy_of(model, path, origin=model)` writes a model once more, as a pruned copy of `origin`, and gives the path."""
     from htltools.formats.models.checkpoint import Checkpoint

@@ -103,6 +103,13 @@ def test_score_compares_masks(masked):
     )
 
 
+def test_one_constant_mask_is_told(htl, masked, silenced, copy_of, tmp_path):
+    """A pruned net that predicts the same mask for every image is reported by score, also with -q."""
+    same = copy_of(silenced(masked.dense, tmp_path / "s.h5", "net.head."), tmp_path / "p.h5", masked.dense)
+    code, _, err = htl("score", masked.trained, "-q", "--model", masked.dense, "--pruned", same)
+    assert code == 0 and f"htl score: {same} predicts the same for all 80 rows: " in err
+
+
 def test_rows_without_masks_get_what_needs_none(htl, masked, tmp_path):
     """Without a mask, or without annotated boxes, pruned_disagreement and pruned_shift are there, and no loss; they need neither."""
     rows = read_rows(masked.scored)[0][:8]

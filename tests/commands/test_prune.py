@@ -21,6 +21,14 @@ def zero_share(path):
     return 1 - sum(np.count_nonzero(w) for w in weights) / sum(w.size for w in weights)
 
 
+@pytest.fixture(scope="module")
+def learned(htl, phantom, tmp_path_factory):
+    """A dense model that is far better than one constant box: path of its checkpoint."""
+    path = tmp_path_factory.mktemp("learned") / "dense.h5"
+    assert htl("train", phantom.rows, "-q", "-o", path, "--epochs", 12, "--batch-size", 8)[::2] == (0, "")
+    return path
+
+
 @pytest.mark.parametrize("method", ["l1", "layer-l1", "random"])
 def test_the_share_asked_for_is_cut(htl, phantom, dense, tmp_path, method):
     """Each unstructured method writes zeros for the share asked for, into a smaller file, and leaves the dense file's bytes alone."""
@@ -31,7 +39,7 @@ def test_the_share_asked_for_is_cut(htl, phantom, dense, tmp_path, method):
     assert zero_share(tmp_path / "p.h5") == pytest.approx(0.9, abs=1e-3)
     assert dense.read_bytes() == before
     # what is small in a net of 2 MB, biases and norms, is not cut; and random leaves more kinds of numbers than the largest ones
-    assert (tmp_path / "p.h5").stat().st_size <= (0.15 if method == "l1" else 0.155) * dense.stat().st_size
+    assert (tmp_path / "p.h5").stat().st_size <= {"l1": 0.15, "layer-l1": 0.155, "random": 0.165}[method] * dense.stat().st_size
     checkpoint = Checkpoint.load(tmp_path / "p.h5")
     assert (checkpoint.pruning["method"], checkpoint.pruning["asked"], checkpoint.pruning["recover"]) == (method, 0.9, "none")
     assert checkpoint.pruning["sparsity"] == pytest.approx(0.9, abs=1e-3)
@@ -75,6 +83,97 @@ def test_nothing_cut_is_the_dense_model(htl, phantom, dense, tmp_path):
     assert htl("prune", phantom.rows, "--model", dense, "-o", tmp_path / "p.h5", "--sparsity", 0, "--recover", "none", "-q")[0] == 0
     before, after = Checkpoint.load(dense).weights, Checkpoint.load(tmp_path / "p.h5").weights
     assert all((after[name] == array).all() for name, array in before.items())
+
+
+def test_the_control_that_is_recovered_alike_but_not_pruned(htl, phantom, learned, tmp_path):
+    """--sparsity 0 takes the recovery of any other sparsity and cuts no weight; its checkpoint says so, and score takes it as a copy."""
+    recovery = ["--recover", "finetune", "--epochs", 1, "--batch-size", 16]
+    code, out, err = htl("prune", phantom.rows, "--model", learned, "-o", tmp_path / "0.h5", "--sparsity", 0, *recovery)
+    assert code == 0
+    assert f"htl prune: {tmp_path}/0.h5: no weight cut, the control for pruning, validation IoU " in err
+    control, before = Checkpoint.load(tmp_path / "0.h5"), Checkpoint.load(learned)
+    asked = {"asked": 0.0, "sparsity": 0.0, "recover": "finetune", "dense_sha256": before.digest}
+    assert {name: control.pruning[name] for name in asked} == asked
+    moved = [not np.array_equal(control.weights[name], array) for name, array in before.weights.items() if name.endswith("weight")]
+    assert all(moved) and all(array.all() for name, array in control.weights.items() if name.endswith("conv1.weight"))
+    code, scored, err = htl("score", "-q", stdin=out)
+    assert (code, err) == (0, "")
+    hardness = [line["hardness"] for line in split_lines(scored) if "id" in line]
+    assert len(hardness) == len(phantom.samples) and all(row["pruned_shift"] > 0 for row in hardness)
+    for method in "layer-l1", "random", "channel":  # the same steps whatever would have been cut
+        flags = ["--method", method, "--sparsity", 0, *recovery, "-q"]
+        assert htl("prune", phantom.rows, "--model", learned, "-o", tmp_path / f"{method}.h5", *flags)[0] == 0
+        assert Checkpoint.load(tmp_path / f"{method}.h5").digest == control.digest
+
+
+def test_a_random_cut_answers_images_differently(htl, phantom, learned, tmp_path):
+    """The control of the same seed as the training is alive: after its recovery its predictions vary from image to image."""
+    flags = ["--method", "random", "--sparsity", 0.5, "--epochs", 12, "--batch-size", 8, "-q"]
+    code, out, err = htl("prune", phantom.rows, "--model", learned, "-o", tmp_path / "p.h5", *flags)
+    pruning = Checkpoint.load(tmp_path / "p.h5").pruning
+    assert (code, pruning["constant"], pruning["dead_layers"]) == (0, False, [])
+    boxes = np.array([row["predicted"]["pruned"] for row in split_lines(htl("score", "-q", stdin=out)[1]) if "id" in row])
+    assert boxes.std(0).min() > 0.04 * np.max(phantom.samples[0]["size"])
+    assert err == ""  # healthy
+
+
+def damaged_head(model, path, bias):
+    """A copy of a compact model whose hidden layer before the head has that bias: far below zero it never fires."""
+    checkpoint = Checkpoint.load(model)
+    checkpoint.weights["net.6.0.bias"] = np.full_like(checkpoint.weights["net.6.0.bias"], bias)
+    checkpoint.save(path)
+    return path
+
+
+def test_an_unhealthy_copy_is_reported_even_with_q(htl, phantom, learned, tmp_path):
+    """A copy far below its dense model, one that predicts a constant, and dead layers are told with -q, again when its rows go out anew."""
+    args = ["prune", phantom.rows, "-q", "--model", learned, "-o", tmp_path / "p.h5", "--sparsity", 0.9999, "--recover", "none"]
+    for _ in range(2):
+        code, out, err = htl(*args)
+        assert (code, err.count("\n")) == (0, 1)
+        pruning = Checkpoint.load(tmp_path / "p.h5").pruning
+        assert (pruning["constant"], pruning["prediction_spread"]) == (True, 0)
+        assert err.startswith(
+            f"htl prune: {tmp_path}/p.h5 is not healthy: its validation IoU {pruning['val_iou']:.4f} is below 0.9 of the dense "
+        )
+        assert (
+            f", no better than one constant prediction ({pruning['constant_val_iou']:.4f}), it predicts the same for every image, " in err
+        )
+        assert ", dead layers: net.1.conv1, net.1.conv2, net.2.conv1 and " in err
+        assert err.endswith(" more; cut less, or recover it longer\n")
+    code, _, err = htl("score", "-q", stdin=out)
+    assert code == 0 and f"htl score: {tmp_path}/p.h5 predicts the same for all {len(phantom.samples)} rows: " in err
+
+
+def test_a_healthy_copy_is_not_complained_of(htl, phantom, learned, tmp_path):
+    """A copy that lost next to nothing is taken in silence with -q."""
+    args = "--sparsity", 0.05, "--recover", "none", "-q"
+    assert htl("prune", phantom.rows, "--model", learned, "-o", tmp_path / "p.h5", *args)[::2] == (0, "")
+
+
+def test_a_dense_model_that_is_dead_is_told(htl, phantom, learned, tmp_path):
+    """A copy of a dense model whose hidden layer never fires passes the gate, but not without a warning."""
+    dead = damaged_head(learned, tmp_path / "dead.h5", -1e4)
+    code, _, err = htl("prune", phantom.rows, "-q", "--model", dead, "-o", tmp_path / "p.h5", "--recover", "none")
+    assert (
+        code == 0
+        and "p.h5 is not healthy" in err
+        and "it predicts the same for every image, dead layers: net.6.2; train its dense model longer" in err
+    )
+
+
+def test_batch_norm_recovery_of_one_row(htl, phantom, tmp_path):
+    """--recover bn with one training row and a net that leaves one place of an image says what is missing, in place of torch's words."""
+    rows = tmp_path / "rows.jsonl"
+    rows.write_bytes(htl("prepare", "--phantom", 12, "--size", 8, "-j", 1, "-q", "-o", tmp_path / "store")[1])
+    assert htl("train", rows, "-q", "-o", tmp_path / "d.h5", "--epochs", 1)[0] == 0
+    one = [row for row in split_lines(rows.read_bytes()) if row.get("split") == "train"][:1]
+    args = "--model", tmp_path / "d.h5", "-o", tmp_path / "p.h5", "--sparsity", 0.5, "--recover", "bn"
+    code, _, err = htl("prune", *args, stdin=joined_lines(one))
+    cause = "batch norm has no variance in a batch of one image, of which the net leaves one place"
+    assert (code, err.splitlines()[-1]) == (
+        2, f"htl prune: {cause}; use --batch-size 2 or more, and at least two training rows, or --recover none"
+    )  # fmt: skip
 
 
 def test_the_health_gate_takes_the_largest_healthy_sparsity(htl, phantom, dense, tmp_path, monkeypatch):

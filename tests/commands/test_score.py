@@ -59,6 +59,18 @@ def test_nothing_cut_is_no_disagreement(htl, phantom, dense, copy_of, tmp_path):
         assert columns["loss"] == columns["pruned_loss"]
 
 
+@pytest.mark.parametrize("name, layers", [("dense", ["net.6.2.weight"]), ("by_map", ["net.heads."])])
+def test_a_pruned_model_that_predicts_one_constant(htl, phantom, request, silenced, copy_of, tmp_path, name, layers):
+    """One constant box for all rows is told, also with -q, of boxes and of maps; a copy that tells images apart is not complained of."""
+    origin = request.getfixturevalue(name)
+    copies = copy_of(silenced(origin, tmp_path / "s.h5", *layers), tmp_path / "p.h5", origin), copy_of(origin, tmp_path / "q.h5")
+    code, _, err = htl("score", phantom.rows, "--model", origin, "--pruned", copies[0], "--pruned", copies[1], "-q")
+    columns = "pruned_disagreement, pruned_shift and pruned_loss are then the distance from that one prediction, not hardness"
+    assert code == 0 and f"htl score: {tmp_path}/p.h5 predicts the same for all {len(phantom.samples)} rows: {columns}\n" in err
+    few = htl("score", phantom.rows, "--model", origin, "--pruned", copies[0], "-q", "--limit", 5)
+    assert few[::2] == (0, "")  # too few rows to tell
+
+
 def test_several_pruned_models_give_the_mean(htl, phantom, scored, dense, pruned, pruned30):
     """--pruned given twice is the mean of the scores of each."""
     _, other, _ = htl("score", phantom.rows, "--model", dense, "--pruned", pruned30, "-q")
@@ -548,6 +560,16 @@ def results(tmp_path):
         return path
 
     return write
+
+
+def test_constant_predictions_of_other_tools(htl, results):
+    """Files whose pruned model predicts one box for every image are told of likewise."""
+    rows = [FOREIGN[0] | {"id": f"r{i}"} for i in range(12)]
+    dense = results("dense", **{f"r{i}": ("quarter", "upper")[i % 2] for i in range(12)})
+    pruned = results("pruned", **{f"r{i}": "left" for i in range(12)})
+    code, _, err = htl("score", "-q", "--predictions", dense, pruned, stdin=joined_lines(rows))
+    assert code == 0 and f"htl score: {pruned} predicts the same for all 12 rows: " in err
+    assert htl("score", "-q", "--predictions", pruned, dense, stdin=joined_lines(rows))[::2] == (0, "")
 
 
 def test_predictions_of_other_tools(htl, results):

@@ -55,6 +55,14 @@ def chain(tmp_path_factory):
     return SimpleNamespace(folder=folder, **by_name | {"rows": read_rows(paths["scored.jsonl"])[0]})
 
 
+def test_one_constant_set_of_objects_is_told(htl, chain, silenced, copy_of, tmp_path):
+    """A pruned net that finds the same objects on every image, or none anywhere, is reported by score, also with -q."""
+    same = copy_of(silenced(chain.dense, tmp_path / "s.h5", "net.model.head."), tmp_path / "p.h5", chain.dense)
+    code, _, err = htl("score", chain.scored, "-q", "--model", chain.dense, "--pruned", same)
+    assert code == 0 and f"htl score: {same} predicts the same for all 90 rows: " in err
+    assert "predicts the same" not in htl("score", chain.scored, "-q", "--model", chain.dense, "--pruned", chain.pruned)[2]
+
+
 def test_rows_have_a_label_for_each_box(chain):
     """Each box has the class of its category; an image without annotations holds nothing."""
     coco = json.loads(chain.coco.read_text())

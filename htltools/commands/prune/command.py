@@ -27,9 +27,11 @@ def prune(
     out: Annotated[Path, options.in_output("-o", "--out", metavar="P.h5", help="The pruned checkpoint to write.", show_default=False)],
     model: options.Model = None,
     method: Annotated[
-        Method, options.in_training("--method", help="l1: smallest of all; layer-l1: of each layer; random; channel: whole channels.")
+        Method, options.in_training("--method", help="l1: smallest of all; layer-l1: of each layer; random: control; channel: whole ones.")
     ] = Method.l1,
-    sparsity: Annotated[str, options.in_training("--sparsity", metavar="auto|SHARE", help="Share of the weights to cut.")] = "auto",
+    sparsity: Annotated[
+        str, options.in_training("--sparsity", metavar="auto|SHARE", help="Share of the weights to cut; 0: control.")
+    ] = "auto",
     recover: Annotated[Recovery, options.in_training("--recover", help="What the pruned copy gets before use.")] = Recovery.finetune,
     epochs: Annotated[int, options.in_training("--epochs", min=1, help="Epochs of --recover finetune.")] = 3,
     trust: options.Trust = None,
@@ -49,7 +51,8 @@ def prune(
     htl prune rows.jsonl --model dense.h5 --sparsity 0.8 --recover none -o p80.h5 > /dev/null
 
     --sparsity auto is the health gate: the largest sparsity of its sweep at which the pruned copy, recovered, keeps 0.9 of
-    the dense validation IoU. A collapsed net predicts one constant box, and says nothing of hardness.
+    the dense validation IoU. A collapsed net predicts one constant box, and says nothing of hardness: reported, also with -q.
+    --sparsity 0 cuts nothing and recovers alike: the control for what the cut alone does. --method random: for which weights go.
     Recovery uses the training split, without row weights, zeros held, and leaves out the fold that the dense model did.
     Writes the rows again, and a note that names the model.
     """

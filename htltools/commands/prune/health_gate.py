@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from htltools import console
+from htltools.commands.prune.health import health
 from htltools.commands.shared.folds import exclude_fold, model_fold
 from htltools.commands.shared.models import warn_if_constant
 from htltools.core.nets.localizer import Localizer
@@ -79,11 +80,14 @@ class Job:
     def dense_iou(self) -> float | None:
         """Mean validation IoU of the dense model; None without a validation split."""
         reached = self.measured(self.dense.localizer)
-        if reached is None or self.validation is None:
-            return None
-        if baseline := self.dense.task.constant_baseline(self.training, self.validation):
-            warn_if_constant(reached, baseline[1], baseline[0])
+        if reached is not None and self.constant is not None:
+            warn_if_constant(reached, self.constant[1], self.constant[0])
         return reached
+
+    @cached_property
+    def constant(self) -> tuple[str, float] | None:
+        """What one constant prediction is called, and its mean validation IoU; None where the task knows none, or nothing is measured."""
+        return self.dense.task.constant_baseline(self.training, self.validation) if self.validation else None
 
     def measured(self, model: Localizer) -> float | None:
         """Mean validation IoU; None without a validation split."""
@@ -133,8 +137,6 @@ class Job:
         before = self.measured(cut)
         pruned = baked(self.recovered(cut)).eval()
         after = self.measured(pruned) if self.recover != "none" or self.dense.task.has_threshold else before
-        if after is not None and self.dense_iou is not None and after < HEALTHY * self.dense_iou:
-            console.say(f"pruned to {sparsity} it is not healthy: validation IoU {after:.4f} < {HEALTHY} of the dense {self.dense_iou:.4f}")
         pruning = {
             "method": self.method,
             "asked": sparsity,
@@ -148,6 +150,13 @@ class Job:
         }
         return pruned, pruning
 
+    def checked(self, pruned: Localizer) -> dict[str, Any]:
+        """What else the validation rows say of the health of a pruned copy, beside its IoU."""
+        if self.validation is None:
+            return {}
+        constant = None if self.constant is None else round(self.constant[1], 6)
+        return {"constant_val_iou": constant} | health(self.dense.task, pruned, self.validation.rows, self.runtime)
+
     def gated(self) -> tuple[Localizer, dict[str, Any]]:
         """The model of the largest healthy sparsity; the sweep stands in `sweep`.
 
@@ -159,6 +168,7 @@ class Job:
         sweep: list[dict[str, Any]] = []
         for sparsity in SWEEP:
             pruned, pruning = self.at(sparsity)
+            console.explain(f"pruned to {sparsity}: validation IoU {pruning['val_iou']:.4f}")
             sweep.append({name: pruning[name] for name in ("asked", "val_iou_before_recovery", "val_iou")})
             if pruning["val_iou"] >= HEALTHY * self.dense_iou:
                 break

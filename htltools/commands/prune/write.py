@@ -4,7 +4,7 @@ from pathlib import Path
 
 from htltools import console
 from htltools.commands.prune.health_gate import Job
-from htltools.commands.shared.models import explain_runtime, model_path
+from htltools.commands.shared.models import explain_runtime, model_path, warn_if_unhealthy
 from htltools.core.runtime.runtime import Runtime
 from htltools.formats.files.atomic import is_pipe_or_device, refuse_existing
 from htltools.formats.models.checkpoint import pruned_at
@@ -44,6 +44,7 @@ def prune_rows(
     else:
         refuse_existing(out, force)
         pruned, pruning = job.gated() if sparsity is None else job.at(sparsity)
+        pruning |= job.checked(pruned)
     if not first_process():
         return
     inputs = {str(dense_path): file_digest(dense_path)}
@@ -53,7 +54,9 @@ def prune_rows(
     else:
         job.save(out, pruned, pruning | {"request": request}, history)
     reached = "" if pruning["val_iou"] is None else f", validation IoU {pruning['val_iou']} (dense {pruning['dense_val_iou']})"
-    console.say(f"{out}: {pruning['sparsity']:.3f} of the weights cut{reached}")
+    cut = f"{pruning['sparsity']:.3f} of the weights cut" if pruning["asked"] else "no weight cut, the control for pruning"
+    console.say(f"{out}: {cut}{reached}")
+    warn_if_unhealthy(out, pruning)
     with RowWriter(run, history, skipped=reader.skipped) as writer:
         named = reader.models | {"dense": str(dense_path.absolute()), "pruned": str(out.absolute())}
         writer.models({role: path for role, path in named.items() if role != "pruned" or not is_pipe_or_device(out)})

@@ -10,6 +10,7 @@ from htltools.commands.score.scorer import splits_of, with_scores
 from htltools.core.geometry.objects import above, stacked
 from htltools.core.hardness.cross_fitting import pairs_by_place
 from htltools.core.hardness.missing_predictions import filled_with_misses
+from htltools.core.hardness.prediction_spread import PredictionSpread
 from htltools.core.hardness.rank_stability import Stability
 from htltools.core.hardness.scores import Sides, losses, scores, scores_by_model, two_sides
 from htltools.errors import MissingInput, UsageError
@@ -49,12 +50,14 @@ class ResultsScorer:
 
     def __post_init__(self):
         self.predictors: list[ResultsPredictor] = []
+        self.spreads: list[PredictionSpread] = []
         self.paths = [*self.dense, *self.pruned, *([self.coco] if self.coco else [])]
         self.pairs = pairs_by_place(len(self.dense), len(self.pruned))
 
     def scored(self, rows: list[Row]) -> list[Row]:
         """As `Scorer.scored`, of all rows."""
         self.predictors = [results_predictor(path, rows, self.coco, self.objects) for path in [*self.dense, *self.pruned]]
+        self.spreads = [PredictionSpread(self.predictors[0].task.comparison.distance) for _ in self.pruned]
         return [row for first in range(0, len(rows), self.batch_size) for row in self.batch(rows[first : first + self.batch_size])]
 
     def batch(self, rows: list[Row]) -> list[Row]:
@@ -63,6 +66,8 @@ class ResultsScorer:
         annotation = task.annotation(rows, classes)
         predictions = [predictor.predictions(rows) for predictor in self.predictors]
         sides, missed = self.of_objects(predictions, annotation) if classes else self.of_boxes(np.array(predictions), annotation)
+        for spread, own in zip(self.spreads, sides.pruned):
+            spread.add(own)
         columns = scores(sides, annotation, task.comparison, missed)
         if self.stability:
             self.stability.add(scores_by_model(sides, annotation, task.comparison, missed), splits_of(rows))

@@ -18,6 +18,7 @@ from htltools.core.hardness.baselines import chance
 from htltools.core.hardness.cross_fitting import Fold, fold_of, models_eligible, same_partition
 from htltools.core.hardness.grand import gradient_norms
 from htltools.core.hardness.mc_dropout import dropout_disagreement, has_box_head
+from htltools.core.hardness.prediction_spread import PredictionSpread
 from htltools.core.hardness.rank_stability import Stability
 from htltools.core.hardness.scores import Sides, present_mean, scores, scores_by_model, two_sides
 from htltools.core.runtime import distributed
@@ -37,6 +38,7 @@ class Scorer(Protocol):
     paths: list[Path]
     rows_at_once: int
     stability: Stability | None
+    spreads: list[PredictionSpread]  # of the pruned models
 
     def scored(self, rows: list[Row]) -> list[Row]:
         """The rows with their hardness and predictions."""
@@ -69,6 +71,7 @@ class ModelScorer:
         self.check_columns()
         self.pairs = pairs_of_copies(self.dense, self.pruned)
         self.place = functools.cache(placement)  # of each shard that rows name
+        self.spreads = [PredictionSpread(self.task.comparison.distance) for _ in self.pruned]
 
     def check_columns(self) -> None:
         """Refuse columns that the models do not have.
@@ -126,6 +129,8 @@ class ModelScorer:
         losses = self.task.losses(self.models, images, predictions, annotation, self.runtime)
         losses[~allowed] = np.nan
         sides = two_sides(predictions, losses, len(self.dense), self.pairs)
+        for spread, own in zip(self.spreads, sides.pruned):
+            spread.add(own)
         columns = scores(sides, annotation, self.task.comparison)
         if self.stability:
             self.stability.add(scores_by_model(sides, annotation, self.task.comparison), splits_of(rows))

@@ -8,7 +8,7 @@ from htltools import console
 from htltools.commands.score.results_scorer import ResultsScorer, are_results
 from htltools.commands.score.scorer import ModelScorer, Scorer, show_stability
 from htltools.commands.shared import next_steps, streaming
-from htltools.commands.shared.models import explain_runtime, model_path
+from htltools.commands.shared.models import explain_runtime, model_path, warn_if_one_prediction
 from htltools.core.hardness.rank_stability import Stability
 from htltools.core.runtime.runtime import Runtime
 from htltools.errors import UsageError
@@ -59,6 +59,8 @@ def score_rows(
             steps.advance(len(batch))
         for note in scorer.notes():
             console.say(note)
+        for path, spread in zip(pruned, scorer.spreads):
+            warn_if_one_prediction(path, spread)
         writer.skipped = reader.skipped
     if scorer.stability:
         show_stability(scorer.stability)

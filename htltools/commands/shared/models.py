@@ -1,9 +1,12 @@
 """Which model a command uses, and where it runs."""
 
 from pathlib import Path
+from typing import Any
 
 from htltools import console
+from htltools.core.hardness.prediction_spread import PredictionSpread
 from htltools.core.nets.looks import Looks
+from htltools.core.pruning.unstructured import HEALTHY
 from htltools.core.runtime.device import multiplies_bf16_fast
 from htltools.core.runtime.runtime import Runtime
 from htltools.errors import DataError, MissingInput
@@ -11,6 +14,7 @@ from htltools.formats.rows.provenance import file_digest
 from htltools.formats.rows.stream import RowReader
 
 FLAGS = {"dense": "--model", "pruned": "--pruned"}  # that name a model of a role
+NAMED = 3  # dead layers that a warning names
 
 
 def model_path(flag: Path | None, reader: RowReader, role: str, name: str | None = None) -> Path:
@@ -39,11 +43,39 @@ def explain_runtime(runtime: Runtime) -> None:
     console.explain(f"computing on {runtime.device} in {str(runtime.dtype).removeprefix('torch.')}{faster}")
 
 
-def warn_if_constant(dense_iou: float, constant: float, prediction: str) -> None:
-    """Say where a model has learned nothing that a constant box, or mask, does not know."""
-    if dense_iou <= constant:
-        console.say(
-            f"its validation IoU {dense_iou:.4f} is no better than that of one constant {prediction} ({constant:.4f}): train it longer"
+def warn_if_constant(val_iou: float, constant: float, prediction: str) -> None:
+    """Report, also with -q, where a model has learned nothing that a constant box, or mask, does not know."""
+    if val_iou <= constant:
+        console.warn(
+            f"its validation IoU {val_iou:.4f} is no better than that of one constant {prediction} ({constant:.4f}): train it longer"
+        )
+
+
+def warn_if_unhealthy(path: Path, pruning: dict[str, Any]) -> None:
+    """Report, also with -q, what is wrong with a pruned copy, by what `prune` measured of it: hardness from it would be its damage."""
+    val_iou, dense_iou, constant = (pruning.get(name) for name in ("val_iou", "dense_val_iou", "constant_val_iou"))
+    wrong = []
+    if val_iou is not None and dense_iou is not None and val_iou < HEALTHY * dense_iou:
+        wrong.append(f"its validation IoU {val_iou:.4f} is below {HEALTHY} of the dense {dense_iou:.4f}")
+    if val_iou is not None and constant is not None and val_iou <= constant:
+        wrong.append(f"no better than one constant prediction ({constant:.4f})")
+    if pruning.get("constant"):
+        wrong.append("it predicts the same for every image")
+    if dead := pruning.get("dead_layers"):
+        more = f" and {len(dead) - NAMED} more" if len(dead) > NAMED else ""
+        wrong.append(f"dead layers: {', '.join(dead[:NAMED])}{more}")
+    if wrong:
+        of_dense = dense_iou is not None and constant is not None and dense_iou <= constant
+        remedy = "train its dense model longer" if of_dense else "cut less, or recover it longer"
+        console.warn(f"{path} is not healthy: {', '.join(wrong)}; {remedy}")
+
+
+def warn_if_one_prediction(path: Path, spread: PredictionSpread) -> None:
+    """Report, also with -q, a pruned model whose predictions for the rows that were scored are all the same."""
+    if spread.is_constant:
+        console.warn(
+            f"{path} predicts the same for all {spread.count} rows: "
+            "pruned_disagreement, pruned_shift and pruned_loss are then the distance from that one prediction, not hardness"
         )
 
 

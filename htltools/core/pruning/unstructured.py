@@ -10,6 +10,7 @@ from torch.nn.utils import prune
 from torch.optim.swa_utils import update_bn
 
 from htltools.core.nets.localizer import Localizer
+from htltools.errors import UsageError
 
 SWEEP = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.3)  # sparsities that the health gate tries, from the largest
 STRIDE = 127  # of the sample that gives bounds for the threshold; prime, so that it strays over rows and kernels
@@ -25,8 +26,9 @@ def prunable(model: nn.Module) -> list[tuple[nn.Module, str]]:
 def prune_weights(model: Localizer, method: str, sparsity: float, seed: int = 0) -> Localizer:
     """A copy of the model in which a share of the prunable weights is held at zero, also while it trains on.
 
-    `l1`: the smallest magnitudes of all layers together. `layer-l1`: the same share of each layer. `random`: any weights,
-    the control for whether it matters which ones go. The copy carries torch's pruning hooks until `baked`.
+    `l1`: the smallest magnitudes of all layers together. `layer-l1`: the same share of each layer. `random`: a random choice in each
+    layer but those of the prediction (see `random_choice`), the control for whether it matters which weights go. The copy carries
+    torch's pruning hooks until `baked`.
 
     Raises: ValueError for another method.
     """
@@ -39,10 +41,8 @@ def prune_weights(model: Localizer, method: str, sparsity: float, seed: int = 0)
         case "layer-l1":
             kept = [largest_magnitudes([weight], sparsity)[0] for weight in weights]
         case "random":
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
-                prune.global_unstructured(parameters, prune.RandomUnstructured, amount=sparsity)
-            return model
+            last = model.prediction_layers
+            kept = random_choice(weights, [any(module is layer for layer in last) for module, _ in parameters], sparsity, seed)
         case _:
             raise ValueError(f"no method {method!r}")
     for (module, name), stays in zip(parameters, kept):
@@ -73,6 +73,31 @@ def largest_magnitudes(weights: Sequence[np.ndarray], sparsity: float) -> list[n
             equal = start + np.flatnonzero(magnitudes == limit)
             stays[equal[ties:]] = True
             ties = max(ties - len(equal), 0)
+        kept.append(stays.reshape(weight.shape))
+    return kept
+
+
+def random_choice(weights: Sequence[np.ndarray], whole: Sequence[bool], sparsity: float, seed: int) -> list[np.ndarray]:
+    """Masks of the weights that stay in a random cut: bool, one array in the shape of each layer.
+
+    Exactly round(sparsity * count) weights go, `sparsity` in [0, 1): the same share of each layer, to within one weight, except that
+    layers marked `whole` lose none, which the others make up for. Where the others have too few weights for that, all lose.
+
+    The numbers are numpy's: torch draws initial weights of its own generator, so that a choice by the same generator and seed would
+    keep almost only weights that began negative, and no ReLU of a hidden linear layer would ever fire.
+
+    >>> [int((~kept).sum()) for kept in random_choice([np.ones(600), np.ones((20, 20)), np.ones(4)], [False, False, True], 0.5, 0)]
+    [301, 201, 0]
+    """
+    sizes = np.array([weight.size for weight in weights])
+    count, open_to_cuts = round(sparsity * sizes.sum()), np.where(whole, 0, sizes)
+    if count >= open_to_cuts.sum():
+        open_to_cuts = sizes
+    cuts = np.diff(np.round(open_to_cuts.cumsum() * (count / open_to_cuts.sum())), prepend=0).astype(int)
+    random, kept = np.random.default_rng(seed), []
+    for weight, cut in zip(weights, cuts):
+        stays = np.ones(weight.size, bool)
+        stays[random.choice(weight.size, cut, replace=False, shuffle=False)] = False
         kept.append(stays.reshape(weight.shape))
     return kept
 
@@ -134,6 +159,15 @@ def prunable_count(model: nn.Module) -> int:
 
 
 def recalibrate(model: nn.Module, batches: Iterable[torch.Tensor]) -> None:
-    """Renew the batch-norm statistics of a localizer or its validator, in place, from the images that it takes; weights stay."""
-    update_bn(batches, model)
+    """Renew the batch-norm statistics of a localizer or its validator, in place, from the images that it takes; weights stay.
+
+    Raises: UsageError where a batch has one image, and the net has one place left of it: batch norm has no variance there.
+    """
+    try:
+        update_bn(batches, model)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        cause = "batch norm has no variance in a batch of one image, of which the net leaves one place"
+        raise UsageError(cause, "use --batch-size 2 or more, and at least two training rows, or --recover none") from None
     model.eval()

@@ -49,7 +49,7 @@ class BoxObjective(EpochObjective):
         if damaged and distributed.is_active():
             raise UsageError("attention by a pruned branch trains in one process", "start only one")
         super().__init__(model, images, weights, recipe, runtime, compiled=compiled)
-        self.branch = PrunedBranch(model.net, 0.0 if self.attention.by == "loss" else self.attention.sparsity) if damaged else None
+        self.branch = PrunedBranch(model, 0.0 if self.attention.by == "loss" else self.attention.sparsity) if damaged else None
         self.boxes, self.targets = boxes, torch.from_numpy(boxes).float().to(runtime.device)
         self.crops = Crops(self.attention.share) if self.attention.way == "look" else None
         self.crop_shares = torch.full((len(boxes),), self.attention.share if self.crops else 0.0, device=runtime.device)

@@ -96,7 +96,7 @@ class MeanTeacher:
         self.teacher = AveragedModel(model, multi_avg_fn=ema_update, use_buffers=True).requires_grad_(False)
         self.evaluated = cast(Localizer, self.teacher.module)
         self.net = torch.compile(model.net) if compiled else model.net
-        self.branch = PrunedBranch(model.net, pseudo.sparsity) if pseudo.prunes else None
+        self.branch = PrunedBranch(model, pseudo.sparsity) if pseudo.prunes else None
         images, boxes, weights = labelled
         self.boxes, self.weights = torch.from_numpy(boxes).float().to(device), torch.from_numpy(weights).to(device)
         self.images, self.unlabelled = on_device_if_it_fits(images, device), on_device_if_it_fits(unlabelled, device)

@@ -1,11 +1,11 @@
 """The pruned branch: the net in training with its smallest weights cut, and batch-norm statistics of its own."""
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from htltools.core.pruning.unstructured import largest_magnitudes
+from htltools.core.nets.localizer import Localizer
+from htltools.core.pruning.unstructured import largest_magnitudes, random_choice
 
 
 class PrunedBranch:
@@ -18,22 +18,25 @@ class PrunedBranch:
     take the place of contrastive features; the branches share the gains of batch norm, and only its statistics are apart.
     """
 
-    def __init__(self, net: nn.Module, sparsity: float):
-        self.net, self.sparsity = net, sparsity
-        self.cut = {f"{path}.weight" for path, module in net.named_modules() if isinstance(module, (nn.Conv2d, nn.Linear))}
-        self.statistics = {name: buffer.clone() for name, buffer in net.named_buffers()}
+    def __init__(self, model: Localizer, sparsity: float):
+        self.net, self.sparsity, last = model.net, sparsity, model.prediction_layers
+        layers = {f"{path}.weight": module for path, module in self.net.named_modules() if isinstance(module, (nn.Conv2d, nn.Linear))}
+        self.cut = {name: any(module is layer for layer in last) for name, module in layers.items()}  # by weight, is it of the prediction?
+        self.statistics = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
         self.kept: dict[str, Tensor] = {}
         self.renew()
 
     def renew(self, seed: int | None = None) -> None:
-        """Cut the smallest weights of now; with a seed, as many at random: the control for whether it matters which ones go."""
+        """Cut the smallest weights of now; with a seed, as many at random: the control for whether it matters which ones go.
+
+        The random cut is `random_choice`: the same share of each layer, none of the layers of the prediction.
+        """
         weights = {name: tensor.detach() for name, tensor in self.net.named_parameters() if name in self.cut}
+        arrays = [tensor.cpu().numpy() for tensor in weights.values()]
         if seed is None:
-            sizes = [tensor.cpu().numpy() for tensor in weights.values()]
+            kept = largest_magnitudes(arrays, self.sparsity)
         else:
-            random = np.random.default_rng(seed)
-            sizes = [random.random(tensor.shape, np.float32) for tensor in weights.values()]
-        kept = largest_magnitudes(sizes, self.sparsity)
+            kept = random_choice(arrays, [self.cut[name] for name in weights], self.sparsity, seed)
         self.kept = {name: torch.from_numpy(stays).to(tensor.device) for (name, tensor), stays in zip(weights.items(), kept)}
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -178,6 +178,9 @@ class Pruning(BaseModel):
     val_iou: FiniteFloat | None
     dense_val_iou: FiniteFloat | None
     dense_sha256: str
+    constant_val_iou: FiniteFloat | None = None
+    constant: bool = False
+    dead_layers: list[str] = []
     gate: FiniteFloat = 0
     sweep: list[SweepStep] | None = None
 

@@ -79,9 +79,9 @@ CHECKPOINT = {
     "most, of task detect",
     "about/preprocessing": "size [H, W, C] of its input, mean and std of its normalisation in [0, 1] units",
     "about/metrics": "validation metrics of these weights",
-    "about/pruning": "method, sparsity asked and achieved, recovery, sweep of the health gate; dense_sha256, a digest of the "
-    "weights of the dense model; request, a digest of the rows, the dense model and the parameters that it follows from; null in a "
-    "dense model",
+    "about/pruning": "method, sparsity asked and achieved (0: nothing was cut, the control), recovery, sweep of the health gate; health on "
+    "validation images: prediction_spread, constant, dead_layers, constant_val_iou; dense_sha256, a digest of the weights of the dense "
+    "model; request, a digest of the rows, the dense model and the parameters that it follows from; null in a dense model",
     "about/log": "one record per epoch",
     "about/fold": "k, K and seed of the fold of split train that the model was not fitted to; null where it left none out",
     "about/training": "flip: chances of a mirror image, left for right and upside down, which the recovery of a pruned copy keeps",

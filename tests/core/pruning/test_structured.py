@@ -30,6 +30,20 @@ def test_the_net_becomes_smaller_by_the_share_asked_for(localizer, sparsity):
     assert all((before[name] == after[name]).all() for name in before)
 
 
+@pytest.mark.parametrize("sparsity", [0.5, 0.7])
+def test_an_encoder_decoder_becomes_smaller(sparsity):
+    """Layers that are joined with maps of the way down lose their channels alike; the mask keeps its frame, and the net loads again."""
+    shape = architecture("compact_unet", (64, 64, 3), "mask")
+    dense = build(shape)
+    small = prune_channels(dense, sparsity, [64, 64, 3]).eval()
+    assert sparsity_of(small, prunable_count(dense)) == pytest.approx(sparsity, abs=0.02)
+    assert small.net.head.out_channels == dense.net.head.out_channels
+    again = from_weights(shape, weights_of(small))
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert small.masks(x).shape == (2, 64, 64) and torch.equal(small.masks(x), again.eval().masks(x))
+
+
 def test_nothing_cut_changes_nothing(localizer):
     """At sparsity 0 every weight stays."""
     same = weights_of(prune_channels(localizer, 0.0, [32, 32, 3]))

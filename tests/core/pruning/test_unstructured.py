@@ -10,10 +10,21 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch.nn.utils import prune
 
-from htltools.core.pruning.unstructured import baked, largest_magnitudes, prunable, prunable_count, prune_weights, recalibrate, sparsity_of
+from htltools.core.nets.factory import architecture, build
+from htltools.core.pruning.unstructured import (
+    baked,
+    largest_magnitudes,
+    prunable,
+    prunable_count,
+    prune_weights,
+    random_choice,
+    recalibrate,
+    sparsity_of,
+)
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import Recipe, trained
+from htltools.errors import UsageError
 
 METHODS = ("l1", "layer-l1", "random")
 CPU = Runtime("cpu")
@@ -118,6 +129,58 @@ def test_random_is_reproducible_and_leaves_the_random_state_alone(localizer):
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_random_does_not_depend_on_the_initial_weights(localizer):
+    """With the seed that drew the initial weights a random cut takes as many that are positive as negative, in every layer.
+
+    Drawn by torch's generator it kept nearly all that began negative and no other, and the hidden layer before the head never fired.
+    """
+    pruned = prune_weights(localizer, "random", 0.5, 0)  # the seed of the fixture
+    for module, _ in prunable(pruned):
+        if module.weight.numel() > 1000:
+            kept = module.weight[module.weight != 0]
+            assert (kept > 0).float().mean().item() == pytest.approx(0.5, abs=0.06)
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), np.uint8))
+    hidden = []
+    pruned.prediction_layers[0].register_forward_pre_hook(lambda _, inputs: hidden.append(inputs[0]))
+    with torch.no_grad():
+        pruned.eval()(images)
+    assert (hidden[0] > 0).any(0).float().mean() > 0.1  # of the hidden units
+
+
+@pytest.mark.parametrize("sparsity", [0.3, 0.9])
+def test_random_cuts_the_same_share_of_each_layer_and_leaves_the_head(localizer, sparsity):
+    """The head loses nothing, the others the same share each, a little more than asked for, so that the count is exact."""
+    pruned = baked(prune_weights(localizer, "random", sparsity))
+    head = {id(layer) for layer in pruned.prediction_layers}
+    share = round(sparsity * prunable_count(pruned)) / sum(m.weight.numel() for m, _ in prunable(pruned) if id(m) not in head)
+    for module, _ in prunable(pruned):
+        gone = int((module.weight == 0).sum())
+        assert gone == pytest.approx(0 if id(module) in head else share * module.weight.numel(), abs=1)
+    assert sum(int((m.weight == 0).sum()) for m, _ in prunable(pruned)) == round(sparsity * prunable_count(pruned))
+
+
+def test_random_cuts_the_head_where_there_is_too_little_else():
+    """Of a net whose weights are nearly all in the prediction layer every layer loses its share."""
+    kept = random_choice([np.ones(4), np.ones(100)], [False, True], 0.5, 0)
+    assert [int(stays.sum()) for stays in kept] == [2, 50]
+
+
+@pytest.mark.parametrize("name, task, more", [
+    ("compact", "box", {}),
+    ("mobilenet_v3_small", "box", {}),
+    ("compact_unet", "mask", {}),
+    ("compact", "class_map", {"classes": ["a", "b"]}),
+    ("compact_fcos", "detect", {"classes": ["a"], "most": 5}),
+    ("fasterrcnn_mobilenet_v3_large_320_fpn", "detect", {"classes": ["a"], "most": 5}),
+])  # fmt: skip
+def test_the_head_of_every_task_is_left_whole(name, task, more):
+    """The layers whose outputs are the prediction keep their weights in a random cut, whatever the task."""
+    pruned = baked(prune_weights(build(architecture(name, (64, 64, 3), task, **more)), "random", 0.7))
+    last = pruned.prediction_layers
+    assert last and all(layer.weight.all() for layer in last)
+    assert sparsity_of(pruned) == pytest.approx(0.7, abs=1e-4)
+
+
 def test_zeros_are_held_through_finetuning(localizer, shelf):
     """What was cut stays zero while the rest trains on, and the rest does train."""
     pruned = prune_weights(localizer, "l1", 0.8)
@@ -145,6 +208,13 @@ def test_recalibration_renews_statistics_and_no_weight(localizer, shelf):
     assert not torch.equal(before, pruned.net[0][1].running_mean)
     recalibrate(pruned, (torch.from_numpy(shelf.images[i : i + 16]) for i in range(0, 48, 16)))
     assert state_bytes(pruned) == first
+
+
+def test_recalibration_needs_something_to_compare():
+    """One image of which the net leaves one place has no variance: said in words, with a remedy."""
+    tiny = build(architecture("compact", (8, 8, 3)))
+    with pytest.raises(UsageError, match="batch norm has no variance in a batch of one image.*or --recover none"):
+        recalibrate(tiny, [torch.zeros(1, 8, 8, 3, dtype=torch.uint8)])
 
 
 def test_unknown_methods_are_refused(localizer):

@@ -17,19 +17,19 @@ def x():
 def test_without_a_cut_it_is_the_net(localizer, x):
     """A branch of sparsity 0 predicts as the net does."""
     localizer.eval()
-    assert torch.equal(PrunedBranch(localizer.net, 0.0)(x), localizer.net(x))
+    assert torch.equal(PrunedBranch(localizer, 0.0)(x), localizer.net(x))
 
 
 def test_it_is_the_net_pruned(localizer, x):
     """A branch predicts as a copy of the net that was pruned to that sparsity by global magnitude."""
     localizer.eval()
     pruned = baked(prune_weights(localizer, "l1", 0.7)).eval()
-    torch.testing.assert_close(PrunedBranch(localizer.net, 0.7)(x), pruned.net(x))
+    torch.testing.assert_close(PrunedBranch(localizer, 0.7)(x), pruned.net(x))
 
 
 def test_statistics_of_its_own(localizer, x):
     """A training pass through the branch moves its batch-norm statistics and leaves those of the net; one through the net the reverse."""
-    branch = PrunedBranch(localizer.net.train(), 0.5)
+    branch = PrunedBranch(localizer.train(), 0.5)
     before = {name: buffer.clone() for name, buffer in localizer.net.named_buffers()}
     branch(x)
     assert all(torch.equal(before[name], buffer) for name, buffer in localizer.net.named_buffers())
@@ -41,7 +41,7 @@ def test_statistics_of_its_own(localizer, x):
 
 def test_only_what_is_kept_learns(localizer, x):
     """The gradient of the branch reaches the weights that are kept, and is zero at those that are cut."""
-    branch = PrunedBranch(localizer.net.train(), 0.6)
+    branch = PrunedBranch(localizer.train(), 0.6)
     branch(x).square().sum().backward()
     weights = dict(localizer.net.named_parameters())
     assert all(not weights[name].grad[~kept].any() for name, kept in branch.kept.items())
@@ -50,7 +50,7 @@ def test_only_what_is_kept_learns(localizer, x):
 
 def test_the_cut_follows_the_weights(localizer):
     """Renewed, the mask cuts what is smallest now; with a seed it cuts as much at random, the same for the same seed."""
-    branch = PrunedBranch(localizer.net, 0.5)
+    branch = PrunedBranch(localizer, 0.5)
     before = branch.kept["0.0.weight"].clone()
     with torch.no_grad():
         localizer.net[0][0].weight[before] *= 1e-6
@@ -64,13 +64,24 @@ def test_the_cut_follows_the_weights(localizer):
     assert len(set(counts)) == 1
 
 
+def test_the_random_cut_leaves_the_head_and_takes_the_same_of_each_layer(localizer, x):
+    """Cut at random, every layer but the head loses its share, and the branch tells images apart: a fair control."""
+    branch = PrunedBranch(localizer.train(), 0.8)
+    branch.renew(0)  # the seed of the initial weights
+    shares = {name: kept.float().mean().item() for name, kept in branch.kept.items()}
+    assert shares.pop("6.2.weight") == 1
+    assert all(share == pytest.approx(0.2, abs=0.01) for share in shares.values())
+    with torch.no_grad():
+        assert branch(x).std(0).min() > 1e-3
+
+
 def test_it_resumes_from_its_state(localizer, x):
     """A branch with the state of another one predicts as that one, bit for bit."""
     localizer.net.train()
-    first = PrunedBranch(localizer.net, 0.5)
+    first = PrunedBranch(localizer, 0.5)
     first.renew(3)
     first(x)
-    second = PrunedBranch(localizer.net, 0.5)
+    second = PrunedBranch(localizer, 0.5)
     second.load_state_dict({name: tensor.clone() for name, tensor in first.state_dict().items()})
     localizer.net.eval()
     assert torch.equal(first(x), second(x))

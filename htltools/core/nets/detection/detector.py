@@ -1,10 +1,11 @@
 """Localizers that detect several objects of several classes on an image."""
 
 from collections.abc import Collection
+from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from htltools.core.geometry.matching import set_overlap
 from htltools.core.geometry.objects import above
@@ -27,6 +28,10 @@ class Detector(Localizer):
         super().__init__(net, mean, std)
         self.classes, self.prediction_shape = list(classes), (net.most, 6)
         self.register_buffer("threshold", torch.tensor(0.5))
+
+    @property
+    def prediction_layers(self) -> list[nn.Module]:
+        return list(cast(list[nn.Module], self.net.heads))
 
     def boxes(self, x: Tensor) -> Tensor:
         """The objects [B, D, 6] of normalised images [B, C, H, W]."""

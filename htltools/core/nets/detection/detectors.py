@@ -38,6 +38,12 @@ class OneStage(nn.Module):
         anchors, self.levels = anchors_of(model.backbone, model.anchor_generator, size)
         self.register_buffer("anchors", anchors, persistent=False)
 
+    @property
+    def heads(self) -> list[nn.Module]:
+        """The layers whose outputs are the prediction."""
+        classes, boxes = self.model.head.classification_head, self.model.head.regression_head
+        return [classes.cls_logits, *(getattr(boxes, name) for name in ("bbox_reg", "bbox_ctrness") if hasattr(boxes, name))]
+
     def forward(self, x: Tensor, objects: Tensor | None = None) -> Tensor:
         """Objects [B, D, 6] of images [B, C, H, W]; with annotated objects [B, M, 5] the loss of each image, [B]."""
         predictions = self.model.head(list(self.model.backbone(x).values()))
@@ -75,6 +81,12 @@ class TwoStage(nn.Module):
         each = zip(cells, model.rpn.anchor_generator.num_anchors_per_location())
         self.register_buffer("anchors", anchors, persistent=False)
         self.register_buffer("level", torch.cat([torch.full((n * a,), i) for i, (n, a) in enumerate(each)]), persistent=False)
+
+    @property
+    def heads(self) -> list[nn.Module]:
+        """The layers whose outputs are the prediction, of both stages."""
+        first, second = self.model.rpn.head, self.model.roi_heads.box_predictor
+        return [first.cls_logits, first.bbox_pred, second.cls_score, second.bbox_pred]
 
     def forward(self, x: Tensor, objects: Tensor | None = None) -> Tensor:
         """As `OneStage.forward`."""
