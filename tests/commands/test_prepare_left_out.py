@@ -57,9 +57,19 @@ def test_strict(study, tmp_path, htl, save_image):
     """--strict fails with 65 after the list is written, and leaves the stream without its end."""
     save_image(study / "images/bare.png")
     code, out, err = htl("prepare", study, "-o", tmp_path / "s", "--strict")
-    assert code == 65 and "htl prepare: left out: 1, and --strict was given" in err
+    assert code == 65 and "htl prepare: left out: 1; to look at: " in err and "and --strict was given" in err
     assert reasons_in(tmp_path / "s") == {"bare": "no mask"}
     assert b'"htl":"end"' not in out
+
+
+def test_strict_refuses_what_looks_wrong(study, tmp_path, htl, save_image):
+    """--strict fails with 65 and names each kind of doubt where samples are kept that look wrong; without it they are kept."""
+    save_image(study / "images/dark.png", np.zeros((20, 40, 3), np.uint8))
+    save_image(study / "masks/dark.png", np.full((20, 40), 255, np.uint8))
+    code, out, err = htl("prepare", study, "-o", tmp_path / "s", "--strict")
+    assert code == 65 and b'"htl":"end"' not in out
+    assert "a box covers everything" in err.splitlines()[-1] and "an image of one value" in err.splitlines()[-1]
+    assert htl("prepare", study, "-o", tmp_path / "s")[0] == 0
 
 
 def test_one_stem_of_two_suffixes(study, tmp_path, htl, save_image):

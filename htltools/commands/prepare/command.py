@@ -68,7 +68,7 @@ LabelSeed = Annotated[int, setting("--label-seed", metavar="N", min=0, help="See
 output = partial(Option, rich_help_panel="Output")
 Out = Annotated[Path, output("-o", "--out", metavar="DIR", help="Folder of the store.", show_default=False)]
 Size = Annotated[str, output("--size", metavar="N|HxW", help="Pixels of a stored image.")]
-Strict = Annotated[bool, output("--strict", help="Fail where a sample is left out, or something is doubted.")]
+Strict = Annotated[bool, output("--strict", help="Fail where a sample is left out or looks wrong, or something is doubted.")]
 
 
 @options.command
