@@ -214,7 +214,7 @@ def test_unlabelled_rows_are_counted_and_no_validation_is_said(htl, phantom, tmp
     rows[0] = {key: value for key, value in rows[0].items() if key != "boxes"}
     code, out, err = htl("train", "-o", tmp_path / "m.h5", "--epochs", 1, "--batch-size", 16, stdin=joined_lines(rows))
     assert code == 0
-    assert "htl train: 1 rows of split train without a box are left aside\n" in err
+    assert "htl train: 1 rows of split train are left aside: 1 not annotated\n" in err
     assert "htl train: no annotated row of split val: the last epoch is kept, not the best\n" in err
     assert Checkpoint.load(tmp_path / "m.h5").metrics.keys() == {"epoch", "loss"}
     assert without_hardness(split_lines(out)) == rows
