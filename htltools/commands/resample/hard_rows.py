@@ -36,7 +36,7 @@ def training_places(rows: Sequence[Row], *, pseudo: bool, unlabelled: bool) -> l
 
 
 def top_share(rows: list[Row], column: str, share: float, seed: int) -> tuple[np.ndarray, str]:
-    """Which rows are in the top share by a column of hardness: bool [N]; and in words which of them tie at the threshold, or what was asked in vain.
+    """Which rows are in the top share by a column of hardness: bool [N]; and in words which tie at the threshold, or what excludes none.
 
     Raises: DataError where a row lacks the column.
     """
@@ -72,7 +72,7 @@ class Criterion:
         return " and ".join(self.where) or self.by
 
     def hard_rows(self, training: list[Row]) -> tuple[np.ndarray, str]:
-        """Which of the training rows are hard: bool [N]; and in words which of them tie at the threshold, or what was asked in vain.
+        """Which of the training rows are hard: bool [N]; and in words which tie at the threshold, or what excludes none.
 
         Raises: DataError where rows lack the column, none of them fits, or there are fewer than `count`.
         """

@@ -119,13 +119,13 @@ class TableReader:
         """The run lengths of each row, None where a cell is empty; None where the column holds something else."""
         if not self.roles.runs:
             return None
-        runs = runs_of(self.table.cells[self.roles.runs])
+        runs, said, certain = runs_of(self.table.cells[self.roles.runs])
+        if said:
+            notes = self.notes if certain or plain(self.roles.runs) == "encoding" else self.doubts
+            notes.append(f"{self.roles.runs} of {self.table.name} {said}")
         if runs is None:
             self.unused.append(self.roles.runs)
-            said = f"{self.roles.runs} of {self.table.name} is not used: not all of it is starts and lengths in rising order"
-            (self.notes if plain(self.roles.runs) == "encoding" else self.doubts).append(said)
             self.roles.runs = None
-            return None
         return runs
 
     def empty(self, boxes: Boxes, runs: list[list[int] | None] | None, rows: Sequence[int]) -> set[int]:
