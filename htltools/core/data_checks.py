@@ -106,6 +106,21 @@ def odd_conventions(ids: Sequence[str], boxes: np.ndarray, sizes: np.ndarray) ->
     return []
 
 
+def odd_ranges(ids: Sequence[str], ranges: Sequence[str]) -> list[Issue]:
+    """Grey images whose black and white are other values than those of most: the same value is darker or brighter in them.
+
+    >>> [issue.reason for issue in odd_ranges("abc", ["range 0 to 4095", "range 0 to 1023", "range 0 to 4095"])]
+    ['read with the range 0 to 1023, most others with the range 0 to 4095']
+    """
+    counts = Counter(ranges)
+    usual = max(sorted(counts), key=lambda each: counts[each], default="")
+    return [
+        Issue(name, "grey images of more than 8 bits are read with different ranges", f"read with the {own}, most others with the {usual}")
+        for name, own in zip(ids, ranges, strict=True)
+        if own != usual
+    ]
+
+
 def odd_ages(name: str, meta: Mapping[str, Any]) -> list[Issue]:
     """Columns of age whose value is no age of a living patient: 0 mostly means unknown.
 
