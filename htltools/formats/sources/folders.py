@@ -169,7 +169,7 @@ def facts_of(images: Images, listings: Sequence[Listing], naming: Naming, findin
             add(read_tables(naming.tables, naming.columns, own), tables, "table", everything, own)
             findings.files |= {str(path): path for path in naming.tables[1:] if path.is_file()}
         for number, path in enumerate(naming.annotations):
-            add(read_annotations(path, own), files, "coco" if not number else str(path), everything, own)
+            add(read_annotations(path, own, naming.columns.readers), files, "coco" if not number else str(path), everything, own)
     for listing, numbers in zip(listings, images.numbers, strict=True):
         usual = metadata_of(listing.folder) if listing.folder else None
         if usual and not naming.tables:
@@ -177,7 +177,7 @@ def facts_of(images: Images, listings: Sequence[Listing], naming: Naming, findin
             add(read_table(usual, naming.columns, own), tables, str(usual), numbers, own)
         if listing.folder and numbers and not naming.complete:
             own = images.some(numbers)
-            for annotations in annotations_in(listing.folder, own):
+            for annotations in annotations_in(listing.folder, own, naming.columns.readers):
                 add(annotations, files, annotations.source, numbers, own)
     tables.overlay(files)
     findings.unused_names |= tables.unmatched
