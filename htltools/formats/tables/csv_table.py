@@ -132,7 +132,7 @@ class TableReader:
         """The rows that say that their image holds no object."""
         if not self.roles.boxes and not runs and not self.asked.empty_when:
             return set()
-        empty, notes = empty_rows(self.table, self.asked, [bool(own) for own in boxes], rows)
+        empty, notes = empty_rows(self.table, self.asked, self.roles.has_box, [bool(own) for own in boxes], rows)
         self.notes += notes
         return empty | {row for row, own in enumerate(runs or ()) if own == []}
 
