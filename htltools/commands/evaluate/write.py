@@ -12,7 +12,7 @@ from htltools.commands.shared import next_steps
 from htltools.commands.shared.models import explain_runtime, model_path
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.subgroups import Crossing
-from htltools.formats.rows.stream import check_groups
+from htltools.formats.rows.stream import check_groups, check_predictions
 from htltools.formats.sources.open_rows import read_rows
 from htltools.processes import first_process
 from htltools.tasks.rows import reasons_aside
@@ -41,6 +41,7 @@ def write_evaluation(
     """
     everything, reader = read_rows(source, partial=partial, limit=limit)
     check_groups(everything)
+    check_predictions(everything)
     lines, predictors = [], []
     measures = not hard or bool(models or baselines)
     if measures:
