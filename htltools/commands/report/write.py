@@ -12,8 +12,8 @@ from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.subgroups import Crossing
 from htltools.formats.page.html import write_page
 from htltools.formats.rows.provenance import Run, file_digest
-from htltools.formats.rows.vocabulary import HARDNESS
 from htltools.formats.rows.stream import check_predictions
+from htltools.formats.rows.vocabulary import HARDNESS
 from htltools.formats.sources.open_rows import read_rows
 
 
