@@ -233,6 +233,16 @@ def test_init_from_a_checkpoint(htl, phantom, dense, tmp_path):
     assert (code, err) == (2, "htl train: --init takes none, imagenet or a checkpoint, and 'nowhere.h5' is no file\n")
 
 
+def test_init_from_a_pruned_checkpoint(htl, phantom, dense, pruned, tmp_path):
+    """--init with a pruned model says that its zeros will be lost; with a dense one nothing is said."""
+    share = f"{Checkpoint.load(pruned).pruning['sparsity']:.0%}"
+    err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", "--epochs", 1, "--init", pruned, "--limit", 40)[2]
+    assert (
+        f"htl train: --init {pruned} is pruned: training moves all weights, also the {share} that were cut; its copy is dense again" in err
+    )
+    assert "is pruned" not in htl("train", phantom.rows, "-o", tmp_path / "n.h5", "--epochs", 1, "--init", dense, "--limit", 40)[2]
+
+
 def test_a_fold_is_left_out(htl, phantom, tmp_path):
     """--fold trains on the other folds alone, as if the rows of that one were not there, says how many they are, and hands on every row."""
     spoken = ["--epochs", 2, "--batch-size", 16]

@@ -169,7 +169,7 @@ class RowWriter:
             self.out.write(line)
 
 
-def check_groups(rows: Iterable[Row]) -> None:
+def check_groups(rows: Iterable[Row], remedy: str = "keep every group on one side") -> None:
     """Refuse a group that stands in two splits: metrics would be measured on patients or lesions that a model was fitted to.
 
     Raises: DataError naming the first such group.
@@ -177,7 +177,7 @@ def check_groups(rows: Iterable[Row]) -> None:
     home: dict[str, str] = {}
     for row in rows:
         if row.split and (first := home.setdefault(row.group, row.split)) != row.split:
-            raise DataError(f"the group {row.group!r} stands in two splits, {first} and {row.split}", "keep every group on one side")
+            raise DataError(f"the group {row.group!r} stands in two splits, {first} and {row.split}", remedy)
 
 
 def check_predictions(rows: Sequence[Row]) -> None:
