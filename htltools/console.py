@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-
 SAID = "HTL_SAID"  # names a folder, where several processes share a job
 
 
