@@ -63,7 +63,7 @@ def read_text(path: Path, missing: Collection[str] = ()) -> Table:
     words, counts = MISSING | {word.strip().casefold() for word in missing}, Counter[str]()
     by_name, nameless = {}, 0
     for name, *column in columns:
-        cells = [cell.strip() for cell in column]
+        cells = list(map(str.strip, column))
         absent = {cell for cell in set(cells) if cell.casefold() in words}
         if absent - {""}:
             counts.update(f"{cell} in {name}" for cell in cells if cell and cell in absent)

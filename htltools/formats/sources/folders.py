@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from htltools.errors import MissingInput
+from htltools.formats.files.collecting import without_collecting
 from htltools.formats.images.image import IMAGE_SUFFIXES
 from htltools.formats.sources.annotation_files import annotations_in, read_annotations
 from htltools.formats.sources.candidate import Candidate, readable
@@ -75,8 +76,9 @@ def find_candidates(sources: Iterable[str], listed: Iterable[str], naming: Namin
     masks = masks_of(images, listings, named, findings)
     if not masks.masked and (twice := second_suffixes(images.paths)):
         findings.doubts.append(f"{twice} names have two images each, which differ in the suffix: if one is a mask, name it by --masks")
-    joined = facts_of(images, listings, naming, findings)
-    findings.candidates = candidates_of(images, masks, joined, findings)
+    with without_collecting():
+        joined = facts_of(images, listings, naming, findings)
+        findings.candidates = candidates_of(images, masks, joined, findings)
     findings.candidates.sort(key=lambda candidate: candidate.id)
     return findings
 

@@ -1,6 +1,5 @@
 """Tables of images: a CSV of names, groups, splits, labels, boxes and metadata, or several."""
 
-import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -21,6 +20,7 @@ from htltools.formats.csv.roles import Columns, Roles, recognised_roles
 from htltools.formats.csv.run_lengths import runs_of
 from htltools.formats.csv.text import Table, read_text, some_of
 from htltools.formats.csv.words import empty_rows, splits_of
+from htltools.formats.files.collecting import without_collecting
 from htltools.formats.rows.schema import OBJECT
 from htltools.formats.tables.facts import SPLIT_WORDS, Annotations, Facts
 
@@ -40,14 +40,9 @@ def read_tables(paths: Sequence[Path], asked: Columns = Columns(), images: Image
 
     Raises: MissingInput, DataError.
     """
-    collecting = gc.isenabled()
-    gc.disable()  # there is no rubbish among a million new cells: looking for it takes as long as reading them
-    try:
+    with without_collecting():
         table, column = joined([read_text(path, asked.missing) for path in paths], asked, images)
         return TableReader(table, recognised_roles(table, asked, images, column), asked, images).annotations(paths[0])
-    finally:
-        if collecting:
-            gc.enable()
 
 
 @dataclass
@@ -183,7 +178,8 @@ class TableReader:
         sides = np.full((len(boxes), 2), np.nan)
         for facts, own, frame in zip(self.facts, self.by_image.values(), frames, strict=True):
             facts.frame, facts.shares = frame, shares
-            sides[own] = frame or np.nan
+            if frame:
+                sides[own] = frame
         for _, names, box_format in self.roles.boxes[:1]:
             of_box = [row for row, own in enumerate(boxes) for _ in own]
             self.doubts += [] if shares else doubts_of_boxes(every, box_format, self.table.name, sides[of_box])
