@@ -51,6 +51,8 @@ def read_text(path: Path, missing: Collection[str] = ()) -> Table:
         data = path.read_bytes()  # once: it may be a pipe
     except FileNotFoundError:
         raise MissingInput(f"the table {path} is not there") from None
+    except IsADirectoryError:
+        raise DataError(f"the table {path} is a folder", "name a folder of annotation files with --annotations") from None
     text, notes = decoded_text(data, path)
     first = SEPARATOR.match(text)
     delimiter = first[1] if first else likely_delimiter(text)
