@@ -118,3 +118,15 @@ def test_what_looks_wrong_is_listed(tmp_path, htl, save_image):
     assert err.endswith(f"htl prepare: 6 samples in {tmp_path}/s, 8 to look at: see {tmp_path}/s/skips.jsonl\n")
     before = listed_in(tmp_path / "s")
     assert htl(*args)[0] == 0 and listed_in(tmp_path / "s") == before
+
+
+def test_grey_images_of_different_ranges(tmp_path, htl, save_image):
+    """Grey images of more than 8 bits say which values are black and white; those that differ from most are listed."""
+    random = np.random.default_rng(3)
+    for name, highest in (("a", 4000), ("b", 3500), ("c", 900)):
+        save_image(tmp_path / f"p/{name}.png", random.integers(0, highest, (20, 40), np.uint16))
+    code, out, err = htl("prepare", tmp_path / "p", "-o", tmp_path / "s", "--size", "16x32")
+    assert (code, rows_of(out)[0]["meta"]["rendering"]) == (0, "range 0 to 4095")
+    assert "look at 1: grey images of more than 8 bits are read with different ranges (c)" in err
+    reason = "read with the range 0 to 1023, most others with the range 0 to 4095"
+    assert [line["reason"] for line in listed_in(tmp_path / "s")] == [reason]
