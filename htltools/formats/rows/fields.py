@@ -96,7 +96,7 @@ def explain_no_match(rows: Sequence[Mapping[str, Any]], texts: Iterable[str]) ->
     for text in texts:
         name, sign, wanted = parsed_comparison(text)
         if sign in ("=", "==") and rows and not any(map(condition(text), rows)):
-            raise DataError(f"no row has the {name} {wanted!r}", values_there(rows, name, sign, wanted))
+            raise DataError(f"no row has the {name} {wanted!r}", values_there(rows, name, "=", wanted))
 
 
 def idle_exclusions(rows: Sequence[Mapping[str, Any]], texts: Iterable[str]) -> list[str]:
