@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+SAID = "HTL_SAID"  # names a folder, where several processes share a job
+
 
 @dataclass
 class Talk:
@@ -59,8 +61,24 @@ def explain(message: str) -> None:
 
 
 def complain(message: str) -> None:
-    """Print why the command fails, even with -q."""
-    print(f"{talk.command}: {printable(message)}", file=sys.stderr, flush=True)
+    """Print why the command fails, even with -q; where several processes share the job, once."""
+    if not is_said(message):
+        print(f"{talk.command}: {printable(message)}", file=sys.stderr, flush=True)
+
+
+def is_said(message: str) -> bool:
+    """Whether another process of the same job has printed a message, by a file in the folder that the variable SAID names."""
+    folder = os.environ.get(SAID)
+    if not folder:
+        return False
+    import hashlib
+
+    name = hashlib.sha256(message.encode("utf-8", "surrogateescape")).hexdigest()
+    try:
+        os.close(os.open(os.path.join(folder, name), os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except OSError as error:  # of any other kind: a message more is better than none
+        return isinstance(error, FileExistsError)
+    return False
 
 
 def warn(message: str) -> None:

@@ -59,9 +59,13 @@ def exit_code_of_workers(count: int, arguments: list[str]) -> int:
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the workers report their errors themselves
     one_machine = LaunchConfig(1, 1, count, run_id=str(os.getpid()), rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0)
     try:
-        elastic_launch(one_machine, sys.executable)("-m", "htltools", *arguments)
+        with tempfile.TemporaryDirectory(prefix="htl-") as said:
+            os.environ[console.SAID] = said
+            elastic_launch(one_machine, sys.executable)("-m", "htltools", *arguments)
     except ChildFailedError as error:
         return error.get_first_failure()[1].exitcode
     except SignalException as error:
         return 128 + error.sigval
+    finally:
+        os.environ.pop(console.SAID, None)
     return 0

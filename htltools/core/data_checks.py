@@ -106,6 +106,24 @@ def odd_conventions(ids: Sequence[str], boxes: np.ndarray, sizes: np.ndarray) ->
     return []
 
 
+def odd_ranges(ids: Sequence[str], ranges: Sequence[str]) -> list[Issue]:
+    """Grey images whose black and white are other values than those of most: the same value is darker or brighter in them. Where there is
+    no range of most, at most one issue.
+
+    >>> [issue.reason for issue in odd_ranges("abc", ["range 0 to 4095", "range 0 to 1023", "range 0 to 4095"])]
+    ['read with the range 0 to 1023, most others with the range 0 to 4095']
+    >>> [issue.reason for issue in odd_ranges("ab", ["range -9 to 7", "range -8 to 9"])]
+    ['2 ranges of 2 images: each is scaled by its own values']
+    """
+    kind = "grey images of more than 8 bits are read with different ranges"
+    counts = Counter(ranges)
+    usual = max(sorted(counts), key=lambda each: counts[each], default="")
+    if len(counts) > 1 and counts[usual] * 2 <= len(ranges):
+        return [Issue(ids[0], kind, f"{len(counts)} ranges of {len(ranges)} images: each is scaled by its own values")]
+    odd = [(name, own) for name, own in zip(ids, ranges, strict=True) if own != usual]
+    return [Issue(name, kind, f"read with the {own}, most others with the {usual}") for name, own in odd]
+
+
 def odd_ages(name: str, meta: Mapping[str, Any]) -> list[Issue]:
     """Columns of age whose value is no age of a living patient: 0 mostly means unknown.
 

@@ -1,5 +1,6 @@
 """What tasks read of rows: which of them are annotated, boxes as arrays, and stored images of the right frame."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -25,8 +26,28 @@ def annotated_rows(rows: Sequence[Row], split: str, is_annotated: Callable[[Row]
     """The annotated rows of a split; the others are counted unless they are used."""
     candidates = of_split(rows, split)
     annotated = [row for row in candidates if is_annotated(row)]
-    left_out = len(candidates) - len(annotated)
-    return Selection(annotated, [f"{left_out} rows of split {split} without a box are left aside"] if left_out and not others_used else [])
+    others = [row for row in candidates if not is_annotated(row)]
+    notes = [f"{len(others)} rows of split {split} are left aside: {reasons_aside(others)}"] if others and not others_used else []
+    return Selection(annotated, notes)
+
+
+def reasons_aside(rows: Iterable[Row]) -> str:
+    """Why rows cannot be held against predictions, with the number of rows of each reason.
+
+    >>> reasons_aside([Row(id="a"), Row(id="b", boxes=[]), Row(id="c", boxes=[])])
+    '1 not annotated, 2 known to be empty'
+    """
+    counts = Counter(reason_aside(row) for row in rows)
+    return ", ".join(f"{count} {reason}" for reason, count in counts.items())
+
+
+def reason_aside(row: Row) -> str:
+    """Why a row cannot be held against predictions; of a task that needs more than boxes, rows with boxes lack that."""
+    if row.is_pseudo:
+        return "with boxes that a model predicted"
+    if not row.is_known:
+        return "not annotated"
+    return "not annotated for this task" if row.is_annotated else "known to be empty"
 
 
 def no_annotation(split: str) -> DataError:

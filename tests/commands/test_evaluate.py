@@ -42,7 +42,8 @@ def test_metrics_are_those_worked_by_hand(htl, fixed):
     assert len(lines) == 9
     assert values(out) | HALF == pytest.approx(values(out), abs=1e-5)
     assert all(line["low"] <= line["value"] <= line["high"] for line in lines)
-    assert err == "htl evaluate: test: 4 samples, 3 groups, 2 without a box left out; intervals are 95 %, from resampling groups\n"
+    left_out = "2 left out (1 not annotated, 1 known to be empty)"
+    assert err == f"htl evaluate: test: 4 samples, 3 groups, {left_out}; intervals are 95 %, from resampling groups\n"
 
 
 def test_compares_with_another_model(htl, fixed):
@@ -161,7 +162,7 @@ def test_wrong_flags_are_refused_before_any_work(htl, flags, message):
 @pytest.mark.parametrize(
     ("flags", "code", "message"),
     [
-        (["--split", "val"], 65, "none of the 1 rows of the split val has a box; the splits there are: test, train, val"),
+        (["--split", "val"], 65, "none of the 1 rows of the split val can be measured: 1 not annotated; the splits there are: test"),
         (["--limit", "4", "--split", "train"], 65, "no row is of the split train; the splits there are: test"),
         (["--group-by", "sexx"], 65, "no row has a field 'sexx' to group by; their meta has age, sex"),
         (["--baseline", "absent.h5"], 66, "absent.h5 is not there"),
@@ -210,7 +211,7 @@ def test_pseudo_boxes_are_no_truth(htl, fixed):
     rows = [row | {"pseudo": True} if row["id"] == "t0" else row for row in fixed.rows]
     code, out, err = htl("evaluate", "--model", fixed.half, stdin=joined_lines(rows))
     assert (code, {line["n"] for line in split_lines(out)}) == (0, {3})
-    assert "3 without a box left out" in err
+    assert "3 left out (1 with boxes that a model predicted, 1 not annotated, 1 known to be empty)" in err
 
 
 def test_maps_have_figures_of_their_own(htl, phantom, by_map, dense):

@@ -198,7 +198,7 @@ def test_what_cannot_be_exported_is_refused(htl, tmp_path, monkeypatch, flags, c
     ("split", "message"),
     [
         ("train", "no row is of the split train; --quantize int8 is calibrated on those"),
-        ("val", "no row of the split val has a box; the loss of --quantize int8 is measured on those"),
+        ("val", "no row of the split val is annotated; the loss of --quantize int8 is measured on those"),
     ],
 )
 def test_int8_needs_both_splits(htl, phantom, dense, tmp_path, split, message):

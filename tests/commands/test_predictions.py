@@ -5,7 +5,10 @@ import random
 
 import pytest
 
+from htltools.errors import DataError
 from htltools.formats.rows.jsonlines import joined_lines, split_lines
+from htltools.formats.rows.row import Row
+from htltools.formats.rows.stream import check_predictions
 
 
 def row(name, *boxes, **more):
@@ -100,3 +103,21 @@ def test_a_hundred_objects_of_a_class_count(measured):
     many = [result("a", [50, 50, 10, 10], 0.9)] * 100
     assert measured([row("a", BOX)], [*many[:99], result("a", score=0.6)], "--objects")[1]["ap50"] > 0
     assert measured([row("a", BOX)], [*many, result("a", score=0.6)], "--objects")[1]["ap50"] == 0
+
+
+def test_parts_scored_as_different_kinds_do_not_mix(htl, tmp_path):
+    """split | score | cat of parts that are read as one box and as several objects is refused: two formulas would stand in one column."""
+    parts = [[row("a", BOX), row("b", BOX)], [row("c", BOX, labels=["nv"]), row("d", BOX, labels=["nv"])]]
+    (tmp_path / "p.json").write_text(json.dumps([result(name) for name in "abcd"]))
+    scored = [htl("score", "--predictions", *[tmp_path / "p.json"] * 2, stdin=joined_lines(part))[1] for part in parts]
+    for command in (["evaluate", "--hard", "loss"], ["resample"], ["report", "-o", tmp_path / "r.html"]):
+        code, out, err = htl(*command, stdin=b"".join(scored))
+        assert (code, out) == (65, b"") and "rows mix predictions of two kinds: 'a' has one box" in err, err
+    assert "rows mix" not in htl("evaluate", "--hard", "loss", stdin=scored[0])[2]
+
+
+def test_rows_scored_twice_hold_both_kinds():
+    """Rows that hold a box and objects each were scored by models of both kinds, and are no mixture."""
+    check_predictions([Row(id=name, predicted={"dense": [0, 0, 1, 1]}, detected={"dense": {"boxes": []}}) for name in "ab"])
+    with pytest.raises(DataError, match="mix predictions of two kinds"):
+        check_predictions([Row(id="a", predicted={"dense": [0, 0, 1, 1]}), Row(id="b"), Row(id="c", detected={"dense": {"boxes": []}})])

@@ -53,6 +53,22 @@ def test_masks_beside_images(scene, prepared):
         assert rows["malignant/malignant (2)"]["boxes"] == [[4, 2, 10, 8]]
 
 
+def test_a_patient_in_two_split_folders(scene, prepared):
+    """A patient whose folder stands in train and test is refused with what can be done: --group-column none or --split-column none."""
+    for split, patient in (("train", "patient1"), ("train", "patient2"), ("test", "patient1"), ("test", "patient3")):
+        scene(f"set/{split}/{patient}/{split}-{patient}.png")
+    code, _, err, _ = prepared("set")
+    assert (
+        code == 65 and "the group 'patient1' stands in two splits, test and train; groups: folders such as patient1; splits: folders" in err
+    )
+    assert "--split-column none draws splits of whole groups, --group-column none gives the groups up" in err
+    code, rows, err, _ = prepared("set", "--group-column", "none")
+    assert code == 0 and all("group" not in row for row in rows.values()) and "groups: none (--group-column)" in err
+    assert {row["split"] for name, row in rows.items() if name.startswith("test")} == {"test"}
+    code, rows, _, _ = prepared("set", "--split-column", "none")
+    assert code == 0 and len({(row["group"], row["split"]) for row in rows.values()}) == 3
+
+
 def test_a_folder_for_each_image(scene, prepared):
     """Data Science Bowl 2018: masks of any name are those of the one image beside them."""
     for name in ("n0", "n1"):

@@ -57,9 +57,19 @@ def test_strict(study, tmp_path, htl, save_image):
     """--strict fails with 65 after the list is written, and leaves the stream without its end."""
     save_image(study / "images/bare.png")
     code, out, err = htl("prepare", study, "-o", tmp_path / "s", "--strict")
-    assert code == 65 and "htl prepare: left out: 1, and --strict was given" in err
+    assert code == 65 and "htl prepare: left out: 1; to look at: " in err and "and --strict was given" in err
     assert reasons_in(tmp_path / "s") == {"bare": "no mask"}
     assert b'"htl":"end"' not in out
+
+
+def test_strict_refuses_what_looks_wrong(study, tmp_path, htl, save_image):
+    """--strict fails with 65 and names each kind of doubt where samples are kept that look wrong; without it they are kept."""
+    save_image(study / "images/dark.png", np.zeros((20, 40, 3), np.uint8))
+    save_image(study / "masks/dark.png", np.full((20, 40), 255, np.uint8))
+    code, out, err = htl("prepare", study, "-o", tmp_path / "s", "--strict")
+    assert code == 65 and b'"htl":"end"' not in out
+    assert "a box covers everything" in err.splitlines()[-1] and "an image of one value" in err.splitlines()[-1]
+    assert htl("prepare", study, "-o", tmp_path / "s")[0] == 0
 
 
 def test_one_stem_of_two_suffixes(study, tmp_path, htl, save_image):
@@ -108,3 +118,15 @@ def test_what_looks_wrong_is_listed(tmp_path, htl, save_image):
     assert err.endswith(f"htl prepare: 6 samples in {tmp_path}/s, 8 to look at: see {tmp_path}/s/skips.jsonl\n")
     before = listed_in(tmp_path / "s")
     assert htl(*args)[0] == 0 and listed_in(tmp_path / "s") == before
+
+
+def test_grey_images_of_different_ranges(tmp_path, htl, save_image):
+    """Grey images of more than 8 bits say which values are black and white; those that differ from most are listed."""
+    random = np.random.default_rng(3)
+    for name, highest in (("a", 4000), ("b", 3500), ("c", 900)):
+        save_image(tmp_path / f"p/{name}.png", random.integers(0, highest, (20, 40), np.uint16))
+    code, out, err = htl("prepare", tmp_path / "p", "-o", tmp_path / "s", "--size", "16x32")
+    assert (code, rows_of(out)[0]["meta"]["rendering"]) == (0, "range 0 to 4095")
+    assert "look at 1: grey images of more than 8 bits are read with different ranges (c)" in err
+    reason = "read with the range 0 to 1023, most others with the range 0 to 4095"
+    assert [line["reason"] for line in listed_in(tmp_path / "s")] == [reason]

@@ -47,6 +47,8 @@ def test_no_row_fits_a_condition(htl):
     code, _, err = htl("resample", "--where", "sight=face", stdin=joined_lines(SITES))
     assert code == 65
     assert err.startswith("htl resample: no row has a field 'sight'; the first has id, ")
+    code, _, err = htl("resample", "--where", "site!=hand", stdin=joined_lines(SITES))
+    assert (code, "by site!=hand; site!=hand excludes no row: there are back, face" in err) == (0, True)
 
 
 def test_hard_rows_are_made_rare(htl):

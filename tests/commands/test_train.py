@@ -215,7 +215,7 @@ def test_unlabelled_rows_are_counted_and_no_validation_is_said(htl, phantom, tmp
     rows[0] = {key: value for key, value in rows[0].items() if key != "boxes"}
     code, out, err = htl("train", "-o", tmp_path / "m.h5", "--epochs", 1, "--batch-size", 16, stdin=joined_lines(rows))
     assert code == 0
-    assert "htl train: 1 rows of split train without a box are left aside\n" in err
+    assert "htl train: 1 rows of split train are left aside: 1 not annotated\n" in err
     assert "htl train: no annotated row of split val: the last epoch is kept, not the best\n" in err
     assert Checkpoint.load(tmp_path / "m.h5").metrics.keys() == {"epoch", "loss"}
     assert without_hardness(split_lines(out)) == rows
@@ -232,6 +232,16 @@ def test_init_from_a_checkpoint(htl, phantom, dense, tmp_path):
     assert "is a compact for [32, 32, 3], wanted is resnet18 for [32, 32, 3]" in err
     code, _, err = htl("train", phantom.rows, "-o", tmp_path / "n.h5", "--init", "nowhere.h5")
     assert (code, err) == (2, "htl train: --init takes none, imagenet or a checkpoint, and 'nowhere.h5' is no file\n")
+
+
+def test_init_from_a_pruned_checkpoint(htl, phantom, dense, pruned, tmp_path):
+    """--init with a pruned model says that its zeros will be lost; with a dense one nothing is said."""
+    share = f"{Checkpoint.load(pruned).pruning['sparsity']:.0%}"
+    err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", "--epochs", 1, "--init", pruned, "--limit", 40)[2]
+    assert (
+        f"htl train: --init {pruned} is pruned: training moves all weights, also the {share} that were cut; its copy is dense again" in err
+    )
+    assert "is pruned" not in htl("train", phantom.rows, "-o", tmp_path / "n.h5", "--epochs", 1, "--init", dense, "--limit", 40)[2]
 
 
 def test_a_fold_is_left_out(htl, phantom, tmp_path):

@@ -195,5 +195,17 @@ def test_a_condition_that_no_row_meets(htl, scored):
     code, out, err = htl("view", scored, "--where", "age>200", "--split", "val")
     assert (code, err) == (0, "htl view: no row meets age>200 and split=val\n")
     assert htl("view", scored, "--where", "age>abc")[0] == 2
+
+
+def test_an_exclusion_that_excludes_nothing(htl, scored):
+    """A value that no row has, behind !=, leaves all rows and is said, with the values that there are; one that some have is not."""
+    code, out, err = htl("view", "--no-notes", scored, "--where", "sex!=Female")
+    assert (code, out) == (0, htl("view", "--no-notes", scored)[1])
+    assert err == "htl view: sex!=Female excludes no row: there are female, male; did you mean sex!=female?\n"
+    assert htl("view", scored, "--where", "sex!=female")[2] == htl("view", scored, "--where", "sex!=")[2] == ""
+
+
+def test_two_spellings_of_equality(htl, scored):
+    """= and == are the same."""
     once, twice = (htl("view", "--no-notes", scored, "--where", text)[1] for text in ("sex=female", "sex==female"))
     assert once == twice != b""

@@ -68,6 +68,18 @@ def test_written_rows_can_be_prepared_again(htl, images, form):
         assert [row["meta"]["hardness.pruned_disagreement"] for row in again] == [0.25] * 3
 
 
+def test_known_to_hold_none_in_csv(htl, images):
+    """An image that is known to hold nothing is that again after --to csv and prepare, and one that nobody annotated is not."""
+    folder, rows = images
+    rows = [row | {"boxes": []} if row["id"] == "b" else row for row in rows]
+    (folder / "rows.csv").write_bytes(htl("view", "--to", "csv", stdin=joined_lines(rows))[1])
+    out = htl("prepare", folder, "--table", folder / "rows.csv", "--keep-unlabelled", "-q", "-j", 1, "--size", 16, "-o", folder / "again")[
+        1
+    ]
+    again = {row["id"]: row for row in split_lines(out) if "id" in row}
+    assert [row.get("boxes") for row in again.values()] == [[[1, 2, 30, 20]], [], None] and "has_box" not in again["b"]["meta"]
+
+
 def test_fiftyone(htl, scored, phantom, tmp_path):
     """--to fiftyone writes a folder of the chosen rows and their images, whole, and never over what is there without --force."""
     chosen = "view", scored, "--split", "train", "--sort", "pruned_disagreement", "--limit", 7

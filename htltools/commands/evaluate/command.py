@@ -72,7 +72,7 @@ def evaluate(
     (field `group`). Of several runs, --model and --baseline repeated in pairs, the mean is given, with a second interval over the
     runs: it says what other seeds would.
     With --group-by also the worst level as NAME.worst, and its distance to the best as NAME.gap with a permutation test, of levels of
-    30 samples or more. Rows of the split without a box are left out and counted.
+    30 samples or more. Rows of the split that are not annotated are left out and counted.
     --predictions, and --baseline too, take COCO results of another tool; they need no store.
 
     --hard runs no model, unless --model names one: of each level of each field of metadata, or of --group-by, it gives the odds ratio

@@ -17,7 +17,7 @@ from htltools.core.statistics.subgroups import Crossing, subgroups
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
 from htltools.tasks.predictor import CheckpointPredictor, Predictor, of_one_kind, predictor
-from htltools.tasks.rows import of_split
+from htltools.tasks.rows import of_split, reasons_aside
 from htltools.tasks.task import Data
 
 
@@ -57,18 +57,20 @@ def measured(predictor: Predictor, rows: list[Row]) -> Measured:
     return Measured(predictor, predictions, samples, predictor.more_metrics(data))
 
 
-def measured_rows(rows: Sequence[Row], split: str, is_annotated: Callable[[Row], bool]) -> tuple[list[Row], int]:
-    """The annotated rows of a split, repeats counted once, and the number of the others.
+def measured_rows(rows: Sequence[Row], split: str, is_annotated: Callable[[Row], bool]) -> tuple[list[Row], list[Row]]:
+    """The annotated rows of a split, repeats counted once, and the others.
 
     Raises: DataError where none is annotated.
     """
     there = [row for row in of_split(rows, split) if not row.repeat]
     samples = [row for row in there if is_annotated(row) and not row.is_pseudo]
+    others = [row for row in there if not is_annotated(row) or row.is_pseudo]
     if not samples:
         splits = sorted({row.split for row in rows if row.split})
-        cause = f"none of the {len(there)} rows of the split {split} has a box" if there else f"no row is of the split {split}"
+        measurable = f"none of the {len(there)} rows of the split {split} can be measured: {reasons_aside(others)}"
+        cause = measurable if there else f"no row is of the split {split}"
         raise DataError(cause, f"the splits there are: {', '.join(splits) or 'none'}")
-    return samples, len(there) - len(samples)
+    return samples, others
 
 
 def metric_lines(

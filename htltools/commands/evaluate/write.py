@@ -12,9 +12,10 @@ from htltools.commands.shared import next_steps
 from htltools.commands.shared.models import explain_runtime, model_path
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.subgroups import Crossing
-from htltools.formats.rows.stream import check_groups
+from htltools.formats.rows.stream import check_groups, check_predictions
 from htltools.formats.sources.open_rows import read_rows
 from htltools.processes import first_process
+from htltools.tasks.rows import reasons_aside
 
 
 def write_evaluation(
@@ -40,6 +41,7 @@ def write_evaluation(
     """
     everything, reader = read_rows(source, partial=partial, limit=limit)
     check_groups(everything)
+    check_predictions(everything)
     lines, predictors = [], []
     measures = not hard or bool(models or baselines)
     if measures:
@@ -47,7 +49,7 @@ def write_evaluation(
         explain_runtime(runtime)
         predictors = open_predictors([*models, *baselines], everything, runtime, coco, objects)
     is_annotated = predictors[0].task.is_annotated if predictors else lambda row: row.is_annotated
-    samples, boxless = measured_rows(everything, split, is_annotated)
+    samples, others = measured_rows(everything, split, is_annotated)
     results = [measured(predictor, samples) for predictor in predictors]
     for note in (note for predictor in predictors for note in predictor.notes()):
         console.say(note)
@@ -64,7 +66,7 @@ def write_evaluation(
         for note in notes:
             console.say(note)
     write_metrics(lines, out)
-    left_out = f", {boxless} without a box left out" if boxless else ""
+    left_out = f", {len(others)} left out ({reasons_aside(others)})" if others else ""
     groups = {row.group for row in samples}
     console.say(f"{split}: {len(samples)} samples, {len(groups)} groups{left_out}; intervals are 95 %, from resampling groups")
     if split == "train" and measures:

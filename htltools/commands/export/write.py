@@ -64,7 +64,7 @@ def write_export(run: Run, source: Path | None, model: Path | None, out: Path, a
             raise UsageError(f"--quantize int8 is not for models of the task {dense.task.name}", "use float16 or none")
         calibration = calibration_images(samples, dense, asked.seed)
         if not held_out:
-            raise DataError("no row of the split val has a box", "the loss of --quantize int8 is measured on those")
+            raise DataError("no row of the split val is annotated", "the loss of --quantize int8 is measured on those")
     with replacing(out) as temporary:
         write_as(asked.kind, temporary, dense, calibration)
         file = OnnxPredictor(temporary, runtime)

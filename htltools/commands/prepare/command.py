@@ -46,7 +46,7 @@ Limit = Annotated[int | None, data("--limit", min=1, help="Use only the first N 
 Phantoms = Annotated[int | None, data("--phantom", metavar="N", min=1, help="Make N synthetic images instead.")]
 
 IdColumn = Annotated[str | None, data("--id-column", metavar="NAME", help="Column of the image's name.")]
-GroupColumn = Annotated[str | None, data("--group-column", metavar="NAME,...", help="Columns of the lesion or patient.")]
+GroupColumn = Annotated[str | None, data("--group-column", metavar="NAME,...", help="Columns of the lesion or patient, or none.")]
 LabelColumn = Annotated[str | None, data("--label-column", metavar="NAME", help="Column of the image's class.")]
 SplitColumn = Annotated[str | None, data("--split-column", metavar="NAME", help="Column of train, val or test, or none.")]
 SplitMap = Annotated[str | None, data("--split-map", metavar="WORD=SPLIT,...", help="Splits that its words mean.")]
@@ -68,7 +68,7 @@ LabelSeed = Annotated[int, setting("--label-seed", metavar="N", min=0, help="See
 output = partial(Option, rich_help_panel="Output")
 Out = Annotated[Path, output("-o", "--out", metavar="DIR", help="Folder of the store.", show_default=False)]
 Size = Annotated[str, output("--size", metavar="N|HxW", help="Pixels of a stored image.")]
-Strict = Annotated[bool, output("--strict", help="Fail where a sample is left out, or something is doubted.")]
+Strict = Annotated[bool, output("--strict", help="Fail where a sample is left out or looks wrong, or something is doubted.")]
 
 
 @options.command
@@ -149,7 +149,7 @@ def prepare(
         naming = Naming(table or (), annotations or (), masks, columns)
         findings = gather(sources or [], naming, id_key=id_key, out=out, limit=limit)
     messages.say_sources(findings)
-    assign_splits(findings.candidates, shares, seed)
+    assign_splits(findings, shares, seed)
     understood = understanding(findings, shares, seed)
     doubts = doubts_of(findings, understood)
     messages.say_understanding(understood, doubts)

@@ -11,8 +11,7 @@ from htltools.core.geometry.box_cleaning import border_loss, fitted_boxes
 from htltools.core.sampling.splits import is_labelled
 from htltools.core.synthetic.phantom import phantom
 from htltools.errors import DataError
-from htltools.formats.images.image import read_turned_image, squashed_array, squashed_mask
-from htltools.formats.images.mask import Doubt
+from htltools.formats.images.image import Doubt, SquashedImage, read_turned_image, squashed_array, squashed_mask
 from htltools.formats.rows.row import Box, Row
 from htltools.formats.sources.candidate import Candidate
 
@@ -44,16 +43,6 @@ class Sample:
     image: np.ndarray  # uint8 [H, W, 3]
     lesion_mask: np.ndarray | None  # uint8 [H, W], 0 or 255
     issues: list[Issue] = field(default_factory=list)  # what looks wrong in the files, and cannot be seen in the row
-
-
-@dataclass
-class DecodedImage:
-    """A squashed image, and what is known of its original."""
-
-    pixels: np.ndarray  # uint8 [H, W, 3]
-    size: Size
-    rendering: str | None = None  # how DICOM was rendered
-    orientation: int = 1  # EXIF's, that it was turned by
 
 
 @dataclass
@@ -112,13 +101,13 @@ def file_sample(candidate: Candidate, settings: Settings) -> Sample:
         candidate = replace(candidate, facts=replace(facts, meta=facts.meta | {"rendering": image.rendering}))
     row = row_of(candidate, image.size, boxes, labels_of(candidate, boxes, settings))
     issues = odd_contrast(candidate.id, image.pixels)
-    issues += [Issue(candidate.id, kind, reason) for kind, reason in doubts_of(lesions, image)]
+    issues += [Issue(candidate.id, kind, reason) for kind, reason in (*image.doubts, *doubts_of(lesions, image))]
     if boxes and given is facts.boxes and (loss := border_loss(given or [], frame, image.size)):
         issues.append(Issue(candidate.id, "a box loses much at the border", loss))
     return Sample(row, image.pixels, None if lesions is None else squashed_mask(lesions.pixels, settings.frame), issues)
 
 
-def doubts_of(lesions: LesionMask | None, image: DecodedImage) -> list[Doubt]:
+def doubts_of(lesions: LesionMask | None, image: SquashedImage) -> list[Doubt]:
     """What is doubtful about the lesions of an image: also whether it was turned and they were not, where their form does not tell."""
     if not lesions:
         return []
@@ -130,17 +119,16 @@ def doubts_of(lesions: LesionMask | None, image: DecodedImage) -> list[Doubt]:
     return [*lesions.doubts, ("EXIF turns only one of image and mask", reason)]
 
 
-def decoded_image(candidate: Candidate, settings: Settings) -> DecodedImage:
+def decoded_image(candidate: Candidate, settings: Settings) -> SquashedImage:
     """The squashed image of a candidate.
 
     Raises: DataError.
     """
     if not candidate.dicom:
-        pixels, size, orientation = read_turned_image(candidate.image, settings.frame)
-        return DecodedImage(pixels, size, orientation=orientation)
+        return read_turned_image(candidate.image, settings.frame)
     from htltools.formats.dicom.render import read_dicom
 
-    return DecodedImage(*read_dicom(candidate.image, settings.frame, candidate.frame or 1, settings.window))
+    return read_dicom(candidate.image, settings.frame, candidate.frame or 1, settings.window)
 
 
 def frame_of_boxes(candidate: Candidate, settings: Settings, size: Size) -> tuple[float, float]:

@@ -4,7 +4,9 @@ import codecs
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from htltools.commands.prepare.dicom import expand_dicoms
 from htltools.commands.prepare.findings import PrepareFindings
@@ -14,6 +16,7 @@ from htltools.formats.rows.stream import check_groups
 from htltools.formats.sources.candidate import Candidate
 from htltools.formats.sources.folders import Naming, find_candidates
 from htltools.formats.sources.source_findings import Findings
+from htltools.formats.tables.csv_table import Columns
 from htltools.formats.tables.facts import Facts
 
 
@@ -25,8 +28,18 @@ def gather(sources: Sequence[str], naming: Naming, *, id_key: Path | None, out: 
     paths = list_lines(sys.stdin.buffer.read()) if "-" in sources else []
     findings = find_candidates(sources, paths, naming)
     dicom = expand_dicoms(findings, id_key, out)
+    give_up(findings, naming.columns)
     findings.candidates = findings.candidates[:limit]
     return PrepareFindings(findings, dicom)
+
+
+def give_up(findings: Findings, columns: Columns) -> None:
+    """Leave out groups, splits and labels, wherever they come from, where their column is `none`: folders and headers name some as well."""
+    given_up = [name for name in ("group", "split", "label") if getattr(columns, name) in ("", "none")]
+    if given_up:
+        nothing: dict[str, Any] = dict.fromkeys(given_up)
+        findings.candidates = [replace(each, facts=replace(each.facts, **nothing)) for each in findings.candidates]
+        findings.roles |= {f"{name}s": f"none (--{name}-column)" for name in given_up}
 
 
 def list_lines(data: bytes) -> list[str]:
@@ -52,12 +65,16 @@ def gather_phantoms(count: int, seed: int, limit: int | None) -> PrepareFindings
     return PrepareFindings(Findings(candidates, labelled=True))
 
 
-def assign_splits(candidates: Sequence[Candidate], shares: Sequence[float], seed: int) -> None:
-    """Give each candidate its split: that of the table, else that of its group, else one by hash of the group.
+def assign_splits(findings: PrepareFindings, shares: Sequence[float], seed: int) -> None:
+    """Give each candidate its split: that of the table or its folder, else that of its group, else one by hash of the group.
 
-    Raises: DataError where the table puts one group into two.
+    Raises: DataError where one group would be in two.
     """
-    check_groups(Row(id=c.id, group=c.facts.group, split=c.facts.split) for c in candidates)
+    candidates, roles = findings.candidates, findings.sources.roles
+    sources = f"groups: {roles.get('groups') or 'DICOM PatientID'}; splits: {roles.get('splits')}"
+    remedy = "--split-column none draws splits of whole groups, --group-column none gives the groups up"
+    rows = (Row(id=c.id, group=c.facts.group, split=c.facts.split) for c in candidates)
+    check_groups(rows, f"{sources}; {remedy}")
     groups = [candidate.facts.group or candidate.id for candidate in candidates]
     for candidate, split in zip(candidates, settled_splits(groups, [c.facts.split for c in candidates], shares, seed), strict=True):
         candidate.split = split

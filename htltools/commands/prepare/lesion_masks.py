@@ -11,7 +11,8 @@ from htltools.core.geometry.boxes import boxes_of_labels
 from htltools.errors import DataError
 from htltools.formats.csv.run_lengths import mask_of_runs
 from htltools.formats.dicom.file import is_dicom
-from htltools.formats.images.mask import Doubt, Objects, read_mask
+from htltools.formats.images.image import Doubt
+from htltools.formats.images.mask import Objects, read_mask
 from htltools.formats.images.outlines import outline_box, outlined
 from htltools.formats.rows.row import Box
 from htltools.formats.sources.candidate import Candidate

@@ -20,7 +20,8 @@ def understanding(findings: PrepareFindings, shares: Sequence[float], seed: int)
     roles = {**headers, **sources.roles}
     if any(candidate.facts.split is None for candidate in candidates):
         drawn = f"by hash of the group, {':'.join(f'{share:g}' for share in shares)}, seed {seed}"
-        roles["splits"] = f"{roles['splits']}, the others {drawn}" if "splits" in roles else drawn
+        some = any(candidate.facts.split for candidate in candidates)
+        roles["splits"] = f"{roles['splits']}, the others {drawn}" if some and "splits" in roles else drawn
     if any(candidate.phantom is not None for candidate in candidates):
         roles |= dict.fromkeys(ROLES, "synthetic")
     return {

@@ -1,6 +1,7 @@
 """How `prepare` writes shards, and sends their rows on."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,14 +117,18 @@ def write_next_shard(
 
 
 def refuse_losses(findings: PrepareFindings, strict: bool) -> None:
-    """Refuse where no sample is left, and with `strict` where any was left out.
+    """Refuse where no sample is left, and with `strict` where any was left out or looks wrong.
 
     Raises: DataError.
     """
     if not findings.kept:
         raise DataError("no sample is left", "skips.jsonl says why; --keep-unlabelled keeps images without a box")
-    if strict and findings.skips:
-        raise DataError(f"left out: {len(findings.skips)}, and --strict was given")
+    losses = [f"left out: {len(findings.skips)}"] if findings.skips else []
+    if findings.issues:
+        kinds = Counter(issue.kind for issue in findings.issues)
+        losses.append("to look at: " + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()))
+    if strict and losses:
+        raise DataError(f"{'; '.join(losses)}, and --strict was given")
 
 
 def worthwhile_jobs(jobs: int, count: int) -> int:

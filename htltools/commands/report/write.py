@@ -12,6 +12,7 @@ from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.subgroups import Crossing
 from htltools.formats.page.html import write_page
 from htltools.formats.rows.provenance import Run, file_digest
+from htltools.formats.rows.stream import check_predictions
 from htltools.formats.rows.vocabulary import HARDNESS
 from htltools.formats.sources.open_rows import read_rows
 
@@ -35,6 +36,7 @@ def write_report(
 ) -> None:
     """Write the page of the rows of a source, with at most `count` images."""
     rows, reader = read_rows(source, partial=partial, limit=limit)
+    check_predictions(rows)
     explain_runtime(runtime)
     by = column_named(by, dict.fromkeys([*HARDNESS, *(name for row in rows for name in row.hardness)]))
     samples = report_samples(rows, reader, dense, pruned, attended, runtime)

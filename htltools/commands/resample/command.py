@@ -90,12 +90,13 @@ def resample(
     from htltools.commands.resample import flags, hard_rows, modes
     from htltools.commands.resample.pseudo_boxes import with_pseudo_box
     from htltools.core.sampling.sample_weights import soft_weights
-    from htltools.formats.rows.stream import RowWriter
+    from htltools.formats.rows.stream import RowWriter, check_predictions
     from htltools.formats.sources.open_rows import read_rows
 
     flags.refuse_two_criteria(by, top, where, soft, share, count, mark, drop_top, drop_by)
     flags.refuse_for_mode(mode, boost, soft, top, share, count, unlabelled, pseudo)
     samples, reader = read_rows(rows, partial=partial, limit=limit)
+    check_predictions(samples)
     if pseudo:
         samples = [with_pseudo_box(row) for row in samples]
     by, top = hard_rows.resolved_column(samples, by or "pruned_loss", "--by"), 0.3 if top is None else top

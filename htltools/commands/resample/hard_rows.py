@@ -9,7 +9,7 @@ from htltools.commands.shared.columns import column_named
 from htltools.commands.shared.hardness import hardness_column, known_hardness
 from htltools.core.sampling.sample_weights import at_least_as_hard, hardest, ties_in_words
 from htltools.errors import DataError, UsageError
-from htltools.formats.rows.fields import compared_field, condition, explain_no_match, require_fields
+from htltools.formats.rows.fields import compared_field, condition, explain_no_match, idle_exclusions, require_fields
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import Sample
 from htltools.formats.rows.vocabulary import HARDNESS
@@ -36,7 +36,7 @@ def training_places(rows: Sequence[Row], *, pseudo: bool, unlabelled: bool) -> l
 
 
 def top_share(rows: list[Row], column: str, share: float, seed: int) -> tuple[np.ndarray, str]:
-    """Which rows are in the top share by a column of hardness: bool [N]; and in words which of them tie at the threshold.
+    """Which rows are in the top share by a column of hardness: bool [N]; and in words which tie at the threshold, or what excludes none.
 
     Raises: DataError where a row lacks the column.
     """
@@ -72,7 +72,7 @@ class Criterion:
         return " and ".join(self.where) or self.by
 
     def hard_rows(self, training: list[Row]) -> tuple[np.ndarray, str]:
-        """Which of the training rows are hard: bool [N]; and in words which of them tie at the threshold.
+        """Which of the training rows are hard: bool [N]; and in words which tie at the threshold, or what excludes none.
 
         Raises: DataError where rows lack the column, none of them fits, or there are fewer than `count`.
         """
@@ -85,7 +85,7 @@ class Criterion:
         is_hard = self.fitting(training)
         if not is_hard.any():
             raise DataError(f"no training row fits --where {self}")
-        return is_hard, ""
+        return is_hard, "".join(f"; {sentence}" for sentence in idle_exclusions(training, self.where))
 
     def hardness(self, rows: list[Row]) -> np.ndarray:
         """The column of all rows: float [N], higher = harder.

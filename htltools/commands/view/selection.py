@@ -7,7 +7,7 @@ from typing import Any
 from htltools import console
 from htltools.commands.shared.columns import column_named
 from htltools.errors import UsageError
-from htltools.formats.rows.fields import compared_field, condition, explain_no_match, field, require_fields
+from htltools.formats.rows.fields import compared_field, condition, explain_no_match, field, idle_exclusions, require_fields
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import SPLITS
 
@@ -50,6 +50,8 @@ class Query:
         columns = None if self.columns is None else [whole_name(name, rows, "--columns") for name in self.columns]
         require_fields(rows, [*self.compared, *([sort] if sort else []), *([] if means else columns or [])])
         explain_no_match(rows, self.where)
+        for sentence in idle_exclusions(rows, self.where):
+            console.say(sentence)
         matching = [row for row in rows if self.split in (None, row.split) and all(holds(row) for holds in self.conditions)]
         if sort:
             from htltools.core.sampling.sample_weights import tie_breakers  # numpy: rows pass through without

@@ -30,7 +30,7 @@ def boxes_of(table: Table, names: Sequence[str], box_format: str) -> Boxes:
     columns = [table.cells[name] for name in names]
     rows = [row for row, cells in enumerate(zip(*columns, strict=True)) if any(cells)]
     try:
-        numbers = np.array([[float(column[row]) for column in columns] for row in rows]).reshape(-1, 4)
+        numbers = np.array([[float(column[row]) for row in rows] for column in columns]).T
     except ValueError:
         numbers = np.full((len(rows), 4), np.nan)
     if not (np.abs(numbers) <= SIDE).all():

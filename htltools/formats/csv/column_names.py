@@ -22,6 +22,7 @@ LABELS = (
 )
 READERS = "rad_id", "reader_id", "reader", "rater_id", "rater", "annotator_id", "annotator", "radiologist_id", "radiologist", "worker_id"
 CELLS = "bbox", "bboxes", "box", "boxes", "bounding_box", "bounding_boxes", "bndbox", "bbox_xywh", "bbox_xyxy"
+HAS_BOX = "has_box"  # 1, or 0 where an image is known to hold none
 RUNS = "encoded_pixels", "rle", "rle_mask", "mask_rle", "encoding"
 FORMATS = {
     "xyxy": (
@@ -76,7 +77,7 @@ def known(columns: Mapping[str, str], names: Iterable[str]) -> list[str]:
 def has_role(name: str) -> bool:
     """Whether `prepare` reads a column of this name as more than metadata."""
     sets = (each for sets in (*FORMATS.values(), FRAMES) for each in sets)
-    words = {*NAMES, *GROUPS, *SPLITS, *LABELS, *READERS, *CELLS, *RUNS, *(word for each in sets for word in each.split())}
+    words = {*NAMES, *GROUPS, *SPLITS, *LABELS, *READERS, *CELLS, *RUNS, HAS_BOX, *(word for each in sets for word in each.split())}
     return plain(name) in {plain(word) for word in words}
 
 

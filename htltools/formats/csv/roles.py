@@ -11,6 +11,7 @@ from htltools.formats.csv.column_names import (
     FORMATS,
     FRAMES,
     GROUPS,
+    HAS_BOX,
     LABELS,
     NAMES,
     READERS,
@@ -55,11 +56,12 @@ class Roles:
     frame: list[str] = field(default_factory=list)  # width and height
     reader: str | None = None
     runs: str | None = None  # of run lengths
+    has_box: str | None = None  # 0: known to hold none
 
     @property
     def taken(self) -> set[str]:
         """The columns that have a field of their own in a row, or none at all."""
-        one = {self.id, self.split, self.label, self.runs, self.reader, *self.frame, *self.groups[:1]} - {None}
+        one = {self.id, self.split, self.label, self.runs, self.reader, self.has_box, *self.frame, *self.groups[:1]} - {None}
         return {name for name in one if name} | {name for _, names, _ in self.boxes for name in names}
 
     def described(self) -> dict[str, str]:
@@ -105,6 +107,7 @@ def recognised_roles(table: Table, asked: Columns, images: ImagesByName | None =
     roles.frame = next((names for names in sets if len(names) == 2 and not boxed & set(names)), [])
     roles.reader = next(iter(known(others, READERS)), None)
     roles.runs = next(iter(known(others, RUNS)), None)
+    roles.has_box = next(iter(known(others, [HAS_BOX])), None)
     return roles
 
 

@@ -51,6 +51,8 @@ def read_text(path: Path, missing: Collection[str] = ()) -> Table:
         data = path.read_bytes()  # once: it may be a pipe
     except FileNotFoundError:
         raise MissingInput(f"the table {path} is not there") from None
+    except IsADirectoryError:
+        raise DataError(f"the table {path} is a folder", "name a folder of annotation files with --annotations") from None
     text, notes = decoded_text(data, path)
     first = SEPARATOR.match(text)
     delimiter = first[1] if first else likely_delimiter(text)
@@ -63,7 +65,7 @@ def read_text(path: Path, missing: Collection[str] = ()) -> Table:
     words, counts = MISSING | {word.strip().casefold() for word in missing}, Counter[str]()
     by_name, nameless = {}, 0
     for name, *column in columns:
-        cells = [cell.strip() for cell in column]
+        cells = list(map(str.strip, column))
         absent = {cell for cell in set(cells) if cell.casefold() in words}
         if absent - {""}:
             counts.update(f"{cell} in {name}" for cell in cells if cell and cell in absent)

@@ -10,7 +10,7 @@ from htltools.formats.csv.roles import Columns, check_columns
 from htltools.formats.csv.text import Table
 
 NO_OBJECT = {*("no finding", "no findings", "nofinding", "normal", "healthy", "negative", "no lesion", "no object", "no abnormality")}
-NUMBERED = ("target", "0"), ("has_lesion", "0"), ("has_mask", "0"), ("has_box", "0"), ("class_id", "14")  # 14: No finding of VinDr-CXR
+NUMBERED = ("target", "0"), ("has_lesion", "0"), ("has_mask", "0"), ("class_id", "14")  # 14: No finding of VinDr-CXR
 NAMED = 4  # words that a message names
 
 
@@ -34,14 +34,17 @@ def splits_of(
     return [splits.get(cell) for cell in cells], []
 
 
-def empty_rows(table: Table, asked: Columns, boxed: Sequence[bool], rows: Sequence[int]) -> tuple[set[int], list[str]]:
-    """The rows that say their image holds no object, and notes: by the words asked for, or by usual ones that no row with a box has.
+def empty_rows(table: Table, asked: Columns, has_box: str | None, boxed: Sequence[bool], rows: Sequence[int]) -> tuple[set[int], list[str]]:
+    """The rows that say their image holds no object, and notes: by the words asked for, by the column `has_box`, or by usual words that
+    no row with a box has.
 
     Raises: DataError where a column asked for is missing, or a word of it stands with a box.
     """
     if asked.empty_when:
         check_columns(table, [column for column, _ in asked.empty_when])
         rules = list(asked.empty_when)
+    elif has_box:
+        rules = [(has_box, "0")]
     else:
         columns = plain_names(table.header)
         numbered = [(columns[plain(name)], word) for name, word in NUMBERED if plain(name) in columns]
@@ -55,7 +58,7 @@ def empty_rows(table: Table, asked: Columns, boxed: Sequence[bool], rows: Sequen
         others = any(boxed[row] for row in rows)
         if marked and asked.empty_when:
             raise DataError(f"{table.place(marked[0])}: {column} is {word}, which --empty-when calls empty, and there is a box")
-        if own and not marked and (others or asked.empty_when):
+        if own and not marked and (others or asked.empty_when or has_box):
             empty |= set(own)
             counts[f"{column}={word}"] = len(own)
     return empty, [f"lines of {table.name} with {rule} hold no object: {count}" for rule, count in counts.items()]

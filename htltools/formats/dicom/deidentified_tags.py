@@ -23,7 +23,7 @@ TAGS = [
 ]
 WORDS = {"ViewPosition": "view", "BodyPartExamined": "body_part", "Modality": "modality"}
 SEXES = {"m": "male", "f": "female", "o": "other"} | {word: word for word in ("male", "female", "other")}
-AGE = re.compile(r"(\d{1,3}) ?([DWMY]?)", re.IGNORECASE)  # three digits and a capital by the standard, but not in all files
+AGE = re.compile(r"(\d{1,3}(?:\.\d+)?) ?([DWMY]?)", re.IGNORECASE)  # three digits and a capital by the standard, but not in all files
 YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1}
 CODE = re.compile(r"[A-Z0-9 _]{1,16}")  # the characters of a code string; anything else is free text in the wrong place
 HEX = 24  # digits of a hash: 96 bits
@@ -71,8 +71,8 @@ def meta_of(header: Any) -> dict[str, Any]:
     """The tags of the allow-list, as `meta` of a row: age in years, sex, view, body_part, modality, pixel_spacing in mm, burned_in."""
     meta: dict[str, Any] = {}
     if age := AGE.fullmatch(text_of(header, "PatientAge")):
-        unit = age[2].upper() or "Y"
-        meta["age"] = round(int(age[1]) * YEARS[unit], 2) if unit != "Y" else int(age[1])
+        years = round(float(age[1]) * YEARS[age[2].upper() or "Y"], 2)
+        meta["age"] = int(years) if years.is_integer() and age[2].upper() in ("", "Y") else years
     if sex := SEXES.get(text_of(header, "PatientSex").lower()):
         meta["sex"] = sex
     for tag, name in WORDS.items():

@@ -20,6 +20,7 @@ from PIL import Image
 
 from htltools.errors import DataError
 from htltools.formats.dicom.child_process import in_child_process
+from htltools.formats.dicom.stored_values import significant_bits
 from htltools.formats.images.compressed_headers import check_size, holds_ycc
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
@@ -173,6 +174,14 @@ def frame_values(path: str | Path, header: Any, number: int = 1) -> np.ndarray:
 
     Raises: DataError with a short reason where it cannot be decoded.
     """
+    return decoded_frame(path, header, number)[0]
+
+
+def decoded_frame(path: str | Path, header: Any, number: int = 1) -> tuple[np.ndarray, int]:
+    """As `frame_values`, and how many pixels of a grey frame that is not compressed use bits that they should not, see `stored_values`.
+
+    Raises: as `frame_values`.
+    """
     import pydicom
     from pydicom.pixels import convert_color_space, get_decoder, pixel_array
 
@@ -182,21 +191,22 @@ def frame_values(path: str | Path, header: Any, number: int = 1) -> np.ndarray:
         if not 1 <= number <= frame_count(header):
             raise DataError(f"it has no frame {number}")
         if syntax == DEFLATED_FRAMES or (syntax == RLE and header.BitsAllocated == 1):
-            return unpacked_frame(path, header, number)
+            return unpacked_frame(path, header, number), 0
+        plain = syntax in NATIVE and header.get("SamplesPerPixel", 1) == 1
         data = None if syntax in NATIVE or syntax == RLE else frame_data(path, header, number)
         if data is not None:
             check_size(data, header.Rows, header.Columns)
 
         def decoded() -> np.ndarray:
             with BoundedFile(path) as file:
-                if syntax == DEFLATED:
-                    return pixel_array(pydicom.dcmread(file), index=number - 1)
-                return pixel_array(file, index=number - 1, transfer_syntax_uid=syntax)
+                source = {"src": pydicom.dcmread(file)} if syntax == DEFLATED else {"src": file, "transfer_syntax_uid": syntax}
+                return pixel_array(**source, index=number - 1, correct_unused_bits=not plain)
 
         values = in_child_process(decoded) if "gdcm" in get_decoder(syntax).available_plugins else decoded()
         if data and header.get("PhotometricInterpretation") == "RGB" and holds_ycc(data, values):
             values = convert_color_space(values, "YBR_FULL", "RGB")
-        return values.astype(values.dtype.newbyteorder("="), copy=False)
+        values = values.astype(values.dtype.newbyteorder("="), copy=False)
+        return significant_bits(values, header) if plain else (values, 0)
 
 
 def frame_data(path: str | Path, header: Any, number: int) -> bytes:

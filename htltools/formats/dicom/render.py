@@ -14,17 +14,18 @@ from PIL import Image
 
 from htltools.errors import DataError
 from htltools.formats.dicom.colours import colours_of
-from htltools.formats.dicom.file import frame_values, header_of, reading
+from htltools.formats.dicom.file import decoded_frame, frame_values, header_of, reading
+from htltools.formats.dicom.stored_values import doubts_of_values
 from htltools.formats.dicom.windowing import windowed
-from htltools.formats.images.image import squashed_array
+from htltools.formats.images.image import SquashedImage, squashed_array
 from htltools.formats.images.mask import Objects, objects_of
 
 MAX_LEVELS = 2**16  # different values that are rendered once each, however many pixels have them
 TABLES = ("PixelValueTransformationSequence", "FrameVOILUTSequence")  # of each frame of a multi-frame file
 
 
-def read_dicom(path: str | Path, frame: tuple[int, int], number: int = 1, window: str = "auto") -> tuple[np.ndarray, tuple[int, int], str]:
-    """A frame of a DICOM file, counted from 1, squashed to a frame (H, W): uint8 [H, W, 3], RGB; its (width, height); how it was rendered.
+def read_dicom(path: str | Path, frame: tuple[int, int], number: int = 1, window: str = "auto") -> SquashedImage:
+    """A frame of a DICOM file, counted from 1, squashed to a frame (H, W), with how it was rendered.
 
     `window`: `auto` for the file's first VOI LUT or window, and the range of the values where it has none; a number for another
     of its windows, from 0; "C/W" for a centre and a width; `percentile` for the 1st to the 99th of the frame.
@@ -32,14 +33,15 @@ def read_dicom(path: str | Path, frame: tuple[int, int], number: int = 1, window
     Raises: DataError with a short reason where it cannot be decoded.
     """
     header = cached_header(str(path), size_and_time(path))
-    values = frame_values(path, header, number)
+    values, above = decoded_frame(path, header, number)
     with reading("its values cannot be rendered"):
         header = frame_header(header, number)
         if values.ndim == 3 or header.PhotometricInterpretation == "PALETTE COLOR":
-            return squashed_array(colours_of(values, header), frame), values.shape[1::-1], "colour"
+            return SquashedImage(squashed_array(colours_of(values, header), frame), values.shape[1::-1], "colour")
+        doubts = doubts_of_values(values, above, header)
         grey, rendering = grey_of(values, header, window)
     small = Image.fromarray(grey).resize(frame[::-1], Image.Resampling.BILINEAR, reducing_gap=2)
-    return np.asarray(small.convert("RGB")), values.shape[::-1], rendering
+    return SquashedImage(np.asarray(small.convert("RGB")), values.shape[::-1], rendering, doubts=tuple(doubts))
 
 
 def read_dicom_mask(path: str | Path, lesion_values: Sequence[int] = ()) -> Objects:

@@ -10,6 +10,7 @@ from htltools.errors import DataError
 
 DEEP = ("I", "F")  # modes of more than 8 bits per channel, and I;16 with its variants
 DEPTHS = 8, 10, 12, 14, 16
+STRAY = 0.001  # share of the pixels at either end that do not decide
 PHOTOMETRIC, SAMPLE_FORMAT = 262, 339  # tags of TIFF
 WHITE_IS_ZERO, UNSIGNED, SIGNED = 0, 1, 2
 
@@ -47,11 +48,13 @@ def sample_format(image: Image.Image) -> int | None:
 def black_and_white(image: Image.Image, values: np.ndarray) -> tuple[float, float]:
     """The values that mean black and white.
 
-    Of values without a sign, 0 and the largest of the smallest depth that holds their maximum; of floats in [0, 1], these. Where some are
+    Of values without a sign, 0 and the largest of the smallest depth that holds them; of floats in [0, 1], these. Where some are
     below 0, the lowest and the highest, as for DICOM without a window. The other way round in a TIFF that says that 0 is white: Pillow
-    turns only those of 8 bits.
+    turns only those of 8 bits. All without the STRAY pixels at both ends, which may be dead, hot or letters.
     """
-    lowest, highest = float(values.min()), float(values.max())
+    stray = max(1, round(STRAY * values.size)) if values.size > 2 else 0
+    ends = np.partition(values, (stray, values.size - 1 - stray), axis=None)
+    lowest, highest = float(ends[stray]), float(ends[-1 - stray])
     if lowest < 0:
         black, white = lowest, highest
     elif values.dtype.kind == "f" and highest <= 1:
@@ -62,9 +65,10 @@ def black_and_white(image: Image.Image, values: np.ndarray) -> tuple[float, floa
     return (white, black) if inverted else (black, white)
 
 
-def squashed_deep(image: Image.Image, frame: tuple[int, int]) -> np.ndarray:
-    """A deep image squashed to a frame (width, height): uint8 [H, W]."""
+def squashed_deep(image: Image.Image, frame: tuple[int, int]) -> tuple[np.ndarray, str]:
+    """A deep image squashed to a frame (width, height): uint8 [H, W]; and which values are black and white, in words."""
     values = deep_values(image)
     black, white = black_and_white(image, values)
     small = np.asarray(Image.fromarray(values.astype(np.float32)).resize(frame, Image.Resampling.BILINEAR, reducing_gap=2))
-    return np.rint(np.clip((small - black) / ((white - black) or 1), 0, 1) * 255).astype(np.uint8)
+    light = np.clip((small - black) / ((white - black) or 1), 0, 1)
+    return np.rint(light * 255).astype(np.uint8), f"range {black:g} to {white:g}"

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -22,6 +23,8 @@ IMAGE_SUFFIXES = frozenset(
 )
 FORMATS = "JPEG", "JPEG2000", "PNG", "TIFF", "BMP", "WEBP", "GIF", "PPM"  # for some others Pillow would start another program
 LONGEST_SIDE = 2**20
+Doubt = tuple[str, str]  # kind, reason
+PAGES: Doubt = "an image of several pages", "the first of its pages is read"  # those of a JPEG (MPO) are mostly previews
 ORIENTATION, APPLIED = 0x0112, "orientation_applied"
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -42,12 +45,24 @@ def read_image(path: str | Path, frame: tuple[int, int]) -> tuple[np.ndarray, tu
 
     Raises: DataError with a short reason where it cannot be decoded.
     """
-    pixels, size, _ = read_turned_image(path, frame)
-    return pixels, size
+    return read_turned_image(path, frame)[:2]
 
 
-def read_turned_image(path: str | Path, frame: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int], int]:
-    """As `read_image`, with the EXIF orientation that the image was turned by: 1 to 8, 1 where it stood upright.
+class SquashedImage(NamedTuple):
+    """An image squashed to a frame (H, W), and what is known of its original.
+
+    rendering: which values are black and white, or None where all is as stored. orientation: by EXIF, that it was turned by, 1 to 8.
+    """
+
+    pixels: np.ndarray  # uint8 [H, W, 3], RGB
+    size: tuple[int, int]  # width, height
+    rendering: str | None = None
+    orientation: int = 1
+    doubts: tuple[Doubt, ...] = ()
+
+
+def read_turned_image(path: str | Path, frame: tuple[int, int]) -> SquashedImage:
+    """As `read_image`, with what was done to the image.
 
     Raises: DataError with a short reason where it cannot be decoded.
     """
@@ -58,10 +73,16 @@ def read_turned_image(path: str | Path, frame: tuple[int, int]) -> tuple[np.ndar
         orientation = image.info.get(APPLIED, turn)
         size = image.size[::-1] if turn >= 5 else image.size
         target = frame if turn >= 5 else frame[::-1]  # (width, height) before the turn
+        rendering = None
+        doubts = (PAGES,) if image.format != "MPO" and getattr(image, "is_animated", False) else ()
         pixels = squashed_jpeg(image, target)
-        if pixels is None:
+        if pixels is None and is_deep(image):
+            grey, rendering = squashed_deep(image, target)
+            pixels = np.asarray(Image.fromarray(grey).convert("RGB"))
+        elif pixels is None:
             pixels = np.asarray(squashed_image(image, target))
-    return np.asarray(Image.fromarray(pixels).transpose(TURNS[turn])) if turn in TURNS else pixels, size, orientation
+    pixels = np.asarray(Image.fromarray(pixels).transpose(TURNS[turn])) if turn in TURNS else pixels
+    return SquashedImage(pixels, size, rendering, orientation, doubts)
 
 
 def turn_of(image: Image.Image) -> int:
@@ -74,10 +95,8 @@ def turn_of(image: Image.Image) -> int:
 
 
 def squashed_image(image: Image.Image, frame: tuple[int, int]) -> Image.Image:
-    """An opened image of any mode, squashed to a frame (width, height), in RGB."""
+    """An opened image of up to 8 bits, squashed to a frame (width, height), in RGB."""
     image.draft(None, (2 * frame[0], 2 * frame[1]))  # JPEG: decode no larger than needed
-    if is_deep(image):
-        return Image.fromarray(squashed_deep(image, frame)).convert("RGB")
     image = image if image.mode == "L" and not image.has_transparency_data else over_black(image)  # grey: one channel to resize, not three
     return image.resize(frame, Image.Resampling.BILINEAR, reducing_gap=2).convert("RGB")
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from htltools.formats.images.deep_grey import deep_values, is_deep
-from htltools.formats.images.image import APPLIED, TURNS, decoding, over_black, turn_of
+from htltools.formats.images.image import APPLIED, TURNS, Doubt, decoding, over_black, turn_of
 
 VOID = 255  # of a label map: not to be used
 SMALL = 50  # values up to here are labels, not grey levels
@@ -23,8 +23,6 @@ FRAMED = 0.99  # share of the border that is marked in a mask that is black on w
 GREY = 0.2  # share of the pixels between black and white in what looks like no mask
 
 INVERTED = "a mask is marked all around its border, and read as black on white"
-
-Doubt = tuple[str, str]  # kind, reason
 
 
 @dataclass

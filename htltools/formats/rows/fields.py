@@ -96,11 +96,22 @@ def explain_no_match(rows: Sequence[Mapping[str, Any]], texts: Iterable[str]) ->
     for text in texts:
         name, sign, wanted = parsed_comparison(text)
         if sign in ("=", "==") and rows and not any(map(condition(text), rows)):
-            values = sorted({cell(value) for row in rows if (value := field(row, name)) is not None})
-            shown = ", ".join(values[:MOST_VALUES]) + (f" and {len(values) - MOST_VALUES} more" if len(values) > MOST_VALUES else "")
-            alike = [value for value in values if value.casefold() == wanted.casefold()] or get_close_matches(wanted, values, 1)
-            meant = f"; did you mean {name}={alike[0]}?" if alike else ""
-            raise DataError(f"no row has the {name} {wanted!r}", f"there are {shown}{meant}")
+            raise DataError(f"no row has the {name} {wanted!r}", values_there(rows, name, "=", wanted))
+
+
+def idle_exclusions(rows: Sequence[Mapping[str, Any]], texts: Iterable[str]) -> list[str]:
+    """A sentence on each `label!=nv` whose value no row has, so that it excludes nothing: a typing error should be seen."""
+    parsed = [(text, *parsed_comparison(text)) for text in texts]
+    idle = [own for own in parsed if rows and own[2] == "!=" and own[3] and all(map(condition(own[0]), rows))]
+    return [f"{text} excludes no row: {values_there(rows, name, sign, wanted)}" for text, name, sign, wanted in idle]
+
+
+def values_there(rows: Iterable[Mapping[str, Any]], name: str, sign: str, wanted: str) -> str:
+    """The values of a field that there are, and one of them that is spelled like the one that was wanted."""
+    values = sorted({cell(value) for row in rows if (value := field(row, name)) is not None})
+    shown = ", ".join(values[:MOST_VALUES]) + (f" and {len(values) - MOST_VALUES} more" if len(values) > MOST_VALUES else "")
+    alike = [value for value in values if value.casefold() == wanted.casefold()] or get_close_matches(wanted, values, 1)
+    return f"there are {shown}" + (f"; did you mean {name}{sign}{alike[0]}?" if alike else "")
 
 
 def as_number(text: str) -> float | None:

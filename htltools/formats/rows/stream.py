@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -169,7 +169,7 @@ class RowWriter:
             self.out.write(line)
 
 
-def check_groups(rows: Iterable[Row]) -> None:
+def check_groups(rows: Iterable[Row], remedy: str = "keep every group on one side") -> None:
     """Refuse a group that stands in two splits: metrics would be measured on patients or lesions that a model was fitted to.
 
     Raises: DataError naming the first such group.
@@ -177,4 +177,18 @@ def check_groups(rows: Iterable[Row]) -> None:
     home: dict[str, str] = {}
     for row in rows:
         if row.split and (first := home.setdefault(row.group, row.split)) != row.split:
-            raise DataError(f"the group {row.group!r} stands in two splits, {first} and {row.split}", "keep every group on one side")
+            raise DataError(f"the group {row.group!r} stands in two splits, {first} and {row.split}", remedy)
+
+
+def check_predictions(rows: Sequence[Row]) -> None:
+    """Refuse rows of which some hold one predicted box (`predicted`) and others several objects (`detected`): their hardness is measured by
+    two formulas. Rows that hold both were scored by models of both kinds.
+
+    Raises: DataError naming one row of each.
+    """
+    if any(row.predicted and row.detected for row in rows):
+        return
+    box, objects = (next((row.id for row in rows if getattr(row, kind)), None) for kind in ("predicted", "detected"))
+    if box is not None and objects is not None:
+        cause = f"rows mix predictions of two kinds: {box!r} has one box (predicted), {objects!r} several objects (detected)"
+        raise DataError(cause, "score all rows in one run, or the parts with one of --objects and --one-box")

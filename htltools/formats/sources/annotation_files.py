@@ -21,7 +21,7 @@ KINDS = "COCO, Pascal VOC, YOLO (a folder or its data.yaml), Label Studio or CVA
 SETTINGS = ".yaml", ".yml"
 
 
-def annotations_in(folder: Path, images: ImageNames) -> list[Annotations]:
+def annotations_in(folder: Path, images: ImageNames, readers: str | None = None) -> list[Annotations]:
     """What the annotation files below a folder say; none where it holds no such file. Files of other kinds are passed over.
 
     Where several COCO files say nothing of splits, and their names do, such as train.json and val.json, these are the splits.
@@ -29,19 +29,19 @@ def annotations_in(folder: Path, images: ImageNames) -> list[Annotations]:
     Raises: DataError where a data.yaml is damaged.
     """
     files = files_below(folder)
-    coco = [made for path in files if path.suffix.lower() == ".json" for made in of_json(path, images)]
+    coco = [made for path in files if path.suffix.lower() == ".json" for made in of_json(path, images, readers)]
     found = [*with_splits_of_names(coco), *of_xml([path for path in files if path.suffix.lower() == ".xml"], images)]
     roots = yolo_roots(folder, files)
     return found + [read_yolo(root, images, settings) for root, settings in roots.items()]
 
 
-def read_annotations(path: Path, images: ImageNames) -> Annotations:
-    """What an annotation file or folder says: COCO, Pascal VOC, YOLO, Label Studio or CVAT, known by its content.
+def read_annotations(path: Path, images: ImageNames, readers: str | None = None) -> Annotations:
+    """What an annotation file or folder says: COCO, Pascal VOC, YOLO, Label Studio or CVAT, known by its content. readers: see --readers.
 
     Raises: MissingInput; DataError where it is none of them.
     """
     if path.is_dir():
-        return of_folder(path, images)
+        return of_folder(path, images, readers)
     if not path.exists():
         raise MissingInput(f"the annotations {path} are not there")
     suffix = path.suffix.lower()
@@ -60,16 +60,16 @@ def read_annotations(path: Path, images: ImageNames) -> Annotations:
         if is_coco(content):
             return with_whole_paths(coco_annotations(content, path), path, images)
         if is_label_studio(content):
-            return read_label_studio(path, images)
+            return read_label_studio(path, images, readers)
     raise DataError(f"{path} is no annotation file that is read", f"name one of {KINDS}")
 
 
-def of_folder(folder: Path, images: ImageNames) -> Annotations:
+def of_folder(folder: Path, images: ImageNames, readers: str | None) -> Annotations:
     """What all annotation files below a folder say, as one.
 
     Raises: DataError where there is none, or two of them speak of one image.
     """
-    found = annotations_in(folder, images)
+    found = annotations_in(folder, images, readers)
     if not found and any(path.suffix.lower() == ".txt" for path in files_below(folder)):
         found = [read_yolo(folder, images)]
     if not found:
@@ -101,7 +101,7 @@ def files_below(folder: Path) -> list[Path]:
 ENDINGS = (".json", ".xml", ".txt", *SETTINGS, *NAMES_FILES)
 
 
-def of_json(path: Path, images: ImageNames) -> list[Annotations]:
+def of_json(path: Path, images: ImageNames, readers: str | None) -> list[Annotations]:
     """What a JSON file says, if it is of COCO or Label Studio and speaks of at least one object; else nothing."""
     try:
         content: Any = json_of(path)
@@ -110,7 +110,7 @@ def of_json(path: Path, images: ImageNames) -> list[Annotations]:
     if is_coco(content):
         made = with_whole_paths(coco_annotations(content, path), path, images)
     elif is_label_studio(content):
-        made = read_label_studio(path, images)
+        made = read_label_studio(path, images, readers)
     else:
         return []
     return [made] if any(facts.boxes is not None for facts in made.facts.values()) else []

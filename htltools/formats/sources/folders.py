@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from htltools.errors import MissingInput
+from htltools.formats.files.collecting import without_collecting
 from htltools.formats.images.image import IMAGE_SUFFIXES
 from htltools.formats.sources.annotation_files import annotations_in, read_annotations
 from htltools.formats.sources.candidate import Candidate, readable
@@ -75,8 +76,9 @@ def find_candidates(sources: Iterable[str], listed: Iterable[str], naming: Namin
     masks = masks_of(images, listings, named, findings)
     if not masks.masked and (twice := second_suffixes(images.paths)):
         findings.doubts.append(f"{twice} names have two images each, which differ in the suffix: if one is a mask, name it by --masks")
-    joined = facts_of(images, listings, naming, findings)
-    findings.candidates = candidates_of(images, masks, joined, findings)
+    with without_collecting():
+        joined = facts_of(images, listings, naming, findings)
+        findings.candidates = candidates_of(images, masks, joined, findings)
     findings.candidates.sort(key=lambda candidate: candidate.id)
     return findings
 
@@ -169,7 +171,7 @@ def facts_of(images: Images, listings: Sequence[Listing], naming: Naming, findin
             add(read_tables(naming.tables, naming.columns, own), tables, "table", everything, own)
             findings.files |= {str(path): path for path in naming.tables[1:] if path.is_file()}
         for number, path in enumerate(naming.annotations):
-            add(read_annotations(path, own), files, "coco" if not number else str(path), everything, own)
+            add(read_annotations(path, own, naming.columns.readers), files, "coco" if not number else str(path), everything, own)
     for listing, numbers in zip(listings, images.numbers, strict=True):
         usual = metadata_of(listing.folder) if listing.folder else None
         if usual and not naming.tables:
@@ -177,7 +179,7 @@ def facts_of(images: Images, listings: Sequence[Listing], naming: Naming, findin
             add(read_table(usual, naming.columns, own), tables, str(usual), numbers, own)
         if listing.folder and numbers and not naming.complete:
             own = images.some(numbers)
-            for annotations in annotations_in(listing.folder, own):
+            for annotations in annotations_in(listing.folder, own, naming.columns.readers):
                 add(annotations, files, annotations.source, numbers, own)
     tables.overlay(files)
     findings.unused_names |= tables.unmatched

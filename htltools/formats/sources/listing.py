@@ -12,7 +12,7 @@ from htltools.formats.sources.candidate import readable
 from htltools.formats.sources.ids import TWICE, without_suffix
 from htltools.formats.sources.layouts import Layout, layout_of
 from htltools.formats.sources.path_words import is_image_folder, is_mask_folder, mentions_images, mentions_masks
-from htltools.formats.sources.walk import Walk, has_suffix, walk
+from htltools.formats.sources.walk import Walk, has_suffix, unread_kind, walk
 
 QUOTES = "'\""
 OTHER_KIND = "images of its kind are not read"
@@ -64,8 +64,12 @@ class Listing:
         for path, reason in walked.unreadable.items():
             self.skips.append({"id": readable(path or "."), "source": readable(os.path.join(root, path)), "reason": reason})
         for path, kind in walked.other_images.items():
-            self.skips.append({"id": readable(path), "source": readable(os.path.join(root, path)), "reason": OTHER_KIND})
-            self.other_kinds[kind] += 1
+            self.add_other_kind(path, os.path.join(root, path), kind)
+
+    def add_other_kind(self, name: str, path: str, kind: str) -> None:
+        """Add an image of a kind that is not read."""
+        self.skips.append({"id": readable(name), "source": readable(path), "reason": OTHER_KIND})
+        self.other_kinds[kind] += 1
 
 
 def folder_listing(folder: Path, *, look_beside: bool) -> Listing:
@@ -107,8 +111,12 @@ def files_listing(paths: Sequence[str], *, look_beside: bool) -> Listing:
         return listing
     absolute: dict[str, str] = {}
     for path in paths:
-        if absolute.setdefault(os.path.abspath(path), path) is not path:
+        if kind := unread_kind(path):
+            listing.add_other_kind(without_suffix(os.path.basename(path)), path, kind)
+        elif absolute.setdefault(os.path.abspath(path), path) is not path:
             listing.skips.append({"id": readable(without_suffix(os.path.basename(path))), "source": readable(path), "reason": TWICE})
+    if not absolute:
+        return listing
     root = os.path.commonpath([os.path.dirname(path) for path in absolute])
     layout = layout_of([os.path.relpath(path, root) for path in absolute])
     layout.images = [path for path in (os.path.relpath(path, root) for path in absolute) if path not in {*layout.masks, *layout.owners}]

@@ -10,7 +10,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from htltools.formats.dicom.file import DICOM_SUFFIXES
@@ -18,18 +18,21 @@ from htltools.formats.images.image import IMAGE_SUFFIXES
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 WHOLE = 1000  # parts that a path from the source counts as: more than any other end
+ODD = frozenset("\\:?")  # letters of drives, URLs and paths of Windows
 DRIVE = re.compile(r"[A-Za-z]:(?=[\\/])")
 FEW = 8  # images of one file name that are compared one by one
 SUFFIXES = IMAGE_SUFFIXES | DICOM_SUFFIXES
 
 
-@lru_cache(2**16)
 def name_parts(name: str) -> tuple[str, ...]:
     """The parts of the path that a name holds, in composed Unicode (NFC); of an URL its path, or its query `d`.
 
     >>> name_parts("./a/b.png"), name_parts("C:\\\\x\\\\b.png"), name_parts("http://h/data/local-files/?d=set/b%20c.png")
     (('a', 'b.png'), ('x', 'b.png'), ('set', 'b c.png'))
     """
+    if name.isascii() and ODD.isdisjoint(name):
+        parts = tuple(name.split("/"))
+        return parts if "" not in parts and "." not in parts else tuple(part for part in parts if part not in ("", "."))
     if URL.match(name) or "?d=" in name:
         url = urlsplit(name)
         name = parse_qs(url.query).get("d", [unquote(url.path)])[0]
@@ -40,11 +43,11 @@ def name_parts(name: str) -> tuple[str, ...]:
 def stem_of(name: str) -> str:
     """A file name without the suffix of an image or of DICOM; other dots stay.
 
-    >>> stem_of("a.PNG"), stem_of("1.2.840.113"), stem_of("v1.2")
-    ('a', '1.2.840.113', 'v1.2')
+    >>> stem_of("a.PNG"), stem_of("1.2.840.113"), stem_of("v1.2"), stem_of(".png")
+    ('a', '1.2.840.113', 'v1.2', '.png')
     """
-    stem, suffix = os.path.splitext(name)
-    return stem if suffix.lower() in SUFFIXES else name
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot + suffix.lower() in SUFFIXES and stem.rpartition("/")[2].strip(".") else name
 
 
 @dataclass
@@ -68,14 +71,21 @@ class ImageNames:
             self.folders |= {tuple(folders)} if folders else set()
             for each in {last, stem_of(last)}:
                 self.by_relative[*folders, each].append(i)
-        self.parts = [name_parts(os.path.abspath(path)) for path in paths]
+        self.parts = [name_parts(path if os.path.isabs(path) and ".." not in path else os.path.abspath(path)) for path in paths]
+        self.found: dict[str, tuple[int, list[int]]] = {}
         self.by_name: dict[str, list[int]] = defaultdict(list)
         self.by_stem: dict[str, list[int]] = defaultdict(list)
-        self.by_folded_stem: dict[str, list[int]] = defaultdict(list)
         for i, parts in enumerate(self.parts):
             self.by_name[parts[-1]].append(i)
             self.by_stem[stem_of(parts[-1])].append(i)
-            self.by_folded_stem[stem_of(parts[-1]).casefold()].append(i)
+
+    @cached_property
+    def by_folded_stem(self) -> dict[str, list[int]]:
+        """The images by their stems without capitals."""
+        folded: dict[str, list[int]] = defaultdict(list)
+        for stem, images in self.by_stem.items():
+            folded[stem.casefold()] += images
+        return folded
 
     def candidates(self, name: str) -> tuple[int, list[int]]:
         """How many parts at the end of the path fit, and the images that fit best: by file name, by stem, then in any case of letters.
@@ -88,13 +98,21 @@ class ImageNames:
         >>> ImageNames(["/s/a.png", "/s/y/b.png"], ["a.png", "y/b.png"]).candidates("y/a.png")
         (0, [])
         """
-        parts = name_parts(name)
+        found = self.found.get(name)
+        if found is None:
+            found = self.found[name] = self.fitting(name_parts(name))
+        return found
+
+    def fitting(self, parts: tuple[str, ...]) -> tuple[int, list[int]]:
+        """As `candidates`, by the parts of a name."""
         if not parts:
             return 0, []
         if parts in self.by_relative:
             return WHOLE, self.by_relative[parts]
-        stem = stem_of(parts[-1])
-        fitting = self.by_name.get(parts[-1]) or self.by_stem.get(stem) or self.by_folded_stem.get(stem.casefold()) or []
+        fitting = self.by_name.get(parts[-1])
+        if not fitting:
+            stem = stem_of(parts[-1])
+            fitting = self.by_stem.get(stem) or self.by_folded_stem.get(stem.casefold()) or []
         deepest, fitting = self.deepest(parts, fitting) if fitting else (0, [])
         if deepest == 1 and parts[:-1] in self.folders:  # which holds images, but not this one
             return 0, []
@@ -102,6 +120,8 @@ class ImageNames:
 
     def deepest(self, parts: tuple[str, ...], fitting: list[int]) -> tuple[int, list[int]]:
         """Of images whose file name fits, those of which the most folders fit too, and how many parts that are."""
+        if len(fitting) == 1:
+            return self.depth(parts, fitting[0]), fitting
         if len(fitting) <= FEW:
             depths = [self.depth(parts, i) for i in fitting]
             return max(depths), [i for i, depth in zip(fitting, depths) if depth == max(depths)]
@@ -141,7 +161,8 @@ class ImageNames:
                 depths[name] = depth
             else:
                 matches.unmatched.append(name)
-        for i, own in matches.names.items():
+        several = {i: own for i, own in matches.names.items() if len(own) > 1}
+        for i, own in several.items():
             deepest = max(depths[name] for name in own)
             matches.unmatched += [name for name in own if depths[name] < deepest]
             matches.names[i] = [name for name in own if depths[name] == deepest]

@@ -15,6 +15,7 @@ OTHER_IMAGES = frozenset(
         *(".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".exr", ".hdr", ".dds", ".jpg_large"),
     }
 )  # kinds of images that are not read
+NAMED_ALONE = {".j2k", ".j2c", ".jpc", ".jpx", ".jpf", ".jpm", ".pbm", ".pam", ".pfm", ".jpg_large"}  # that are read where they are named
 TEXT = frozenset(
     {
         *(".csv", ".tsv", ".tab", ".json", ".jsonl", ".xml", ".md", ".html", ".yaml", ".yml", ".py", ".ini", ".log"),
@@ -87,17 +88,37 @@ def is_dicom_file(path: str) -> bool:
     return suffix in DICOM_SUFFIXES or (suffix not in TEXT and suffix != ".txt" and is_dicom(path))
 
 
+def kind_by_suffix(path: str) -> str | None:
+    """The kind of a file that is an image by a suffix of those that are not read; None: it is none.
+
+    >>> kind_by_suffix("a/scan.nii.gz"), kind_by_suffix("photo.HEIC"), kind_by_suffix("photo.png")
+    ('.nii.gz', '.heic', None)
+    """
+    stem, suffix = os.path.splitext(os.path.basename(path))
+    double = os.path.splitext(stem)[1] + suffix
+    return next((kind for kind in (double.lower(), suffix.lower()) if kind in OTHER_IMAGES), None)
+
+
+def unread_kind(path: str) -> str | None:
+    """The kind of a file that was named, where it can be read neither as it is nor as DICOM; None: it is worth trying.
+
+    >>> unread_kind("slide.svs"), unread_kind("a.j2k"), unread_kind("a")
+    ('.svs', None, None)
+    """
+    kind = kind_by_suffix(path)
+    return None if kind is None or kind in NAMED_ALONE or is_dicom(path) else kind
+
+
 def other_kind(path: str) -> str | None:
     """The kind of a file that is an image by another suffix, or by its first bytes; None: it is none.
 
     >>> other_kind("scan.nii.gz"), other_kind("photo.HEIC"), other_kind("notes.csv")
     ('.nii.gz', '.heic', None)
     """
+    if kind := kind_by_suffix(path):
+        return kind
     stem, suffix = os.path.splitext(os.path.basename(path))
     suffix = suffix.lower()
-    double = os.path.splitext(stem)[1].lower() + suffix
-    if suffix in OTHER_IMAGES or double in OTHER_IMAGES:
-        return double if double in OTHER_IMAGES else suffix
     if suffix in TEXT or (suffix == ".txt" and not has_suffix(stem)) or not os.path.isfile(path):  # a pipe would wait
         return None
     try:

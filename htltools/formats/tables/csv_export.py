@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from htltools.formats.csv.column_names import has_role
+from htltools.formats.csv.column_names import HAS_BOX, has_role
 from htltools.formats.rows.fields import NESTED, field
 from htltools.formats.rows.jsonlines import compact_json
 from htltools.formats.rows.row import Row
@@ -22,7 +22,7 @@ def csv_lines(rows: Sequence[Row], columns: Sequence[str] | None, shown: Callabl
 
     With `columns`, fields by name, each row is one line. Without them all fields are written: a row of several boxes as that many lines,
     a repeated row once, boxes that a model predicted (`pseudo`) not at all, and a field of hardness with that word in its heading. The
-    label of a line is the class of its box, where boxes have classes of their own.
+    label of a line is the class of its box, where boxes have classes of their own. Where a row is known to hold none, has_box says so.
     """
     out = io.StringIO()
     writer = csv.writer(out)
@@ -47,7 +47,8 @@ def all_lines(rows: Sequence[Row]) -> Iterator[list]:
     others = list(dict.fromkeys(name for row in rows for name in row if name not in LEFT_OUT and name not in FIRST.values()))
     inner = [(outer, name) for outer in INNER for name in dict.fromkeys(n for row in rows for n in row.get(outer) or {})]
     headings = [name if outer == "meta" and not has_role(name) and name not in others else f"{outer}.{name}" for outer, name in inner]
-    yield [*first, *EDGES, "width", "height", *others, *headings]
+    known = [HAS_BOX] if any(row.annotated_boxes == [] for row in rows) else []
+    yield [*first, *EDGES, *known, "width", "height", *others, *headings]
     for row in rows:
         if row.repeat:
             continue
@@ -55,9 +56,10 @@ def all_lines(rows: Sequence[Row]) -> Iterator[list]:
         after: list[Any] = [*(row.size or (None, None)), *(row.get(name) for name in others)]
         after += [(row.get(outer) or {}).get(name) for outer, name in inner]
         boxes: Sequence[Sequence[Any]] = row.annotated_boxes or [[None] * len(EDGES)]
+        boxed = None if row.annotated_boxes is None else int(bool(row.annotated_boxes))
         for i, box in enumerate(boxes):
             own = row | ({"label": labels[i]} if labels else {})
-            yield [*(own.get(name) for name in first.values()), *box, *after]
+            yield [*(own.get(name) for name in first.values()), *box, *([boxed] if known else []), *after]
 
 
 def csv_cell(value: Any) -> str:

@@ -1,6 +1,5 @@
 """Tables of images: a CSV of names, groups, splits, labels, boxes and metadata, or several."""
 
-import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -21,6 +20,7 @@ from htltools.formats.csv.roles import Columns, Roles, recognised_roles
 from htltools.formats.csv.run_lengths import runs_of
 from htltools.formats.csv.text import Table, read_text, some_of
 from htltools.formats.csv.words import empty_rows, splits_of
+from htltools.formats.files.collecting import without_collecting
 from htltools.formats.rows.schema import OBJECT
 from htltools.formats.tables.facts import SPLIT_WORDS, Annotations, Facts
 
@@ -40,14 +40,9 @@ def read_tables(paths: Sequence[Path], asked: Columns = Columns(), images: Image
 
     Raises: MissingInput, DataError.
     """
-    collecting = gc.isenabled()
-    gc.disable()  # there is no rubbish among a million new cells: looking for it takes as long as reading them
-    try:
+    with without_collecting():
         table, column = joined([read_text(path, asked.missing) for path in paths], asked, images)
         return TableReader(table, recognised_roles(table, asked, images, column), asked, images).annotations(paths[0])
-    finally:
-        if collecting:
-            gc.enable()
 
 
 @dataclass
@@ -119,20 +114,20 @@ class TableReader:
         """The run lengths of each row, None where a cell is empty; None where the column holds something else."""
         if not self.roles.runs:
             return None
-        runs = runs_of(self.table.cells[self.roles.runs])
+        runs, said, certain = runs_of(self.table.cells[self.roles.runs])
+        if said:
+            notes = self.notes if certain or plain(self.roles.runs) == "encoding" else self.doubts
+            notes.append(f"{self.roles.runs} of {self.table.name} {said}")
         if runs is None:
             self.unused.append(self.roles.runs)
-            said = f"{self.roles.runs} of {self.table.name} is not used: not all of it is starts and lengths in rising order"
-            (self.notes if plain(self.roles.runs) == "encoding" else self.doubts).append(said)
             self.roles.runs = None
-            return None
         return runs
 
     def empty(self, boxes: Boxes, runs: list[list[int] | None] | None, rows: Sequence[int]) -> set[int]:
         """The rows that say that their image holds no object."""
         if not self.roles.boxes and not runs and not self.asked.empty_when:
             return set()
-        empty, notes = empty_rows(self.table, self.asked, [bool(own) for own in boxes], rows)
+        empty, notes = empty_rows(self.table, self.asked, self.roles.has_box, [bool(own) for own in boxes], rows)
         self.notes += notes
         return empty | {row for row, own in enumerate(runs or ()) if own == []}
 
@@ -183,7 +178,8 @@ class TableReader:
         sides = np.full((len(boxes), 2), np.nan)
         for facts, own, frame in zip(self.facts, self.by_image.values(), frames, strict=True):
             facts.frame, facts.shares = frame, shares
-            sides[own] = frame or np.nan
+            if frame:
+                sides[own] = frame
         for _, names, box_format in self.roles.boxes[:1]:
             of_box = [row for row, own in enumerate(boxes) for _ in own]
             self.doubts += [] if shares else doubts_of_boxes(every, box_format, self.table.name, sides[of_box])

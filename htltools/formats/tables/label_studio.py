@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from htltools.errors import DataError
+from htltools.formats.csv.readers import agreed_boxes
+from htltools.formats.tables.brush_masks import brush_outline
 from htltools.formats.tables.coco import json_of
 from htltools.formats.tables.facts import Annotations, Facts, KnownImages
 from htltools.formats.tables.marked_images import MarkedImage, MarkedImages, shown
-from htltools.formats.tables.outlines import checked_number, ellipse, turned_polygon
+from htltools.formats.tables.outlines import Outline, box_of_outline, checked_number, ellipse, turned_polygon
 
 UPLOADED = re.compile(r"(.*[/\\])?[0-9a-f]{8}-(?P<name>[^/\\]+)")  # Label Studio puts it before the name of an uploaded file
 USUAL = "image", "img", "image_url", "url", "file", "path"  # keys of the image of a task
@@ -23,12 +25,13 @@ def is_label_studio(content: Any) -> bool:
     return ("data" in first and ("annotations" in first or "completions" in first)) or ("annotation_id" in first and "lead_time" in first)
 
 
-def read_label_studio(path: Path, images: KnownImages) -> Annotations:
+def read_label_studio(path: Path, images: KnownImages, readers: str | None = None) -> Annotations:
     """What an export says. A finished annotation without regions means that the image holds no object; a skipped task says nothing.
 
-    Rectangles, polygons and ellipses are read, in per cent of the sides of the image; other regions are left out. Turned rectangles are
-    read as polygons. Of several annotations of one task the first counts. A choice is the label of its image. The name of an uploaded
-    image is also known without the letters that Label Studio puts before it.
+    Rectangles, polygons, ellipses and brush masks are read, in per cent of the sides of the image; other regions are left out. Turned
+    rectangles are read as polygons. Several annotations of one task are those of several readers, see `agreed_boxes`; but for `first`
+    they keep no outlines. A choice is the label of its image. The name of an uploaded image is also known without the letters that
+    Label Studio puts before it.
 
     Raises: MissingInput; DataError where it is no export of Label Studio.
     """
@@ -43,16 +46,43 @@ def read_label_studio(path: Path, images: KnownImages) -> Annotations:
             marked.leave_out(f"task {place}", "it names no image")
             continue
         finished = regions_of(task)
-        if len(finished) > 1 and any(own != finished[0] for own in finished):
-            several.append(name)
+        differing = any(own != finished[0] for own in finished[1:])
         image = marked.add_image(name, Facts(), annotated=bool(finished))
-        for number, region in enumerate(finished[0] if finished else [], 1):
-            add_region(marked, image, region, f"region {number} of {name}")
+        if differing and readers != "first":
+            add_agreed(marked, image, finished, name, readers or "union")
+        else:
+            add_regions(marked, image, finished[0] if finished else [], name)
+        several += [name] if differing else []
     made = marked.annotations(path, shares=True)
     if several:
-        names = shown(several)
-        made.doubts.append(f"{len(several)} images were annotated several times and differently, such as {names}: the first counts")
+        said = f"{len(several)} images were annotated several times and differently, such as {shown(several)}"
+        outlines = "" if readers == "first" else "; their outlines are not kept"
+        if readers:
+            made.notes.append(f"{said}: --readers {readers}{outlines}")
+        else:
+            made.doubts.append(
+                f"{said}: all objects are kept, those that overlap by half as one (--readers union){outlines}; see --readers"
+            )
     return made
+
+
+def add_regions(marked: MarkedImages, image: MarkedImage, regions: list[Any], name: str) -> None:
+    """Add the regions of one annotation of an image."""
+    for number, region in enumerate(regions, 1):
+        add_region(marked, image, region, f"region {number} of {name}")
+
+
+def add_agreed(marked: MarkedImages, image: MarkedImage, finished: list[list[Any]], name: str, rule: str) -> None:
+    """Add the objects of several annotations of an image, without outlines; of several choices the first."""
+    by_reader = [MarkedImage(Facts()) for _ in finished]
+    for reader, own, regions in zip(range(len(finished)), by_reader, finished, strict=True):
+        add_regions(marked, own, regions, f"{name}, annotation {reader + 1}")
+    objects = [(tuple(box), kind or "", f"{reader:06}") for reader, own in enumerate(by_reader) for box, kind, _ in own.objects.values()]
+    for box, kind in agreed_boxes(objects, [f"{reader:06}" for reader in range(len(finished))], rule):
+        marked.mark(image, name, box, kind or None)
+    image.unusable += sum(own.unusable for own in by_reader)
+    for facts in (own.facts for own in by_reader):
+        marked.merge(name, image.facts, facts)
 
 
 def image_of(task: dict[str, Any], images: KnownImages) -> str | None:
@@ -110,7 +140,7 @@ def frame_of(region: dict[str, Any]) -> tuple[float, float] | None:
     return (width, height) if min(width, height) > 0 else None
 
 
-def drawn(value: dict[str, Any], frame: tuple[float, float] | None) -> tuple[list[float] | None, list[list[float]] | None]:
+def drawn(value: dict[str, Any], frame: tuple[float, float] | None) -> tuple[list[float] | None, Outline | None]:
     """Box and outline of a region, as shares of the image's sides.
 
     Raises: ValueError with a short reason; KeyError, TypeError where its numbers are missing.
@@ -124,9 +154,11 @@ def drawn(value: dict[str, Any], frame: tuple[float, float] | None) -> tuple[lis
     if "radiusX" in value:
         x, y, across, down = (checked_number(value[key]) / 100 for key in ("x", "y", "radiusX", "radiusY"))
         return None, as_shares(ellipse((x * width, y * height), (across * width, down * height), degrees), width, height)
+    if "rle" in value:
+        outline = brush_outline(value["rle"], frame)
+        return [edge / side for edge, side in zip(box_of_outline(outline), (width, height) * 2)], outline
     if "width" not in value:
-        kind = "a brush mask" if "rle" in value else "a region of this kind"
-        raise ValueError(f"{kind} is not read: export it as COCO, or as PNG files of masks")
+        raise ValueError("a region of this kind is not read: export it as COCO, or as PNG files of masks")
     x, y, across, down = (checked_number(value[key]) / 100 for key in ("x", "y", "width", "height"))
     if not degrees:
         return [x, y, x + across, y + down], None

@@ -42,6 +42,7 @@ class MarkedImages:
     left_out: list[dict[str, str]] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)  # images that cannot be used at all, and why
     conflicts: dict[str, list[str]] = field(default_factory=dict)  # images that are described twice, by what differs
+    listed_again: dict[str, None] = field(default_factory=dict)
     odd_splits: dict[str, int] = field(default_factory=dict)  # words that name no split, and how often
     repeated: int = 0
 
@@ -50,6 +51,7 @@ class MarkedImages:
         known = self.images.setdefault(name, MarkedImage(facts, annotated=annotated, classed=classed))
         if known.facts is not facts:
             known.annotated = known.annotated or annotated
+            self.listed_again[name] = None
             self.merge(name, known.facts, facts)
         return known
 
@@ -134,6 +136,8 @@ class MarkedImages:
     def notes(self, objects: list[tuple[Box, str | None, Outline | None]]) -> list[str]:
         """Sentences on what was assumed."""
         notes = [f"{self.repeated} objects are marked twice and count once"] if self.repeated else []
+        if again := list(self.listed_again):
+            notes.append(f"{len(again)} images are listed several times, such as {shown(again)}: they have the objects of all entries")
         if crowds := sum(image.crowds for image in self.images.values() if image.objects):
             notes.append(f"{crowds} crowd regions (iscrowd 1) beside other objects are not used")
         outlines = [(box, outline) for box, _, outline in objects if outline]

@@ -111,7 +111,14 @@ def runs_of_rows(counts: list[int], left: int, top: int, width: int, height: int
         raise ValueError("its run lengths do not fill its size")
     if min(left, top) < 0 or left + width > frame[0] or top + height > frame[1]:
         raise ValueError("its mask leaves the image")
-    inside = np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(height, width)
+    return runs_of_mask(np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(height, width), frame, left, top)
+
+
+def runs_of_mask(inside: np.ndarray, frame: tuple[int, int], left: int = 0, top: int = 0) -> dict[str, Any]:
+    """Run lengths, column by column as COCO has them, of an image of (width, height) that a mask, bool [h, w], is a piece of.
+
+    Raises: ValueError where the mask is empty.
+    """
     columns, rows = np.nonzero(inside.T)
     places = (left + columns) * frame[1] + top + rows
     if not len(places):

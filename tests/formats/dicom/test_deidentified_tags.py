@@ -13,8 +13,9 @@ VALUES = np.zeros((4, 4), np.uint8)
 @pytest.mark.parametrize(
     ("written", "age"),
     [
-        *(("045Y", 45), ("006M", 0.5), ("010D", 0.03), ("026W", 0.5), ("", None), ("adult", None), ("4.5Y", None), ("1045", None)),
-        *(("45", 45), ("045", 45), ("45Y", 45), ("045y", 45), ("045 Y", 45), ("6m", 0.5)),  # against the standard, but found
+        *(("045Y", 45), ("006M", 0.5), ("010D", 0.03), ("026W", 0.5), ("", None), ("adult", None), ("4.5.1", None), ("1045", None)),
+        # against the standard, but found
+        *(("45", 45), ("045", 45), ("45Y", 45), ("045y", 45), ("045 Y", 45), ("6m", 0.5), ("51.5", 51.5), ("51.0Y", 51)),
     ],
 )
 def test_age(tmp_path, save_dicom, written, age):

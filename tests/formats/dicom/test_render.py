@@ -81,7 +81,7 @@ def test_images_of_all_samples(samples):
     """In its own size each sample is the standard's chain, step by step on whole arrays, but for rounding."""
     for name, path in samples.items():
         dataset = pydicom.dcmread(path, force=True)
-        image, size, rendering = read_dicom(path, (dataset.Rows, dataset.Columns))
+        image, size, rendering, *_ = read_dicom(path, (dataset.Rows, dataset.Columns))
         assert size == (dataset.Columns, dataset.Rows)
         values = whole(samples[ELSEWHERE.get(name, name)])[0]
         if rendering == "colour" and dataset.PhotometricInterpretation != "PALETTE COLOR":
@@ -195,6 +195,37 @@ def test_overlays_above_the_stored_bits(tmp_path, save_dicom, syntax):
     else:
         save_dicom(tmp_path / "a.dcm", overlaid, BitsStored=12, HighBit=11, syntax=syntax)
     assert (read(tmp_path / "a.dcm") == read(tmp_path / "plain.dcm")).all()
+
+
+def doubts(path):
+    """The kinds of doubts of a file."""
+    return [kind for kind, _ in read_dicom(path, (16, 16)).doubts]
+
+
+def test_bits_above_the_stored_ones_are_doubted(tmp_path, save_dicom):
+    """Values of more bits than BitsStored are doubted, also with a sign; overlays that are declared, and signs, are not."""
+    values = np.tile(RAMP, (4, 4))
+    save_dicom(tmp_path / "a.dcm", values, BitsStored=8, HighBit=7)
+    assert doubts(tmp_path / "a.dcm") == ["DICOM values of more bits than the header says"]
+    save_dicom(tmp_path / "b.dcm", values, BitsStored=12, HighBit=11)
+    save_dicom(tmp_path / "c.dcm", values.astype(np.int16) - 2000, BitsStored=12, HighBit=11)
+    overlaid = save_dicom(tmp_path / "d.dcm", values | 0x2000, BitsStored=12, HighBit=11)
+    assert doubts(tmp_path / "d.dcm") != []
+    overlaid.add_new(0x60000102, "US", 13)
+    overlaid.save_as(tmp_path / "d.dcm", enforce_file_format=True)
+    assert doubts(tmp_path / "b.dcm") == doubts(tmp_path / "c.dcm") == doubts(tmp_path / "d.dcm") == []
+
+
+def test_a_sign_that_is_not_declared_is_doubted(tmp_path, save_dicom):
+    """Values below 0 in a file that declares none are doubted; values of the whole range, and a padding, are not."""
+    signed = RAMP.astype(np.int16) - 1024
+    save_dicom(tmp_path / "a.dcm", signed.view(np.uint16))
+    assert doubts(tmp_path / "a.dcm") == ["DICOM values with a sign that the header does not say"]
+    padded = RAMP.copy()
+    padded[:2] = 65535
+    for name, values in {"signed": signed, "plain": RAMP, "wide": RAMP * 16, "padded": padded}.items():
+        save_dicom(tmp_path / f"{name}.dcm", values)
+        assert doubts(tmp_path / f"{name}.dcm") == []
 
 
 def table(first, entries, depth):

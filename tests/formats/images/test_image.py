@@ -49,11 +49,35 @@ def test_modes(tmp_path, mode):
 
 @pytest.mark.parametrize(("highest", "white"), [(255, 255), (1023, 1023), (3000, 4095), (4096, 16383), (40000, 65535)])
 def test_sixteen_bits(tmp_path, highest, white):
-    """A 16-bit image is scaled by the smallest depth of 8, 10, 12, 14 and 16 bits that holds its maximum."""
+    """A 16-bit image is scaled by the smallest depth of 8, 10, 12, 14 and 16 bits that holds it, and says so."""
     path = tmp_path / "a.png"
     Image.fromarray(np.full((16, 24), highest, np.uint16)).save(path)
-    pixels, _ = read_image(path, FRAME)
-    assert (pixels == round(highest / white * 255)).all()
+    image = read_turned_image(path, FRAME)
+    assert (image.pixels == round(highest / white * 255)).all() and image.rendering == f"range 0 to {white}"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "usual", "odd"), [(np.uint16, 600, 5000), (np.uint16, 255, 65535), (np.int16, -500, 30000), (np.float32, 0.5, 1.5)]
+)
+def test_one_pixel_decides_nothing(tmp_path, dtype, usual, odd):
+    """A single pixel that is brighter, or below 0, changes only what lies around it."""
+    values = np.linspace(0, usual, 64 * 64).reshape(64, 64).astype(dtype)
+    Image.fromarray(values).save(tmp_path / "plain.tif")
+    for stray in odd, (-1 if dtype != np.uint16 else 0):
+        values[0, 0] = stray
+        Image.fromarray(values).save(tmp_path / "odd.tif")
+        plain, changed = (read_image(tmp_path / f"{name}.tif", (64, 64))[0].astype(int) for name in ("plain", "odd"))
+        assert np.abs(plain - changed)[2:, 2:].max() <= 1
+
+
+def test_pages(tmp_path):
+    """The first page of several is read, and that is doubted; previews in a JPEG are no pages."""
+    first, other = halves(), halves().transpose(Image.Transpose.ROTATE_180)
+    for name, options in {"a.tif": {}, "a.gif": {}, "a.webp": {"lossless": True}, "a.mpo": {"format": "MPO"}}.items():
+        first.save(tmp_path / name, save_all=True, append_images=[other], **options)
+        image = read_turned_image(tmp_path / name, FRAME)
+        assert image.pixels[4, 1, 0] > 150 > image.pixels[4, 1, 2]
+        assert [kind for kind, _ in image.doubts] == ([] if name == "a.mpo" else ["an image of several pages"])
 
 
 def test_floats(tmp_path):
@@ -164,8 +188,9 @@ def test_orientation(tmp_path, kind, mode, orientation):
     upright[:16, :24] = 250  # in the upper left
     upright[16:, :24] = 90  # in the lower left
     save_turned(tmp_path / f"a.{kind}", np.dstack([upright] * 3) if mode == "rgb" else upright, orientation, **KINDS_TO_TURN[kind])
-    pixels, size, turned = read_turned_image(tmp_path / f"a.{kind}", (32, 48))
-    assert size == (48, 32) and turned == orientation
+    image = read_turned_image(tmp_path / f"a.{kind}", (32, 48))
+    pixels = image.pixels
+    assert image.size == (48, 32) and image.orientation == orientation and image.doubts == ()
     assert np.abs(pixels[..., 0].astype(int) - upright).max() <= (25 if kind == "jpg" else 1)
     objects = read_mask(tmp_path / f"a.{kind}", () if kind == "jpg" else (250,) if mode != "rgb" else (0xFAFAFA, 250))
     assert (objects.labels > 0)[:16, :24].all() and not (objects.labels > 0)[16:, 24:].any()

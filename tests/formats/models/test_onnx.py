@@ -169,6 +169,19 @@ def test_threads_are_those_of_torch(written, monkeypatch, variable, threads):
     assert OnnxModel(written[1], "cpu", 5).session.get_session_options().intra_op_num_threads == 5
 
 
+def test_a_damaged_file_is_refused(written, tmp_path):
+    """A flipped bit in the weights is refused, which would pass for a worse net; a file without a checksum is read."""
+    data = bytearray(written[1].read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "m.onnx").write_bytes(data)
+    with pytest.raises(DataError, match="m.onnx is damaged: its checksum does not hold"):
+        OnnxModel(tmp_path / "m.onnx", "cpu")
+    model = onnx.load(written[1])
+    helper.set_model_props(model, ABOUT)
+    onnx.save(model, tmp_path / "m.onnx")
+    assert OnnxModel(tmp_path / "m.onnx", "cpu").about == ABOUT
+
+
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "cpu:1", ""])
 def test_unknown_device(written, device):
     """A device that does not exist is a usage error."""

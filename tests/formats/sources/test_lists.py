@@ -60,3 +60,20 @@ def test_images_of_a_folder_of_images(folder, candidates_of):
     findings = candidates_of(root / "images/a.png")
     (candidate,) = findings.candidates
     assert len(candidate.masks) == 1 and candidate.facts.group == "P1" and not findings.masks_without_image
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_kinds_that_are_not_read(folder, candidates_of, listed):
+    """Slides, HEIC and volumes are left out and counted by kind, as in folders, listed or named; what may be read as it is stays."""
+    root = folder("a.png", "b.heic", "c.svs", "d.nii.gz", "e.j2k", "f")
+    paths = [str(root / name) for name in ("a.png", "b.heic", "c.svs", "d.nii.gz", "e.j2k", "f")]
+    findings = candidates_of("-", listed=paths) if listed else candidates_of(*paths)
+    assert [c.id for c in findings.candidates] == ["a", "e", "f"]
+    assert dict(findings.other_kinds) == {".heic": 1, ".svs": 1, ".nii.gz": 1}
+    assert {skip["reason"] for skip in findings.skips} == {"images of its kind are not read"}
+
+
+def test_only_kinds_that_are_not_read(folder, candidates_of):
+    """Where nothing else is listed, no image is left, and the reason is said."""
+    with pytest.raises(MissingInput, match="images of its kind are not read"):
+        candidates_of("-", listed=[str(folder("a.heic") / "a.heic")])

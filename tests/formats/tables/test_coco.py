@@ -69,9 +69,10 @@ def test_what_is_no_coco(tmp_path, text):
 
 
 def test_one_file_under_two_ids(read):
-    """An image that is listed twice has the boxes of both ids."""
-    one = read([A, A | {"id": 3}, B], [of(1, [20, 15, 40, 30]), of(3, [5, 5, 10, 10])]).facts
-    assert one["a.png"].boxes == [[20, 15, 60, 45], [5, 5, 15, 15]] and one["b.png"].boxes == []
+    """An image that is listed twice has the boxes of both ids, which is said."""
+    one = read([A, A | {"id": 3}, B], [of(1, [20, 15, 40, 30]), of(3, [5, 5, 10, 10])])
+    assert one.facts["a.png"].boxes == [[20, 15, 60, 45], [5, 5, 15, 15]] and one.facts["b.png"].boxes == []
+    assert one.notes == ["1 images are listed several times, such as 'a.png': they have the objects of all entries"]
     assert read([A, A | {"id": 3}], [of(1, [20, 15, 40, 30])]).facts["a.png"].boxes == [[20, 15, 60, 45]]
     other = read([A, A | {"id": 3, "width": 200}], [of(1, [20, 15, 40, 30])])
     assert not other.facts and "declares its size as 100x80 and 200x80" in reasons(other)["a.png"]

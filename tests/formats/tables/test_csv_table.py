@@ -156,6 +156,8 @@ def test_line_ends_and_quoted_lines(table):
 
 def test_missing_table(tmp_path):
     """A table that is not there is a missing input."""
+    with pytest.raises(DataError, match="is a folder; name a folder of annotation files with --annotations"):
+        read_table(tmp_path)
     with pytest.raises(MissingInput, match="is not there"):
         read_table(tmp_path / "none.csv")
 

@@ -168,8 +168,34 @@ def test_run_lengths(table):
     assert annotations.facts["a"].outlines == [{"runs": [1215, 40, 1315, 40]}] and annotations.facts["a"].boxes is None
     assert (annotations.facts["b"].boxes, annotations.facts["c"].boxes, annotations.boxed) == ([], None, True)
     assert annotations.roles["boxes"] == "column EncodedPixels (run lengths)"
-    odd = table("ImageId,rle\na,5 9 6 2\n" + "b," + "1 20 " * 50_000 + "\n")
+    odd = table("ImageId,rle\na,5 2 9 2\n" + "b," + "1 20 " * 50_000 + "\n")
     assert not odd.boxed and odd.unused == ["rle"] and "is not used" in odd.doubts[0] and odd.facts["a"].meta == {}
+
+
+def siim_runs(mask):
+    """The runs of a mask [H, W] by the program of SIIM-ACR: down the columns, each start counted from the end of the run before."""
+    runs, since, length = [], 0, 0
+    for inside in mask.ravel("F").tolist():
+        if inside:
+            length += 1
+        else:
+            if length:
+                runs += [since, length]
+                since = length = 0
+            since += 1
+    return " ".join(map(str, runs))
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_run_lengths_that_count_from_the_run_before(table, count):
+    """Runs as SIIM-ACR has them give the mask that they were made from; that is said, and doubted where few cells show it."""
+    mask = np.zeros((80, 100), bool)
+    mask[15:45, 20:60] = mask[50:60, 30:35] = True
+    lines = [f"a{i},{siim_runs(mask)}\n" for i in range(count)]
+    made = table("ImageId, EncodedPixels\n" + "".join(lines) + "empty,-1\n")
+    assert (mask_of_runs(made.facts["a0"].outlines[0]["runs"], (100, 80)) == mask).all() and made.facts["empty"].boxes == []
+    said, silent = (made.doubts, made.notes) if count == 1 else (made.notes, made.doubts)
+    assert "as SIIM-ACR has them" in said[0] and not silent
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
