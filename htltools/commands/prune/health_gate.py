@@ -19,6 +19,7 @@ from htltools.core.pruning.unstructured import HEALTHY, SWEEP, baked, prunable_c
 from htltools.core.runtime.predict import number_of_batches
 from htltools.core.runtime.prefetch import load_batches
 from htltools.core.runtime.runtime import Runtime
+from htltools.core.training.adaptive_weighting import Attention
 from htltools.core.training.augmentation import Augmentation
 from htltools.core.training.loop import Recipe, mean_iou, trained
 from htltools.errors import DataError, HtlError, UsageError
@@ -31,6 +32,7 @@ from htltools.tasks.rows import in_order
 from htltools.tasks.task import Data, Extras, Selection
 
 RATE = 1e-3  # highest learning rate of the recovery
+LOOKING = Attention("look", by="none")  # what the recovery keeps of a model that looks again: it still sees enlarged crops
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Job:
         """The dense model."""
         dense = CheckpointPredictor(self.dense_path, self.runtime)
         console.explain(str(dense))
+        if dense.localizer.glance is not None:
+            raise DataError(f"{self.dense_path} holds two nets, one for the first look", "prune the model that it was made from")
         if self.method == "channel" and "channel" not in dense.task.supports:
             raise UsageError(f"--method channel cannot follow a net of the task {dense.task.name}", "use l1, layer-l1 or random")
         return dense
@@ -120,10 +124,11 @@ class Job:
 
     def finetune(self, model: Localizer) -> None:
         """Train the cut model on what the dense one learned from, without row weights; the best epoch is kept."""
-        flip = tuple(self.dense.checkpoint.training.get("flip", Augmentation.flip))
+        before = self.dense.checkpoint.training
+        flip, extras = tuple(before.get("flip", Augmentation.flip)), Extras(LOOKING if before.get("looks") else None)
         recipe = Recipe(self.epochs, self.runtime.batch_size, RATE, seed=self.runtime.seed, augmentation=Augmentation(flip=flip))
         uniform = np.ones(len(self.training.rows), np.float32)
-        objective = self.dense.task.objective(model, self.training, uniform, self.validation, recipe, self.runtime, Extras())
+        objective = self.dense.task.objective(model, self.training, uniform, self.validation, recipe, self.runtime, extras)
         held_out = (self.validation.images, self.validation.targets) if self.validation else None
         with console.progress("recovering", self.epochs) as steps:
             for state in trained(objective, held_out, recipe, self.runtime):
