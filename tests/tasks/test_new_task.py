@@ -206,7 +206,7 @@ def test_it_compares_with_its_own_kind_alone(htl, model, phantom, dense):
     code, _, err = htl("evaluate", phantom.rows, "--model", dense, "--baseline", model)
     assert (code, "compare models of one kind" in err) == (65, True)
     code, _, err = htl("score", phantom.rows, "--model", dense, "--pruned", model)
-    assert (code, f"{dense} (task mask) and {model} (task points)" in err) == (65, True)
+    assert (code, f"{dense} (task box) and {model} (task points)" in err) == (65, True)
 
 
 def test_a_task_that_is_not_known(htl, phantom, dense, tmp_path):
