@@ -30,7 +30,7 @@ class ClassMap(Box):
 
     name = "class_map"
     target_fields = ("label",)
-    supports = frozenset({"weak", "channel", "int8"})
+    supports = frozenset({"weak", "look", "channel", "int8"})
     has_threshold = True
 
     def training_rows(self, rows: Sequence[Row], *, semi: bool = False) -> Selection:
@@ -73,7 +73,10 @@ class ClassMap(Box):
     ) -> Objective:
         """The cross-entropy of the class maps."""
         held_out = (validation.images, validation.targets) if validation else None
-        return ClassMapObjective(model, training.images, training.targets, weights, held_out, recipe, runtime, compiled=extras.compiled)
+        attention, compiled = extras.attention, extras.compiled
+        return ClassMapObjective(
+            model, training.images, training.targets, weights, held_out, recipe, runtime, attention=attention, compiled=compiled
+        )
 
     def calibrate(self, model: Model, validation: Data, runtime: Runtime) -> None:
         """Set the threshold of the map, on validation boxes."""

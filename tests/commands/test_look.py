@@ -137,6 +137,22 @@ def test_semi_supervision_looks_again(htl, phantom, tmp_path):
         assert looks(tmp_path / f"{use}.h5")["count"] == 2
 
 
+def test_weak_supervision_can_look_again(htl, phantom, tmp_path):
+    """On request the map learns from images that are cut around its own boxes, and looks again where that is better on split val."""
+    args = ("--supervision", "weak", "--attend", "look", "--attend-renew", 1, "--epochs", 3, "--batch-size", 16)
+    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", *args)
+    assert code == 0 and "looks: " in err, err
+    assert Checkpoint.load(tmp_path / "m.h5").training["looks"]
+    assert htl("train", phantom.rows, "-o", tmp_path / "p.h5", "--supervision", "weak", *QUICK)[0] == 0
+    assert looks(tmp_path / "p.h5") is None
+    code, _, err = htl("look", phantom.rows, "--model", tmp_path / "p.h5", "--looks", 2, "-o", tmp_path / "t.h5")
+    assert code == 0 and looks(tmp_path / "t.h5")["count"] == 2, err
+    once, twice = (value(htl("evaluate", phantom.rows, "--model", tmp_path / f"{name}.h5")[1]) for name in "pt")
+    assert once != twice
+    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "x.h5", *args, "--attend-by", "loss")
+    assert (code, "--attend-by has no effect here" in err) == (2, True), err
+
+
 def test_what_is_refused(htl, made, phantom, dense, tmp_path):
     """What cannot look again, or has nothing to choose by, is refused in one line."""
     out = tmp_path / "m.h5"

@@ -127,7 +127,7 @@ def planned(
     task = task_asked(arch, supervision, attend)
     check_targets(arch, supervision, task, targets)
     if attend is None:
-        attend = "look" if "look" in TASKS[task].supports else "none"
+        attend = "look" if "look" in TASKS[task].supports and supervision != "weak" else "none"
     again = attend == "look"
     if (looks or window) and not again:
         raise UsageError("--looks and --look-window go with --attend look")
@@ -205,8 +205,10 @@ def check_attention(supervision: str, attend: str | None, pseudo_labels: str | N
         raise UsageError(f"--attend {attend} goes with --supervision full", advice)
     if pseudo_labels and not semi:
         raise UsageError("--pseudo-labels needs --supervision semi")
-    attends = pseudo_labels in ("attend", "suppress") if semi else attend not in (None, "none")
-    useless = [name for name in tuning if not attends and not (pseudo_labels == "consistency" and name in ("renew", "sparsity"))]
+    attends = pseudo_labels in ("attend", "suppress") if semi else attend not in (None, "none") and supervision != "weak"
+    renews = (pseudo_labels == "consistency", supervision == "weak" and attend == "look")
+    used = {"renew", "sparsity"} if renews[0] else {"renew"} if renews[1] else set()
+    useless = [name for name in tuning if not attends and name not in used]
     if useless:
         raise UsageError(f"--attend-{useless[0]} has no effect here", "it needs --attend, or --pseudo-labels attend or suppress")
     if attend == "damaged" and tuning.get("by") in ("pruned_disagreement", "pruned_shift"):

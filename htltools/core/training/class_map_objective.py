@@ -9,10 +9,12 @@ from htltools.core.geometry.boxes import iou
 from htltools.core.geometry.class_maps_to_boxes import map_boxes
 from htltools.core.nets.localizer import MapLocalizer
 from htltools.core.runtime import distributed
-from htltools.core.runtime.predict import batches, predictions
+from htltools.core.runtime.predict import batches, predict_all, predictions
 from htltools.core.runtime.prefetch import ImageSource, OnDevice, load_batches
 from htltools.core.runtime.runtime import Runtime
-from htltools.core.training.augmentation import augmented
+from htltools.core.training.adaptive_weighting import Attention
+from htltools.core.training.augmentation import changed_images
+from htltools.core.training.enlarging import DRAWS, Crops, cut_first, draw_crops
 from htltools.core.training.loop import Recipe
 from htltools.core.training.threshold_objective import ThresholdObjective
 
@@ -24,6 +26,8 @@ class ClassMapObjective(ThresholdObjective):
     """The objective of N samples with a class each: the cross-entropy of every class map's mean, each sample times its weight.
 
     Rare classes weigh more (see `class_balance`). After each epoch the threshold of the map is calibrated on the validation samples.
+    With attention by `look` a share of the images is cut around the box that the model itself predicted a few epochs before: no
+    annotated box is seen.
     """
 
     model: MapLocalizer
@@ -38,18 +42,40 @@ class ClassMapObjective(ThresholdObjective):
         recipe: Recipe,
         runtime: Runtime,
         *,
+        attention: Attention | None = None,
         compiled: bool = False,
     ):
         super().__init__(model, images, weights * class_balance(classes), validation, recipe, runtime, compiled=compiled)
         self.classes = torch.from_numpy(classes).to(runtime.device)
+        self.attention = attention
+        self.predicted = torch.full((len(classes), 4), torch.nan, device=runtime.device)  # boxes to cut around, when last predicted
+
+    def begin_epoch(self, epoch: int, seed: int) -> None:
+        """Predict the boxes to cut around, where that is due."""
+        if self.attention and epoch and epoch % self.attention.renew == 0:
+            self.predicted = torch.from_numpy(predict_all([self.model], self.images, self.runtime.at(AT_ONCE))[0]).to(self.predicted)
+
+    def epoch_changes(self, random: torch.Generator) -> Tensor:
+        """How each image of an epoch is augmented and cut, in the order of the batches: [N, 5 + C + DRAWS]."""
+        drawn = super().epoch_changes(random)
+        return torch.cat([drawn, draw_crops(len(drawn), Crops(), random)], 1) if self.attention else drawn
 
     def loss(self, batch: Tensor, chosen: Tensor, change: Tensor, seed: int) -> Tensor:
-        no_boxes = torch.zeros(len(batch), 4, device=batch.device)
-        x, _ = augmented(batch, no_boxes, change, self.model.gain, self.model.bias)
+        if self.attention:
+            change = cut_first(change[:, :-DRAWS], self.predicted[chosen], change[:, -DRAWS:], self.attention.share)
+        size = self.model.input_size(batch.permute(0, 3, 1, 2))
+        x = changed_images(batch, change, self.model.gain, self.model.bias, size)
         with self.runtime.autocast():
             maps = self.net(x.contiguous(memory_format=torch.channels_last))  # [B, K, h, w] each
         each = [cross_entropy(scores.float().mean((2, 3)), self.classes[chosen], reduction="none") for scores in maps]
         return torch.stack(each).mean(0)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """State to resume from, beside that of the model."""
+        return {"predicted": self.predicted}
+
+    def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
+        self.predicted = state_dict["predicted"].to(self.predicted)
 
     def calibrate(self, images: ImageSource | OnDevice, targets: np.ndarray) -> None:
         calibrate_map_threshold(self.model, images, targets, self.runtime)
