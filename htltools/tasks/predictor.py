@@ -93,7 +93,7 @@ class CheckpointPredictor:
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
         self.threshold = float(getattr(self.localizer, "threshold", 0.0))
-        self.flip: list[float] = self.checkpoint.training.get("flip") or list(Augmentation.flip)
+        self.flip: list[float] | None = self.checkpoint.training.get("flip") or list(Augmentation.flip)
         self.referral = self.checkpoint.referral
 
     def __str__(self) -> str:

@@ -4,9 +4,10 @@ import codecs
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from htltools.commands.prepare.dicom import expand_dicoms
+from htltools.commands.prepare.dicom import expand_dicoms, key_of
 from htltools.commands.prepare.findings import PrepareFindings
 from htltools.core.sampling.splits import settled_splits
 from htltools.formats.rows.row import Row
@@ -24,7 +25,7 @@ def gather(sources: Sequence[str], naming: Naming, *, id_key: Path | None, out: 
     """
     paths = list_lines(sys.stdin.buffer.read()) if "-" in sources else []
     findings = find_candidates(sources, paths, naming)
-    dicom = expand_dicoms(findings, id_key, out)
+    dicom = expand_dicoms(findings, partial(key_of, id_key, out))
     findings.candidates = findings.candidates[:limit]
     return PrepareFindings(findings, dicom)
 

@@ -70,8 +70,9 @@ def score(
     mirror_disagreement   of mirror images; look_disagreement of looks; soft_dice_doubt of masks: doubt without annotation; only with --also
 
     Of models that predict lesion masks the masks are compared, and pruned_shift is that of their boxes.
-    Without a pruned model the columns that need one are left out. With several models every column is the mean over them; with models of htl train --fold, a training row is scored only by
-    those that have not seen its group. --stability tells how alike the models rank the rows, by column.
+    Without a pruned model the columns that need one are left out. With several models every column is the mean over them; with
+    models of htl train --fold, a training row is scored only by those that have not seen its group. --stability tells how alike the
+    models rank the rows, by column.
     --predictions takes predictions of another tool: COCO results, by image_id. Then no image is read, and no store needed.
     Rows of models go out batch by batch while others come in, so any number of them fits in memory.
     """

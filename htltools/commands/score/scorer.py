@@ -51,7 +51,8 @@ class Scorer(Protocol):
 
 @dataclass
 class ModelScorer:
-    """Dense and pruned checkpoints, perhaps none of the latter. `also`: columns on request; `stability` gathers what each model says, where it is wanted."""
+    """Dense and pruned checkpoints, perhaps none of the latter. `also`: columns on request; `stability` gathers what each model says, where
+    it is wanted."""
 
     dense: list[CheckpointPredictor]
     pruned: list[CheckpointPredictor]

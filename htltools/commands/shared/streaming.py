@@ -10,19 +10,18 @@ from htltools.formats.rows.row import Row
 from htltools.formats.rows.stream import RowReader
 from htltools.formats.sources.open_rows import no_rows, open_rows
 
-
 LOOKED_AHEAD = 1024  # rows among which a model is awaited that need not be there
 
 
 def open_stream(
-    source: Path | None, roles: set[str], *, partial: bool, limit: int | None, optional: Collection[str] = ()
+    source: Path | RowReader | None, roles: set[str], *, partial: bool, limit: int | None, optional: Collection[str] = ()
 ) -> tuple[Iterator[Row], RowReader]:
     """The rows of a source, and their reader, which by then knows a model for each of the roles if there is one at all, and for the
     optional ones if the first LOOKED_AHEAD rows have it.
 
     Raises: DataError where the source is bad or holds no row; MissingInput.
     """
-    reader = open_rows(source, partial=partial)
+    reader = source if isinstance(source, RowReader) else open_rows(source, partial=partial)
     rows, waiting = first_rows(reader, limit), []
     for row in rows:
         waiting.append(row)

@@ -155,7 +155,7 @@ def scores(sides: Sides, annotation: np.ndarray, comparison: Comparison, missed:
     held = missed or sides
     by_model = scores_by_model(sides, annotation, comparison, missed)
     mean = {name: present_mean(values) for name, values in by_model.items()}
-    of_dense = {
+    of_dense: dict[str, np.ndarray] = {
         **{name: mean[name] for name in ("loss", "el2n") if name in mean},
         "seed_disagreement": seed_disagreement(sides.dense, comparison),
         "smallness": comparison.smallness(annotation),

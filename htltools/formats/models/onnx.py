@@ -141,8 +141,8 @@ class OnnxModel:
     threads: of one run; 0 = OMP_NUM_THREADS where that is set, as torch has it, else onnxruntime's own choice.
     size: [H, W, C] of its images. about: its metadata by key, see vocabulary.ONNX. task: what it predicts, by its metadata. classes and
     threshold: the names of the classes of objects, and the score from which on one counts, by its metadata; else [] and 0.
-    training and
-    referral: as in the checkpoint, None where the file does not say. provider: the execution provider in use. output_names: what it can predict.
+    training and referral: as in the checkpoint, None where the file does not say. provider: the execution provider in use. output_names:
+    what it can predict.
 
     Raises: as `open_session`; DataError also where the file is no localizer of htl.
     """
