@@ -23,6 +23,31 @@ class Calibrated:
     groups: int
 
 
+@dataclass(frozen=True)
+class ReferralMetrics:
+    """Whether each of N samples fails and is referred, bool [N], and its group [N]: the rates are means over groups."""
+
+    fails: np.ndarray
+    referred: np.ndarray
+    groups: np.ndarray
+
+    @property
+    def iou(self) -> np.ndarray:
+        """1 where a sample does not fail, else 0."""
+        return 1.0 - self.fails
+
+    def at(self, places: np.ndarray) -> "ReferralMetrics":
+        """Those of some of the samples: int [n]."""
+        return ReferralMetrics(self.fails[places], self.referred[places], self.groups[places])
+
+    def values(self, times: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """`refer_rate` and `unreferred_failure_rate`, [R] each, where sample n is taken times[r, n] times; absent: each once, R = 1."""
+        _, member, sizes = np.unique(np.asarray(self.groups, str), return_inverse=True, return_counts=True)
+        weights = (np.ones((1, len(member))) if times is None else times) / sizes[member]
+        rates = weights @ np.column_stack([self.referred, self.fails & ~self.referred]).astype(float) / weights.sum(1)[:, None]
+        return dict(zip(("refer_rate", "unreferred_failure_rate"), rates.T))
+
+
 def unreferred_failures(fails: np.ndarray, doubt: np.ndarray, groups: Sequence[str], threshold: float) -> np.ndarray:
     """The share of the samples of each of G groups that fails and is not referred: [G] in [0, 1]; fails bool [N], doubt [N], NaN: referred.
 
