@@ -97,7 +97,7 @@ def doubt_lines(
     lines += lines_of("random order", [run.random() for run in by_column[first]], None, everything)
     lines += lines_of("ideal order", [run.ideal() for run in by_column[first]], None, everything)
     for other in others:
-        found = estimates(by_column[first], groups[everything], by_column[other], seed=seed)
+        found = estimates(by_column[first], [row.group for row in rows], by_column[other], seed=seed)
         about = {"split": split, "subgroup": None, "n": len(rows)}
         deltas = {metric: estimate for metric, estimate in found.items() if metric.endswith(".delta")}
         more = {"doubt": first, "failure_iou": failure_iou}

@@ -20,7 +20,7 @@ class Thumbnails(options.Choice):
 
 
 Sources = Annotated[
-    list[Path] | None, Argument(metavar="ROWS", help="A file of rows, a finished store, or - for stdin (the default).", show_default=False)
+    list[Path] | None, Argument(metavar="ROWS", help="A file of rows, a store, a model, or - for stdin (the default).", show_default=False)
 ]
 
 data = preset(Option, rich_help_panel="Data", show_default=False)
@@ -77,6 +77,7 @@ def view(
     htl view scored.jsonl --summary --group-by sex,age:20 --columns pruned_loss,pruned_disagreement
     htl view scored.jsonl --to coco:scored.json     a COCO data set; fiftyone:DIR for FiftyOne
     htl view store > rows.jsonl     the rows of a finished store, from where it lies now
+    htl view dense.h5               what is in a checkpoint, or an ONNX file
     htl view --check store dense.h5 rows.jsonl     is every byte what htl wrote?
 
     A field is a key of the row, or one of meta or hardness: age, meta.age, hardness.pruned_disagreement. --sort and --columns also take
@@ -88,6 +89,11 @@ def view(
 
         return check_files(rows or [Path("-")])
     source = only_source(rows)
+    if source is not None and looks_binary(source):
+        from htltools.commands.view.model import is_model, show_model
+
+        if is_model(source):
+            return show_model(source)
     options.rows_expected(source)
     from htltools.commands.view import outputs, selection
     from htltools.formats.sources.open_rows import open_rows
@@ -109,6 +115,15 @@ def view(
         outputs.write_rows(selected, run, reader, notes=not no_notes)
     else:
         outputs.write(selected, target, run.chain(reader.history), force=force)
+
+
+def looks_binary(path: Path) -> bool:
+    """Whether a file begins like no text, so that it may be a model; rows are read without the libraries that models need."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        start = file.read(4)
+    return start in (b"\x89HDF", b"htl ") or start[:1] == b"\x08"  # HDF5, as it is or behind htl's checksum, and ONNX
 
 
 def only_source(rows: list[Path] | None) -> Path | None:
