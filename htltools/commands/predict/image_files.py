@@ -40,7 +40,7 @@ def found_images(sources: Sequence[str], listed: Sequence[str], id_key: Path | N
     expand_dicoms(findings, (lambda: read_key(id_key)) if id_key else (lambda: secrets.token_bytes(32)))
     if id_key is None:
         findings.candidates = [named_by_file(each, names[each.image]) if each.dicom else each for each in findings.candidates]
-    findings.candidates = findings.candidates[:limit]
+    findings.candidates = sorted(findings.candidates, key=lambda candidate: candidate.id)[:limit]
     return findings
 
 

@@ -131,7 +131,7 @@ def cloud(x: np.ndarray, y: np.ndarray, x_name: str, y_name: str) -> str:
 
 
 def risk_coverage(columns: Mapping[str, tuple[np.ndarray, np.ndarray]], ideal: tuple[np.ndarray, np.ndarray], mean: float) -> str:
-    """Mean of 1 - IoU among the answered by coverage, [points] each, for up to nine columns of doubt; the ideal order, and `mean` of none."""
+    """Mean of 1 - IoU among the answered by coverage, [points] each, of up to nine columns of doubt, of the ideal order and of none."""
 
     def draw(figure) -> None:
         axes = figure.subplots()
