@@ -115,6 +115,8 @@ def cell(value: Any) -> str:
     """A value as a cell of a table: no tab, no newline."""
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return str(value).lower()  # as JSON has it
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
