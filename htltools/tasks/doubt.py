@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from htltools.core.geometry.mirroring import allowed_mirrors
+from htltools.core.geometry.objects import stacked
 from htltools.core.hardness.doubt import object_disagreement, soft_dice_doubt, view_disagreement
 from htltools.core.hardness.scores import present_mean
 from htltools.core.nets.looks import Looks
@@ -53,6 +54,12 @@ def missing_reason(model: ModelPredictor, column: str) -> str | None:
     else:
         return None
     return f"{model.path} has no {column}: it {reason}"
+
+
+def predictions_of(models: Sequence[ModelPredictor], images: ImageSource) -> np.ndarray:
+    """What models of one task predict for images, [K, N, ...], as `Task.predictions` gives it."""
+    own = [model.predict_images(images) for model in models]
+    return stacked(own) if models[0].task.kind == "objects" else np.stack(own)
 
 
 def doubt_of(model: ModelPredictor, column: str, images: ImageSource, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

@@ -22,7 +22,7 @@ from htltools.errors import DataError
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.vocabulary import HARDNESS
 from htltools.formats.store.shard import Images, placement
-from htltools.tasks.doubt import OF_ONE_MODEL, doubt_of, missing_reason
+from htltools.tasks.doubt import OF_ONE_MODEL, doubt_of, missing_reason, predictions_of
 from htltools.tasks.predictor import CheckpointPredictor, OnnxPredictor, Predictor
 
 Doubts = dict[str, list[np.ndarray]]  # by column the doubt of each of K models' predictions, [N] each
@@ -70,7 +70,7 @@ def of_model(model: CheckpointPredictor | OnnxPredictor, column: str, images: Im
 
 def of_models(models: Sequence[CheckpointPredictor | OnnxPredictor], images: Images) -> np.ndarray:
     """`seed_disagreement` of several models: [B]."""
-    return seed_disagreement(np.stack([model.predict_images(images) for model in models]), models[0].task.comparison)
+    return seed_disagreement(predictions_of(models, images), models[0].task.comparison)
 
 
 def doubt_lines(

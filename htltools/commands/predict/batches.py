@@ -6,21 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from htltools.commands.predict.drawing import Original
 from htltools.core.runtime.image_sources import ImagesInMemory
 from htltools.core.runtime.prefetch import ImageSource
 from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Images, Placement
 from htltools.tasks.rows import check_frame
-
-
-@dataclass(frozen=True)
-class Original:
-    """A file that an image was read from; number: of the frame in it, from 1; window: how grey DICOM is rendered."""
-
-    path: str
-    dicom: bool = False
-    number: int = 1
-    window: str = "auto"
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ import numpy as np
 from htltools.commands.predict.batches import Batch
 from htltools.commands.score.pairing import pairs_of_copies
 from htltools.commands.shared.hardness import rounded_scores
-from htltools.core.geometry.objects import present, stacked
+from htltools.core.geometry.objects import present
 from htltools.core.hardness.cross_fitting import pairs_by_place
 from htltools.core.hardness.scores import present_mean, seed_disagreement
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
-from htltools.tasks.doubt import OF_ONE_MODEL, doubt_of
+from htltools.tasks.doubt import OF_ONE_MODEL, doubt_of, predictions_of
 from htltools.tasks.predictor import CheckpointPredictor, ModelPredictor, of_one_task
 from htltools.tasks.rows import image_sizes
 
@@ -45,8 +45,7 @@ class DoubtfulPredictor:
     def predicted(self, batch: Batch) -> tuple[list[Row], np.ndarray]:
         """The rows of a batch with what the models predict, its doubt, and whether to refer it; and the predictions [K, N, ...]."""
         images, comparison = batch.images, self.task.comparison
-        everything = [model.predict_images(images) for model in [*self.models, *self.pruned]]
-        predictions = stacked(everything) if self.task.kind == "objects" else np.stack(everything)
+        predictions = predictions_of([*self.models, *self.pruned], images)
         dense, pruned = predictions[: len(self.models)], predictions[len(self.models) :]
         columns, by_object = {}, None
         if len(pruned):

@@ -1,22 +1,31 @@
-"""Files of single images that `predict` writes beside its rows: masks and overlays."""
+"""Files of single images that `predict` writes beside its rows, in other processes, which do without torch: masks and overlays."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from htltools.commands.predict.batches import Original
 from htltools.core.figures.overlay import overlay
-from htltools.core.geometry.masks import LIMIT
 from htltools.formats.images.png import write_png
 from htltools.formats.predictions.predicted_box import PredictedBox, predicted_boxes
 from htltools.formats.rows.row import Row
 
 
-def write_mask(path: Path, probabilities: np.ndarray, size: tuple[int, int]) -> None:
-    """Write a lesion mask, of probabilities [H, W], in the size (width, height) of its original: 255 = lesion, else 0."""
+@dataclass(frozen=True)
+class Original:
+    """A file that an image was read from; number: of the frame in it, from 1; window: how grey DICOM is rendered."""
+
+    path: str
+    dicom: bool = False
+    number: int = 1
+    window: str = "auto"
+
+
+def write_mask(path: Path, probabilities: np.ndarray, limit: float, size: tuple[int, int]) -> None:
+    """Write a lesion mask, of probabilities [H, W], in the size (width, height) of its original: 255 = lesion, from `limit` on; else 0."""
     large = np.asarray(Image.fromarray(probabilities.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
-    write_png(path, (large >= LIMIT) * np.uint8(255))
+    write_png(path, (large >= limit) * np.uint8(255))
 
 
 def write_overlay(path: Path, row: Row, stored: np.ndarray, original: Original | None, column: str | None) -> None:

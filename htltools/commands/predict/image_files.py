@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from htltools import console
-from htltools.commands.predict.batches import Batch, Original, in_memory
+from htltools.commands.predict.batches import Batch, in_memory
+from htltools.commands.predict.drawing import Original
 from htltools.commands.prepare.decode import Sample, Settings, Skip, decoded
 from htltools.commands.prepare.dicom import expand_dicoms
 from htltools.commands.prepare.workers import decoded_samples

@@ -14,6 +14,7 @@ from htltools import console
 from htltools.commands.predict.batches import Batch
 from htltools.commands.predict.doubtful_predictions import DoubtfulPredictor
 from htltools.commands.predict.drawing import write_mask, write_overlay
+from htltools.core.geometry.masks import LIMIT
 from htltools.core.hardness.scores import present_mean
 from htltools.errors import DataError
 from htltools.formats.files.atomic import refuse_existing, replacing
@@ -93,7 +94,7 @@ class Outputs:
         if self.masks:
             for row, mask in zip(rows, present_mean(predictions)):
                 width, height = row.size or mask.shape[::-1]
-                self.draw(write_mask, self.masks.path_of(row.id), mask, (width, height))
+                self.draw(write_mask, self.masks.path_of(row.id), mask, LIMIT, (width, height))
         if self.overlays:
             stored = batch.images.batch(np.arange(len(rows)))[..., :3]
             for row, image, original in zip(rows, stored, batch.originals):

@@ -14,7 +14,7 @@ from htltools.commands.predict.doubt_column import chosen_column, refer_threshol
 from htltools.commands.predict.doubtful_predictions import DoubtfulPredictor
 from htltools.commands.predict.image_files import Skips, file_batches, found_images
 from htltools.commands.predict.outputs import Outputs, Paths
-from htltools.commands.predict.row_sources import row_source
+from htltools.commands.predict.row_sources import row_count, row_source
 from htltools.commands.prepare.gather import list_lines
 from htltools.commands.prepare.messages import REASONS, examples
 from htltools.commands.prepare.workers import pool
@@ -70,7 +70,7 @@ def write_predictions(
     history = run.chain(
         reader.history if reader else [], {str(path): file_digest(path) for path in [*models, *pruned]}, device=str(runtime.device)
     )
-    total = len(findings.candidates) if findings else limit
+    total = len(findings.candidates) if findings else limit or row_count(sources[0])
     count = len(findings.candidates) if findings else sys.maxsize if paths.draws else 0
     with ExitStack() as stack:
         executor = stack.enter_context(pool(worthwhile_jobs(jobs, count)))

@@ -89,11 +89,13 @@ def view(
 
         return check_files(rows or [Path("-")])
     source = only_source(rows)
-    if source is not None and looks_binary(source):
-        from htltools.commands.view.model import is_model, show_model
+    if source is not None:
+        from htltools.formats.models.file_kind import CHECKPOINT, ONNX, kind_of_file
 
-        if is_model(source):
-            return show_model(source)
+        if (kind := kind_of_file(source)) and kind[0] in (CHECKPOINT, ONNX):
+            from htltools.commands.view.model import show_model
+
+            return show_model(source, kind[0])
     options.rows_expected(source)
     from htltools.commands.view import outputs, selection
     from htltools.formats.sources.open_rows import open_rows
@@ -115,15 +117,6 @@ def view(
         outputs.write_rows(selected, run, reader, notes=not no_notes)
     else:
         outputs.write(selected, target, run.chain(reader.history), force=force)
-
-
-def looks_binary(path: Path) -> bool:
-    """Whether a file begins like no text, so that it may be a model; rows are read without the libraries that models need."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        start = file.read(4)
-    return start in (b"\x89HDF", b"htl ") or start[:1] == b"\x08"  # HDF5, as it is or behind htl's checksum, and ONNX
 
 
 def only_source(rows: list[Path] | None) -> Path | None:

@@ -8,25 +8,20 @@ from typing import Any
 import numpy as np
 
 from htltools import console
-from htltools.formats.models.checkpoint import CHECKPOINT_KIND, Checkpoint
-from htltools.formats.models.onnx import OnnxModel, is_onnx
+from htltools.formats.models.checkpoint import Checkpoint
+from htltools.formats.models.file_kind import CHECKPOINT, ONNX
+from htltools.formats.models.onnx import OnnxModel
 from htltools.formats.rows.fields import cell
-from htltools.formats.store.safe_hdf5 import kind_of_hdf5
 
 FACTS = "name", "task", "size", "input", "classes", "most"  # of an architecture
 
 
-def is_model(path: Path | None) -> bool:
-    """Whether a path is a checkpoint or an ONNX file."""
-    return path is not None and path.is_file() and (is_onnx(path) or kind_of_hdf5(path) == CHECKPOINT_KIND)
-
-
-def show_model(path: Path) -> None:
-    """Print what is in a model, one line for each fact.
+def show_model(path: Path, kind: str) -> None:
+    """Print what is in a model of a kind of `file_kind`, one line for each fact.
 
     Raises: DataError where the file is damaged.
     """
-    facts = onnx_facts(OnnxModel(path, "cpu")) if is_onnx(path) else checkpoint_facts(Checkpoint.load(path))
+    facts = onnx_facts(OnnxModel(path, "cpu")) if kind == ONNX else checkpoint_facts(Checkpoint.load(path))
     console.show_table(["field", str(path)], [[name, text_of(value)] for name, value in facts if value not in (None, "", [], {})])
 
 
@@ -36,7 +31,7 @@ def checkpoint_facts(checkpoint: Checkpoint) -> list[tuple[str, Any]]:
     weights = checkpoint.weights
     threshold = weights.get("threshold")
     return [
-        ("kind", "a pruned checkpoint" if pruning else "a checkpoint"),
+        ("kind", "a pruned checkpoint" if pruning else CHECKPOINT),
         *((name, architecture.get(name)) for name in FACTS),
         ("looks", architecture.get("looks")),
         ("parameters", sum(array.size for array in weights.values())),
@@ -56,7 +51,7 @@ def checkpoint_facts(checkpoint: Checkpoint) -> list[tuple[str, Any]]:
 def onnx_facts(model: OnnxModel) -> list[tuple[str, Any]]:
     """What is in an ONNX file, by name."""
     return [
-        ("kind", "an ONNX file"),
+        ("kind", ONNX),
         ("task", model.task),
         ("size", model.size),
         ("outputs", model.output_names),
