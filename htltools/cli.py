@@ -18,6 +18,7 @@ COMMANDS = {  # each a module of htltools.commands; the summaries stand here so 
     "look": "Let a trained localizer look otherwise: again, in other windows, or only once.",
     "prune": "Prune a copy of a localizer; the dense one stays as it is.",
     "score": "Score how hard each sample is to learn.",
+    "predict": "Predict for new images, and say which predictions to doubt.",
     "resample": "Turn hardness into training weights, repeats or a selection.",
     "evaluate": "Measure a localizer, with intervals, by subgroup, and against another one.",
     "export": "Write a localizer as an ONNX file, checked against torch before it appears.",

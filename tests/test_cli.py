@@ -36,7 +36,9 @@ def all_errors(kind=errors.HtlError):
 def test_the_commands_are_these(htl):
     """The commands, in the order of a session: the same in the help of the program as here. So are the groups of their flags."""
     assert options.PANELS == ("Data", "Table", "Boxes and splits", "Model", "Training", "Attention", "Runtime", "Output")
-    assert tuple(cli.COMMANDS) == ("prepare", "train", "look", "prune", "score", "resample", "evaluate", "export", "report", "view")
+    assert tuple(cli.COMMANDS) == (
+        "prepare", "train", "look", "prune", "score", "predict", "resample", "evaluate", "export", "report", "view",
+    )  # fmt: skip
     code, out, _ = htl("--help")
     assert code == 0
     assert re.findall(r"^  (\w+)  ", out.decode().split("Commands:")[1], re.MULTILINE) == list(cli.COMMANDS)

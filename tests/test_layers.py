@@ -30,10 +30,13 @@ ROOMS = {
     "core": (
         "geometry", "runtime", "nets", "pruning", "hardness", "sampling", "training", "statistics", "figures", "synthetic", "data_checks",
     ),
-    "formats": ("files", "rows", "images", "store", "models", "dicom", "csv", "tables", "sources", "page"),
-    "commands": ("shared", "prepare", "train", "look", "prune", "score", "resample", "evaluate", "export", "report", "view"),
+    "formats": ("files", "rows", "images", "store", "models", "dicom", "csv", "tables", "predictions", "sources", "page"),
+    "commands": ("shared", "prepare", "train", "look", "prune", "score", "predict", "resample", "evaluate", "export", "report", "view"),
 }  # fmt: skip
-SHARED_BY_COMMANDS = {"report": {"shared", "evaluate", "score"}}  # of other rooms; elsewhere `shared` alone
+SHARED_BY_COMMANDS = {
+    "report": {"shared", "evaluate", "score"},
+    "predict": {"shared", "prepare", "score"},
+}  # of other rooms; elsewhere `shared` alone
 BELONGS_TO = {
     "typer": {"cli", "options", "commands"},
     "rich": {"console", "commands"},
@@ -125,7 +128,7 @@ def test_layers_point_one_way():
 
 
 def test_rooms_point_one_way():
-    """In core and formats a room imports itself and those before it; a command itself and `shared`, report `evaluate` too."""
+    """In core and formats a room imports itself and those before it; a command itself and `shared`, some others too."""
 
     def forbidden(name, path):
         layer, room = room_of(name)

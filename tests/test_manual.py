@@ -19,7 +19,7 @@ from htltools.formats.sources.open_rows import read_rows
 
 ROOT = Path(__file__).parents[1]
 MAN = ROOT / "man"
-ORDER = ("prepare", "train", "look", "prune", "score", "resample", "evaluate", "export", "report", "view")
+ORDER = ("prepare", "train", "look", "prune", "score", "predict", "resample", "evaluate", "export", "report", "view")
 PAGES = ["htl.1", *(f"htl-{name}.1" for name in ORDER), "htl-stream.5", "htl-tutorial.7"]
 
 # the order matters: examples of a page go on from the files of those before it
@@ -35,6 +35,7 @@ CODES = {
     "look": DEVICE,
     "prune": DEVICE,
     "score": DEVICE,
+    "predict": DEVICE,
     "resample": ALWAYS,
     "evaluate": DEVICE | {3},
     "export": DEVICE,
@@ -164,6 +165,7 @@ def test_stream_page():
         vocabulary.CHECKPOINT,
         vocabulary.ONNX,
         vocabulary.METRICS,
+        vocabulary.DOUBT,
         vocabulary.ODDS,
     ):
         assert set(table) <= listed

@@ -21,6 +21,9 @@ OPTIONS = {  # command lines; {name} is a file
     "semi": ("train", "{half}", "-o", "{out}", *QUICK, "{net}", "--supervision", "semi"),
     "grand": ("score", "{rows}", "-q", "--model", "{dense}", "--pruned", "{pruned}", "--also", "grand"),
     "dropout_disagreement": ("score", "{rows}", "-q", "--model", "{dense}", "--pruned", "{pruned}", "--also", "dropout_disagreement"),
+    "mirror_disagreement": ("score", "{rows}", "-q", "--model", "{dense}", "--also", "mirror_disagreement"),
+    "look_disagreement": ("score", "{rows}", "-q", "--model", "{looking}", "--also", "look_disagreement"),
+    "soft_dice_doubt": ("score", "{rows}", "-q", "--model", "{dense}", "--also", "soft_dice_doubt"),
     "channel": (
         "prune",
         "{rows}",
@@ -62,16 +65,26 @@ def task(request, phantom, htl, tmp_path_factory):
     return SimpleNamespace(name=request.param, net=net, rows=phantom.rows, half=folder / "half.jsonl", dense=dense, pruned=pruned)
 
 
+def looking_twice(path):
+    """A copy of a model that looks twice, whatever it was trained for."""
+    from htltools.formats.models.checkpoint import Checkpoint
+
+    checkpoint = Checkpoint.load(path)
+    checkpoint.architecture["looks"] = {"count": 2, "window": 1.4, "average": False, "agree": 2.0}
+    checkpoint.save(path.with_name("looking.h5"))
+    return path.with_name("looking.h5")
+
+
 @pytest.mark.parametrize("option", [pytest.param(name, marks=[pytest.mark.slow] * (name == "int8")) for name in OPTIONS])
 def test_what_a_task_supports_works_and_nothing_else(htl, task, option, tmp_path):
     """An option that a task supports succeeds and writes its output; any other is refused by 2 or 65 in one line, and writes nothing."""
     files = {"rows": task.rows, "half": task.half, "dense": task.dense, "pruned": task.pruned}
-    files |= {"out": tmp_path / "out.h5", "onnx": tmp_path / "out.onnx"}
+    files |= {"out": tmp_path / "out.h5", "onnx": tmp_path / "out.onnx", "looking": looking_twice(task.dense)}
     words = [part for word in OPTIONS[option] for part in (task.net if word == "{net}" else [word])]
     code, out, err = htl(*(str(word).format(**files) for word in words))
     if option in TASKS[task.name].supports:
         assert code == 0, err
-        assert option not in ("grand", "dropout_disagreement") or f'"{option}":'.encode() in out
+        assert words[0] != "score" or f'"{option}":'.encode() in out
         assert words[0] == "score" or {"out.h5", "out.onnx"} & {path.name for path in tmp_path.iterdir()}
     elif option != "semi" or task.name == "detect":  # the flag --supervision makes a task of boxes of the others
         assert code in (2, 65)

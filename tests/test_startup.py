@@ -103,7 +103,7 @@ def test_debug_shows_where(tmp_path):
     ("words", "expected"),
     [
         ("htl tr", ["train"]),
-        ("htl pr", ["prepare", "prune"]),
+        ("htl pr", ["prepare", "prune", "predict"]),
         ("htl train --dev", ["--device"]),
         ("htl train --lr-scheduler ", ["onecycle", "cosine"]),
         ("htl prune --method l", ["l1", "layer-l1"]),

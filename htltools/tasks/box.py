@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from htltools.core.geometry.boxes import constant_iou, iou, overlap
+from htltools.core.geometry.mirroring import Mirror, mirrored_boxes
 from htltools.core.hardness.baselines import smallness
 from htltools.core.hardness.scores import Comparison, edge_distance, el2n, losses, present_mean
 from htltools.core.nets.localizer import pixel_boxes
@@ -30,7 +32,9 @@ class Box:
     name = "box"
     kind = "box"
     target_fields: tuple[str, ...] = ("boxes", "labels")
-    supports = frozenset({"attend", "look", "semi", "grand", "dropout_disagreement", "channel", "int8"})
+    supports = frozenset(
+        {"attend", "look", "semi", "grand", "dropout_disagreement", "mirror_disagreement", "look_disagreement", "channel", "int8"}
+    )
     field = "predicted"
     has_threshold = False
     comparison = Comparison(overlap, edge_distance, smallness, el2n)
@@ -99,6 +103,10 @@ class Box:
         """Boxes float32 [M, N, 4]; every batch is read once for all models."""
         return predict_all(models, images, runtime)
 
+    def mirrored(self, predictions: np.ndarray, mirror: Mirror) -> np.ndarray:
+        """As `Task.mirrored`."""
+        return mirrored_boxes(torch.from_numpy(predictions), mirror).numpy()
+
     def losses(
         self, models: Sequence[Model], images: ImageSource, predictions: np.ndarray, annotation: np.ndarray, runtime: Runtime
     ) -> np.ndarray:
@@ -107,6 +115,10 @@ class Box:
 
     def validator_predictions(self, outputs: Mapping[str, np.ndarray], batch: np.ndarray) -> np.ndarray:
         """Boxes float32 [B, 4]."""
+        return outputs["boxes"]
+
+    def onnx_predictions(self, outputs: Mapping[str, np.ndarray], threshold: float) -> np.ndarray:
+        """Boxes float32 [N, 4]."""
         return outputs["boxes"]
 
     def counted(self, predictions: np.ndarray, threshold: float) -> np.ndarray:

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from htltools.core.geometry.matching import object_difference, set_overlap, set_shift
+from htltools.core.geometry.mirroring import Mirror, mirrored_boxes
 from htltools.core.geometry.objects import above, first_known, is_known, packed, present, stacked
 from htltools.core.hardness.baselines import smallness
 from htltools.core.hardness.scores import Comparison
@@ -34,7 +36,7 @@ class Detect:
     name = "detect"
     kind = "objects"
     target_fields: tuple[str, ...] = ("boxes", "labels")
-    supports: frozenset[str] = frozenset()
+    supports = frozenset({"mirror_disagreement"})
     field = "detected"
     has_threshold = True
     comparison = Comparison(set_overlap, set_shift, lambda objects: smallness(objects[..., :4]))
@@ -106,6 +108,10 @@ class Detect:
         """Objects float32 [M, N, D, 6] that score enough to count, by the threshold of each model."""
         return stacked([model.counted(predict_all([model], images, runtime)[0]) for model in models])
 
+    def mirrored(self, predictions: np.ndarray, mirror: Mirror) -> np.ndarray:
+        """As `Task.mirrored`; empty places stay empty."""
+        return mirrored_boxes(torch.from_numpy(predictions), mirror).numpy()
+
     def losses(
         self, models: Sequence[Model], images: ImageSource, predictions: np.ndarray, annotation: np.ndarray, runtime: Runtime
     ) -> np.ndarray:
@@ -115,6 +121,10 @@ class Detect:
     def validator_predictions(self, outputs: Mapping[str, np.ndarray], batch: np.ndarray) -> np.ndarray:
         """Objects float32 [B, D, 6]."""
         return np.concatenate([outputs["boxes"], outputs["labels"][..., None].astype(np.float32), outputs["scores"][..., None]], 2)
+
+    def onnx_predictions(self, outputs: Mapping[str, np.ndarray], threshold: float) -> np.ndarray:
+        """Objects float32 [N, D, 6] that score enough to count."""
+        return self.counted(self.validator_predictions(outputs, np.zeros(0)), threshold)
 
     def counted(self, predictions: np.ndarray, threshold: float) -> np.ndarray:
         """As `Task.counted`; the places of the others are empty."""

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from htltools.core.geometry.boxes import iou
 from htltools.core.geometry.mask_comparison import boxes_and_overlaps, boxes_of_masks, mask_losses, mask_overlap, mask_shift, mask_smallness
+from htltools.core.geometry.mirroring import Mirror, mirrored_masks
 from htltools.core.hardness.scores import Comparison
 from htltools.core.nets.mask_localizer import MasksOf
 from htltools.core.runtime.predict import predict_all
@@ -30,7 +32,7 @@ class Mask(Box):
     """Lesion masks, float32 [N, H, W] probabilities; rows predict the box around the mask, as `Box`."""
 
     name = "mask"
-    supports = frozenset({"attend", "look", "channel", "int8"})
+    supports = frozenset({"attend", "look", "mirror_disagreement", "look_disagreement", "soft_dice_doubt", "channel", "int8"})
     comparison = Comparison(mask_overlap, mask_shift, mask_smallness)
 
     def training_rows(self, rows: Sequence[Row], *, semi: bool = False) -> Selection:
@@ -108,6 +110,10 @@ class Mask(Box):
         """Masks float32 [M, N, H, W]; every batch is read once for all models."""
         return predict_all([MasksOf(model) for model in models], images, runtime)
 
+    def mirrored(self, predictions: np.ndarray, mirror: Mirror) -> np.ndarray:
+        """As `Task.mirrored`."""
+        return mirrored_masks(torch.from_numpy(predictions), mirror).numpy()
+
     def losses(
         self, models: Sequence[Model], images: ImageSource, predictions: np.ndarray, annotation: np.ndarray, runtime: Runtime
     ) -> np.ndarray:
@@ -117,6 +123,10 @@ class Mask(Box):
     def validator_predictions(self, outputs: Mapping[str, np.ndarray], batch: np.ndarray) -> np.ndarray:
         """Box, IoU and Dice of the masks, float32 [B, 6]."""
         return boxes_and_overlaps(outputs["boxes"], outputs["masks"], batch[..., -1])
+
+    def onnx_predictions(self, outputs: Mapping[str, np.ndarray], threshold: float) -> np.ndarray:
+        """Masks float32 [N, H, W]."""
+        return outputs["masks"]
 
     def per_sample(self, predictions: np.ndarray, targets: np.ndarray, classes: Sequence[str], threshold: float) -> SampleMetrics:
         """IoU of the boxes, and Dice where a mask is annotated."""

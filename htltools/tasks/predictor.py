@@ -1,21 +1,25 @@
 """Predictors: what predicts for rows, be it a checkpoint, an ONNX file, or COCO results of another tool."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from htltools.core.nets.state_arrays import from_weights
 from htltools.core.runtime.predict import batches, predict_all
+from htltools.core.runtime.prefetch import ImageSource
 from htltools.core.runtime.runtime import Runtime
+from htltools.core.training.augmentation import Augmentation
 from htltools.errors import DataError, MissingInput
 from htltools.formats.models.checkpoint import Checkpoint
 from htltools.formats.models.onnx import is_onnx
+from htltools.formats.rows.provenance import file_digest
 from htltools.formats.rows.row import Row
 from htltools.formats.tables.coco_results import is_json
 from htltools.tasks.registry import task_named
-from htltools.tasks.results import ResultsPredictor, results_predictor
+from htltools.tasks.results import results_predictor
 from htltools.tasks.task import Data, Model, Task
 
 
@@ -48,6 +52,29 @@ class Predictor(Protocol):
         ...
 
 
+class ModelPredictor(Predictor, Protocol):
+    """A predictor that is a model, so that it predicts for any images.
+
+    frame: [H, W, C] of these. flip: the chances of a horizontal and of a vertical mirror image in its training; None where they are not
+    known. referral: its threshold of doubt, see `schema.Referral`; None where it has none. digest: of its weights, or of its file.
+    """
+
+    frame: list[int]
+    flip: list[float] | None
+    referral: dict[str, Any] | None
+
+    @property
+    def digest(self) -> str: ...
+
+    def predict_images(self, images: ImageSource) -> np.ndarray:
+        """What the model predicts for images, [N, ...], as `Task.predictions` gives it."""
+        ...
+
+    def use_threshold(self, threshold: float) -> None:
+        """Let objects count from another score on."""
+        ...
+
+
 class CheckpointPredictor:
     """A localizer of a checkpoint, on its device and in evaluation mode.
 
@@ -66,10 +93,17 @@ class CheckpointPredictor:
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
         self.threshold = float(getattr(self.localizer, "threshold", 0.0))
+        self.flip: list[float] | None = self.checkpoint.training.get("flip") or list(Augmentation.flip)
+        self.referral = self.checkpoint.referral
 
     def __str__(self) -> str:
         metrics = " ".join(f"{name} {value}" for name, value in self.checkpoint.metrics.items())
         return f"{self.path}: {self.checkpoint.architecture['name']}, {metrics}"
+
+    @property
+    def digest(self) -> str:
+        """The digest of its weights."""
+        return self.checkpoint.digest
 
     def data(self, rows: list[Row]) -> Data:
         """As `Predictor.data`."""
@@ -78,6 +112,15 @@ class CheckpointPredictor:
     def predict(self, data: Data) -> np.ndarray:
         """As `Predictor.predict`."""
         return predict_all([self.localizer.validator], data.images, self.runtime)[0]
+
+    def predict_images(self, images: ImageSource) -> np.ndarray:
+        """As `ModelPredictor.predict_images`."""
+        return self.task.predictions([self.localizer], images, self.runtime)[0]
+
+    def use_threshold(self, threshold: float) -> None:
+        """As `ModelPredictor.use_threshold`."""
+        self.threshold = threshold
+        self.localizer.threshold.fill_(threshold)
 
     def more_metrics(self, data: Data) -> dict[str, float]:
         """As `Predictor.more_metrics`."""
@@ -100,7 +143,9 @@ class OnnxPredictor:
         self.path, self.runtime = path, runtime
         self.model = OnnxModel(path, runtime.device_name, threads)
         self.task = task_named(self.model.task, path)
-        self.classes, self.threshold = self.model.classes, self.model.threshold
+        self.classes, self.threshold, self.frame = self.model.classes, self.model.threshold, self.model.size
+        self.flip: list[float] | None = (self.model.training or {}).get("flip")
+        self.referral = self.model.referral
         self.outputs = self.task.onnx_outputs(self.model.size)
         missing = next((name for name in self.outputs if name not in self.model.output_names), None)
         if missing:
@@ -108,13 +153,30 @@ class OnnxPredictor:
         if self.task.kind == "objects" and not self.classes:
             raise DataError(f"{path} does not say which classes it detects (htl.objects)", "export it with htl")
 
+    @cached_property
+    def digest(self) -> str:
+        """The digest of its file."""
+        return file_digest(self.path)
+
     def data(self, rows: list[Row]) -> Data:
         """As `Predictor.data`."""
-        return self.task.validation_data(rows, self.classes, self.model.size, self.path)
+        return self.task.validation_data(rows, self.classes, self.frame, self.path)
 
     def predict(self, data: Data) -> np.ndarray:
         """As `Predictor.predict`."""
         return np.concatenate([self.of_batch(data.images.batch(chosen)) for chosen in batches(len(data.rows), self.runtime.batch_size)])
+
+    def predict_images(self, images: ImageSource) -> np.ndarray:
+        """As `ModelPredictor.predict_images`."""
+        parts = []
+        for chosen in batches(images.shape[0], self.runtime.batch_size):
+            batch = np.ascontiguousarray(images.batch(chosen)[..., : self.frame[2]])
+            parts.append(self.task.onnx_predictions(self.outputs_of(batch), self.threshold))
+        return np.concatenate(parts)
+
+    def use_threshold(self, threshold: float) -> None:
+        """As `ModelPredictor.use_threshold`."""
+        self.threshold = threshold
 
     def more_metrics(self, data: Data) -> dict[str, float]:
         """None: an ONNX file gives no more than predictions."""
@@ -126,7 +188,7 @@ class OnnxPredictor:
 
     def of_batch(self, batch: np.ndarray) -> np.ndarray:
         """The predictions of a batch of `data`, uint8 [B, H, W, C or more]."""
-        images = np.ascontiguousarray(batch[..., : self.model.size[2]])
+        images = np.ascontiguousarray(batch[..., : self.frame[2]])
         return self.task.validator_predictions(self.outputs_of(images), batch)
 
     def outputs_of(self, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -143,6 +205,14 @@ def predictor(path: Path, rows: Sequence[Row], runtime: Runtime, coco: Path | No
         raise MissingInput(f"{path} is not there")
     if is_json(path):
         return results_predictor(path, rows, coco, objects)
+    return model_predictor(path, runtime)
+
+
+def model_predictor(path: Path, runtime: Runtime) -> CheckpointPredictor | OnnxPredictor:
+    """The model at a path, a checkpoint or an ONNX file, recognised by its content.
+
+    Raises: MissingInput; DataError.
+    """
     return OnnxPredictor(path, runtime) if is_onnx(path) else CheckpointPredictor(path, runtime)
 
 
@@ -173,14 +243,3 @@ def of_one_task(predictors: Sequence[Predictor]) -> None:
 def predicts(predictor: Predictor) -> str:
     """What a model predicts, in words."""
     return f"task {predictor.task.name}" + (f", classes {', '.join(predictor.classes)}" if predictor.classes else "")
-
-
-__all__ = [
-    "CheckpointPredictor",
-    "OnnxPredictor",
-    "Predictor",
-    "ResultsPredictor",
-    "of_one_kind",
-    "of_one_task",
-    "predictor",
-]

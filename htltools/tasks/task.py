@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from htltools.core.geometry.mirroring import Mirror
 from htltools.core.hardness.scores import Comparison
 from htltools.core.runtime.prefetch import ImageSource
 from htltools.core.runtime.runtime import Runtime
@@ -52,7 +53,8 @@ class Task(Protocol):
 
     name: as checkpoints and ONNX files store it. kind: how the predictions are measured, `box` (one box a sample) or `objects`; models
     of one kind compare in `evaluate`. target_fields: fields of rows that training learns from. supports: options that work, of attend,
-    look, semi, weak, grand, dropout_disagreement, channel, int8. field: the field of rows that holds predictions by role.
+    look, semi, weak, grand, dropout_disagreement, mirror_disagreement, look_disagreement, soft_dice_doubt, channel, int8. field: the field
+    of rows that holds predictions by role.
     has_threshold: whether `calibrate` sets one. comparison: of predictions [N, ...], see `predictions`.
     """
 
@@ -121,6 +123,10 @@ class Task(Protocol):
         """What models predict for images, [M, N, ...], as `comparison` takes it."""
         ...
 
+    def mirrored(self, predictions: np.ndarray, mirror: Mirror) -> np.ndarray:
+        """What `predictions` gives for mirror images, [..., N, ...], put back: as predictions for the images."""
+        ...
+
     def losses(
         self, models: Sequence[Model], images: ImageSource, predictions: np.ndarray, annotation: np.ndarray, runtime: Runtime
     ) -> np.ndarray:
@@ -129,6 +135,10 @@ class Task(Protocol):
 
     def validator_predictions(self, outputs: Mapping[str, np.ndarray], batch: np.ndarray) -> np.ndarray:
         """Outputs of an ONNX file for a batch of `validation_data`, in the form that the localizer's validator gives."""
+        ...
+
+    def onnx_predictions(self, outputs: Mapping[str, np.ndarray], threshold: float) -> np.ndarray:
+        """Outputs of an ONNX file in the form of `predictions` of one model, [N, ...]."""
         ...
 
     def counted(self, predictions: np.ndarray, threshold: float) -> np.ndarray:

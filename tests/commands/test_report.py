@@ -71,7 +71,7 @@ def test_every_part_is_there(page):
     """The page holds history, metrics with intervals, curves, subgroups, hardness, reliability and images."""
     parts = sections_of(page)
     assert list(parts) == [
-        "What was run", "Metrics", "Subgroups", "Training and pruning", "Hardness", "Reliability over seeds", "Gallery",
+        "What was run", "Metrics", "Subgroups", "Training and pruning", "Hardness", "Doubt", "Reliability over seeds", "Gallery",
     ]  # fmt: skip
     assert "htl" in parts["What was run"] and "dense.h5" in parts["What was run"]
     assert re.search(r"<td>iou_mean</td><td>0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]</td>", parts["Metrics"])

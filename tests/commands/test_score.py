@@ -22,7 +22,8 @@ from htltools.formats.sources.open_rows import read_rows
 
 ROOT = Path(__file__).parents[2]
 DYNAMICS = {"forgetting", "cartography_error", "cartography_spread", "negative_aum"}  # those that a training leaves
-SEVERAL = {"grand", "dropout_disagreement", "pie", "seed_disagreement"}  # columns that take a flag, or several models
+ON_REQUEST = {"grand", "dropout_disagreement", "mirror_disagreement", "look_disagreement", "soft_dice_doubt"}
+SEVERAL = {*ON_REQUEST, "pie", "seed_disagreement"}  # columns that take a flag, or several models
 
 
 def hardness_of(out):
@@ -349,10 +350,31 @@ def test_earlier_scores_are_kept_and_renewed(htl, phantom, dense, pruned, scored
 
 
 def test_without_a_pruned_model(htl, phantom, dense):
-    """A stream that names no pruned model needs --pruned."""
-    code, out, err = htl("score", phantom.rows, "--model", dense)
-    assert (code, out) == (66, b"")
-    assert err == f"htl score: no pruned model in {phantom.rows} or --pruned; did a filter drop the notes? See htl-stream(5)\n"
+    """A dense model alone gives the columns that need no pruned one, which is said once, and the doubt that is asked for."""
+    code, out, err = htl("score", phantom.rows, "--model", dense, "--batch-size", 16, "--also", "mirror_disagreement")
+    assert (code, err) == (0, "htl score: no pruned model is named: the columns that need one are left out\n")
+    rows = [line for line in split_lines(out) if "id" in line]
+    assert len(rows) == 80
+    for row in rows:
+        assert set(row["hardness"]) == {"loss", "el2n", "smallness", "mirror_disagreement", "random"}
+        assert set(row["predicted"]) == {"dense"} and 0 <= row["hardness"]["mirror_disagreement"] <= 1
+    assert [line["role"] for line in split_lines(out) if line.get("htl") == "model"] == ["dense"]
+
+
+def test_a_pruned_model_that_is_named_too_late(htl, phantom, dense, pruned):
+    """A note of a pruned model after many rows, which went out without it, is refused rather than half used."""
+    rows = [{**phantom.samples[0], "id": f"r{i}"} for i in range(1200)]
+    stdin = joined_lines([*rows, {"htl": "model", "role": "pruned", "path": str(pruned)}])
+    code, _, err = htl("score", "--model", dense, "-q", stdin=stdin)
+    assert (code, err) == (65, "htl score: stdin names a pruned model only after its first rows; name it with --pruned\n")
+
+
+def test_doubt_that_a_model_cannot_have(htl, phantom, dense):
+    """Columns of doubt that do not go with a model are refused with the reason."""
+    for column, reason in ("look_disagreement", "looks once"), ("soft_dice_doubt", "predicts no masks"):
+        code, out, err = htl("score", phantom.rows, "--model", dense, "-q", "--also", column)
+        assert (code, out) == (65, b"")
+        assert err == f"htl score: {dense} has no {column}: it {reason}; leave out --also\n"
 
 
 def test_a_model_that_is_none(htl, phantom, dense, tmp_path):
@@ -523,7 +545,8 @@ def test_disagreement_under_dropout_on_request(htl, phantom, dense, pruned):
 def test_unknown_columns_are_refused(htl, phantom):
     """--also with a column that does not exist is a usage error before anything is read."""
     code, _, err = htl("score", phantom.rows, "--also", "grand,negative_aum")
-    assert (code, err) == (2, "htl score: --also knows no column 'negative_aum'; it knows grand, dropout_disagreement\n")
+    known = "grand, dropout_disagreement, mirror_disagreement, look_disagreement, soft_dice_doubt"
+    assert (code, err) == (2, f"htl score: --also knows no column 'negative_aum'; it knows {known}\n")
 
 
 def test_models_of_labels_are_scored_without_boxes(htl, phantom, by_map, copy_of, tmp_path):

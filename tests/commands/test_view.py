@@ -209,3 +209,38 @@ def test_two_spellings_of_equality(htl, scored):
     """= and == are the same."""
     once, twice = (htl("view", "--no-notes", scored, "--where", text)[1] for text in ("sex=female", "sex==female"))
     assert once == twice != b""
+
+
+def test_what_is_in_a_model(htl, phantom, dense, pruned, tmp_path):
+    """A checkpoint, pruned or not, and an ONNX file tell what they are: net, task, size, sparsity, metrics, history."""
+
+    def facts(path):
+        code, out, err = htl("view", path)
+        assert (code, err) == (0, "")
+        return dict(line.split("\t") for line in out.decode().splitlines())
+
+    assert htl("export", "-q", "--model", dense, "-o", tmp_path / "m.onnx")[0] == 0
+    own, cut, onnx = facts(dense), facts(pruned), facts(tmp_path / "m.onnx")
+    assert (own["kind"], own["name"], own["task"], own["size"], own["epochs"]) == ("a checkpoint", "compact", "box", "32, 32, 3", "2")
+    assert (own["sparsity"], own["training.flip"]) == ("0.0000", "0.5, 0.5") and 0 <= float(own["metrics.val_iou"]) <= 1
+    assert "htl" in own["history"]
+    assert cut["kind"] == "a pruned checkpoint" and 0.5 < float(cut["sparsity"]) < 0.7 and cut["pruning.method"] == "l1"
+    assert (onnx["kind"], onnx["task"], onnx["outputs"], onnx["training.flip"]) == ("an ONNX file", "box", "boxes", "0.5, 0.5")
+
+
+@pytest.mark.parametrize("command", [["view"], ["evaluate"], ["score"], ["train", "-o", "x.h5"], ["resample"]])
+def test_a_file_that_is_no_rows_is_named(htl, phantom, dense, tmp_path, command):
+    """An image, a shard or a model in the place of rows is named as what it is, by every command, with what takes it."""
+    from PIL import Image
+
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    code, out, err = htl(*command, tmp_path / "a.png")
+    message = f"{tmp_path / 'a.png'} is a PNG image, and rows are expected; htl prepare and htl predict take images"
+    assert (code, out, err) == (65, b"", f"htl {command[0]}: {message}\n")
+    shard = phantom.folder / "store" / "00000.h5"
+    assert (
+        htl(*command, shard)[2]
+        == f"htl {command[0]}: {shard} is a shard of a store, and rows are expected; name the folder that it lies in\n"
+    )
+    if command != ["view"]:
+        assert f"{dense} is a checkpoint, and rows are expected; htl view tells what is in it" in htl(*command, dense)[2]

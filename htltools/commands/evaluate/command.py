@@ -24,6 +24,22 @@ Hard = Annotated[
     list[str] | None, options.in_data("--hard", metavar="COLUMN", help="Who is among the hard by this? Needs no model.", show_default=False)
 ]
 Top = Annotated[float | None, options.in_data("--top", min=0, max=1, help="Share that counts as hard; default 0.3.", show_default=False)]
+Doubt = Annotated[
+    list[str] | None,
+    options.in_data("--doubt", metavar="COLUMN", help="Does this doubt tell failures? Repeat it to compare.", show_default=False),
+]
+FailureIou = Annotated[float, options.in_data("--failure-iou", metavar="IOU", min=0, max=1, help="IoU below which a prediction fails.")]
+MaxFailure = Annotated[
+    float | None,
+    options.in_data("--max-failure", metavar="SHARE", help="Set a threshold of doubt that keeps this.", show_default=False),
+]
+Confidence = Annotated[
+    float, options.in_data("--confidence", metavar="SHARE", min=0, max=0.999999, help="Of --max-failure; 0: in the mean.")
+]
+KeepThreshold = Annotated[
+    Path | None,
+    options.in_output("--keep-threshold", metavar="M.h5", help="Write the model with its threshold.", show_default=False),
+]
 FailUnder = Annotated[
     list[str] | None, options.in_output("--fail-under", metavar="NAME=VALUE", help="Exit 3 where it is worse.", show_default=False)
 ]
@@ -43,7 +59,12 @@ def evaluate(
     group_by: GroupBy = None,
     hard: Hard = None,
     top: Top = None,
+    doubt: Doubt = None,
+    failure_iou: FailureIou = 0.5,
+    max_failure: MaxFailure = None,
+    confidence: Confidence = 0.95,
     fail_under: FailUnder = None,
+    keep_threshold: KeepThreshold = None,
     out: Annotated[
         Path | None, options.in_output("-o", "--out", help="Write the metrics here, and tables to stdout.", show_default=False)
     ] = None,
@@ -64,6 +85,8 @@ def evaluate(
     htl evaluate rows.jsonl --predictions yolo.json --baseline dense.h5
     htl evaluate rows.jsonl --model a1.h5 --model a2.h5 --baseline d1.h5 --baseline d2.h5    two seeds
     htl evaluate scored.jsonl --split train --hard pruned_loss --top 0.1    who is hard
+    htl evaluate rows.jsonl --model dense.h5 --doubt mirror_disagreement --doubt smallness    which predictions to doubt
+    htl evaluate rows.jsonl --model dense.h5 --doubt mirror_disagreement --split val --max-failure 0.05 --keep-threshold kept.h5
 
     A model is a checkpoint or an ONNX file; without --model it is the dense one last named in the stream. Writes one metric a
     line as JSON Lines, without notes, or a table where stdout is a terminal: iou_mean iou_median iou_p10 acc@0.3 acc@0.5
@@ -78,6 +101,11 @@ def evaluate(
     --hard runs no model, unless --model names one: of each level of each field of metadata, or of --group-by, it gives the odds ratio
     of being among the top share by a column of hardness, as it is and adjusted for lesion area, border and label, beside the same
     by the controls loss and random.
+
+    --doubt measures whether a column of hardness, of the rows or computed (mirror_disagreement, look_disagreement, soft_dice_doubt,
+    seed_disagreement), tells which predictions fail: aurc, e_aurc, failure_auroc, and mean IoU and failures among the 95, 90, 80 and
+    70 % least doubtful, beside a random and the ideal order. --max-failure sets the threshold above which htl predict refers a sample,
+    so that of all samples at most this share fail unreferred; on another split, a model with a threshold tells whether that held.
     """
     from htltools.commands.evaluate.limits import parsed_limits
     from htltools.core.runtime.runtime import Runtime
@@ -97,13 +125,35 @@ def evaluate(
     limits, crossings = parsed_limits(fail_under or []), parsed_fields(group_by) if group_by is not None else []
     if limits and hard and not (models or baselines):
         raise UsageError("--fail-under needs a model, and --hard runs none", "name it with --model")
-    if out:
-        refuse_existing(out, force)
+    if (max_failure is not None or keep_threshold) and not (doubt and max_failure is not None):
+        raise UsageError("--max-failure and --keep-threshold set a threshold of doubt", "give --doubt COLUMN and --max-failure SHARE")
+    if max_failure is not None and not (0 < max_failure < 1 and split == "val"):
+        raise UsageError("--max-failure takes a share between 0 and 1, and --split val", "other splits tell whether it holds")
+    for path in filter(None, (out, keep_threshold)):
+        refuse_existing(path, force)
     options.rows_expected(rows)
+    from htltools.commands.evaluate.referral import Promise
     from htltools.commands.evaluate.write import write_evaluation
 
     runtime = Runtime(device, str(precision), batch_size, seed, options.trusted_names(trust))
     top = 0.3 if top is None else top
     write_evaluation(
-        rows, models, baselines, hard or [], top, crossings, split, limits, out, runtime, coco, objects, limit=limit, partial=partial
+        run,
+        rows,
+        models,
+        baselines,
+        hard or [],
+        top,
+        crossings,
+        split,
+        limits,
+        out,
+        runtime,
+        coco,
+        objects,
+        doubt or [],
+        failure_iou,
+        None if max_failure is None else Promise(max_failure, confidence or None, keep_threshold),
+        limit=limit,
+        partial=partial,
     )

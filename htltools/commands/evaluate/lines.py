@@ -11,7 +11,7 @@ from htltools.formats.files.atomic import replacing
 from htltools.formats.rows.jsonlines import joined_lines, writing
 
 
-def metric_line(name: str, about: dict, estimate: Estimate, against: Sequence[Path] = ()) -> dict:
+def metric_line(name: str, about: dict, estimate: Estimate, against: Sequence[Path | str] = ()) -> dict:
     """One line of output: a value with its interval over groups and, of several runs, each with the interval over them."""
     numbers = {key: rounded_number(getattr(estimate, key)) for key in ("value", "low", "high")}
     line = {"metric": name, **about, **numbers}

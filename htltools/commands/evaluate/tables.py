@@ -10,8 +10,9 @@ def show(lines: list[dict[str, Any]]) -> None:
     """Print the metrics of all samples and of the subgroups, then the gaps between these, then who is hard."""
     chances = [line for line in lines if line["metric"] == "odds_ratio"]
     gaps = [line for line in lines if "by" in line]
-    metrics = [line for line in lines if line["metric"] != "odds_ratio" and "by" not in line]
-    for part, shown in ((metrics, show_metrics), (gaps, show_gaps), (chances, show_odds)):
+    doubts = [line for line in lines if "doubt" in line]
+    metrics = [line for line in lines if line["metric"] != "odds_ratio" and "by" not in line and "doubt" not in line]
+    for part, shown in ((metrics, show_metrics), (gaps, show_gaps), (doubts, show_doubts), (chances, show_odds)):
         if part:
             shown(part)
 
@@ -58,6 +59,30 @@ def show_gaps(lines: list[dict[str, Any]]) -> None:
 def before_text(before: dict[str, Any]) -> str:
     """The gap of the other model in words."""
     return f"{before['value']:.3f}, {before['p']:.3f}"
+
+
+def show_doubts(lines: list[dict[str, Any]]) -> None:
+    """Print a few metrics of each column of doubt beside a random and the ideal order, differences between columns, and thresholds."""
+    by_key = {(line["doubt"], line["metric"], line.get("against"), titled(line)): line for line in lines}
+    metrics = {"aurc": "aurc", "e_aurc": "e_aurc", "failure_auroc": "auroc"}
+    metrics |= {"selective_iou@0.8": "IoU at 80 %", "selective_failure_rate@0.8": "failures"}
+    table = [
+        [name, *(metric_text(by_key[key])[0] if (key := (name, metric, None, title)) in by_key else "-" for metric in metrics)]
+        for name, title in dict.fromkeys((name, title) for name, metric, other, title in by_key if metric == "aurc")
+        if not title
+    ]
+    console.show_table(["doubt", *metrics.values()], table)
+    deltas = [
+        [f"{line['doubt']} less {line['against']}", line["metric"].removesuffix(".delta"), *metric_text(line)]
+        for line in lines
+        if line["metric"].removesuffix(".delta") in metrics and line["metric"].endswith(".delta")
+    ]
+    if deltas:
+        console.show_table(["difference", "metric", "value", "95 % interval"], deltas)
+    promised = [line for line in lines if line["metric"] in ("refer_rate", "unreferred_failure_rate")]
+    if promised:
+        table = [[titled(line) or "all", line["metric"], str(line["n"]), *metric_text(line)] for line in promised]
+        console.show_table([f"above {promised[0]['threshold']:g}", "metric", "n", "value", "95 % interval"], table)
 
 
 def show_odds(lines: list[dict[str, Any]]) -> None:

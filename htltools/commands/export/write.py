@@ -99,7 +99,10 @@ def write_as(kind: str, path: Path, dense: CheckpointPredictor, calibration: Ite
 
 def task_metadata(dense: CheckpointPredictor) -> dict[str, str]:
     """What an ONNX file has to say so that it can be used: its task, and what the task adds."""
-    return {"htl.task": dense.task.name} | as_json(dense.task.onnx_metadata(dense.localizer))
+    about = {"htl.training": dense.checkpoint.training | {"flip": dense.flip}} | (
+        {"htl.referral": dense.referral} if dense.referral else {}
+    )
+    return {"htl.task": dense.task.name} | as_json(dense.task.onnx_metadata(dense.localizer) | about)
 
 
 def metadata(dense: CheckpointPredictor, kind: str, measured: dict[str, Any], history: list[dict[str, Any]]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The DICOM files of `prepare`: all headers are read before any image is decoded, and each frame becomes a candidate."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,16 +18,18 @@ from htltools.formats.sources.source_findings import Findings
 INSTALL = "pip install 'htltools[dicom]'"
 
 
-def expand_dicoms(findings: Findings, id_key: Path | None, out: Path) -> DicomFindings | None:
+def expand_dicoms(findings: Findings, made_key: Callable[[], bytes]) -> DicomFindings | None:
     """Replace each DICOM candidate by one for each of its frames, with what its header says under keyed names.
 
-    Segmentations become masks of what they refer to. None where no source holds DICOM.
-    Raises: DataError where decoders are missing; see also `key_of`.
+    Segmentations become masks of what they refer to. None where no source holds DICOM. `made_key` gives the key of names, where one is
+    needed.
+
+    Raises: DataError where decoders are missing; as `made_key`.
     """
     files = [candidate for candidate in findings.candidates if candidate.dicom]
     if not files and not findings.dicom_masks:
         return None
-    key = key_of(id_key, out)
+    key = made_key()
     described = list(readable_files(files, key, findings))
     check_decoders(Counter(header.syntax for _, header in described))
     own = [candidate.image for candidate, header in described if header.segmentation]

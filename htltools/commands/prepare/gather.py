@@ -5,10 +5,11 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from htltools.commands.prepare.dicom import expand_dicoms
+from htltools.commands.prepare.dicom import expand_dicoms, key_of
 from htltools.commands.prepare.findings import PrepareFindings
 from htltools.core.sampling.splits import settled_splits
 from htltools.formats.rows.row import Row
@@ -27,7 +28,7 @@ def gather(sources: Sequence[str], naming: Naming, *, id_key: Path | None, out: 
     """
     paths = list_lines(sys.stdin.buffer.read()) if "-" in sources else []
     findings = find_candidates(sources, paths, naming)
-    dicom = expand_dicoms(findings, id_key, out)
+    dicom = expand_dicoms(findings, partial(key_of, id_key, out))
     give_up(findings, naming.columns)
     findings.candidates = findings.candidates[:limit]
     return PrepareFindings(findings, dicom)

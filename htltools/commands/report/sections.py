@@ -10,10 +10,22 @@ from htltools.commands.report.samples import ReportSamples
 from htltools.core.figures import svg_plots
 from htltools.core.hardness.baselines import smallness
 from htltools.core.hardness.rank_stability import correlation_interval, rank_correlation
+from htltools.core.statistics.risk_coverage import FAILURE_IOU, DoubtMetrics, risk_curve
 from htltools.core.statistics.subgroups import Crossing
 from htltools.formats.page import html
 from htltools.formats.rows.fields import cell
 from htltools.formats.rows.vocabulary import HARDNESS
+
+# columns that need no annotation, and so can be had of a new image
+DOUBT_COLUMNS = (
+    "mirror_disagreement",
+    "look_disagreement",
+    "soft_dice_doubt",
+    "seed_disagreement",
+    "dropout_disagreement",
+    "pruned_disagreement",
+    "pruned_shift",
+)
 
 
 def page_sections(
@@ -27,6 +39,7 @@ def page_sections(
         "Subgroups": [*metrics.by_subgroup(), *metrics.who_is_hard(by)],
         "Training and pruning": training_parts(samples),
         "Hardness": hardness_parts(samples, by, hardness, split),
+        "Doubt": doubt_parts(samples, split),
         "Reliability over seeds": stability_parts(samples),
         "Gallery": [
             html.paragraph(
@@ -132,6 +145,28 @@ def correlation(a: np.ndarray, b: np.ndarray, groups: np.ndarray) -> str:
         return "-"
     low, high = correlation_interval(found, count)
     return f"{found:+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
+def doubt_parts(samples: ReportSamples, split: str) -> list[Markup]:
+    """Risk by coverage of the columns that need no annotation, on the samples of a split that have one."""
+    own = (samples.splits == split) & np.isfinite(samples.iou.get("dense", np.full(len(samples.rows), np.nan)))
+    columns = {name: values[own] for name in DOUBT_COLUMNS if own.sum() > 2 and np.isfinite((values := samples.known(name))[own]).all()}
+    if not columns:
+        return [html.paragraph(f"No column of doubt is known of all annotated rows of split {split}; htl score --also computes some.")]
+    iou = samples.iou["dense"][own]
+    curves = {name: risk_curve(iou, values) for name, values in columns.items()}
+    table = [
+        [name, *(f"{found[metric][0]:.3f}" for metric in ("aurc", "e_aurc", "failure_auroc"))]
+        for name, found in ((name, DoubtMetrics(iou, values).values()) for name, values in columns.items())
+    ]
+    caption = f"Risk by coverage, {own.sum()} samples of split {split}: lower is better. E-AURC: the area above the ideal order."
+    return [
+        html.figures(
+            html.figure(svg_plots.risk_coverage(curves, risk_curve(iou, 1 - iou), float(1 - iou.mean())), caption),
+            html.table(["doubt", "AURC", "E-AURC", f"AUROC of IoU < {FAILURE_IOU:g}"], table, "numbers"),
+        ),
+        html.paragraph("htl evaluate --doubt gives these figures with intervals, by subgroup, and sets a threshold.", "note"),
+    ]
 
 
 def stability_parts(samples: ReportSamples) -> list[Markup]:

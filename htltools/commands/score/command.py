@@ -6,7 +6,13 @@ from typing import Annotated
 from htltools import options
 from htltools.errors import UsageError
 
-ALSO = ("grand", "dropout_disagreement")  # columns that are computed only when asked for
+ALSO = (
+    "grand",
+    "dropout_disagreement",
+    "mirror_disagreement",
+    "look_disagreement",
+    "soft_dice_doubt",
+)  # columns that are computed only when asked for
 
 
 @options.command
@@ -28,7 +34,7 @@ def score(
     also: Annotated[
         str | None,
         options.in_output(
-            "--also", metavar="COLUMN,...", help="Columns that take longer: grand, dropout_disagreement.", show_default=False
+            "--also", metavar="COLUMN,...", help="Columns that take longer: mirror_disagreement, grand, ...", show_default=False
         ),
     ] = None,
     trust: options.Trust = None,
@@ -61,10 +67,12 @@ def score(
     seed_disagreement  of several dense models, a control too; needs no annotation
     grand         norm of each sample's gradient, a control too; only with --also grand
     dropout_disagreement  under dropout, a control too; needs no annotation; only with --also dropout_disagreement
+    mirror_disagreement   of mirror images; look_disagreement of looks; soft_dice_doubt of masks: doubt without annotation; only with --also
 
     Of models that predict lesion masks the masks are compared, and pruned_shift is that of their boxes.
-    With several models every column is the mean over them; with models of htl train --fold, a training row is scored only by
-    those that have not seen its group. --stability tells how alike the models rank the rows, by column.
+    Without a pruned model the columns that need one are left out. With several models every column is the mean over them; with
+    models of htl train --fold, a training row is scored only by those that have not seen its group. --stability tells how alike the
+    models rank the rows, by column.
     --predictions takes predictions of another tool: COCO results, by image_id. Then no image is read, and no store needed.
     Rows of models go out batch by batch while others come in, so any number of them fits in memory.
     """

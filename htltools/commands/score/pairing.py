@@ -10,7 +10,7 @@ def pairs_of_copies(dense: Sequence[CheckpointPredictor], pruned: Sequence[Check
     """Positions of a dense model and of each pruned copy of it: the pairs that are compared. A dense model may have no copy.
 
     Raises: UsageError where a file is named twice; DataError where a pruned model is none, or a copy of a net that is not among the
-    dense ones, or where a pruned model without a copy of its own is named as a dense one.
+    dense ones, or where a pruned model without a copy of its own is named as a dense one beside pruned ones.
     """
     paths = [each.path for each in (*dense, *pruned)]
     for i, path in enumerate(paths):
@@ -29,7 +29,7 @@ def pairs_of_copies(dense: Sequence[CheckpointPredictor], pruned: Sequence[Check
             others = " or ".join(str(each.path) for each in dense)
             raise DataError(f"{copy.path} is no pruned copy of {others}", "name the model that it was pruned from with --model")
         pairs += origins
-    for i, each in enumerate(dense):
+    for i, each in enumerate(dense if pruned else ()):
         if each.checkpoint.pruning and i not in dict(pairs):
             raise DataError(f"{each.path} is a pruned model, and none of --pruned is a copy of it", "name it with --pruned")
     return sorted(pairs)

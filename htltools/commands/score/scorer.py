@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +28,7 @@ from htltools.errors import DataError
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import SPLITS
 from htltools.formats.store.shard import Images, placement
+from htltools.tasks.doubt import OF_ONE_MODEL, mean_doubt, missing_reason
 from htltools.tasks.predictor import CheckpointPredictor, of_one_task
 from htltools.tasks.rows import check_frame, image_sizes
 from htltools.tasks.task import Task
@@ -51,7 +53,8 @@ class Scorer(Protocol):
 
 @dataclass
 class ModelScorer:
-    """Dense and pruned checkpoints. `also`: columns on request; `stability` gathers what each model says, where it is wanted."""
+    """Dense and pruned checkpoints, perhaps none of the latter. `also`: columns on request; `stability` gathers what each model says, where
+    it is wanted."""
 
     dense: list[CheckpointPredictor]
     pruned: list[CheckpointPredictor]
@@ -78,6 +81,9 @@ class ModelScorer:
 
         Raises: DataError.
         """
+        for column, model in product([name for name in self.also if name in OF_ONE_MODEL], self.dense):
+            if reason := missing_reason(model, column):
+                raise DataError(reason, "leave out --also")
         unsupported = next((name for name in self.also if name not in self.task.supports), None)
         if unsupported:
             cause = f"{self.paths[0]} is a model of the task {self.task.name}: it has no box head for --also {unsupported}"
@@ -109,7 +115,7 @@ class ModelScorer:
         allowed = models_eligible(self.folds, groups, [row.split == "train" for row in rows])
         for role, side in zip(FLAGS, np.split(allowed, [len(self.dense)])):
             missing = np.flatnonzero(~side.any(0))
-            if len(missing):
+            if len(side) and len(missing):
                 number, partition = missing[0], self.folds[0]
                 assert partition is not None  # else all models may predict all rows
                 fold = replace(partition, k=fold_of(groups[number], partition.K, partition.seed))
@@ -141,6 +147,9 @@ class ModelScorer:
             columns["dropout_disagreement"] = self.of_dense(
                 lambda model, batch, _: dropout_disagreement(model, batch, seed), images, annotation, allowed
             )
+        for name in self.also:
+            if name in OF_ONE_MODEL:
+                columns[name] = mean_doubt(self.dense, name, images, sides.dense, allowed[: len(self.dense)])
         return with_scores(rows, columns, sides, self.task, self.classes, self.runtime.seed)
 
     def of_dense(self, score: Callable, images: Images, boxes: np.ndarray, allowed: np.ndarray) -> np.ndarray:
@@ -172,7 +181,8 @@ def with_scores(
     """The rows with hardness by column ([N] each; NaN is left out), and the predictions of each role in the field of the task."""
     columns = columns | {"random": chance([row.id for row in rows], seed)}
     sizes = image_sizes(rows)
-    values = {role: task.field_values(side, sizes, classes) for role, side in {"dense": sides.dense, "pruned": sides.pruned}.items()}
+    by_role = {role: side for role, side in {"dense": sides.dense, "pruned": sides.pruned}.items() if len(side)}
+    values = {role: task.field_values(side, sizes, classes) for role, side in by_role.items()}
     scored = []
     for i, row in enumerate(rows):
         predicted = {role: own[i] for role, own in values.items() if own[i] is not None}

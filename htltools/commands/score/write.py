@@ -33,14 +33,17 @@ def score_rows(
     limit: int | None,
     partial: bool,
 ) -> None:
-    """Write the rows of a source with their hardness, batch by batch, while others come in. The models are those named, or the stream's.
+    """Write the rows of a source with their hardness, batch by batch, while others come in. The models are those named, or the stream's;
+    there need be no pruned one.
 
     results: whether the files can be nothing but predictions of another tool; else each says what it is.
     """
     roles = {role for role, flag in {"dense": dense, "pruned": pruned}.items() if not flag}
-    samples, reader = streaming.open_stream(source, roles, partial=partial, limit=limit)
+    samples, reader = streaming.open_stream(source, roles - {"pruned"}, partial=partial, limit=limit, optional=roles & {"pruned"})
     dense = dense or [model_path(None, reader, "dense")]
-    pruned = pruned or [model_path(None, reader, "pruned")]
+    pruned = pruned or ([model_path(None, reader, "pruned")] if "pruned" in reader.models else [])
+    if not pruned:
+        console.say("no pruned model is named: the columns that need one are left out")
     by_others = results or are_results([*dense, *pruned])
     scorer = chosen_scorer(dense, pruned, coco, objects, also, runtime, Stability() if stability else None, by_others=by_others)
     scored = map(scorer.scored, streaming.row_batches(samples, scorer.rows_at_once, reader, roles))
@@ -50,7 +53,7 @@ def score_rows(
     first = next(scored)  # what is wrong with all rows is wrong with these, and said before anything is written
     own = run.chain([], {str(path): file_digest(path) for path in scorer.paths}, device="cpu" if by_others else str(runtime.device))
     known = len(reader.history)
-    named = {} if by_others else {"dense": str(dense[-1].absolute()), "pruned": str(pruned[-1].absolute())}
+    named = {} if by_others else {role: str(own[-1].absolute()) for role, own in {"dense": dense, "pruned": pruned}.items() if own}
     with RowWriter(run, own and [*reader.history, *own]) as writer, console.progress("scoring", limit) as steps:
         writer.models(reader.models | named)
         for batch in chain([first], scored):

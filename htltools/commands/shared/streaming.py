@@ -1,6 +1,6 @@
 """Rows as a stream, for commands that write the first ones before they have read the last."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 
@@ -10,17 +10,23 @@ from htltools.formats.rows.row import Row
 from htltools.formats.rows.stream import RowReader
 from htltools.formats.sources.open_rows import no_rows, open_rows
 
+LOOKED_AHEAD = 1024  # rows among which a model is awaited that need not be there
 
-def open_stream(source: Path | None, roles: set[str], *, partial: bool, limit: int | None) -> tuple[Iterator[Row], RowReader]:
-    """The rows of a source, and their reader, which by then knows a model for each of the roles if there is one at all.
+
+def open_stream(
+    source: Path | RowReader | None, roles: set[str], *, partial: bool, limit: int | None, optional: Collection[str] = ()
+) -> tuple[Iterator[Row], RowReader]:
+    """The rows of a source, and their reader, which by then knows a model for each of the roles if there is one at all, and for the
+    optional ones if the first LOOKED_AHEAD rows have it.
 
     Raises: DataError where the source is bad or holds no row; MissingInput.
     """
-    reader = open_rows(source, partial=partial)
+    reader = source if isinstance(source, RowReader) else open_rows(source, partial=partial)
     rows, waiting = first_rows(reader, limit), []
     for row in rows:
         waiting.append(row)
-        if roles <= reader.models.keys():
+        missing = {*roles, *optional} - reader.models.keys()
+        if not missing or (missing.isdisjoint(roles) and len(waiting) >= LOOKED_AHEAD):
             break
     if not waiting:
         raise no_rows(reader)
@@ -40,9 +46,11 @@ def row_batches(rows: Iterator[Row], size: int, reader: RowReader, roles: set[st
 
     Raises: DataError where they do: rows that were scored by different models do not compare.
     """
-    used = {role: (reader.models[role], reader.digests[role]) for role in roles}
+    used = {role: (reader.models[role], reader.digests[role]) for role in roles if role in reader.models}
     while True:
         batch = list(islice(rows, size))
+        for role in (roles - used.keys()) & reader.models.keys():
+            raise DataError(f"{reader.name} names a {role} model only after its first rows", f"name it with {FLAGS[role]}")
         for role, (path, digest) in used.items():
             later, later_digest = reader.models[role], reader.digests[role]
             if digest != later_digest if digest and later_digest else path != later:

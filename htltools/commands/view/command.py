@@ -20,7 +20,7 @@ class Thumbnails(options.Choice):
 
 
 Sources = Annotated[
-    list[Path] | None, Argument(metavar="ROWS", help="A file of rows, a finished store, or - for stdin (the default).", show_default=False)
+    list[Path] | None, Argument(metavar="ROWS", help="A file of rows, a store, a model, or - for stdin (the default).", show_default=False)
 ]
 
 data = preset(Option, rich_help_panel="Data", show_default=False)
@@ -77,6 +77,7 @@ def view(
     htl view scored.jsonl --summary --group-by sex,age:20 --columns pruned_loss,pruned_disagreement
     htl view scored.jsonl --to coco:scored.json     a COCO data set; fiftyone:DIR for FiftyOne
     htl view store > rows.jsonl     the rows of a finished store, from where it lies now
+    htl view dense.h5               what is in a checkpoint, or an ONNX file
     htl view --check store dense.h5 rows.jsonl     is every byte what htl wrote?
 
     A field is a key of the row, or one of meta or hardness: age, meta.age, hardness.pruned_disagreement. --sort and --columns also take
@@ -88,6 +89,13 @@ def view(
 
         return check_files(rows or [Path("-")])
     source = only_source(rows)
+    if source is not None:
+        from htltools.formats.models.file_kind import CHECKPOINT, ONNX, kind_of_file
+
+        if (kind := kind_of_file(source)) and kind[0] in (CHECKPOINT, ONNX):
+            from htltools.commands.view.model import show_model
+
+            return show_model(source, kind[0])
     options.rows_expected(source)
     from htltools.commands.view import outputs, selection
     from htltools.formats.sources.open_rows import open_rows

@@ -130,6 +130,23 @@ def cloud(x: np.ndarray, y: np.ndarray, x_name: str, y_name: str) -> str:
     return svg(draw)
 
 
+def risk_coverage(columns: Mapping[str, tuple[np.ndarray, np.ndarray]], ideal: tuple[np.ndarray, np.ndarray], mean: float) -> str:
+    """Mean of 1 - IoU among the answered by coverage, [points] each, of up to nine columns of doubt, of the ideal order and of none."""
+
+    def draw(figure) -> None:
+        axes = figure.subplots()
+        for i, (name, (coverage, risk)) in enumerate(columns.items()):
+            axes.plot(coverage, risk, color=ORDER[i % 3], linestyle=DASHES[i // 3 % 3], linewidth=1.4, label=name)
+        axes.plot(*ideal, color=INK, linewidth=0.8, label="ideal order")
+        axes.axhline(mean, color=INK, linewidth=0.8, linestyle=":", label="random order")
+        axes.set(xlabel="coverage: share of samples answered, the least doubtful first", ylabel="mean of 1 - IoU among them")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(bottom=0)
+        axes.legend(labelcolor=INK)
+
+    return svg(draw)
+
+
 def forest(labels: Sequence[str], models: Mapping[str, Sequence[tuple]], overall: float, x_name: str) -> str:
     """Forest plot of L subgroups and up to three models by role: (value, low, high) each, low None = no interval."""
     places = np.arange(len(labels), 0, -1)

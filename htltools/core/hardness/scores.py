@@ -129,12 +129,14 @@ def scores_by_model(sides: Sides, annotation: np.ndarray, comparison: Comparison
     """Columns that each of K models, or pairs of models, has of its own: [K, N] each. Arguments as in `scores`."""
     held, error = missed or sides, comparison.edge_error
     pairs = [(sides.dense[one], sides.pruned[other]) for one, other in sides.pairs]
-    columns = {
-        "pruned_disagreement": np.array([1 - comparison.overlap(*pair) for pair in pairs]),
-        "pruned_shift": np.array([comparison.distance(*pair) for pair in pairs]),
-        "pruned_loss": held.pruned_loss,
-        "loss": held.dense_loss,
-    }
+    columns = {"loss": held.dense_loss}
+    if pairs:
+        columns = {
+            "pruned_disagreement": np.array([1 - comparison.overlap(*pair) for pair in pairs]),
+            "pruned_shift": np.array([comparison.distance(*pair) for pair in pairs]),
+            "pruned_loss": held.pruned_loss,
+            **columns,
+        }
     return columns if error is None else columns | {"el2n": np.array([error(each, annotation) for each in held.dense])}
 
 
@@ -142,7 +144,8 @@ def scores(sides: Sides, annotation: np.ndarray, comparison: Comparison, missed:
     """Every column that follows from predictions and losses alone: [N] each.
 
     annotation [N, ...] in the form of predictions, NaN where a sample has none. Each column is the mean over the models that may
-    predict the sample; `pruned_disagreement`, `pruned_shift` and `suspect` over the pairs of models. missed: the same sides with
+    predict the sample; `pruned_disagreement`, `pruned_shift` and `suspect` over the pairs of models. Without a pruned model there are the
+    columns of the dense ones alone. missed: the same sides with
     misses in the place of missing predictions, which is what is held against the annotation (see `missing_predictions`).
 
     Raises: ValueError where predictions and annotation are not of the same N samples.
@@ -150,10 +153,17 @@ def scores(sides: Sides, annotation: np.ndarray, comparison: Comparison, missed:
     if not sides.dense.shape[1] == sides.pruned.shape[1] == len(annotation):
         raise ValueError(f"expected [D, N, ...], [M, N, ...], [N, ...], got {sides.dense.shape}, {sides.pruned.shape}, {annotation.shape}")
     held = missed or sides
-    dense_iou, pruned_iou = (overlaps(side, annotation, comparison) for side in (sides.dense, sides.pruned))
-    dense_reached, pruned_reached = (overlaps(side, annotation, comparison) for side in (held.dense, held.pruned))
     by_model = scores_by_model(sides, annotation, comparison, missed)
     mean = {name: present_mean(values) for name, values in by_model.items()}
+    of_dense: dict[str, np.ndarray] = {
+        **{name: mean[name] for name in ("loss", "el2n") if name in mean},
+        "seed_disagreement": seed_disagreement(sides.dense, comparison),
+        "smallness": comparison.smallness(annotation),
+    }
+    if not sides.pairs:
+        return of_dense
+    dense_iou, pruned_iou = (overlaps(side, annotation, comparison) for side in (sides.dense, sides.pruned))
+    dense_reached, pruned_reached = (overlaps(side, annotation, comparison) for side in (held.dense, held.pruned))
     disagreements = zip(sides.pairs, by_model["pruned_disagreement"])
     return {
         **{name: mean[name] for name in ("pruned_disagreement", "pruned_shift", "pruned_loss")},
@@ -161,9 +171,7 @@ def scores(sides: Sides, annotation: np.ndarray, comparison: Comparison, missed:
         "loss_gap": mean["pruned_loss"] - mean["loss"],
         "pie": pie(dense_reached, pruned_reached),
         "suspect": present_mean(suspect(1 - (dense_iou[one] + pruned_iou[other]) / 2, own) for (one, other), own in disagreements),
-        **{name: mean[name] for name in ("loss", "el2n") if name in mean},
-        "seed_disagreement": seed_disagreement(sides.dense, comparison),
-        "smallness": comparison.smallness(annotation),
+        **of_dense,
     }
 
 

@@ -34,8 +34,9 @@ class Checkpoint:
     history: list[dict[str, Any]] = field(default_factory=list)
     fold: dict[str, int] | None = None
     training: dict[str, Any] = field(default_factory=dict)
+    referral: dict[str, Any] | None = None
 
-    DESCRIPTION = "architecture", "preprocessing", "metrics", "pruning", "log", "history", "fold", "training"
+    DESCRIPTION = "architecture", "preprocessing", "metrics", "pruning", "log", "history", "fold", "training", "referral"
 
     @cached_property
     def digest(self) -> str:
@@ -68,6 +69,7 @@ class Checkpoint:
         if whole:
             check_hdf5_checksum(path)  # before HDF5 opens it: a flipped bit in the weights would pass for a worse net
         arrays, about = read_arrays(path, CHECKPOINT_KIND)
+        about.setdefault("referral", None)  # files of an earlier htl have none
         if not whole:
             check_hdf5_checksum(path)  # refuses it; another kind of file was refused by name
         check_schema(Description, about, f"{path} is damaged")

@@ -10,6 +10,9 @@ import numpy as np
 
 from htltools.errors import DataError, HtlError, TryAgain
 from htltools.formats.models.onnx_session import first_line, open_session, refusing_damage, silenced
+from htltools.formats.rows.jsonlines import parsed_json
+from htltools.formats.rows.schema import Referral, Training
+from htltools.formats.rows.validation import check_schema
 
 INPUT, OUTPUT = "images", "boxes"  # uint8 [N, H, W, 3] and float32 [N, 4] or [N, D, 4], see vocabulary.ONNX
 DIGEST, NO_DIGEST = "htl.sha256", "0" * 64  # see vocabulary.ONNX
@@ -140,7 +143,8 @@ class OnnxModel:
     threads: of one run; 0 = OMP_NUM_THREADS where that is set, as torch has it, else onnxruntime's own choice.
     size: [H, W, C] of its images. about: its metadata by key, see vocabulary.ONNX. task: what it predicts, by its metadata. classes and
     threshold: the names of the classes of objects, and the score from which on one counts, by its metadata; else [] and 0.
-    provider: the execution provider in use. output_names: what it can predict.
+    training and referral: as in the checkpoint, None where the file does not say. provider: the execution provider in use. output_names:
+    what it can predict.
 
     Raises: as `open_session`; DataError also where a byte of the file is not what htl wrote, and where it is no localizer of htl.
     """
@@ -164,6 +168,21 @@ class OnnxModel:
             self.classes, self.threshold = list(map(str, objects["classes"])), float(objects["threshold"])
         except (ValueError, KeyError, TypeError):
             raise DataError(f"{path} does not say which classes it detects (htl.objects)", "export it with htl") from None
+        self.training, self.referral = self.entry("htl.training", Training), self.entry("htl.referral", Referral)
+
+    def entry(self, key: str, kind: type[Training] | type[Referral]) -> dict[str, Any] | None:
+        """An object of the metadata; None where the file has none.
+
+        Raises: DataError where it breaks its schema.
+        """
+        if key not in self.about:
+            return None
+        try:
+            value = parsed_json(self.about[key])
+        except ValueError:
+            value = None
+        check_schema(kind, value, f"{self.path}, {key}")
+        return value
 
     def predict(self, batch: np.ndarray, shapes: Mapping[str, tuple[int | None, ...]]) -> dict[str, np.ndarray]:
         """The outputs of these names for images uint8 [B, H, W, C], numbers [B, *shape] each; None = any length, the same in all.

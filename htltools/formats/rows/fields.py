@@ -78,6 +78,8 @@ def condition(text: str) -> Callable[[Mapping[str, Any]], bool]:
         value = field(row, name)
         if value is None:
             return sign == "!=" and wanted != ""
+        if isinstance(value, bool) and sign[0] in "!=" and number is None:
+            return compare(str(value).lower(), wanted.lower())  # true as JSON has it, or True as tables show it
         is_number = isinstance(value, (int, float))
         if number is not None and is_number:
             return compare(value, number)

@@ -30,6 +30,7 @@ class Detected(BaseModel):
     boxes: list[BoxField] = Field(description="like `boxes` of the row")
     labels: list[str] = Field(description="class of each")
     scores: list[FiniteFloat] = Field(description="score of each, in (0, 1]")
+    doubts: list[FiniteFloat] | None = Field(None, description="doubt of each by mirror images, in [0, 1]; only of `predict`")
 
 
 class Sample(BaseModel):
@@ -42,6 +43,7 @@ class Sample(BaseModel):
     split: Split | None = Field(None, description="train, val or test")
     store: str | None = Field(None, description="path of the HDF5 shard that holds the image")
     index: NonNegativeInt | None = Field(None, description="place of the image in its shard")
+    file: str | None = Field(None, description="path of the image file that `predict` read, as it was named")
     frame: PositiveInt | None = Field(None, description="number of the frame in its DICOM file, from 1; absent: the only one")
     size: Annotated[list[Side], Field(min_length=2, max_length=2)] | None = Field(
         None, description="[width, height] of the original image, in pixels: the frame of every box"
@@ -62,6 +64,7 @@ class Sample(BaseModel):
     detected: dict[str, Detected] | None = Field(
         None, description="the objects that each role (dense, pruned) predicts: boxes, labels and scores, the highest score first"
     )
+    refer: bool | None = Field(None, description="whether a person should look, for the doubt is above the threshold; absent: no threshold")
     weight: Annotated[FiniteFloat, Field(ge=0)] | None = Field(None, description="weight of the sample in the training loss; absent: 1")
     repeat: NonNegativeInt | None = Field(None, description="which copy of the sample this is, where a row is repeated; absent: 0")
 
@@ -194,6 +197,19 @@ class Training(BaseModel):
     looks: bool = False
 
 
+class Referral(BaseModel):
+    """A threshold of doubt that `evaluate --keep-threshold` has set, and what it promises, see vocabulary.CHECKPOINT."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    column: Annotated[str, Field(min_length=1, max_length=200)]
+    threshold: FiniteFloat
+    max_failure: Annotated[float, Field(gt=0, lt=1)]
+    failure_iou: Annotated[float, Field(gt=0, le=1)]
+    confidence: Annotated[float, Field(gt=0, lt=1)] | None
+    models: list[str]
+
+
 class Description(BaseModel):
     """The entries of a checkpoint beside its weights, see vocabulary.CHECKPOINT."""
 
@@ -207,3 +223,4 @@ class Description(BaseModel):
     history: list[dict[str, Any]]
     fold: FoldEntry | None
     training: Training
+    referral: Referral | None

@@ -28,6 +28,12 @@ HARDNESS = {
     "cartography_spread": "standard deviation of the IoU over the epochs of a training, in [0, 0.5]: a control, as `forgetting`",
     "negative_aum": "the largest IoU with the box of another sample of the batch less the IoU with its own, mean over the epochs of a "
     "training, in [-1, 1]: a control, as `forgetting`",
+    "mirror_disagreement": "1 - mean IoU of the dense box with those of the mirror images that its training saw, put back, in [0, 1]; "
+    "needs no annotation; also measures smallness; only on request, and of `predict`",
+    "look_disagreement": "1 - IoU of the dense box and that of the first look alone, in [0, 1], of a net that looks again; needs no "
+    "annotation; also measures smallness; only on request, and of `predict`",
+    "soft_dice_doubt": "1 - soft Dice of the dense probabilities of lesion with their own mask, in [0, 1], of mask models; needs no "
+    "annotation; only on request, and of `predict`",
     "random": "a number in [0, 1) that depends on seed and id alone: the control for chance",
 }
 
@@ -54,6 +60,25 @@ METRICS = {
 # Metrics of hardness, and not of a model.
 ODDS = {
     "odds_ratio": "odds of the samples of a subgroup to be among the hard, over those of all others; more than 1: more often hard",
+}
+
+# Metrics of a column of doubt, on a model's predictions. A prediction fails where its IoU is below `failure_iou`, by default 0.5.
+DOUBT = {
+    "aurc": "area under the risk-coverage curve: mean over the coverages 1/n .. 1 of the mean of 1 - IoU among the least doubtful; lower "
+    "is better; that of a random order is 1 - mean IoU",
+    "e_aurc": "aurc less that of the ideal order, by IoU itself, 0 or more; lower is better",
+    "failure_auroc": "chance that a failure is more doubtful than another prediction, in [0, 1]; 0.5 of a random order; absent where "
+    "none fails",
+    "selective_iou@0.95": "mean IoU of the 95 % least doubtful",
+    "selective_iou@0.9": "mean IoU of the 90 % least doubtful",
+    "selective_iou@0.8": "mean IoU of the 80 % least doubtful",
+    "selective_iou@0.7": "mean IoU of the 70 % least doubtful",
+    "selective_failure_rate@0.95": "share of failures among the 95 % least doubtful; lower is better",
+    "selective_failure_rate@0.9": "share of failures among the 90 % least doubtful; lower is better",
+    "selective_failure_rate@0.8": "share of failures among the 80 % least doubtful; lower is better",
+    "selective_failure_rate@0.7": "share of failures among the 70 % least doubtful; lower is better",
+    "refer_rate": "share of a group's samples above the threshold of doubt, mean over groups",
+    "unreferred_failure_rate": "share of a group's samples that fail and are not referred, mean over groups; lower is better",
 }
 
 # Datasets and attributes of a shard of the store.
@@ -85,6 +110,8 @@ CHECKPOINT = {
     "about/log": "one record per epoch",
     "about/fold": "k, K and seed of the fold of split train that the model was not fitted to; null where it left none out",
     "about/training": "flip: chances of a mirror image, left for right and upside down, which the recovery of a pruned copy keeps",
+    "about/referral": "a threshold of doubt and its promise: column, threshold, max_failure, failure_iou, confidence, split, groups, and "
+    "models, the digests of the weights of all models that it was set with; null where none was set",
     "about/history": "provenance",
     "@kind": "'htl-checkpoint'",
     "@schema": "version of this format",
@@ -98,6 +125,8 @@ ONNX = {
     "[N, D, 4], scores float32 [N, D] in falling order, 0 in empty places, and labels int64 [N, D], -1 there",
     "htl.objects": "JSON, of task detect: classes, their names, and threshold, the score from which on an object counts",
     "htl.masks": "masks: float32 [N, H, W], probability of lesion at each pixel, in [0, 1], lesion from 0.5 on; only of task mask",
+    "htl.training": "JSON: about/training of the checkpoint, so that mirror images are known that the net may see",
+    "htl.referral": "JSON: about/referral of the checkpoint, a threshold of doubt; only where one was set",
     "htl.history": "JSON: provenance",
     "htl.model": "sha256 of the checkpoint it was made from",
     "htl.sha256": "sha256 of the file with 64 zeros in the place of this value",

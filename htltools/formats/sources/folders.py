@@ -32,6 +32,7 @@ class Naming:
     annotations: Sequence[Path] = ()
     masks: Path | None = None
     columns: Columns = Columns()
+    alone: bool = False  # whether images are taken alone, whatever tables and annotation files lie with them
 
     @property
     def complete(self) -> bool:
@@ -172,7 +173,7 @@ def facts_of(images: Images, listings: Sequence[Listing], naming: Naming, findin
             findings.files |= {str(path): path for path in naming.tables[1:] if path.is_file()}
         for number, path in enumerate(naming.annotations):
             add(read_annotations(path, own, naming.columns.readers), files, "coco" if not number else str(path), everything, own)
-    for listing, numbers in zip(listings, images.numbers, strict=True):
+    for listing, numbers in zip(listings, images.numbers, strict=True) if not naming.alone else ():
         usual = metadata_of(listing.folder) if listing.folder else None
         if usual and not naming.tables:
             own = images.some(numbers)

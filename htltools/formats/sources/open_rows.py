@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from htltools.errors import DataError, MissingInput
+from htltools.formats.models.file_kind import kind_of_file
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.stream import RowReader
 
@@ -15,7 +16,7 @@ LONGEST = 2**26  # bytes of a line
 def open_rows(source: Path | None, *, partial: bool = False) -> RowReader:
     """Rows of a file, of a finished store, or of stdin (None or "-").
 
-    Raises: MissingInput where there is no such file.
+    Raises: MissingInput where there is no such file; DataError where it is an image, a model or another file that is no text.
     """
     if source is None or str(source) == "-":
         return RowReader(lines_of(sys.stdin.buffer, "stdin"), partial=partial)
@@ -25,6 +26,9 @@ def open_rows(source: Path | None, *, partial: bool = False) -> RowReader:
         return RowReader(store_lines(source, partial=partial), name=str(source), partial=partial)
     if not source.exists():
         raise MissingInput(f"{source} is not there", "name a file of rows, a store, or - for stdin")
+    if kind := kind_of_file(source):
+        what, remedy = kind
+        raise DataError(f"{source} is {what}, and rows are expected", remedy)
     return RowReader(lines_of(source.open("rb"), str(source)), name=str(source), partial=partial)
 
 

@@ -62,6 +62,16 @@ def attribute(file: h5py.File, name: str) -> str | int | None:
     return value.decode() if isinstance(value, bytes) else int(value)
 
 
+def kind_of_hdf5(path: Path) -> str | None:
+    """Which of htl's kinds an HDF5 file is; None where it is none of them, or cannot be opened."""
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            kind = attribute(file, "kind")
+    except Exception:  # HDF5 and h5py raise nearly anything on damaged files
+        return None
+    return kind if isinstance(kind, str) else None
+
+
 def text_attributes(**values: str) -> dict[str, np.bytes_]:
     """Texts as attributes of fixed length: HDF5 keeps others in a heap, and a damaged heap makes it run for ever (HDF5 2.0)."""
     return {name: np.bytes_(value.encode()) for name, value in values.items()}

@@ -26,8 +26,8 @@ def write_coco(path: Path, rows: Iterable[Row]) -> int:
 def coco_dataset(rows: Iterable[Row]) -> dict[str, list]:
     """Rows as a COCO data set. Images are numbered from 1 in the order of the rows, and a repeated row is one image.
 
-    `file_name` is that of the row, or its id. `annotated` is false for images without annotation, and for those whose boxes are a
-    model's predictions (`pseudo`).
+    `file_name` is that of the row, its `file` or its id. `annotated` is false for images without annotation, and for those whose boxes
+    are a model's predictions (`pseudo`).
     """
     once = [row for row in rows if not row.repeat]
     names = sorted({name for row in once for name in category_names(row)})
@@ -35,7 +35,9 @@ def coco_dataset(rows: Iterable[Row]) -> dict[str, list]:
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, row in enumerate(once, 1):
-        image: dict[str, Any] = {"id": number, "file_name": row.get("file_name", row.id)} | dict(zip(("width", "height"), row.size or ()))
+        image: dict[str, Any] = {"id": number, "file_name": row.get("file_name", row.get("file", row.id))} | dict(
+            zip(("width", "height"), row.size or ())
+        )
         boxes = row.annotated_boxes
         images.append(image | {"annotated": boxes is not None} | {name: row[name] for name in KEPT if row.get(name) is not None})
         for (x0, y0, x1, y1), name in zip(boxes or (), category_names(row)):

@@ -32,6 +32,7 @@ def test_degenerate_data_is_drawn():
         svg_plots.distribution({"test": one}, "pruned_disagreement"),
         svg_plots.cloud(one, one, "loss", "pruned_disagreement"),
         svg_plots.sweep([{"asked": 0.95, "val_iou": 0.8, "val_iou_before_recovery": 0.1}], 0.8, 0.9, 0.95),
+        svg_plots.risk_coverage({"mirror_disagreement": (one, one)}, (one, one), 0.5),
         svg_plots.dots({"pruned_disagreement": {"test": float("nan")}}, "correlation"),
     ):
         assert drawn.count("<svg") == 1

@@ -106,3 +106,11 @@ def test_cells_hold_no_tab_and_no_newline(text):
 def test_cells_are_short():
     """Numbers have six digits, lists are joined, nothing is empty."""
     assert [cell(value) for value in (None, 0.123456789, 7, [1.0, [2.5]], True)] == ["", "0.123457", "7", "1 2.5", "True"]
+
+
+def test_true_and_false_are_compared_as_json_or_tables_write_them():
+    """A field that is true or false is found by either spelling, and a row without it by !=."""
+    rows = [{"id": "a", "refer": True}, {"id": "b", "refer": False}, {"id": "c"}]
+    assert [[row["id"] for row in rows if condition(text)(row)] for text in ("refer=true", "refer=True", "refer!=true", "refer=1")] == [
+        ["a"], ["a"], ["b", "c"], ["a"],
+    ]  # fmt: skip

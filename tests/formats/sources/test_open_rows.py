@@ -19,6 +19,24 @@ def test_a_source_that_is_missing_or_empty_is_named(tmp_path):
         read_rows(tmp_path / "empty.jsonl")
 
 
+@pytest.mark.parametrize(
+    "start, what",
+    [
+        (b"\x89PNG\r\n\x1a\n", "a PNG image, and rows are expected; htl prepare and htl predict take images"),
+        (b"\xff\xd8\xff\xe0", "a JPEG image"),
+        (b"RIFF....WEBP", "a WebP image"),
+        (bytes(128) + b"DICM", "a DICOM image"),
+        (b"\x08\x09\x12\x00", "an ONNX file, and rows are expected; htl view tells what is in it"),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file that htl did not write"),
+    ],
+)
+def test_a_file_that_is_no_rows_is_named_as_what_it_is(tmp_path, start, what):
+    """An image, a model or another binary file in the place of rows is refused by what it is, with what takes it."""
+    (tmp_path / "file").write_bytes(start)
+    with pytest.raises(DataError, match=f"file is {what}"):
+        open_rows(tmp_path / "file")
+
+
 def test_limit_still_reads_to_the_end(tmp_path):
     """--limit uses the first rows, and still notices that the stream was cut."""
     (tmp_path / "whole.jsonl").write_bytes(BEGIN + joined_lines({"id": str(i)} for i in range(9)) + END)

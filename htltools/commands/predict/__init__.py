@@ -1,0 +1,1 @@
+"""`htl predict`: predictions for new images, and their doubt."""

@@ -1,0 +1,78 @@
+"""Predictions of one or several models for a batch of images, with their doubt, as rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from htltools.commands.predict.batches import Batch
+from htltools.commands.score.pairing import pairs_of_copies
+from htltools.commands.shared.hardness import rounded_scores
+from htltools.core.geometry.objects import present
+from htltools.core.hardness.cross_fitting import pairs_by_place
+from htltools.core.hardness.scores import present_mean, seed_disagreement
+from htltools.errors import DataError
+from htltools.formats.rows.row import Row
+from htltools.tasks.doubt import OF_ONE_MODEL, doubt_of, predictions_of
+from htltools.tasks.predictor import CheckpointPredictor, ModelPredictor, of_one_task
+from htltools.tasks.rows import image_sizes
+
+
+@dataclass
+class DoubtfulPredictor:
+    """Models that predict together. column: of doubt, None = none; refer: the doubt above which a person should look, None = nobody says.
+
+    Raises: DataError where the models do not go together.
+    """
+
+    models: Sequence[ModelPredictor]
+    pruned: Sequence[ModelPredictor]
+    column: str | None
+    refer: float | None
+    pairs: Sequence[tuple[int, int]] = field(init=False)
+
+    def __post_init__(self):
+        of_one_task([*self.models, *self.pruned])
+        self.task, self.classes, self.frame = self.models[0].task, self.models[0].classes, self.models[0].frame
+        for other in [*self.models, *self.pruned]:
+            if list(other.frame) != list(self.frame):
+                sizes = " and ".join("x".join(map(str, each.frame)) for each in (self.models[0], other))
+                raise DataError(f"{self.models[0].path} and {other.path} take images of {sizes}", "name models of one --size")
+        dense, copies = ([each for each in side if isinstance(each, CheckpointPredictor)] for side in (self.models, self.pruned))
+        whole = len(dense) == len(self.models) and len(copies) == len(self.pruned)
+        self.pairs = pairs_of_copies(dense, copies) if whole else pairs_by_place(len(self.models), len(self.pruned))
+
+    def predicted(self, batch: Batch) -> tuple[list[Row], np.ndarray]:
+        """The rows of a batch with what the models predict, its doubt, and whether to refer it; and the predictions [K, N, ...]."""
+        images, comparison = batch.images, self.task.comparison
+        predictions = predictions_of([*self.models, *self.pruned], images)
+        dense, pruned = predictions[: len(self.models)], predictions[len(self.models) :]
+        columns, by_object = {}, None
+        if len(pruned):
+            both = [(dense[one], pruned[other]) for one, other in self.pairs]
+            columns["pruned_disagreement"] = present_mean([1 - comparison.overlap(*pair) for pair in both])
+            columns["pruned_shift"] = present_mean([comparison.distance(*pair) for pair in both])
+        if len(dense) > 1:
+            columns["seed_disagreement"] = seed_disagreement(dense, comparison)
+        for column in OF_ONE_MODEL:
+            if column == self.column or (column == "soft_dice_doubt" and column in self.task.supports):
+                found = [doubt_of(model, column, images, own) for model, own in zip(self.models, dense)]
+                columns[column] = present_mean([own for own, _ in found])
+                by_object = found[0][1] if column == self.column else by_object
+        return self.rows(batch.rows, dense, columns, by_object), dense
+
+    def rows(self, rows: Sequence[Row], dense: np.ndarray, columns: dict[str, np.ndarray], by_object: np.ndarray | None) -> list[Row]:
+        """The rows with predictions [K, N, ...], hardness by column [N], and the doubt of each object [N, D] where it is known."""
+        values = self.task.field_values(dense, image_sizes(rows), self.classes)
+        predicted = []
+        for i, (row, value) in enumerate(zip(rows, values)):
+            if by_object is not None:
+                value["doubts"] = [round(float(each), 6) for each in by_object[i][present(dense[0][i])]]
+            fields = {
+                self.task.field: (row.get(self.task.field) or {}) | {"dense": value},
+                "hardness": row.hardness | rounded_scores(columns, i),
+            }
+            if self.refer is not None and self.column:
+                fields["refer"] = not columns[self.column][i] <= self.refer
+            predicted.append(row.changed(**fields))
+        return predicted

@@ -1,0 +1,82 @@
+"""New images for `predict`: found and decoded as `prepare` does it, without its splits and without asking for annotation."""
+
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from htltools import console
+from htltools.commands.predict.batches import Batch, in_memory
+from htltools.commands.predict.drawing import Original
+from htltools.commands.prepare.decode import Sample, Settings, Skip, decoded
+from htltools.commands.prepare.dicom import expand_dicoms
+from htltools.commands.prepare.workers import decoded_samples
+from htltools.errors import DataError
+from htltools.formats.dicom.deidentified_tags import read_key
+from htltools.formats.rows.row import Row
+from htltools.formats.sources.candidate import UNKNOWN, Candidate
+from htltools.formats.sources.folders import Naming, find_candidates
+from htltools.formats.sources.source_findings import Findings
+
+Skips = list[dict[str, str]]  # {id, source, reason} of images that are left out
+
+
+def found_images(sources: Sequence[str], listed: Sequence[str], id_key: Path | None, limit: int | None) -> Findings:
+    """The first `limit` images of the sources, `-` for the paths listed, with the annotation that lies with them.
+
+    An annotation that cannot be used is left aside. DICOM images have the names of their files as ids, unless there is a key of a store.
+
+    Raises: MissingInput where there is no image; DataError where decoders of DICOM are missing.
+    """
+    try:
+        findings = find_candidates(sources, listed, Naming())
+    except DataError as error:
+        console.warn(f"the annotation beside the images is not used: {error}")
+        findings = find_candidates(sources, listed, Naming(alone=True))
+    names = {candidate.image: candidate.id for candidate in findings.candidates}
+    expand_dicoms(findings, (lambda: read_key(id_key)) if id_key else (lambda: secrets.token_bytes(32)))
+    if id_key is None:
+        findings.candidates = [named_by_file(each, names[each.image]) if each.dicom else each for each in findings.candidates]
+    findings.candidates = sorted(findings.candidates, key=lambda candidate: candidate.id)[:limit]
+    return findings
+
+
+def named_by_file(candidate: Candidate, name: str) -> Candidate:
+    """A DICOM image under the name of its file, without a group, which would be made with a key that nobody has."""
+    number = f"-{candidate.frame:04d}" if candidate.frame else ""
+    return replace(candidate, id=name + number, facts=replace(candidate.facts, group=None))
+
+
+def file_batches(
+    candidates: Sequence[Candidate], frame: Sequence[int], window: str, executor: Executor | None, size: int, skips: Skips
+) -> Iterator[Batch]:
+    """Batches of at most `size` decoded images in the frame [H, W, C], decoded ahead on all cores; unreadable ones are added to `skips`."""
+    settings = Settings((frame[0], frame[1]), keep_unlabelled=True, window=window)
+    waiting: list[tuple[Row, np.ndarray, Original]] = []
+    for candidate, sample in zip(candidates, decoded_samples(executor, candidates, settings)):
+        sample = without_annotation(candidate, settings) if isinstance(sample, Skip) else sample
+        if isinstance(sample, Skip):
+            skips.append({"id": candidate.id, "source": candidate.origin, "reason": sample.reason})
+            continue
+        original = Original(os.path.abspath(candidate.image), candidate.dicom, candidate.frame or 1, window)
+        waiting.append((row_of(candidate, sample), sample.image, original))
+        if len(waiting) == size:
+            yield in_memory(waiting)
+            waiting = []
+    if waiting:
+        yield in_memory(waiting)
+
+
+def without_annotation(candidate: Candidate, settings: Settings) -> Sample | Skip:
+    """An image once more, without its masks and boxes: they may be what could not be read."""
+    return decoded(replace(candidate, masks=(), segments=None, masked=False, facts=UNKNOWN), settings)
+
+
+def row_of(candidate: Candidate, sample: Sample) -> Row:
+    """The row of an image that lies in no store."""
+    fields = {name: value for name, value in sample.row.items() if name not in ("id", "index")}
+    return Row({"id": sample.row.id, "file": candidate.origin, **fields})

@@ -1,0 +1,50 @@
+"""Mirror images, and predictions for them put back: left for right, upside down, or both."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Mirror(NamedTuple):
+    """A mirror image: left for right, upside down, or both."""
+
+    horizontal: bool
+    vertical: bool
+
+
+def allowed_mirrors(flip: Sequence[float]) -> list[Mirror]:
+    """The mirror images that a net has seen in training, by the chances of a horizontal and of a vertical one.
+
+    >>> allowed_mirrors([0.5, 0.0]), len(allowed_mirrors([0.5, 0.5])), allowed_mirrors([0, 0])
+    ([Mirror(horizontal=True, vertical=False)], 3, [])
+    """
+    horizontal, vertical = (chance > 0 for chance in flip)
+    every = Mirror(True, False), Mirror(False, True), Mirror(True, True)
+    return [mirror for mirror in every if mirror.horizontal <= horizontal and mirror.vertical <= vertical]
+
+
+def mirrored_images(images: np.ndarray, mirror: Mirror) -> np.ndarray:
+    """The mirror images of images [B, H, W, C]."""
+    return images[:, :: -1 if mirror.vertical else 1, :: -1 if mirror.horizontal else 1]
+
+
+def mirrored_boxes(boxes: Tensor, mirror: Mirror) -> Tensor:
+    """Boxes [..., 4 or more] of mirror images, shares of the sides, as boxes of the images, or the reverse; further columns stay.
+
+    >>> mirrored_boxes(torch.tensor([0.0, 0.25, 0.5, 1.0]), Mirror(True, False))
+    tensor([0.5000, 0.2500, 1.0000, 1.0000])
+    """
+    x0, y0, x1, y1 = boxes[..., :4].unbind(-1)
+    if mirror.horizontal:
+        x0, x1 = 1 - x1, 1 - x0
+    if mirror.vertical:
+        y0, y1 = 1 - y1, 1 - y0
+    return torch.cat([torch.stack([x0, y0, x1, y1], -1), boxes[..., 4:]], -1)
+
+
+def mirrored_masks(masks: Tensor, mirror: Mirror) -> Tensor:
+    """Masks [..., H, W] of mirror images as masks of the images, or the reverse."""
+    return masks.flip([axis for axis, turned in ((-1, mirror.horizontal), (-2, mirror.vertical)) if turned])

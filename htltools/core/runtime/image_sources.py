@@ -1,0 +1,28 @@
+"""Images that are at hand, and mirror images, in the place of stored ones."""
+
+import numpy as np
+
+from htltools.core.geometry.mirroring import Mirror, mirrored_images
+from htltools.core.runtime.prefetch import ImageSource
+
+
+class ImagesInMemory:
+    """Images uint8 [N, H, W, C] in memory, as an `ImageSource`."""
+
+    def __init__(self, images: np.ndarray):
+        self.images, self.shape = images, images.shape
+
+    def batch(self, chosen: np.ndarray) -> np.ndarray:
+        """As `ImageSource.batch`."""
+        return self.images[chosen]
+
+
+class MirroredImages:
+    """The mirror images of a source, as an `ImageSource`."""
+
+    def __init__(self, images: ImageSource, mirror: Mirror):
+        self.images, self.mirror, self.shape = images, mirror, images.shape
+
+    def batch(self, chosen: np.ndarray) -> np.ndarray:
+        """As `ImageSource.batch`."""
+        return np.ascontiguousarray(mirrored_images(self.images.batch(chosen), self.mirror))

@@ -1,0 +1,1 @@
+"""Predictions as files of other programs: CSV, COCO results, YOLO labels."""
