@@ -19,20 +19,23 @@ def looks(lab: Lab) -> None:
         plain = lab.trained(f"{net}-plain.h5", rows, *flags, *PLAIN)
         model = lab.trained(f"{net}-look.h5", rows, *flags)
         measure_all(lab, rows, {f"{net}:plain": plain, f"{net}:look": model})
+        controls = {
+            "look:random": (model, "--looks", 2, "--look-at", "random"),
+            "look:median": (model, "--looks", 2, "--look-at", "median"),
+        }
         for name, wish in {
             "plain+look": (plain, "--looks", 2),
             "look:once": (model, "--looks", 1),
-            "look:twice": (model, "--looks", 2),
-            "look:random": (model, "--looks", 2, "--look-at", "random"),
-            "look:median": (model, "--looks", 2, "--look-at", "median"),
+            **(controls if net == "boxes" else {}),
         }.items():
             measure_all(lab, rows, {f"{net}:{name}": looking(lab, rows, f"{net}-{name}.h5", *wish)})
         for passes in 2, 4:
             if f"{net}:mirror{passes}" not in lab.done:
                 lab.write(f"{net}:mirror{passes}", **{split: mirror_mean(lab, plain, rows, split, passes) for split in SPLITS})
-        glances(lab, rows, net, model)
-        gates(lab, rows, net, plain, model)
-    for by in "pruned_loss", "pruned_disagreement", "loss", "random":
+        if net != "masks":
+            glances(lab, rows, net, model)
+            gates(lab, rows, net, model)
+    for by in "pruned_loss", "random":
         hard = lab.trained(f"boxes-look-{by}.h5", rows, "--targets", "boxes", "--attend", "look", "--attend-by", by)
         measure_all(lab, rows, {f"boxes:look:{by}": hard})
 
@@ -101,7 +104,7 @@ def mirror_mean(lab: Lab, model, rows: str, split: str, passes: int) -> dict[str
     return {"iou_mean": float(reached.mean()), "iou_p10": float(np.quantile(reached, 0.1))}
 
 
-def gates(lab: Lab, rows: str, net: str, plain, model) -> None:
+def gates(lab: Lab, rows: str, net: str, model) -> None:
     """Mean IoU on test where only a share of the images is looked at again, chosen by columns that need no annotation, and by chance.
 
     `area` is the mean over all shares, less that of chance: how much of the gain comes early.

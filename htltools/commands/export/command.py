@@ -13,6 +13,12 @@ class Quantize(options.Choice):
     none, float16, int8 = "none", "float16", "int8"
 
 
+class Doubt(options.Choice):
+    """What a file compares its prediction with."""
+
+    none, mirror = "none", "mirror"
+
+
 @options.command
 def export(
     run,
@@ -26,6 +32,8 @@ def export(
     max_loss: Annotated[
         float, options.in_output("--max-loss", metavar="IOU", min=0, help="Loss of mean IoU that --quantize may cost.")
     ] = 0.01,
+    any_size: Annotated[bool, options.in_output("--any-size", help="Take images of any size, and squash them inside the file.")] = False,
+    doubt: Annotated[Doubt, options.in_output("--doubt", help="Also predict doubt, by the mirror images.")] = Doubt.none,
     bench: Annotated[bool, options.in_output("--bench", help="Write a table of latencies, torch beside onnxruntime.")] = False,
     trust: options.Trust = None,
     device: options.DeviceName = "auto",
@@ -44,6 +52,8 @@ def export(
     `boxes`, float32 [N, 4]: x0, y0, x1, y1 as shares of the image's width and height; of a model of masks also with
     `masks`, float32 [N, H, W], the probability of lesion. Normalisation is inside the graph. It must agree with torch to 1e-4
     on noise in batches of 1, 2 and 5, and on the images of up to 64 rows where a ROWS file is named; else no file is left.
+    With --any-size images need not be squashed before; with --doubt mirror a last output `doubt`, float32 [N] in [0, 1], is 1 - mean IoU
+    with the predictions for the mirror images that training saw: the higher, the less the prediction is to be trusted.
     With --quantize its mean IoU on the rows of the split val is held against float32 instead; int8 is calibrated on 256 rows
     of the split train. With --model and no ROWS, stdin is not read.
     Nothing is written to stdout but the table of --bench, which is measured on --device; the checks are made on the CPU.
@@ -52,6 +62,8 @@ def export(
         raise UsageError("export needs a file to write", "name it with -o")
     if quantize == Quantize.int8 and model is not None and rows is None:
         raise UsageError("--quantize int8 needs rows to calibrate and to measure on", "name a file of rows, or - for stdin")
+    if quantize == Quantize.int8 and (any_size or doubt == Doubt.mirror):
+        raise UsageError("--quantize int8 goes with neither --any-size nor --doubt", "use float16 or none")
     if model is None:
         options.rows_expected(rows)
     from htltools.formats.files.atomic import refuse_existing
@@ -59,5 +71,5 @@ def export(
     refuse_existing(out, force)
     from htltools.commands.export.write import Export, write_export
 
-    asked = Export(str(quantize), max_loss, bench, device, seed, options.trusted_names(trust))
+    asked = Export(str(quantize), max_loss, bench, device, seed, options.trusted_names(trust), any_size, doubt == Doubt.mirror)
     write_export(run, rows, model, out, asked, partial=partial)

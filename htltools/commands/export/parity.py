@@ -8,6 +8,7 @@ import torch
 
 from htltools import console
 from htltools.core.nets.localizer import Localizer
+from htltools.core.nets.onnx_wrapper import OnnxWrapper
 from htltools.core.runtime.prefetch import ImageSource
 from htltools.errors import HtlError
 from htltools.formats.rows.row import Row
@@ -20,6 +21,7 @@ Outputs = Callable[[np.ndarray], Mapping[str, np.ndarray]]  # uint8 [B, H, W, C]
 BATCHES = 1, 2, 5
 REAL = 64  # rows to check on, when there are rows
 TOLERANCE = 1e-4  # shares of the image's sides
+ROUNDING = 0.02  # of doubt, and of images that are squashed: one pixel that rounds otherwise moves the IoU of a small box
 
 
 def torch_outputs(localizer: Localizer, device: torch.device, names: list[str]) -> Outputs:
@@ -95,3 +97,28 @@ def iou_loss_text(kind: str, theirs: float, ours: float, count: int, most: float
     if not ours - theirs <= most:
         raise HtlError(f"{kind} loses too much: {reached}, {ours - theirs:.2g} less", f"--max-loss {most:g} allows no more")
     return f"{reached}: {theirs - ours:+.4f}"
+
+
+def inside_agreement(wrapper: OnnxWrapper, file: OnnxPredictor, batches: list[np.ndarray], kind: str) -> str:
+    """How far what a file does beyond the model, doubt and squashing images of other sizes, is from torch, in words.
+
+    Raises: HtlError where that is too far, for float32.
+    """
+    names = [*file.outputs, *(["doubt"] if wrapper.mirrors else [])]
+    shapes = file.outputs | ({"doubt": ()} if wrapper.mirrors else {})
+    if wrapper.frame:
+        batches = [*batches, *(np.repeat(np.repeat(batch, 3, 1), 2, 2)[:, 1:, 1:] for batch in batches[:2])]
+    differences = dict.fromkeys(names, 0.0)
+    for batch in batches:
+        with torch.inference_mode():
+            values = wrapper.eval()(torch.from_numpy(batch))
+        ours = [value.float().numpy() for value in (values if isinstance(values, tuple) else (values,))]
+        theirs = file.model.predict(batch, shapes)
+        for name, own in zip(names, ours, strict=True):
+            differences[name] = max(differences[name], float(np.abs(own - theirs[name]).max()))
+    worst = max(differences.values())
+    if kind == "none" and not worst <= ROUNDING:
+        name = max(differences, key=differences.__getitem__)
+        raise HtlError(f"the ONNX model differs from torch in its {name} by {worst:.2g}, more than {ROUNDING:g}")
+    doubt = f"; largest difference of doubt {differences['doubt']:.1e}" if wrapper.mirrors else ""
+    return doubt + ("; images of other sizes are squashed inside" if wrapper.frame else "")

@@ -11,8 +11,9 @@ import torch
 
 from htltools import console
 from htltools.commands.export.latency import latencies
-from htltools.commands.export.parity import agreement, checking_batches, iou_loss_text, mean_ious, torch_outputs
+from htltools.commands.export.parity import agreement, checking_batches, inside_agreement, iou_loss_text, mean_ious, torch_outputs
 from htltools.commands.shared.models import model_path
+from htltools.core.geometry.mirroring import allowed_mirrors
 from htltools.core.nets.onnx_wrapper import OnnxWrapper
 from htltools.core.runtime.device import chosen_device
 from htltools.core.runtime.predict import batches
@@ -31,13 +32,17 @@ from htltools.tasks.rows import matching_images, of_split
 from htltools.tasks.task import Task
 
 AT_ONCE = 64
+ANY_SIZE = "images: uint8 [N, h, w, 3], RGB, of any height and width, all of a batch of one; the whole image is squashed to htl.frame"
 BENCH = 1, 16
 HEADINGS = "batch", "engine", "median ms", "p90 ms", "images/s", "ratio"
 
 
 @dataclass(frozen=True)
 class Export:
-    """What is asked for: the kind of arithmetic (none = float32), and the loss of mean IoU that it may cost."""
+    """What is asked for: the kind of arithmetic (none = float32), and the loss of mean IoU that it may cost.
+
+    any_size: whether images are squashed inside the file. doubt: whether it predicts its doubt by mirror images.
+    """
 
     kind: str
     max_loss: float
@@ -45,6 +50,8 @@ class Export:
     device: str
     seed: int
     trusted: tuple[str, ...]
+    any_size: bool = False
+    doubt: bool = False
 
 
 def write_export(run: Run, source: Path | None, model: Path | None, out: Path, asked: Export, *, partial: bool) -> None:
@@ -57,6 +64,7 @@ def write_export(run: Run, source: Path | None, model: Path | None, out: Path, a
     runtime = Runtime("cpu", batch_size=AT_ONCE, seed=asked.seed, trusted=asked.trusted)
     dense = CheckpointPredictor(model, runtime)
     console.explain(str(dense))
+    wrapper = wrapped(dense, asked)
     held_out = validation_rows(samples, dense.task) if asked.kind != "none" else []
     calibration: Iterator[np.ndarray] = iter(())
     if asked.kind == "int8":
@@ -66,7 +74,7 @@ def write_export(run: Run, source: Path | None, model: Path | None, out: Path, a
         if not held_out:
             raise DataError("no row of the split val is annotated", "the loss of --quantize int8 is measured on those")
     with replacing(out) as temporary:
-        write_as(asked.kind, temporary, dense, calibration)
+        write_as(asked.kind, temporary, dense, wrapper, calibration)
         file = OnnxPredictor(temporary, runtime)
         measured: dict[str, Any] = {}
         if held_out:
@@ -77,24 +85,52 @@ def write_export(run: Run, source: Path | None, model: Path | None, out: Path, a
             checks, what = checking_batches(samples, dense, asked.seed)
             outputs = torch_outputs(dense.localizer, torch.device("cpu"), list(file.outputs))
             sentence = agreement(asked.kind, dense.task, outputs, file.outputs_of, checks, what)
+        if asked.any_size or asked.doubt:
+            sentence += inside_agreement(wrapper, file, checking_batches(samples, dense, asked.seed)[0], asked.kind)
         digest = file_digest(model)
         history = run.chain(dense.checkpoint.history, {str(model): digest})
-        write_metadata(temporary, metadata(dense, asked.kind, measured, history) | {"htl.model": digest})
+        about = metadata(dense, asked.kind, measured, history) | more_metadata(dense, wrapper) | {"htl.model": digest}
+        write_metadata(temporary, about)
     console.say(f"{out}, {out.stat().st_size / 1e6:.2f} MB: {sentence}")
     if place is not None:
         console.show_table(HEADINGS, bench_lines(dense, out, asked.device, place, asked.seed))
 
 
-def write_as(kind: str, path: Path, dense: CheckpointPredictor, calibration: Iterator[np.ndarray]) -> None:
+def wrapped(dense: CheckpointPredictor, asked: Export) -> OnnxWrapper:
+    """The model in the form that goes into the file.
+
+    Raises: UsageError for a doubt by mirror images that the model never saw, or that its task does not compare.
+    """
+    mirrors = allowed_mirrors(dense.flip or (0, 0)) if asked.doubt else []
+    if asked.doubt and "mirror_disagreement" not in dense.task.supports:
+        raise UsageError(f"--doubt mirror is not for models of the task {dense.task.name}", "htl predict tells their doubt where it can")
+    if asked.doubt and dense.task.kind == "objects":
+        raise UsageError("--doubt mirror is for models of one box or mask", "htl predict tells the doubt of several objects")
+    if asked.doubt and not mirrors:
+        raise UsageError(f"{dense.path} saw no mirror images in training (train --flip none)", "leave out --doubt")
+    frame = (dense.frame[0], dense.frame[1]) if asked.any_size else None
+    return OnnxWrapper(dense.localizer, torch.float16 if asked.kind == "float16" else torch.float32, frame, mirrors)
+
+
+def write_as(kind: str, path: Path, dense: CheckpointPredictor, wrapper: OnnxWrapper, calibration: Iterator[np.ndarray]) -> None:
     """Write a localizer as one ONNX file: kind `none` (float32), `float16`, or `int8`, which uses up the calibration images."""
-    outputs, about = list(dense.task.onnx_outputs(dense.frame)), task_metadata(dense)
+    outputs = [*dense.task.onnx_outputs(dense.frame), *(["doubt"] if wrapper.mirrors else [])]
+    about, any_size = task_metadata(dense) | more_metadata(dense, wrapper), wrapper.frame is not None
     if kind != "int8":
-        write_onnx(path, OnnxWrapper(dense.localizer, torch.float16 if kind == "float16" else torch.float32), dense.frame, about, outputs)
+        write_onnx(path, wrapper, dense.frame, about, outputs, any_size=any_size)
         return
     with tempfile.TemporaryDirectory() as folder:
         precise = Path(folder, "float32.onnx")
-        write_onnx(precise, OnnxWrapper(dense.localizer), dense.frame, about, outputs)
+        write_onnx(precise, wrapper, dense.frame, about, outputs, any_size=any_size)
         write_int8(path, precise, calibration)
+
+
+def more_metadata(dense: CheckpointPredictor, wrapper: OnnxWrapper) -> dict[str, str]:
+    """What a file says of what it does beyond the model: squash images, tell its doubt."""
+    more: dict[str, Any] = {"htl.frame": dense.frame, "htl.input": ANY_SIZE} if wrapper.frame else {}
+    if wrapper.mirrors:
+        more["htl.doubt"] = ONNX["htl.doubt"]
+    return as_json(more)
 
 
 def task_metadata(dense: CheckpointPredictor) -> dict[str, str]:

@@ -14,6 +14,11 @@ class Mirror(NamedTuple):
     horizontal: bool
     vertical: bool
 
+    @property
+    def axes(self) -> list[int]:
+        """The axes of [..., H, W] that are turned, counted from the end."""
+        return [axis for axis, turned in ((-1, self.horizontal), (-2, self.vertical)) if turned]
+
 
 def allowed_mirrors(flip: Sequence[float]) -> list[Mirror]:
     """The mirror images that a net has seen in training, by the chances of a horizontal and of a vertical one.
@@ -47,4 +52,4 @@ def mirrored_boxes(boxes: Tensor, mirror: Mirror) -> Tensor:
 
 def mirrored_masks(masks: Tensor, mirror: Mirror) -> Tensor:
     """Masks [..., H, W] of mirror images as masks of the images, or the reverse."""
-    return masks.flip([axis for axis, turned in ((-1, mirror.horizontal), (-2, mirror.vertical)) if turned])
+    return masks.flip(mirror.axes)

@@ -1,5 +1,6 @@
 """Localizers: an image in, one box out."""
 
+from collections.abc import Sequence
 from typing import Protocol, cast
 
 import numpy as np
@@ -7,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from htltools.core.geometry.box_loss import box_loss
+from htltools.core.geometry.box_loss import box_iou, box_loss
 from htltools.core.geometry.boxes import iou
 from htltools.core.geometry.class_maps_to_boxes import class_spread, map_boxes, min_max_scaled
+from htltools.core.geometry.mirroring import Mirror, mirrored_boxes
 from htltools.core.geometry.warping import unwarp_boxes, warp, warp_boxes
 from htltools.core.nets.looks import Looks, look_again
 from htltools.core.runtime.predict import Predicting
@@ -116,6 +118,15 @@ class Localizer(nn.Module):
     def onnx_outputs(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """The outputs of an ONNX file for normalised images [B, C, H, W]."""
         return self.boxes(x)
+
+    def doubt(self, x: Tensor, mirrors: Sequence[Mirror]) -> Tensor:
+        """1 - mean IoU of the prediction for normalised images [B, C, H, W] and those for their mirror images, put back: [B] in [0, 1].
+
+        As `hardness.doubt.view_disagreement`, by tensor operations.
+        """
+        own = self.boxes(x)
+        views = [mirrored_boxes(self.boxes(x.flip(mirror.axes)), mirror) for mirror in mirrors]
+        return 1 - torch.stack([box_iou(own, view) for view in views]).mean(0)
 
     @property
     def validator(self) -> Validator:

@@ -1,5 +1,6 @@
 """Localizers by pixel: the box is drawn around the pixels that the net takes for the lesion."""
 
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from htltools.core.geometry.masks import LIMIT, iou_and_dice, mask_boxes, mask_loss
+from htltools.core.geometry.mirroring import Mirror, mirrored_masks
 from htltools.core.geometry.warping import ellipses, pasted
 from htltools.core.nets.localizer import Localizer, Validator
 from htltools.core.nets.looks import look_again
@@ -79,6 +81,12 @@ class MaskLocalizer(PixelLocalizer):
     def onnx_outputs(self, x: Tensor) -> tuple[Tensor, ...]:
         masks = self.masks(x)
         return mask_boxes(masks), masks
+
+    def doubt(self, x: Tensor, mirrors: Sequence[Mirror]) -> Tensor:
+        """As `Localizer.doubt`, by the IoU of masks."""
+        own = self.masks(x) >= LIMIT
+        views = [mirrored_masks(self.masks(x.flip(mirror.axes)), mirror) >= LIMIT for mirror in mirrors]
+        return 1 - torch.stack([iou_and_dice(own, view)[0] for view in views]).mean(0)
 
     @property
     def validator(self) -> Validator:

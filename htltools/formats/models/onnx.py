@@ -20,11 +20,19 @@ IR_VERSION, OPSET = 9, 20  # the newest that onnxruntime 1.17 reads; IR 9 holds 
 EXAMPLE = 2  # a batch of one would be taken for a constant
 
 
-def write_onnx(path: Path, model, size: Sequence[int], about: Mapping[str, str] | None = None, outputs: Sequence[str] = (OUTPUT,)) -> None:
+def write_onnx(
+    path: Path,
+    model,
+    size: Sequence[int],
+    about: Mapping[str, str] | None = None,
+    outputs: Sequence[str] = (OUTPUT,),
+    *,
+    any_size: bool = False,
+) -> None:
     """Write a localizer (torch module on the CPU, uint8 [N, H, W, C] to boxes) as one ONNX file for batches of any size.
 
-    size: [H, W, C]. outputs: the names of its predictions. about: metadata by key, see vocabulary.ONNX. Zeros of a pruned model are
-    kept, but take their space.
+    size: [H, W, C]. any_size: the model takes images of any height and width. outputs: the names of its predictions.
+    about: metadata by key, see vocabulary.ONNX. Zeros of a pruned model are kept, but take their space.
 
     Raises: HtlError where torch cannot export the net.
     """
@@ -35,7 +43,7 @@ def write_onnx(path: Path, model, size: Sequence[int], about: Mapping[str, str] 
     for export in (by_dynamo, by_tracing):
         try:
             with silenced():
-                export(model, example, path, list(outputs))
+                export(model, example, path, list(outputs), any_size)
             break
         except OSError:  # a full disk has nothing to do with the net
             raise
@@ -46,11 +54,12 @@ def write_onnx(path: Path, model, size: Sequence[int], about: Mapping[str, str] 
     write_metadata(path, about or {})
 
 
-def by_dynamo(model, example, path: Path, outputs: list[str]) -> None:
+def by_dynamo(model, example, path: Path, outputs: list[str], any_size: bool) -> None:
     """Export through torch.export."""
     import torch
 
-    shapes = ({0: torch.export.Dim("N")},)
+    free = {0: "N"} | ({1: "H", 2: "W"} if any_size else {})
+    shapes = ({axis: torch.export.Dim(name) for axis, name in free.items()},)
     torch.onnx.export(
         model,
         (example,),
@@ -64,9 +73,15 @@ def by_dynamo(model, example, path: Path, outputs: list[str]) -> None:
     )
 
 
-def by_tracing(model, example, path: Path, outputs: list[str]) -> None:
-    """Export by tracing, for nets that torch.export cannot follow."""
+def by_tracing(model, example, path: Path, outputs: list[str], any_size: bool) -> None:
+    """Export by tracing, for nets that torch.export cannot follow.
+
+    Raises: ValueError where images may have any size, which its operators cannot resize.
+    """
     import torch
+
+    if any_size:
+        raise ValueError("tracing does not export resizing with antialiasing")
 
     axes = {name: {0: "N"} for name in (INPUT, *outputs)}
     torch.onnx.export(model, (example,), path, dynamo=False, input_names=[INPUT], output_names=outputs, dynamic_axes=axes, opset_version=17)
@@ -141,10 +156,11 @@ class OnnxModel:
     """A localizer in an ONNX file, run by onnxruntime.
 
     threads: of one run; 0 = OMP_NUM_THREADS where that is set, as torch has it, else onnxruntime's own choice.
-    size: [H, W, C] of its images. about: its metadata by key, see vocabulary.ONNX. task: what it predicts, by its metadata. classes and
-    threshold: the names of the classes of objects, and the score from which on one counts, by its metadata; else [] and 0.
-    training and referral: as in the checkpoint, None where the file does not say. provider: the execution provider in use. output_names:
-    what it can predict.
+    size: [H, W, C] of its images; any_size: whether it squashes images of any height and width to that itself.
+    about: its metadata by key, see vocabulary.ONNX. task: what it predicts, by its metadata.
+    classes and threshold: the names of the classes of objects, and the score from which on one counts, by its metadata; else [] and 0.
+    training and referral: as in the checkpoint, None where the file does not say.
+    provider: the execution provider in use. output_names: what it can predict.
 
     Raises: as `open_session`; DataError also where a byte of the file is not what htl wrote, and where it is no localizer of htl.
     """
@@ -160,6 +176,9 @@ class OnnxModel:
         self.provider: str = self.session.get_providers()[0]
         self.task: str = self.about.get("htl.task", "")
         self.size: list[int] = inputs[0][2][1:] if inputs else []
+        self.any_size = "htl.frame" in self.about
+        if self.any_size:
+            self.size = parsed_frame(path, self.about["htl.frame"])
         takes_images = [each[:2] for each in inputs] == [(INPUT, "tensor(uint8)")] and [type(side) for side in self.size] == [int] * 3
         if not takes_images or not self.task:
             raise DataError(f"{path} is no localizer of htl: it should take uint8 {INPUT} and name its task (htl.task)")
@@ -201,3 +220,17 @@ class OnnxModel:
             if got[name] != expected or predictions[name].dtype.kind not in "fi":
                 raise DataError(f"{self.path} predicts {name} of shape {list(got[name])}, not {list(expected)}")
         return predictions
+
+
+def parsed_frame(path: Path, text: str) -> list[int]:
+    """The frame [H, W, C] that a file squashes images to, by its metadata.
+
+    Raises: DataError where it is none.
+    """
+    try:
+        frame = json.loads(text)
+    except ValueError:
+        frame = None
+    if not (isinstance(frame, list) and len(frame) == 3 and all(type(side) is int and 0 < side < 2**16 for side in frame)):
+        raise DataError(f"{path} does not say which frame it squashes images to (htl.frame)", "export it with htl")
+    return frame

@@ -127,6 +127,8 @@ ONNX = {
     "htl.masks": "masks: float32 [N, H, W], probability of lesion at each pixel, in [0, 1], lesion from 0.5 on; only of task mask",
     "htl.training": "JSON: about/training of the checkpoint, so that mirror images are known that the net may see",
     "htl.referral": "JSON: about/referral of the checkpoint, a threshold of doubt; only where one was set",
+    "htl.frame": "JSON: [H, W, 3], what images are squashed to inside the file (export --any-size); absent where they have that size",
+    "htl.doubt": "doubt: float32 [N], mirror_disagreement of the prediction, in [0, 1]; only of export --doubt mirror",
     "htl.history": "JSON: provenance",
     "htl.model": "sha256 of the checkpoint it was made from",
     "htl.sha256": "sha256 of the file with 64 zeros in the place of this value",

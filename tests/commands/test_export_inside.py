@@ -1,0 +1,60 @@
+"""`htl export --any-size` and `--doubt`: what an ONNX file does beyond the model."""
+
+import numpy as np
+import pytest
+
+from htltools.formats.images.image import squashed_array
+from htltools.formats.models.checkpoint import Checkpoint
+from htltools.formats.models.onnx import OnnxModel
+from htltools.formats.rows.jsonlines import split_lines
+from htltools.formats.rows.row import Row
+from htltools.formats.store.shard import Images
+
+BOTH = "--any-size", "--doubt", "mirror"
+
+
+@pytest.fixture(scope="module")
+def masks(phantom, htl, tmp_path_factory):
+    """A model of masks that looks twice."""
+    path = tmp_path_factory.mktemp("inside") / "m.h5"
+    assert htl("train", phantom.rows, "-o", path, "--looks", 2, "--epochs", 2, "--batch-size", 16, "-q")[0] == 0
+    return path
+
+
+@pytest.mark.parametrize("kind", ["box", "mask"])
+def test_doubt_and_squashing_inside(htl, phantom, dense, masks, kind, tmp_path):
+    """The file takes stored images and larger ones alike, predicts the same boxes, and the doubt that `score` computes."""
+    model, file = dense if kind == "box" else masks, tmp_path / "m.onnx"
+    code, _, err = htl("export", phantom.rows, "--model", model, "-o", file, *BOTH)
+    assert code == 0 and "largest difference of doubt" in err and "images of other sizes are squashed inside" in err, err
+    opened = OnnxModel(file, "cpu")
+    assert (opened.size, opened.any_size, "doubt" in opened.output_names) == ([32, 32, 3], True, True)
+    assert (
+        htl("evaluate", phantom.rows, "--model", file, "-q")[1].splitlines()[0]
+        == htl("evaluate", phantom.rows, "--model", model, "-q")[1].splitlines()[0]
+    )
+    rows = [Row(row) for row in phantom.samples[:20]]
+    stored = Images(rows).batch(np.arange(20))
+    outputs = opened.predict(stored, {"boxes": (4,), "doubt": ()})
+    code, scored, err = htl("score", phantom.rows, "--model", model, "--also", "mirror_disagreement", "-q")
+    assert code == 0, err
+    doubt = {row["id"]: row["hardness"]["mirror_disagreement"] for row in split_lines(scored) if "id" in row}
+    assert outputs["doubt"] == pytest.approx([doubt[row.id] for row in rows], abs=1e-3)
+    large = np.repeat(np.repeat(stored, 4, 1), 3, 2)[:, :-3]  # 125 x 96
+    squashed = np.stack([squashed_array(image, (32, 32)) for image in large])
+    inside, outside = (opened.predict(np.ascontiguousarray(images), {"boxes": (4,)})["boxes"] for images in (large, squashed))
+    assert np.abs(inside - outside).max() < 0.02 and np.abs(inside - outside).mean() < 0.002
+
+
+def test_what_is_refused(htl, phantom, dense, by_map, tmp_path):
+    """What cannot be done inside a file is refused in one line."""
+    checkpoint = Checkpoint.load(dense)
+    checkpoint.training = {"flip": [0.0, 0.0]}
+    checkpoint.save(tmp_path / "still.h5")
+    for model, flags, words in (
+        (tmp_path / "still.h5", ("--doubt", "mirror"), "saw no mirror images in training"),
+        (by_map, ("--doubt", "mirror"), "--doubt mirror is not for models of the task class_map"),
+        (dense, ("--quantize", "int8", "--any-size"), "--quantize int8 goes with neither --any-size nor --doubt"),
+    ):
+        code, out, err = htl("export", phantom.rows, "--model", model, "-o", tmp_path / "m.onnx", *flags)
+        assert (code, out, words in err, (tmp_path / "m.onnx").exists()) == (2, b"", True, False), err
