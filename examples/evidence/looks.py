@@ -19,10 +19,7 @@ def looks(lab: Lab) -> None:
         plain = lab.trained(f"{net}-plain.h5", rows, *flags, *PLAIN)
         model = lab.trained(f"{net}-look.h5", rows, *flags)
         measure_all(lab, rows, {f"{net}:plain": plain, f"{net}:look": model})
-        controls = {
-            "look:random": (model, "--looks", 2, "--look-at", "random"),
-            "look:median": (model, "--looks", 2, "--look-at", "median"),
-        }
+        controls = {f"look:{at}": (model, "--looks", 2, "--look-at", at) for at in ("random", "median")}
         for name, wish in {
             "plain+look": (plain, "--looks", 2),
             "look:once": (model, "--looks", 1),
