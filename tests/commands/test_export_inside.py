@@ -1,7 +1,13 @@
 """`htl export --any-size` and `--doubt`: what an ONNX file does beyond the model."""
 
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from htltools.formats.images.image import squashed_array
 from htltools.formats.models.checkpoint import Checkpoint
@@ -10,6 +16,7 @@ from htltools.formats.rows.jsonlines import split_lines
 from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Images
 
+CLIENT = Path(__file__).parents[2] / "examples" / "onnx_client.py"
 BOTH = "--any-size", "--doubt", "mirror"
 
 
@@ -40,6 +47,13 @@ def test_doubt_and_squashing_inside(htl, phantom, dense, masks, kind, tmp_path):
     assert code == 0, err
     doubt = {row["id"]: row["hardness"]["mirror_disagreement"] for row in split_lines(scored) if "id" in row}
     assert outputs["doubt"] == pytest.approx([doubt[row.id] for row in rows], abs=1e-3)
+    folder = tmp_path / "images"
+    folder.mkdir()
+    Image.fromarray(stored[0]).resize((96, 128)).save(folder / "a.png")
+    (folder / "b.png").write_bytes(b"no image")
+    done = subprocess.run([sys.executable, CLIENT, file, folder, tmp_path / "boxed"], capture_output=True, text=True)
+    assert done.returncode == 0 and re.fullmatch(r"a\.png( -?[\d.]+){4} doubt [\d.]+\n", done.stdout), done
+    assert "b.png: left out" in done.stderr and (tmp_path / "boxed/a.png.png").exists()
     large = np.repeat(np.repeat(stored, 4, 1), 3, 2)[:, :-3]  # 125 x 96
     squashed = np.stack([squashed_array(image, (32, 32)) for image in large])
     inside, outside = (opened.predict(np.ascontiguousarray(images), {"boxes": (4,)})["boxes"] for images in (large, squashed))
