@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from htltools.formats.models.checkpoint import Checkpoint
-from htltools.formats.rows.jsonlines import split_lines
+from htltools.formats.rows.jsonlines import joined_lines, split_lines
 from htltools.formats.sources.open_rows import read_rows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -298,3 +298,19 @@ def test_memory_stays_flat(htl, study, monkeypatch):
     monkeypatch.setattr(image_files, "in_memory", counted)
     assert htl("predict", study.photos, "--model", study.dense, "-q", "--batch-size", 8, "-j", 1)[0] == 0
     assert alive == [8] * 5
+
+
+def test_images_in_folders_that_are_not_used_are_told(htl, study, save_image, tmp_path):
+    """Images beside a folder images/ are not predicted for, as prepare does not use them; that is said even with -q."""
+    for place in "images", "extra":
+        save_image(tmp_path / "in" / place / f"{place}.png")
+    code, out, err = htl("predict", tmp_path / "in", "--model", study.dense, "-q")
+    assert (code, list(rows_of(out))) == (0, ["images"])
+    assert err == f"htl predict: 1 images lie in folders that are not used ({tmp_path}/in/extra): name these folders as sources\n"
+
+
+def test_an_earlier_verdict_does_not_stay(htl, study):
+    """A row that was referred before says nothing of it where no threshold is known now."""
+    rows = [{**line, "refer": True} for line in split_lines(study.rows.read_bytes()) if "id" in line][:2]
+    out = htl("predict", "--model", study.dense, "-q", stdin=joined_lines(rows))[1]
+    assert len(rows_of(out)) == 2 and not any("refer" in row for row in rows_of(out).values())

@@ -19,7 +19,7 @@ from htltools.errors import DataError
 from htltools.formats.dicom.deidentified_tags import read_key
 from htltools.formats.rows.row import Row
 from htltools.formats.sources.candidate import UNKNOWN, Candidate
-from htltools.formats.sources.folders import Naming, find_candidates
+from htltools.formats.sources.folders import EXAMPLES, Naming, find_candidates
 from htltools.formats.sources.source_findings import Findings
 
 Skips = list[dict[str, str]]  # {id, source, reason} of images that are left out
@@ -37,6 +37,11 @@ def found_images(sources: Sequence[str], listed: Sequence[str], id_key: Path | N
     except DataError as error:
         console.warn(f"the annotation beside the images is not used: {error}")
         findings = find_candidates(sources, listed, Naming(alone=True))
+    if findings.unused_files:
+        places = ", ".join(list(findings.unused_files)[:EXAMPLES])
+        console.warn(f"{findings.unused_files.total()} images lie in folders that are not used ({places}): name these folders as sources")
+    for sentence in [*findings.notes, *findings.doubts]:
+        console.explain(sentence)
     names = {candidate.image: candidate.id for candidate in findings.candidates}
     expand_dicoms(findings, (lambda: read_key(id_key)) if id_key else (lambda: secrets.token_bytes(32)))
     if id_key is None:
