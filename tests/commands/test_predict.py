@@ -314,3 +314,31 @@ def test_an_earlier_verdict_does_not_stay(htl, study):
     rows = [{**line, "refer": True} for line in split_lines(study.rows.read_bytes()) if "id" in line][:2]
     out = htl("predict", "--model", study.dense, "-q", stdin=joined_lines(rows))[1]
     assert len(rows_of(out)) == 2 and not any("refer" in row for row in rows_of(out).values())
+
+
+def test_nothing_on_stdin(htl, study):
+    """An empty stdin is an error that says so."""
+    code, out, err = htl("predict", "--model", study.dense, stdin=b"")
+    assert (code, out) == (66, b"")
+    assert err == "htl predict: stdin holds neither rows nor paths; did the command before fail, or a filter drop them all?\n"
+
+
+def test_other_processes_decode_and_draw(htl, phantom, dense, tmp_path):
+    """With several processes the rows and the files are those of one."""
+    for name in map(str, range(70)):
+        Image.new("RGB", (30, 20), (int(name), 90, 60)).save(tmp_path / f"{name}.png")
+    one, two = (
+        htl("predict", tmp_path, "--model", dense, "-q", "-j", jobs, "--overlay", tmp_path.parent / f"drawn{jobs}", "--no-history")[1]
+        for jobs in (1, 2)
+    )
+    assert rows_of(one) == rows_of(two) and len(rows_of(two)) == 70
+    for path in (tmp_path.parent / "drawn1").iterdir():
+        assert path.read_bytes() == (tmp_path.parent / "drawn2" / path.name).read_bytes()
+    code, _, err = htl("predict", phantom.rows, "--model", dense, "-q", "-j", 2, "--overlay", tmp_path.parent / "stored")
+    assert (code, err, len(list((tmp_path.parent / "stored").iterdir()))) == (0, "", 80)
+
+
+def test_a_reader_that_goes_away(shell, phantom, dense):
+    """head ends the pipe early, and the command with 141, in silence."""
+    ran = shell(f"htl predict {phantom.rows} --model {dense} -q --batch-size 1 | head -2")
+    assert (ran.returncode, len(ran.stdout.splitlines()), ran.stderr.count("\n") <= 1) == (141, 2, True)
