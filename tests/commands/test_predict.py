@@ -243,6 +243,9 @@ def test_dicom_is_named_by_its_file_or_by_a_key(htl, study, save_dicom, tmp_path
     rows = rows_of(htl("predict", tmp_path / "in", "--model", study.dense, "-q", "--overlay", tmp_path / "o")[1])
     assert list(rows) == ["one", "two-0001", "two-0002"] and not any("group" in row for row in rows.values())
     assert (tmp_path / "o/two-0002.png").is_file()
+    (tmp_path / "in/copy.dcm").write_bytes((tmp_path / "in/one.dcm").read_bytes())
+    assert len(rows_of(htl("predict", tmp_path / "in", "--model", study.dense, "-q")[1])) == 4, "each file has its predictions"
+    (tmp_path / "in/copy.dcm").unlink()
     assert htl("prepare", tmp_path / "in", "-q", "-o", tmp_path / "store", "--size", 32)[0] == 0
     named = rows_of(htl("predict", tmp_path / "in", "--model", study.dense, "-q", "--id-key", tmp_path / "store.id-key")[1])
     assert named.keys() == {row.id for row in read_rows(tmp_path / "store")[0]}

@@ -1,7 +1,6 @@
 """New images for `predict`: found and decoded as `prepare` does it, without its splits and without asking for annotation."""
 
 import os
-import secrets
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -42,18 +41,9 @@ def found_images(sources: Sequence[str], listed: Sequence[str], id_key: Path | N
         console.warn(f"{findings.unused_files.total()} images lie in folders that are not used ({places}): name these folders as sources")
     for sentence in [*findings.notes, *findings.doubts]:
         console.explain(sentence)
-    names = {candidate.image: candidate.id for candidate in findings.candidates}
-    expand_dicoms(findings, (lambda: read_key(id_key)) if id_key else (lambda: secrets.token_bytes(32)))
-    if id_key is None:
-        findings.candidates = [named_by_file(each, names[each.image]) if each.dicom else each for each in findings.candidates]
-    findings.candidates = sorted(findings.candidates, key=lambda candidate: candidate.id)[:limit]
+    expand_dicoms(findings, (lambda: read_key(id_key)) if id_key else None)
+    findings.candidates = findings.candidates[:limit]
     return findings
-
-
-def named_by_file(candidate: Candidate, name: str) -> Candidate:
-    """A DICOM image under the name of its file, without a group, which would be made with a key that nobody has."""
-    number = f"-{candidate.frame:04d}" if candidate.frame else ""
-    return replace(candidate, id=name + number, facts=replace(candidate.facts, group=None))
 
 
 def file_batches(
