@@ -101,6 +101,12 @@ def test_every_task_goes_through_every_command(htl, task, tmp_path):
     compared = succeeded(htl, "evaluate", tmp_path / "scored.jsonl", "-q", "--model", task.dense, "--baseline", task.pruned)
     assert {"iou_mean", "iou_mean.delta"} <= {json.loads(line)["metric"] for line in compared.splitlines()}
     succeeded(htl, "export", "-q", "--model", task.dense, "-o", tmp_path / "m.onnx")
+    for model in task.dense, tmp_path / "m.onnx":
+        predicted = [json.loads(line) for line in succeeded(htl, "predict", task.rows, "-q", "--model", model).splitlines()]
+        doubts = [row["hardness"].get("mirror_disagreement") for row in predicted if "id" in row]
+        assert len(doubts) == 80 and [doubt is not None for doubt in doubts] == [task.name != "class_map"] * 80
+    measured = succeeded(htl, "evaluate", task.rows, "-q", "--model", task.dense, "--doubt", "random")
+    assert "e_aurc" in {json.loads(line)["metric"] for line in measured.splitlines()}
     exported = succeeded(htl, "evaluate", tmp_path / "scored.jsonl", "-q", "--model", tmp_path / "m.onnx")
     assert json.loads(exported.splitlines()[0])["value"] == pytest.approx(json.loads(compared.splitlines()[0])["value"], abs=1e-3)
     succeeded(htl, "report", tmp_path / "scored.jsonl", "-q", "-o", tmp_path / "r.html", "--gallery", 10)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from htltools.formats.models.checkpoint import Checkpoint
-from htltools.formats.rows.jsonlines import split_lines
+from htltools.formats.rows.jsonlines import joined_lines, split_lines
 from htltools.formats.sources.open_rows import read_rows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -243,6 +243,9 @@ def test_dicom_is_named_by_its_file_or_by_a_key(htl, study, save_dicom, tmp_path
     rows = rows_of(htl("predict", tmp_path / "in", "--model", study.dense, "-q", "--overlay", tmp_path / "o")[1])
     assert list(rows) == ["one", "two-0001", "two-0002"] and not any("group" in row for row in rows.values())
     assert (tmp_path / "o/two-0002.png").is_file()
+    (tmp_path / "in/copy.dcm").write_bytes((tmp_path / "in/one.dcm").read_bytes())
+    assert len(rows_of(htl("predict", tmp_path / "in", "--model", study.dense, "-q")[1])) == 4, "each file has its predictions"
+    (tmp_path / "in/copy.dcm").unlink()
     assert htl("prepare", tmp_path / "in", "-q", "-o", tmp_path / "store", "--size", 32)[0] == 0
     named = rows_of(htl("predict", tmp_path / "in", "--model", study.dense, "-q", "--id-key", tmp_path / "store.id-key")[1])
     assert named.keys() == {row.id for row in read_rows(tmp_path / "store")[0]}
@@ -298,3 +301,47 @@ def test_memory_stays_flat(htl, study, monkeypatch):
     monkeypatch.setattr(image_files, "in_memory", counted)
     assert htl("predict", study.photos, "--model", study.dense, "-q", "--batch-size", 8, "-j", 1)[0] == 0
     assert alive == [8] * 5
+
+
+def test_images_in_folders_that_are_not_used_are_told(htl, study, save_image, tmp_path):
+    """Images beside a folder images/ are not predicted for, as prepare does not use them; that is said even with -q."""
+    for place in "images", "extra":
+        save_image(tmp_path / "in" / place / f"{place}.png")
+    code, out, err = htl("predict", tmp_path / "in", "--model", study.dense, "-q")
+    assert (code, list(rows_of(out))) == (0, ["images"])
+    assert err == f"htl predict: 1 images lie in folders that are not used ({tmp_path}/in/extra): name these folders as sources\n"
+
+
+def test_an_earlier_verdict_does_not_stay(htl, study):
+    """A row that was referred before says nothing of it where no threshold is known now."""
+    rows = [{**line, "refer": True} for line in split_lines(study.rows.read_bytes()) if "id" in line][:2]
+    out = htl("predict", "--model", study.dense, "-q", stdin=joined_lines(rows))[1]
+    assert len(rows_of(out)) == 2 and not any("refer" in row for row in rows_of(out).values())
+
+
+def test_nothing_on_stdin(htl, study):
+    """An empty stdin is an error that says so."""
+    code, out, err = htl("predict", "--model", study.dense, stdin=b"")
+    assert (code, out) == (66, b"")
+    assert err == "htl predict: stdin holds neither rows nor paths; did the command before fail, or a filter drop them all?\n"
+
+
+def test_other_processes_decode_and_draw(htl, phantom, dense, tmp_path):
+    """With several processes the rows and the files are those of one."""
+    for name in map(str, range(70)):
+        Image.new("RGB", (30, 20), (int(name), 90, 60)).save(tmp_path / f"{name}.png")
+    one, two = (
+        htl("predict", tmp_path, "--model", dense, "-q", "-j", jobs, "--overlay", tmp_path.parent / f"drawn{jobs}", "--no-history")[1]
+        for jobs in (1, 2)
+    )
+    assert rows_of(one) == rows_of(two) and len(rows_of(two)) == 70
+    for path in (tmp_path.parent / "drawn1").iterdir():
+        assert path.read_bytes() == (tmp_path.parent / "drawn2" / path.name).read_bytes()
+    code, _, err = htl("predict", phantom.rows, "--model", dense, "-q", "-j", 2, "--overlay", tmp_path.parent / "stored")
+    assert (code, err, len(list((tmp_path.parent / "stored").iterdir()))) == (0, "", 80)
+
+
+def test_a_reader_that_goes_away(shell, phantom, dense):
+    """head ends the pipe early, and the command with 141, in silence."""
+    ran = shell(f"htl predict {phantom.rows} --model {dense} -q --batch-size 1 | head -2")
+    assert (ran.returncode, len(ran.stdout.splitlines()), ran.stderr.count("\n") <= 1) == (141, 2, True)

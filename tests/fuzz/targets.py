@@ -25,6 +25,7 @@ def placed(data: bytes, suffix: str) -> Path:
 
 def rows(data: bytes) -> None:
     """Rows, and the functions of rows that every command may call."""
+    from htltools.formats.predictions.boxes_csv import BoxesCsv
     from htltools.formats.rows.fields import cell, condition, field, known_fields
     from htltools.formats.rows.jsonlines import compact_json
     from htltools.formats.rows.stream import RowReader, check_groups
@@ -41,15 +42,20 @@ def rows(data: bytes) -> None:
         assert all(isinstance(cell(field(row, name)), str) for name in known_fields(row))
         compact_json(row)
     list(csv_lines(read, None))
+    BoxesCsv("pruned_disagreement", refer=True).of(read)
     compact_json(coco_dataset(read))
     check_stream_checksum(io.BytesIO(data), "rows")
 
 
 def checkpoint(data: bytes) -> None:
-    """A checkpoint, without building its net."""
+    """A checkpoint, without building its net: what kind of file it is, and what is in it."""
+    from htltools.commands.view.model import checkpoint_facts, text_of
     from htltools.formats.models.checkpoint import Checkpoint
+    from htltools.formats.models.file_kind import kind_of_file
 
-    Checkpoint.load(placed(with_checksum(data), ".h5"))
+    path = placed(with_checksum(data), ".h5")
+    kind_of_file(path)
+    assert all(isinstance(text_of(value), str) for _, value in checkpoint_facts(Checkpoint.load(path)))
 
 
 def with_checksum(data: bytes) -> bytes:

@@ -74,5 +74,5 @@ class DoubtfulPredictor:
             }
             if self.refer is not None and self.column:
                 fields["refer"] = not columns[self.column][i] <= self.refer
-            predicted.append(row.changed(**fields))
+            predicted.append(Row({name: value for name, value in row.items() if name != "refer"} | fields))
         return predicted

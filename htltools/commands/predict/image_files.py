@@ -1,7 +1,6 @@
 """New images for `predict`: found and decoded as `prepare` does it, without its splits and without asking for annotation."""
 
 import os
-import secrets
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -19,7 +18,7 @@ from htltools.errors import DataError
 from htltools.formats.dicom.deidentified_tags import read_key
 from htltools.formats.rows.row import Row
 from htltools.formats.sources.candidate import UNKNOWN, Candidate
-from htltools.formats.sources.folders import Naming, find_candidates
+from htltools.formats.sources.folders import EXAMPLES, Naming, find_candidates
 from htltools.formats.sources.source_findings import Findings
 
 Skips = list[dict[str, str]]  # {id, source, reason} of images that are left out
@@ -37,18 +36,14 @@ def found_images(sources: Sequence[str], listed: Sequence[str], id_key: Path | N
     except DataError as error:
         console.warn(f"the annotation beside the images is not used: {error}")
         findings = find_candidates(sources, listed, Naming(alone=True))
-    names = {candidate.image: candidate.id for candidate in findings.candidates}
-    expand_dicoms(findings, (lambda: read_key(id_key)) if id_key else (lambda: secrets.token_bytes(32)))
-    if id_key is None:
-        findings.candidates = [named_by_file(each, names[each.image]) if each.dicom else each for each in findings.candidates]
-    findings.candidates = sorted(findings.candidates, key=lambda candidate: candidate.id)[:limit]
+    if findings.unused_files:
+        places = ", ".join(list(findings.unused_files)[:EXAMPLES])
+        console.warn(f"{findings.unused_files.total()} images lie in folders that are not used ({places}): name these folders as sources")
+    for sentence in [*findings.notes, *findings.doubts]:
+        console.explain(sentence)
+    expand_dicoms(findings, (lambda: read_key(id_key)) if id_key else None)
+    findings.candidates = findings.candidates[:limit]
     return findings
-
-
-def named_by_file(candidate: Candidate, name: str) -> Candidate:
-    """A DICOM image under the name of its file, without a group, which would be made with a key that nobody has."""
-    number = f"-{candidate.frame:04d}" if candidate.frame else ""
-    return replace(candidate, id=name + number, facts=replace(candidate.facts, group=None))
 
 
 def file_batches(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
-from htltools.errors import UsageError
+from htltools.errors import MissingInput, UsageError
 from htltools.formats.rows.stream import RowReader
 from htltools.formats.sources.open_rows import lines_of, open_rows
 from htltools.formats.store.shard import shard_path
@@ -16,7 +16,7 @@ def row_source(sources: Sequence[str], *, partial: bool) -> tuple[RowReader | No
 
     Rows are known by their first letter, a brace; a folder by the first shard of a store.
 
-    Raises: UsageError where rows stand beside other sources.
+    Raises: MissingInput where stdin is the only source, and empty; UsageError where rows stand beside other sources.
     """
     listed = b""
     holding = [source for source in sources if source != "-" and holds_rows(Path(source))]
@@ -29,6 +29,8 @@ def row_source(sources: Sequence[str], *, partial: bool) -> tuple[RowReader | No
             reader = RowReader(chain([first], lines_of(stdin, "stdin")), partial=partial)
         else:
             listed = first + stdin.read()
+            if not listed.strip() and len(sources) == 1:
+                raise MissingInput("stdin holds neither rows nor paths", "did the command before fail, or a filter drop them all?")
     if reader and len(sources) > 1:
         raise UsageError(
             f"{'stdin' if holding[0] == '-' else holding[0]} holds rows, and stands beside other sources", "join rows with cat"

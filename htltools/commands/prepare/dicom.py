@@ -1,5 +1,6 @@
 """The DICOM files of `prepare`: all headers are read before any image is decoded, and each frame becomes a candidate."""
 
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -18,18 +19,18 @@ from htltools.formats.sources.source_findings import Findings
 INSTALL = "pip install 'htltools[dicom]'"
 
 
-def expand_dicoms(findings: Findings, made_key: Callable[[], bytes]) -> DicomFindings | None:
+def expand_dicoms(findings: Findings, made_key: Callable[[], bytes] | None) -> DicomFindings | None:
     """Replace each DICOM candidate by one for each of its frames, with what its header says under keyed names.
 
     Segmentations become masks of what they refer to. None where no source holds DICOM. `made_key` gives the key of names, where one is
-    needed.
+    needed; None: images have the names of their files, and no group.
 
     Raises: DataError where decoders are missing; as `made_key`.
     """
     files = [candidate for candidate in findings.candidates if candidate.dicom]
     if not files and not findings.dicom_masks:
         return None
-    key = made_key()
+    key = made_key() if made_key else secrets.token_bytes(32)  # that nobody has: it only joins segmentations with images
     described = list(readable_files(files, key, findings))
     check_decoders(Counter(header.syntax for _, header in described))
     own = [candidate.image for candidate, header in described if header.segmentation]
@@ -39,7 +40,8 @@ def expand_dicoms(findings: Findings, made_key: Callable[[], bytes]) -> DicomFin
         if is_decodable(header.syntax) is None:
             skip(findings, candidate, f"no decoder knows its transfer syntax ({uid_name(header.syntax)})")
         elif not header.segmentation:
-            frames += frames_of(candidate, header, segmentations, paths)
+            several = frames_of(candidate, header, segmentations, paths)
+            frames += several if made_key else [named_by_file(frame, candidate.id) for frame in several]
     segmented = sum(candidate.segments is not None for candidate in frames)
     if segmented:  # then an image that no segmentation refers to has no boxes, like one without a mask
         findings.labelled = True
@@ -56,6 +58,12 @@ def expand_dicoms(findings: Findings, made_key: Callable[[], bytes]) -> DicomFin
         burned_in=sum(bool(candidate.facts.meta.get("burned_in")) for candidate in frames),
         patients=len({candidate.facts.group for candidate in frames}),
     )
+
+
+def named_by_file(frame: Candidate, name: str) -> Candidate:
+    """A frame under the name of its file, without a group, which would be made with a key that nobody has."""
+    number = f"-{frame.frame:04d}" if frame.frame else ""
+    return replace(frame, id=name + number, facts=replace(frame.facts, group=None))
 
 
 def key_of(id_key: Path | None, out: Path) -> bytes:

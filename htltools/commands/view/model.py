@@ -36,7 +36,7 @@ def checkpoint_facts(checkpoint: Checkpoint) -> list[tuple[str, Any]]:
         ("looks", architecture.get("looks")),
         ("parameters", sum(array.size for array in weights.values())),
         ("sparsity", f"{sparsity(weights):.4f}"),
-        ("threshold", None if threshold is None else f"{float(threshold):.6g}"),
+        ("threshold", f"{float(threshold.item()):.6g}" if threshold is not None and threshold.size == 1 else None),
         *((f"metrics.{name}", value) for name, value in checkpoint.metrics.items()),
         *((f"pruning.{name}", value) for name, value in pruning.items() if name not in ("sweep", "request")),
         *((f"training.{name}", value) for name, value in checkpoint.training.items()),

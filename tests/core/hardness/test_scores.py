@@ -85,7 +85,8 @@ def test_apart_and_equal():
 def test_bounds_and_names(dense, pruned, annotated):
     """Every column is one of the manual's, and lies in the range that the manual gives."""
     columns = scored(dense, pruned, annotated)
-    from_elsewhere = {"random", "grand", "dropout_disagreement", "forgetting", "cartography_error", "cartography_spread", "negative_aum"}
+    from_elsewhere = {"mirror_disagreement", "look_disagreement", "soft_dice_doubt"}
+    from_elsewhere |= {"random", "grand", "dropout_disagreement", "forgetting", "cartography_error", "cartography_spread", "negative_aum"}
     assert columns.keys() | from_elsewhere == HARDNESS.keys()
     ranges = {"iou_drop": (-1, 1), "el2n": (0, 2)} | dict.fromkeys(
         ["pruned_disagreement", "pruned_shift", "pie", "seed_disagreement", "smallness"], (0, 1)
@@ -191,3 +192,12 @@ def test_only_the_pairs_are_compared():
     annotated = one(0, 0, 1, 1)
     assert scored(models, models, annotated, [(0, 0), (1, 1)])["pruned_disagreement"] == 0
     assert scored(models, models, annotated)["pruned_disagreement"] == 0.5
+
+
+def test_a_dense_model_alone_has_the_columns_of_dense_ones():
+    """Without a pruned model there are loss, el2n, seed_disagreement and smallness, the same as beside one."""
+    dense, pruned, annotated = np.random.default_rng(0).uniform(size=(3, 2, 5, 4)).astype(np.float32)
+    alone, beside = scored(dense, pruned[:0], annotated[0]), scored(dense, pruned, annotated[0])
+    assert list(alone) == ["loss", "el2n", "seed_disagreement", "smallness"]
+    for name, values in alone.items():
+        assert values == pytest.approx(beside[name])
