@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Models trained with attention compared with dense ones and with controls, over several seeds, at equal gradient steps.
+# Models trained with weights compared with ones without and with controls, over several seeds, at equal gradient steps.
 #   htl prepare FOLDER -o store > rows.jsonl
 #   examples/controls.sh rows.jsonl OUT && examples/controls_table.py OUT
 # SEEDS="0 1 2 3 4"  EPOCHS=12  BY="pruned_loss random loss"  PARALLEL=2 (seeds at a time, one thread each)
@@ -20,7 +20,7 @@ one_seed() { # all commands of one seed; files that exist are not made again
   [ -e "$dir/scored.jsonl" ] || mv "$dir/scored.part" "$dir/scored.jsonl"
   htl evaluate "$rows" -q --model "$dir/dense.h5" --split test -o "$dir/dense.jsonl" --force >/dev/null
   for column in $by; do
-    [ -e "$dir/$column.h5" ] || htl resample "$dir/scored.jsonl" -q --by "$column" --seed "$seed" |
+    [ -e "$dir/$column.h5" ] || htl resample "$dir/scored.jsonl" -q --by "$column" --boost 1 --seed "$seed" |
       htl train -q -o "$dir/$column.h5" --epochs "$epochs" --seed "$seed" >/dev/null
     htl evaluate "$rows" -q --model "$dir/$column.h5" --baseline "$dir/dense.h5" --split test -o "$dir/$column.jsonl" --force >/dev/null
   done

@@ -99,9 +99,8 @@ def htl(
     """Find the hard-to-learn samples of a medical image localization data set by pruning, and attend to them.
 
     \b
-    htl prepare FOLDER -o store | htl train -o dense.h5 | htl prune -o pruned.h5 \\
-      | htl score | htl resample --by pruned_loss | htl train -o attended.h5 \\
-      | htl evaluate --baseline dense.h5
+    htl prepare FOLDER -o store | htl train --attend none -o dense.h5 | htl prune -o pruned.h5 \\
+      | htl score | htl train -o attended.h5 | htl evaluate --baseline dense.h5
     htl export --model attended.h5 -o lesion.onnx
 
     Rows go from command to command as JSON Lines; messages go to stderr. `htl help COMMAND` opens a command's manual page,

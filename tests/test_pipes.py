@@ -105,9 +105,9 @@ def test_closed_streams(shell, rows):
 def test_the_whole_chain(pasted, tmp_path):
     """The line of the README, in small: from images to a comparison, and an ONNX file."""
     done = pasted(
-        "set -o pipefail; htl prepare --phantom 80 --size 32 -j 1 -o store | htl train -o dense.h5 --epochs 2 --batch-size 16"
+        "set -o pipefail; htl prepare --phantom 80 --size 32 -j 1 -o store | htl train --attend none -o dense.h5 --epochs 2 --batch-size 16"
         " | htl prune -o pruned.h5 --sparsity 0.5 --epochs 1 --batch-size 16 | htl score"
-        " | htl resample --by pruned_loss | htl train -o attended.h5 --epochs 2 --batch-size 16 | htl evaluate --baseline dense.h5"
+        " | htl train -o attended.h5 --epochs 2 --batch-size 16 | htl evaluate --baseline dense.h5"
         " && htl export --model attended.h5 -o lesion.onnx",
         tmp_path,
     )
@@ -121,4 +121,4 @@ def test_the_whole_chain(pasted, tmp_path):
         "store", "dense.h5", "dense.log.jsonl", "pruned.h5", "attended.h5", "attended.log.jsonl", "lesion.onnx",
     }  # fmt: skip
     commands = [record["command"].split()[1] for record in Checkpoint.load(tmp_path / "attended.h5").history]
-    assert commands == ["prepare", "train", "prune", "score", "resample", "train"]
+    assert commands == ["prepare", "train", "prune", "score", "train"]

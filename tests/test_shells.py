@@ -56,7 +56,7 @@ def test_models_through_a_pipe(pasted, phantom, dense, tmp_path):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 def test_a_training_outlives_its_messages(pasted, phantom, dense, tmp_path):
     """Where stderr is full, or nobody reads it any more, a training ends with its checkpoint, and 0."""
-    train = f"htl train {phantom.rows} --epochs 2 --batch-size 16"
+    train = f"htl train {phantom.rows} --arch compact --attend none --epochs 2 --batch-size 16"
     done = pasted(f"{train} -o a.h5 2> /dev/full > a; {train} -o b.h5 2> >(head -c 1 > /dev/null) > b", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     for name in "ab":

@@ -65,8 +65,10 @@ def test_after_evaluate_of_unscored_rows(terminal, places):
     assert steps(shown)[-1] == "htl prune rows.jsonl --model dense.h5 -o pruned.h5 | htl score > scored.jsonl   # which samples are hard?"
 
 
-def test_after_who_is_hard(terminal, scored, tmp_path):
-    """The subgroup that is most surely hard more often is the one to look at, and the command shows just that one."""
+def test_after_who_is_hard(terminal, scored, dense, tmp_path):
+    """The subgroup that is most surely hard more often is the one to look at, and the command shows just that one. Then come suspects, or,
+    where the model of the rows looks once, a training of one that looks again.
+    """
     rows = [row for row in read_rows(scored)[0] if row.split == "train"]
     for i, row in enumerate(rows):
         hard = i % 4 == 0
@@ -77,11 +79,14 @@ def test_after_who_is_hard(terminal, scored, tmp_path):
     (tmp_path / "rows.jsonl").write_bytes(joined_lines(rows))
     shown = terminal("htl evaluate rows.jsonl --split train --hard pruned_loss --top 0.2")
     assert "clinic o'b" in shown and "…" not in shown  # the table has room for names
-    look, attend = steps(shown)
+    look, suspects = steps(shown)
     chosen = shlex.quote("clinic=o'b")
     assert look.startswith(f"htl view rows.jsonl --split train --where {chosen} --sort pruned_loss --thumbnails auto   # ")
-    assert attend == "htl resample rows.jsonl --by pruned_loss | htl train -o attended.h5   # attend to them"
+    assert suspects == "htl view rows.jsonl --split train --sort suspect --thumbnails auto   # hard, or annotated wrongly?"
     assert "o'b" in terminal(look)
+    (tmp_path / "named.jsonl").write_bytes(joined_lines([{"htl": "model", "role": "dense", "path": str(dense)}, *rows]))
+    attend = steps(terminal("htl evaluate named.jsonl --split train --hard pruned_loss --top 0.2"))[-1]
+    assert attend == "htl train named.jsonl --arch compact -o attended.h5   # attend: a model that looks again"
 
 
 def test_a_subgroup_is_named_only_where_its_name_chooses_it():

@@ -10,6 +10,7 @@ from htltools.core.pruning.unstructured import SWEEP, prunable
 from htltools.formats.models.checkpoint import Checkpoint
 from htltools.formats.rows.jsonlines import joined_lines, split_lines
 from htltools.formats.rows.provenance import file_digest
+from tests.conftest import PLAIN
 
 
 def zero_share(path):
@@ -25,7 +26,7 @@ def zero_share(path):
 def learned(htl, phantom, tmp_path_factory):
     """A dense model that is far better than one constant box: path of its checkpoint."""
     path = tmp_path_factory.mktemp("learned") / "dense.h5"
-    assert htl("train", phantom.rows, "-q", "-o", path, "--epochs", 12, "--batch-size", 8)[::2] == (0, "")
+    assert htl("train", phantom.rows, "-q", "-o", path, *PLAIN, "--epochs", 12, "--batch-size", 8)[::2] == (0, "")
     return path
 
 

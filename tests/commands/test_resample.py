@@ -48,7 +48,7 @@ def test_the_top_share_weighs_more_and_the_mean_is_one(htl):
 
 def test_other_rows_pass_untouched(htl):
     """Rows of other splits, and those without a box, go through as they came, in their place."""
-    for options in (["--soft"], ["--mode", "repeat"], ["--mode", "select"], ["--drop-top", 0.2]):
+    for options in (["--soft", "--boost", 1], ["--mode", "repeat", "--boost", 1], ["--mode", "select"], ["--drop-top", 0.2]):
         assert [row for row in resampled(htl, *options) if row["id"] in "vtnue"] == ASIDE
     mixed = [ASIDE[0], ROWS[0], ASIDE[1], *ROWS[1:]]
     assert [row["id"] for row in resampled(htl, rows=mixed)] == [row["id"] for row in mixed]
@@ -62,9 +62,9 @@ def test_soft_weights_grow_with_rank(htl):
 
 def test_the_message_of_soft_weights(htl):
     """With --soft no row is called hard, because all of them weigh by rank; with --mark the marked rows are counted."""
-    message = chosen_by(htl, "--by", "loss", "--soft", rows=ROWS)[1]
+    message = chosen_by(htl, "--by", "loss", "--soft", "--boost", 1, rows=ROWS)[1]
     assert message == "htl resample: the weights of 10 training rows grow with rank by loss; 10 rows of 10 go on\n"
-    rows, message = chosen_by(htl, "--by", "loss", "--soft", "--top", 0.2, "--mark", "hard", rows=ROWS)
+    rows, message = chosen_by(htl, "--by", "loss", "--soft", "--boost", 1, "--top", 0.2, "--mark", "hard", rows=ROWS)
     assert message.endswith(" grow with rank by loss, and 2 of them are marked as hard; 10 rows of 10 go on\n")
     assert [name for name, line in rows.items() if line["meta"]["hard"] == "yes"] == ["r8", "r9"]
 
@@ -76,14 +76,14 @@ TIED += [{"id": f"u{i}", "split": "train", "size": [9, 9], "hardness": {"loss": 
 @pytest.mark.parametrize(
     "options",
     [
-        ["--top", 0.4],
+        ["--top", 0.4, "--boost", 1],
         ["--soft", "--boost", 3],
-        ["--mode", "repeat", "--top", 0.4, "--mark", "hard"],
+        ["--mode", "repeat", "--boost", 1, "--top", 0.4, "--mark", "hard"],
         ["--mode", "select", "--count", 5],
         ["--mode", "select", "--top", 0.5, "--share", 0.2, "--count", 4],
         ["--mode", "select", "--unlabelled", "--count", 2],
         ["--drop-top", 0.4, "--boost", 2],
-        ["--by", "random"],
+        ["--by", "random", "--boost", 1],
     ],
 )
 def test_the_order_of_rows_does_not_matter(htl, options):
@@ -107,13 +107,14 @@ def test_ties_between_copies_of_a_row(htl):
 
 def test_ties_at_the_threshold_are_counted(htl):
     """Where some of equally hard rows are chosen, the message counts them and all of these; the seed decides which."""
-    message = chosen_by(htl, "--by", "loss", "--top", 0.4, rows=TIED)[1]
+    message = chosen_by(htl, "--by", "loss", "--top", 0.4, "--boost", 1, rows=TIED)[1]
     assert message == "htl resample: 4 of 10 training rows are hard by loss (2 of 8 that tie at the threshold); 14 rows of 14 go on\n"
     assert "tie" not in chosen_by(htl, "--by", "loss", "--top", 0.2, rows=TIED)[1]
-    message = chosen_by(htl, "--by", "loss", "--drop-top", 0.3, "--top", 0, rows=TIED)[1]
+    message = chosen_by(htl, "--by", "loss", "--drop-top", 0.3, "--top", 0, "--boost", 1, rows=TIED)[1]
     assert message.endswith("by loss, 3 dropped (1 of 8 that tie at the threshold); 11 rows of 14 go on\n")
+    flags = "--by", "loss", "--boost", 1
     chosen = {
-        tuple(name for name, line in chosen_by(htl, "--by", "loss", "--seed", seed, rows=TIED)[0].items() if line.get("weight", 0) > 1)
+        tuple(name for name, line in chosen_by(htl, *flags, "--seed", seed, rows=TIED)[0].items() if line.get("weight", 0) > 1)
         for seed in range(4)
     }
     assert len(chosen) > 1
@@ -132,9 +133,15 @@ def test_columns_have_short_names(htl):
 
 
 def test_no_boost_is_weight_one(htl):
-    """--boost 0 gives every training row the weight 1, exactly."""
-    for options in ([], ["--soft"]):
-        assert {row["weight"] for row in resampled(htl, "--boost", 0, *options) if "weight" in row} == {1.0}
+    """Without --boost, or with --boost 0, every training row gets the weight 1, exactly, whatever it had; the message says so."""
+    for options in ([], ["--boost", 0]):
+        rows, message = chosen_by(htl, "--by", "loss", *options, rows=[row | {"weight": 3.0} for row in ROWS])
+        assert {line["weight"] for line in rows.values()} == {1.0}
+        assert message.splitlines()[1:] == [
+            "htl resample: all weights are 1: no kind of weight was found to help; --boost X to try, --mode select to choose"
+        ]
+    for options in (["--boost", 1], ["--mode", "select"]):
+        assert "all weights" not in chosen_by(htl, "--by", "loss", *options, rows=ROWS)[1]
 
 
 def test_repeats_are_numbered(htl):
@@ -153,7 +160,7 @@ def test_selection_keeps_the_hard_ones(htl):
 
 def test_suspects_are_dropped_first(htl):
     """--drop-top removes the hardest by --drop-by, and weighs what is left."""
-    rows = resampled(htl, "--drop-top", 0.2, "--top", 0.25, rows=ROWS)
+    rows = resampled(htl, "--drop-top", 0.2, "--top", 0.25, "--boost", 1, rows=ROWS)
     assert [row["id"] for row in rows] == [f"r{i}" for i in range(8)]
     assert [row["weight"] > 1 for row in rows] == [False] * 6 + [True] * 2
     assert [row["id"] for row in resampled(htl, "--drop-top", 0.2, "--drop-by", "pruned_disagreement", rows=ROWS)] == [
@@ -172,16 +179,17 @@ def test_dropping_everything_is_refused(htl):
 def test_controls_need_no_scores(htl, by):
     """--by random and --by smallness work on rows that were never scored, and random follows --seed and the id."""
     rows = [row(f"r{i}", boxes=[[0, 0, 10 + i, 50]]) for i in range(10)]
-    code, out, _ = htl("resample", "--by", by, stdin=joined_lines(rows))
+    flags = "--by", by, "--boost", 1
+    code, out, _ = htl("resample", *flags, stdin=joined_lines(rows))
     assert code == 0
     chosen = {line["id"] for line in split_lines(out) if line.get("weight", 0) > 1}
     assert len(chosen) == 3
     if by == "smallness":
         assert chosen == {"r0", "r1", "r2"}
     else:
-        _, shuffled, _ = htl("resample", "--by", by, stdin=joined_lines(rows[::-1]))
+        _, shuffled, _ = htl("resample", *flags, stdin=joined_lines(rows[::-1]))
         assert {line["id"] for line in split_lines(shuffled) if line.get("weight", 0) > 1} == chosen
-        _, other, _ = htl("resample", "--by", by, "--seed", 3, stdin=joined_lines(rows))
+        _, other, _ = htl("resample", *flags, "--seed", 3, stdin=joined_lines(rows))
         assert {line["id"] for line in split_lines(other) if line.get("weight", 0) > 1} != chosen
 
 
@@ -206,7 +214,12 @@ def test_nothing_to_resample(htl):
     "options, message",
     [
         (["--soft", "--mode", "select"], "--soft makes weights: it does not go with --mode select"),
-        (["--mode", "repeat", "--boost", 0.4], "--mode repeat makes whole copies: --boost 0.4 is none"),
+        (
+            ["--mode", "repeat", "--boost", 0.4],
+            "--mode repeat makes whole copies: --boost 0.4 makes none; name how many, such as --boost 1",
+        ),
+        (["--mode", "repeat"], "--mode repeat makes whole copies: --boost 0 makes none; name how many, such as --boost 1"),
+        (["--soft"], "--soft lets weights grow by --boost, which is 0; name one, such as --boost 1"),
         (["--boost", "inf"], "--boost takes a number, not inf"),
         (["--soft", "--top", 0.5], "--soft weighs all training rows by rank: with it, --top only says which of them --mark marks"),
         (["--mode", "select", "--top", 0], "--mode select with --top 0 would leave nothing to train on"),

@@ -52,7 +52,7 @@ def test_pseudo_objects_are_those_of_the_dense_model(htl):
     [
         (["--pseudo", "--unlabelled", "--mode", "select"], 2, "--pseudo annotates the rows that --unlabelled looks for; use one of them"),
         (["--boost", -1, "--top", 1], 2, "--boost -1 leaves out the hard rows, and all of them are hard; lower --top"),
-        (["--mode", "repeat", "--boost", -1], 2, "--mode repeat makes whole copies: --boost -1 is none"),
+        (["--mode", "repeat", "--boost", -1], 2, "--mode repeat makes whole copies: --boost -1 makes none"),
         (["--pseudo"], 65, "no row of split train without a box has a predicted one: run htl score first"),
     ],
 )

@@ -36,7 +36,7 @@ def test_a_condition_chooses_hard_rows(htl):
     assert weights == {name: pytest.approx((9 if name[0] in "ab" else 1) / 3) for name in weights}
     rows = chosen_by(htl, "--where", "site=face", "--where", "id!=a1", "--mode", "select")[0]
     assert list(rows) == ["a2", "b1", "b2"]
-    _, out, _ = htl("resample", "--where", "site=face", "--mode", "repeat", stdin=joined_lines(SITES))
+    _, out, _ = htl("resample", "--where", "site=face", "--mode", "repeat", "--boost", 1, stdin=joined_lines(SITES))
     assert sorted(line["id"] for line in split_lines(out) if line.get("repeat")) == ["a1", "a2", "b1", "b2"]
 
 

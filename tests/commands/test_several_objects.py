@@ -87,7 +87,7 @@ def test_model_knows_its_classes_and_learned(chain):
     assert dense.metrics["val_iou"] > 0.4
     assert pruned.architecture == dense.architecture
     assert pruned.pruning["sparsity"] == pytest.approx(0.5, abs=1e-3)
-    assert pruned.training == dense.training == {"flip": [0.5, 0.5]}
+    assert pruned.training == dense.training == {"flip": [0.5, 0.5], "looks": False}
 
 
 def test_hardness_and_what_was_found(chain):
@@ -229,7 +229,7 @@ def test_pages_and_sheets_show_every_box(htl, chain, tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--attend", "adaptive"], "compact_fcos is a net of the task detect, which --attend is not for"),
+        (["--attend", "adaptive"], "compact_fcos is a net of the task detect, which --attend adaptive is not for"),
         (["--supervision", "semi"], "compact_fcos is a net of the task detect, which --supervision semi does not train"),
         (["--supervision", "weak"], "compact_fcos is a net of the task detect, which --supervision weak does not train"),
         (["--init", "imagenet"], "there are no ImageNet weights for compact_fcos"),

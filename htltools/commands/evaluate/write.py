@@ -90,5 +90,6 @@ def write_evaluation(
     console.say(f"{split}: {len(samples)} samples, {len(groups)} groups{left_out}; intervals are 95 %, from resampling groups")
     if split == "train" and measures:
         console.say("these are the samples that the model was fitted to: no held-out figure")
-    next_steps.after_evaluate(source, samples, lines, models, baselines, crossings)
+    dense = models[0] if models else Path(reader.models["dense"]) if "dense" in reader.models else None
+    next_steps.after_evaluate(source, samples, lines, models, baselines, crossings, dense)
     require(limits, lines)

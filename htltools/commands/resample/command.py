@@ -60,7 +60,7 @@ def resample(
     top: Top = None,
     where: Where = None,
     pseudo: Pseudo = False,
-    boost: Boost = 1.0,
+    boost: Boost = 0.0,
     soft: Soft = False,
     mode: ModeName = Mode.weight,
     share: Share = None,
@@ -73,18 +73,19 @@ def resample(
     limit: options.Limit = None,
     partial: options.Partial = False,
 ):
-    """Turn hardness into training weights; mean 1, so that the learning rate means the same.
+    """Turn hardness into training weights, repeats or a selection; weights stay 1 unless --boost asks for others.
 
     \b
-    htl score rows.jsonl | htl resample --by pruned_loss --top 0.3 --boost 1 | htl train -o attended.h5
-    htl resample rows.jsonl --by random    the control for chance, needs no scores
+    htl score rows.jsonl | htl resample --drop-top 0.05 --drop-by suspect | htl train -o clean.h5    without suspects
+    htl resample scored.jsonl --by pruned_loss --boost 1 | htl train -o weighted.h5    the hard ones twice as much
+    htl resample scored.jsonl --by random --boost 1    its control for chance, needs no scores
     htl resample rows.jsonl --mode select --where sex=female --share 0.03 --count 1500 --mark rare > rare.jsonl
     htl resample rare.jsonl --where rare=yes --boost 8    the oracle, which knows the rare ones
     htl score rows.jsonl | htl resample --mode select --unlabelled --by pruned_disagreement --count 200    what to annotate next
     htl score rows.jsonl | htl resample --pseudo --by pruned_disagreement --boost -1    boxes where dense and pruned model agree
 
     Only annotated rows of the training split are touched, with --pseudo only those without a box; the others pass through.
-    --boost 0 changes nothing.
+    No kind of weight was found to help a training, so the default changes none; weights have mean 1, and the learning rate means the same.
     """
     options.rows_expected(rows)
     from htltools.commands.resample import flags, hard_rows, modes
@@ -121,6 +122,8 @@ def resample(
     kept = [row for i, given in enumerate(samples) for row in written.get(i, [] if unlabelled else [given])]
     said = hard_rows.in_words(criterion, is_hard, ties, soft, bool(mark))
     console.say(f"{said}{drawn}{dropped}; {len(kept)} rows of {len(samples)} go on")
+    if mode == Mode.weight and boost == 0:
+        console.say("all weights are 1: no kind of weight was found to help; --boost X to try, --mode select to choose")
     with RowWriter(run, run.chain(reader.history, by=by, top=top), skipped=reader.skipped) as writer:
         writer.models(reader.models)
         writer.write(kept)

@@ -48,7 +48,9 @@ def refuse_for_mode(
         raise UsageError("--soft makes weights: it does not go with --mode " + mode)
     if not isfinite(boost):
         raise UsageError(f"--boost takes a number, not {boost:g}")
-    if mode == "repeat" and (boost < 0 or boost % 1):
-        raise UsageError(f"--mode repeat makes whole copies: --boost {boost:g} is none")
+    if soft and boost == 0:
+        raise UsageError("--soft lets weights grow by --boost, which is 0", "name one, such as --boost 1")
+    if mode == "repeat" and (boost <= 0 or boost % 1):
+        raise UsageError(f"--mode repeat makes whole copies: --boost {boost:g} makes none", "name how many, such as --boost 1")
     if mode == "select" and top == 0 and share is None:
         raise UsageError("--mode select with --top 0 would leave nothing to train on")

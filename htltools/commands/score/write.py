@@ -70,7 +70,7 @@ def score_rows(
     if own and len(reader.history) > known:  # a stream after `cat` has more of its history further on
         with RowWriter(run, [*reader.history, *own]):
             pass
-    next_steps.after_score(first)
+    next_steps.after_score(first, dense[-1])
 
 
 def chosen_scorer(

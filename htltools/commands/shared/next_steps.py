@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from htltools import console
+from htltools.core.nets.factory import DEFAULT
 from htltools.core.statistics.subgroups import Crossing, usual_fields
-from htltools.errors import UsageError
+from htltools.errors import HtlError, UsageError
+from htltools.formats.models.checkpoint import architecture_of
 from htltools.formats.rows.fields import condition
 from htltools.formats.rows.row import Row
+from htltools.tasks.registry import TASKS
 
 PREFERRED = "pruned_loss", "pruned_disagreement"  # the column to look at, the first that there is
 ALPHA = 0.05  # p or q below which a subgroup is worth a look
@@ -21,8 +24,8 @@ Step = tuple[str, str]  # a command and its reason
 Lines = Sequence[dict[str, Any]]  # metrics, as `evaluate` writes them
 
 
-def after_score(scored: Sequence[Mapping[str, Any]]) -> None:
-    """Print what to do with scored rows, of which `scored` are the first, once they lie in a file."""
+def after_score(scored: Sequence[Mapping[str, Any]], dense: Path) -> None:
+    """Print what to do with scored rows, of which `scored` are the first, once they lie in a file. `dense`: a model, or predictions."""
     if not is_interactive():
         return
     row = Row(next((row for row in scored if row.get("split") == "train"), scored[0]))
@@ -36,7 +39,7 @@ def after_score(scored: Sequence[Mapping[str, Any]]) -> None:
     if row.meta and row.is_annotated:
         steps.append((f"htl evaluate {file}{split or f' --split {row.split}'} --hard {by}", "who are they?"))
     else:
-        steps.append((f"htl resample {file} --by {by} > weighted.jsonl", "weigh them for htl train"))
+        steps += steps_to_attend(file, row, dense)
     print_steps(steps)
 
 
@@ -47,20 +50,21 @@ def after_evaluate(
     models: Sequence[Path],
     baselines: Sequence[Path],
     crossings: Sequence[Crossing],
+    dense: Path | None,
 ) -> None:
-    """Print what to do after a measurement: two steps at most, by its samples and the metrics of them."""
+    """Print what to do after a measurement: two steps at most, by its samples and the metrics of them. `dense`: the model of the rows."""
     if not is_interactive():
         return
     file = shlex.quote(str(rows)) if rows and str(rows) != "-" else redirected_file(0) or "ROWS"
     odds = [line for line in lines if line["metric"] == "odds_ratio"]
-    steps = steps_by_odds(file, samples, odds) if odds else []
+    steps = steps_by_odds(file, samples, odds, dense) if odds else []
     if models:
         steps += steps_by_metrics(file, samples, lines, models, baselines, crossings)
     print_steps(steps[:2])
 
 
-def steps_by_odds(file: str, samples: Sequence[Row], odds: Lines) -> list[Step]:
-    """Look at the subgroup that is most surely hard more often than others, or at the hardest where there is none; then attend to them."""
+def steps_by_odds(file: str, samples: Sequence[Row], odds: Lines, dense: Path | None) -> list[Step]:
+    """Look at the subgroup that is most surely hard more often than others, or at the hardest where there is none; then attend."""
     by, split = odds[0]["column"], odds[0]["split"]
     sure = [line for line in odds if line["column"] == by and is_below_alpha(line["q"]) and line["hard"] > line["top"] * line["n"]]
     for line in sorted(sure, key=lambda line: (line["q"], -line["hard"] / line["n"])):
@@ -70,7 +74,26 @@ def steps_by_odds(file: str, samples: Sequence[Row], odds: Lines) -> list[Step]:
             break
     else:
         first = f"htl view {file} --split {split} --sort {by} --thumbnails auto", "no subgroup stands out: look at the hardest"
-    return [first, (f"htl resample {file} --by {by} | htl train -o attended.h5", "attend to them")]
+    return [first, *steps_to_attend(file, samples[0], dense)]
+
+
+def steps_to_attend(file: str, row: Row, dense: Path | None) -> list[Step]:
+    """Train a model that looks again, where that of the rows looks once; else look at what may be annotated wrongly, if that is known."""
+    if row.is_annotated and (arch := net_that_looks_once(dense)):
+        return [(f"htl train {file}{'' if arch == DEFAULT else f' --arch {arch}'} -o attended.h5", "attend: a model that looks again")]
+    if "suspect" in row.hardness:
+        return [(f"htl view {file} --split {row.split} --sort suspect --thumbnails auto", "hard, or annotated wrongly?")]
+    return []
+
+
+def net_that_looks_once(model: Path | None) -> str | None:
+    """The name of the net of a checkpoint that looks once and could learn to look again; None of any other file."""
+    try:
+        architecture = architecture_of(model) if model else {}
+    except HtlError:
+        return None
+    task, looks = TASKS.get(architecture.get("task", "")), architecture.get("looks") or {}
+    return shlex.quote(architecture["name"]) if task and "look" in task.supports and looks.get("count", 1) == 1 else None
 
 
 def steps_by_metrics(

@@ -101,15 +101,18 @@ CHECKPOINT = {
     "compressed (gzip) where a third or more of it is zero",
     "about/architecture": "what the net is built from: `task`, what it predicts (box, mask, detect, class_map, or another), `name` of "
     "the net, `size` [H, W, C] of its images; `classes`, names of the classes, of tasks detect and class_map; `most`, objects per image at "
-    "most, of task detect",
-    "about/preprocessing": "size [H, W, C] of its input, mean and std of its normalisation in [0, 1] units",
-    "about/metrics": "validation metrics of these weights",
+    "most, of task detect; `input` [h, w], what the net takes where that is not the stored image; `looks`, the fields count, window, "
+    "average, agree, at and box of how it looks at an image, absent: once; `glance`, whether there is a second net for the first look",
+    "about/preprocessing": "size [H, W, C] of the images it takes, mean and std of its normalisation in [0, 1] units",
+    "about/metrics": "validation metrics of these weights: val_iou after all looks, constant_val_iou of one constant prediction, and "
+    "one_look_val_iou of a single look where it was measured",
     "about/pruning": "method, sparsity asked and achieved (0: nothing was cut, the control), recovery, sweep of the health gate; health on "
     "validation images: prediction_spread, constant, dead_layers, constant_val_iou; dense_sha256, a digest of the weights of the dense "
     "model; request, a digest of the rows, the dense model and the parameters that it follows from; null in a dense model",
     "about/log": "one record per epoch",
     "about/fold": "k, K and seed of the fold of split train that the model was not fitted to; null where it left none out",
-    "about/training": "flip: chances of a mirror image, left for right and upside down, which the recovery of a pruned copy keeps",
+    "about/training": "flip: chances of a mirror image, left for right and upside down; looks: whether enlarged crops were among the "
+    "images; the recovery of a pruned copy keeps both",
     "about/referral": "a threshold of doubt and its promise: column, threshold, max_failure, failure_iou, confidence, split, groups, and "
     "models, the digests of the weights of all models that it was set with; null where none was set",
     "about/history": "provenance",
