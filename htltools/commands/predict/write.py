@@ -57,7 +57,6 @@ def write_predictions(
     """
     paths.refuse_existing(force)
     reader, listed = row_source(sources, partial=partial)
-    findings = None if reader else found_images(sources, list_lines(listed), id_key, limit)
     rows: Iterator = iter(())
     roles = set() if models else {"dense"}  # of the stream
     if reader:
@@ -66,6 +65,7 @@ def write_predictions(
     if not models:
         raise UsageError("no model is named", "name it with --model")
     predictor = opened_predictor(models, pruned, doubt, refer, threshold, runtime)
+    findings = None if reader else found_images(sources, list_lines(listed), id_key, limit)
     skips: Skips = list(findings.skips) if findings else []
     history = run.chain(
         reader.history if reader else [], {str(path): file_digest(path) for path in [*models, *pruned]}, device=str(runtime.device)

@@ -41,20 +41,16 @@ class ReferralMetrics:
         return ReferralMetrics(self.fails[places], self.referred[places], self.groups[places])
 
     def values(self, times: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """`refer_rate` and `unreferred_failure_rate`, [R] each, where sample n is taken times[r, n] times; absent: each once, R = 1."""
+        """`refer_rate` and `unreferred_failure_rate`, [R] each, where sample n is taken times[r, n] times; absent: each once, R = 1.
+
+        >>> fails, referred = np.array([True, False, True]), np.array([False, False, True])
+        >>> {name: rate.tolist() for name, rate in ReferralMetrics(fails, referred, np.array(["a", "a", "b"])).values().items()}
+        {'refer_rate': [0.5], 'unreferred_failure_rate': [0.25]}
+        """
         _, member, sizes = np.unique(np.asarray(self.groups, str), return_inverse=True, return_counts=True)
         weights = (np.ones((1, len(member))) if times is None else times) / sizes[member]
         rates = weights @ np.column_stack([self.referred, self.fails & ~self.referred]).astype(float) / weights.sum(1)[:, None]
         return dict(zip(("refer_rate", "unreferred_failure_rate"), rates.T))
-
-
-def unreferred_failures(fails: np.ndarray, doubt: np.ndarray, groups: Sequence[str], threshold: float) -> np.ndarray:
-    """The share of the samples of each of G groups that fails and is not referred: [G] in [0, 1]; fails bool [N], doubt [N], NaN: referred.
-
-    >>> unreferred_failures(np.array([True, False, True]), np.array([0.1, 0.2, 0.9]), ["a", "a", "b"], 0.5)
-    array([0.5, 0. ])
-    """
-    return group_means(fails & (doubt <= threshold), groups)
 
 
 def group_means(values: np.ndarray, groups: Sequence[str]) -> np.ndarray:
