@@ -4,7 +4,7 @@
 usage: runs.py ROWS RUNS WORK [SETTING...]
     htl prepare ham10000 -o store --size 48 > rows.jsonl && examples/evidence/runs.py rows.jsonl runs.jsonl work
 
-ROWS are those of HAM10000 (for other data: edit GROUPS). A setting is looks, few, weaklooks (looking again), natural, rare, semi, weak,
+ROWS are those of HAM10000 (for other data: edit GROUPS). A setting is looks, few, weaklooks (looking again), doubt, natural, rare, semi, weak,
 annotate or wrong (weights and scores, of a regressor that looks once); without one all run.
 One line of RUNS is one trained model: setting, protocol, seed, arm, metrics on val and test. Lines that exist are not run again.
 All arms of one setting, protocol and seed take the same number of gradient steps. Environment, with its defaults:
@@ -20,6 +20,7 @@ import traceback
 from pathlib import Path
 
 import numpy as np
+from doubt import doubt
 from lab import COUNT, Lab, read_rows, write_rows
 from looks import few, looks, weak_looks
 from wrong_boxes import auroc, planted
@@ -225,6 +226,7 @@ SETTINGS = {
     "looks": (looks, ["all"]),
     "few": (few_labels, SHARES),
     "weaklooks": (weak_looks, ["all"]),
+    "doubt": (doubt, ["all"]),  # after looks
     "rare": (rare, GROUPS),
     "natural": (natural, ["all"]),
     "semi": (semi, SHARES),

@@ -80,6 +80,20 @@ def print_nets(title: str, arms: dict[str, dict[int, dict]], split: str) -> None
                 print(f"{name}\t{interval(values, '+.4f' if name.startswith('area') else '.4f')}")
 
 
+def print_doubt(title: str, arms: dict[str, dict[int, dict]]) -> None:
+    """Print how well each column tells failures, by model and data set."""
+    for arm, runs in arms.items():
+        for split in next(iter(runs.values()))["doubt"]:
+            found = [line["doubt"][split] for line in runs.values()]
+            failures = interval([each["all"]["failures"] for each in found], ".3f")
+            reached = interval([each["all"]["iou"] for each in found], ".4f")
+            print(f"\n{title} {arm}, {split}: failures (IoU < .5) {failures}, mean IoU {reached}, {len(found)} seeds")
+            names = [name for name in found[0] if name != "all"]
+            print("column\t" + "\t".join(found[0][names[0]]))
+            for name in names:
+                print(f"{name}\t" + "\t".join(interval([each[name][figure] for each in found], ".3f") for figure in found[0][name]))
+
+
 def print_captured(lines: list[dict]) -> None:
     """Print the share of the rare group that is in the top 30 % of each score, by protocol, and the difference to `loss`."""
     shares: dict[str, dict[tuple[str, int], float]] = defaultdict(dict)
@@ -127,7 +141,9 @@ def main(path: Path, split: str) -> None:
     print_captured([line for (setting, _), lines in parts.items() if setting == "rare" for line in lines])
     for (setting, protocol), lines in parts.items():
         arms = by_arm(lines)
-        if setting == "annotate":
+        if setting == "doubt":
+            print_doubt(f"{setting} {protocol}", arms)
+        elif setting == "annotate":
             print_rounds(arms, split)
         elif setting in BY_NET:
             print_nets(f"{setting} {protocol}", arms, split)
