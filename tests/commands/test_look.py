@@ -127,6 +127,16 @@ def test_crops_go_to_the_hard(htl, phantom, by, tmp_path):
         assert code == 0, err
 
 
+def test_crops_by_default(htl, phantom, tmp_path):
+    """Boxes are learned with enlarged crops, masks without, unless a share is asked for; the recovery of `prune` keeps to that."""
+    for flags, seen in {("--targets", "boxes"): True, ("--targets", "masks"): False, ("--attend-crops", 0.5): True}.items():
+        code, _, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", "--force", *flags, "--epochs", 1, "--batch-size", 16, "-q")
+        assert (code, Checkpoint.load(tmp_path / "m.h5").training["looks"]) == (0, seen), err
+    for flags in ("--attend", "none"), ("--supervision", "semi"), ("--supervision", "weak"):
+        code, _, err = htl("train", phantom.rows, "-o", tmp_path / "x.h5", *flags, "--attend-crops", 0.5)
+        assert (code, "--attend-crops goes with --attend look" in err) == (2, True), err
+
+
 def test_semi_supervision_looks_again(htl, phantom, tmp_path):
     """The teacher looks again, and the student learns to; the model that is kept looks as is best."""
     half = joined_lines([{key: item for key, item in row.items() if key != "boxes" or i % 2} for i, row in enumerate(phantom.samples)])

@@ -119,6 +119,12 @@ def train(
             show_default=False,
         ),
     ] = None,
+    attend_crops: Annotated[
+        float | None,
+        options.in_attention(
+            "--attend-crops", min=0, max=1, help="Share of images that look enlarges; default 0.5, or 0 of masks.", show_default=False
+        ),
+    ] = None,
     attend_by: Annotated[
         By | None,
         options.in_attention(
@@ -172,7 +178,14 @@ def train(
     options.rows_expected(rows)
     from htltools.commands.train import fit, plan
 
-    tuning = {"by": attend_by, "top": attend_top, "boost": attend_boost, "renew": attend_renew, "sparsity": attend_sparsity}
+    tuning = {
+        "by": attend_by,
+        "top": attend_top,
+        "boost": attend_boost,
+        "renew": attend_renew,
+        "sparsity": attend_sparsity,
+        "share": attend_crops,
+    }
     asked = plan.planned(
         out,
         arch,

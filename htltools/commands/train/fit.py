@@ -128,7 +128,7 @@ def train_localizer(
         metrics["constant_val_iou"] = round(baseline[1], 6)
         warn_if_constant(metrics["val_iou"], metrics["constant_val_iou"], baseline[0])
     checkpoint = Checkpoint(weights_of(model), architecture, {"size": frame, **NORMALISATION}, metrics, None, state.log, history)
-    checkpoint.fold, checkpoint.training = (asdict(plan.fold) if plan.fold else None), {"flip": list(plan.flip), "looks": plan.looks_again}
+    checkpoint.fold, checkpoint.training = (asdict(plan.fold) if plan.fold else None), {"flip": list(plan.flip), "looks": plan.sees_crops}
     if first_process():
         checkpoint.save(plan.out)
     return checkpoint

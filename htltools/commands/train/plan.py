@@ -28,7 +28,7 @@ class Plan:
 
     targets: what to learn from, `boxes`, `masks`, or `auto`: masks where there are some and the net can. looks, window: how the model
     is to look again, None = as is best on validation. input: side of what the net takes, None = the stored image.
-    trusted: names of nets of the user's own that may run.
+    trusted: names of nets of the user's own that may run. crops: share of the images that are cut for looking, None = as is best.
     """
 
     out: Path
@@ -49,11 +49,17 @@ class Plan:
     window: float | None = None
     input: int | None = None
     trusted: tuple[str, ...] = ()
+    crops: float | None = None
 
     @property
     def looks_again(self) -> bool:
         """Whether the model learns to look again."""
         return bool(self.attention and self.attention.way == "look") or bool(self.pseudo_labels and self.pseudo_labels.looks)
+
+    @property
+    def sees_crops(self) -> bool:
+        """Whether enlarged crops are among the images of the training."""
+        return self.looks_again and (self.attention is None or self.attention.share > 0)
 
     @property
     def looks_while_training(self) -> Looks:
@@ -70,7 +76,12 @@ class Plan:
         if self.task_name != "box" or not predicts_pixels(self.arch) or self.pseudo_labels:
             return self
         masks = self.targets == "masks" or (self.targets == "auto" and can_learn_masks(rows))
-        return replace(self, task_name="mask" if masks else "box")
+        if not masks:
+            return self
+        attention = self.attention
+        if attention and (attention.way, attention.by) == ("look", "none") and self.crops is None:
+            attention = replace(attention, share=0.0)  # crops cost masks more than they gain, see README
+        return replace(self, task_name="mask", attention=attention)
 
     @property
     def task(self) -> Task:
@@ -157,6 +168,7 @@ def planned(
         window,
         side,
         trusted,
+        tuning.get("share"),
     )
 
 
@@ -208,7 +220,10 @@ def check_attention(supervision: str, attend: str | None, pseudo_labels: str | N
     attends = pseudo_labels in ("attend", "suppress") if semi else attend not in (None, "none") and supervision != "weak"
     renews = (pseudo_labels == "consistency", supervision == "weak" and attend == "look")
     used = {"renew", "sparsity"} if renews[0] else {"renew"} if renews[1] else set()
-    useless = [name for name in tuning if not attends and name not in used]
+    crops = attend == "look" or (attend is None and supervision == "full")
+    if "share" in tuning and (semi or not crops):
+        raise UsageError("--attend-crops goes with --attend look and --supervision full or weak")
+    useless = [name for name in tuning if not attends and name not in used and name != "share"]
     if useless:
         raise UsageError(f"--attend-{useless[0]} has no effect here", "it needs --attend, or --pseudo-labels attend or suppress")
     if attend == "damaged" and tuning.get("by") in ("pruned_disagreement", "pruned_shift"):
