@@ -102,6 +102,7 @@ def test_closed_streams(shell, rows):
     assert (done.returncode, done.stderr) == (74, "htl: stdout is closed\n")
 
 
+@pytest.mark.slow
 def test_the_whole_chain(pasted, tmp_path):
     """The line of the README, in small: from images to a comparison, and an ONNX file."""
     done = pasted(
