@@ -300,11 +300,11 @@ def test_a_line_without_end(htl, monkeypatch):
     ids=lambda args: f"{args[0]} {args[-2]}",
 )
 def test_folders_that_nobody_can_write(htl, phantom, dense, scored, args):
-    """A folder that cannot be written, even by root, is an error in one line, with 73; only a copy that is not healthy is said before."""
+    """A folder that cannot be written, even by root, is an error in one line, with 73; only that the small model is no good is said before."""
     named = {"ROWS": phantom.rows, "HALF": dense, "SCORED": scored}
     code, _, err = htl(*(named.get(arg, arg) for arg in args), "-q")
     *before, cause = err.splitlines()
-    assert code == 73 and "/sys/kernel/" in cause and all(" is not healthy: " in line for line in before), (code, err)
+    assert code == 73 and "/sys/kernel/" in cause and all(line.endswith("train it longer") for line in before), (code, err)
 
 
 def test_read_only_file_systems(htl, phantom, monkeypatch, tmp_path):
