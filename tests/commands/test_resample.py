@@ -125,7 +125,7 @@ def test_columns_have_short_names(htl):
     rows = [row(f"r{i}", hardness={"pruned_disagreement": 1 - i / 10, "mine": i}) for i in range(10)]
     select = "--mode", "select", "--count", 1
     assert list(chosen_by(htl, "--by", "pruned_d", *select, rows=rows)[0]) == ["r0"]
-    assert list(chosen_by(htl, "--by", "mi", *select, "--drop-by", "pruned_di", "--drop-top", 0.3, rows=rows)[0]) == ["r9"]
+    assert list(chosen_by(htl, "--by", "min", *select, "--drop-by", "pruned_di", "--drop-top", 0.3, rows=rows)[0]) == ["r9"]
     message = "--drop-by pruned_ may be pruned_disagreement or pruned_shift or pruned_loss; write more of the name"
     assert htl("resample", "--drop-by", "pruned_", "--drop-top", 0.1, stdin=joined_lines(rows)) == (2, b"", f"htl resample: {message}\n")
     code, _, err = htl("resample", "--by", "yours", stdin=joined_lines(rows))

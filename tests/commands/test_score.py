@@ -521,7 +521,7 @@ def test_gradient_norms_on_request(htl, phantom, dense, pruned, scored):
     for name, columns in hardness.items():
         assert columns.pop("grand") > 0
         assert columns == pytest.approx(usual[name], abs=1e-5)
-    code, out, _ = htl("resample", "-q", "--by", "grand", stdin=out)
+    code, out, _ = htl("resample", "-q", "--by", "grand", "--boost", 1, stdin=out)
     assert code == 0
     assert len({row["weight"] for row in split_lines(out) if row.get("split") == "train" and row.get("boxes")}) == 2
 
@@ -634,7 +634,7 @@ def test_missing_predictions(htl, results):
     assert "pruned_disagreement" not in hardness["b"] and "suspect" not in hardness["b"] and hardness["c"].keys() == {"random"}
     assert hardness["b"]["iou_drop"] == 1 and hardness["b"]["pruned_loss"] > 3 and hardness["sub/a"]["pruned_loss"] == 0
     assert [line["predicted"].keys() for line in split_lines(out) if "id" in line][1] == {"dense"}
-    code, out, _ = htl("resample", "-q", "--by", "pruned_loss", "--top", 0.5, stdin=out)
+    code, out, _ = htl("resample", "-q", "--by", "pruned_loss", "--top", 0.5, "--boost", 1, stdin=out)
     assert code == 0
     weights = {line["id"]: line["weight"] for line in split_lines(out) if "weight" in line}
     assert weights["b"] > weights["sub/a"]

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 import torch
 
-from htltools.commands.export.write import write_as
+from htltools.commands.export.write import Export, wrapped, write_as
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.localizer import NORMALISATION
 from htltools.core.nets.state_arrays import weights_of
@@ -52,7 +52,8 @@ def exported(models):
     @functools.cache
     def path(task):
         file = models[task].with_suffix(".onnx")
-        write_as("none", file, CheckpointPredictor(models[task], Runtime("cpu")), iter(()))
+        model, asked = CheckpointPredictor(models[task], Runtime("cpu")), Export("none", 0.0, False, "cpu", 0, ())
+        write_as("none", file, model, wrapped(model, asked), iter(()))
         return file
 
     return path
