@@ -300,7 +300,7 @@ def test_a_line_without_end(htl, monkeypatch):
     ids=lambda args: f"{args[0]} {args[-2]}",
 )
 def test_folders_that_nobody_can_write(htl, phantom, dense, scored, args):
-    """A folder that cannot be written, even by root, is an error in one line, with 73; only that the small model is no good is said before."""
+    """A folder that cannot be written, even by root, is an error in one line, with 73, after a word on a small model that is no good."""
     named = {"ROWS": phantom.rows, "HALF": dense, "SCORED": scored}
     code, _, err = htl(*(named.get(arg, arg) for arg in args), "-q")
     *before, cause = err.splitlines()
