@@ -19,7 +19,7 @@ def looks(lab: Lab) -> None:
         plain = lab.trained(f"{net}-plain.h5", rows, *flags, *PLAIN)
         model = lab.trained(f"{net}-look.h5", rows, *flags)
         measure_all(lab, rows, {f"{net}:plain": plain, f"{net}:look": model})
-        controls = {f"look:{at}": (model, "--looks", 2, "--look-at", at) for at in ("random", "median")}
+        controls = {f"look@{at}": (model, "--looks", 2, "--look-at", at) for at in ("random", "median")}
         for name, wish in {
             "plain+look": (plain, "--looks", 2),
             "look:once": (model, "--looks", 1),
@@ -34,7 +34,7 @@ def looks(lab: Lab) -> None:
             gates(lab, rows, net, model)
     for by in "pruned_loss", "random":
         hard = lab.trained(f"boxes-look-{by}.h5", rows, "--targets", "boxes", "--attend", "look", "--attend-by", by)
-        measure_all(lab, rows, {f"boxes:look:{by}": hard})
+        measure_all(lab, rows, {f"boxes:hard:{by}": hard})
 
 
 def looking(lab: Lab, rows: str, name: str, model, *flags: object):
