@@ -6,6 +6,7 @@ import io
 import os
 import pty
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from types import SimpleNamespace
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: processes side by side, and equal bits in all of them
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores Ctrl-C for what it runs behind, and so would the children
 ROOT = Path(__file__).resolve().parents[1]
 PLAIN = "--arch", "compact", "--attend", "none"  # flags of a training that takes little time
 
