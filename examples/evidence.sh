@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All results on attention in the README, from images to tables: evidence.sh HAM10000 OUT [SETTING...]
+# The runs and tables of EVIDENCE.md, from images to tables: evidence.sh HAM10000 OUT [SETTING...]
 # HAM10000 is a folder for `htl prepare`; OUT/runs.jsonl gets one line for each trained model; a repeated call resumes.
 # SEEDS="0 1 2 3 4" EPOCHS=10 COUNT=1200 SIZE=48 JOBS=(cores) ELSEWHERE=(a folder of another data set, measured on its test split)
 # On two CPU cores it takes hours at these defaults; on a GPU: DEVICE=cuda COUNT=6000 EPOCHS=30 SIZE=128.

@@ -9,11 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
+from PIL import Image
 
-from htltools.cli import COMMANDS
+from htltools.cli import COMMANDS, HELP, app
 
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPTS = sorted(path for folder in ("bin", ".ci", "examples") for path in (ROOT / folder).iterdir() if path.is_file())
+SCRIPTS = sorted(
+    path for folder in ("bin", ".ci", "examples", "docs") for path in (ROOT / folder).iterdir() if path.is_file() and path.suffix != ".png"
+)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
@@ -30,6 +34,13 @@ def test_shell_scripts_are_clean():
     assert len(shell) >= 6
     checked = subprocess.run(["shellcheck", *shell], capture_output=True, text=True)
     assert (checked.returncode, checked.stdout) == (0, "")
+
+
+def live_flags(name: str) -> set[str]:
+    """The flags of a command."""
+    command = typer.main.get_command(app).get_command(None, name)
+    params = command.get_params(typer.Context(command, help_option_names=HELP["help_option_names"]))
+    return {flag for param in params for flag in [*param.opts, *param.secondary_opts]}
 
 
 def is_gnu_parallel() -> bool:
@@ -88,13 +99,54 @@ def test_same_scores_reports_a_difference(shell, scored, examples, tmp_path):
     assert codes == [0, 1, 1, 1]
 
 
-def test_the_readme_lists_every_command():
-    """The README's table has one line for each command of the live program, in its order, and stays within 150 lines."""
+def shell_blocks(text: str) -> list[str]:
+    """The lines of a document in Markdown that are to be pasted into a shell, without comments."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
+    return [re.sub(r"\s+#.*$", "", line) for block in blocks for line in block.splitlines()]
+
+
+def test_the_readme_leads_to_every_command():
+    """The README is short, links the page of every command, and each of its links is there."""
     text = (ROOT / "README.md").read_text()
-    commands = text.split("\n## Commands\n")[1].split("\n## ")[0]
-    assert re.findall(r"^\| `(\w+)[ `]", commands, re.M) == list(COMMANDS)
-    assert len(text.splitlines()) <= 150
-    assert not re.search(r"@[A-Z]+@", text), "a figure is still to be filled in"
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", text)
+    assert {f"man/htl-{name}.1" for name in COMMANDS} <= set(links)
+    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert len(text.splitlines()) <= 120
+
+
+@pytest.mark.parametrize("name", ["README.md", "EVIDENCE.md"])
+def test_commands_in_documents_are_as_they_are_called(name):
+    """Every flag that a document gives to a command exists, and every script that it names is there."""
+    text = (ROOT / name).read_text()
+    pasted = [*shell_blocks(text), *re.findall(r"`(htl [^`]*|(?:bin|examples|docs)/[^`]*)`", text)]
+    for command, rest in (found for line in pasted for found in re.findall(r"htl (\w+)([^|]*)", line)):
+        assert command in (*COMMANDS, "help"), command
+        flags = set(re.findall(r"(?<=\s)--[a-z-]+", rest))
+        assert flags <= (live_flags(command) if command in COMMANDS else set()), (command, flags)
+    scripts = {script for line in pasted for script in re.findall(r"(?:^|\s)((?:bin|examples|docs)/[\w./]+)", line)}
+    assert scripts and [script for script in scripts if not (ROOT / script).exists()] == []
+
+
+@pytest.mark.slow
+def test_the_picture_is_made_by_the_commands_of_the_readme(tmp_path, served):
+    """docs/hardest.sh runs the lines that the README shows, and draws the hardest samples."""
+    script = (ROOT / "docs" / "hardest.sh").read_text()
+    for line in shell_blocks((ROOT / "README.md").read_text()):
+        if line.startswith("htl prepare --phantom"):
+            assert f"\n  {line}\n" in script
+        if line.startswith("htl view"):
+            assert line.partition(" --limit")[0] in script
+    (tmp_path / "docs").mkdir()
+    shutil.copy(ROOT / "docs" / "hardest.sh", tmp_path / "docs")
+    (tmp_path / "bin").symlink_to(served["PATH"].split(os.pathsep)[0])
+    small = {"HTL_PREPARE_SIZE": "32", "PYTHON": sys.executable}
+    smaller = script.replace("--phantom 600", "--phantom 80").replace("--epochs 12", "--epochs 2 --batch-size 16 --arch compact")
+    (tmp_path / "docs" / "hardest.sh").write_text(smaller)
+    done = subprocess.run([tmp_path / "docs" / "hardest.sh", "work"], cwd=tmp_path, env=served | small, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("id\tpruned_loss\tloss\tplanted\n") and len(done.stdout.splitlines()) == 13
+    with Image.open(tmp_path / "docs" / "hardest.png") as picture:
+        assert picture.size == Image.open(ROOT / "docs" / "hardest.png").size
 
 
 @pytest.mark.slow

@@ -33,8 +33,9 @@ def looks(lab: Lab) -> None:
             glances(lab, rows, net, model)
             gates(lab, rows, net, model)
     for by in "pruned_loss", "random":
-        hard = lab.trained(f"boxes-look-{by}.h5", rows, "--targets", "boxes", "--attend", "look", "--attend-by", by)
-        measure_all(lab, rows, {f"boxes:hard:{by}": hard})
+        if f"boxes:hard:{by}" not in lab.done:
+            hard = lab.trained(f"boxes-hard-{by}.h5", rows, "--targets", "boxes", "--attend", "look", "--attend-by", by)
+            measure_all(lab, rows, {f"boxes:hard:{by}": hard})
 
 
 def looking(lab: Lab, rows: str, name: str, model, *flags: object):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""All runs behind the results on attention in the README, with their controls, as one JSON Lines file.
+"""The runs behind the results of EVIDENCE.md, with their controls, as one JSON Lines file.
 
 usage: runs.py ROWS RUNS WORK [SETTING...]
     htl prepare ham10000 -o store --size 48 > rows.jsonl && examples/evidence/runs.py rows.jsonl runs.jsonl work

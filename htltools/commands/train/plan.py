@@ -80,7 +80,7 @@ class Plan:
             return self
         attention = self.attention
         if attention and (attention.way, attention.by) == ("look", "none") and self.crops is None:
-            attention = replace(attention, share=0.0)  # crops cost masks more than they gain, see README
+            attention = replace(attention, share=0.0)  # crops cost masks more than they gain, see EVIDENCE.md
         return replace(self, task_name="mask", attention=attention)
 
     @property

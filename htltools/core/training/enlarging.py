@@ -10,7 +10,7 @@ from htltools.core.geometry.warping import windows
 
 @dataclass(frozen=True)
 class Crops:
-    """How images are cut around their annotated box before they are augmented. Chosen on validation, see README."""
+    """How images are cut around their annotated box before they are augmented. Chosen on validation, see EVIDENCE.md."""
 
     share: float = 0.5  # of the images of a batch that are cut
     window: tuple[float, float] = (1.15, 2.0)  # sides of a crop, from and to, in sides of the box

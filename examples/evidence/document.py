@@ -1,0 +1,271 @@
+#!/usr/bin/env python3
+"""Write the tables of EVIDENCE.md and README.md from the committed runs, between the marks `<!-- runs: NAME -->` and `<!-- end -->`.
+
+usage: document.py [RUNS [FILE...]]    by default examples/evidence/looks.jsonl, EVIDENCE.md and README.md of this checkout
+
+A run is a line of runs.py. A cell is the mean over the seeds that there are, a difference has a 95 % t interval over them, and
+`seeds` counts them; a cell of fewer seeds than its line says so. Runs of more seeds or further arms need no change here.
+"""
+
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+from lab import read_runs
+from tables import by_arm, interval
+
+ROOT = Path(__file__).resolve().parents[2]
+MARK = re.compile(r"(<!-- runs: (\S+) -->\n).*?(<!-- end -->)", re.S)
+Arms = dict[str, dict[int, dict]]  # the runs by arm and seed
+
+NETS = {"regressor": "four numbers (`--arch compact`)", "boxes": "pixels, from boxes alone", "masks": "pixels, from masks"}
+ARMS = {  # what an arm is, in words; others stand under their own names
+    "plain": "trained on whole images, one look",
+    "plain+look": "the same net, two looks",
+    "look": "`train --attend look`, the default",
+    "look:once": "that net, one look",
+    "look:twice": "that net, two looks",
+    "look@random": "that net, the second look at a random place",
+    "look@median": "that net, the second look at the median box",
+    "mirror2": "one look, mean box of 2 mirror images",
+    "mirror4": "one look, mean box of 4 mirror images",
+    "glance:pruned": "first look by a copy with 90 % of its weights cut",
+    "glance:channel": "first look by a copy with half of its channels cut",
+    "glance:unpruned": "first look by a copy fine-tuned alike, not pruned",
+    "hard:pruned_loss": "crops more often of what is hard by `pruned_loss`",
+    "hard:random": "crops more often of a random choice",
+    "teacher": "mean teacher, one look",
+    "teacher:look": "mean teacher, looks again",
+}
+FEW = ARMS | {"plain": "labels alone, one look", "look": "labels alone, looks again"}
+WEAK = ARMS | {"plain": "a localizer trained on boxes of the map, one look", "look": "the same, looks again"}
+WITHOUT = {"masks": ("look:once", "look:twice")}  # arms that say nothing: masks are learned without crops, so one look is `plain`
+MEASURES = {"mean IoU": ("test", "iou_mean"), "10th percentile": ("test", "iou_p10"), "Acc@.75": ("test", "acc@0.75")}
+MEASURES |= {"IoU < .1": ("test", "failure_rate"), "ISIC 2017: mean IoU": ("elsewhere", "iou_mean")}
+DATA = {"test": "HAM10000", "elsewhere": "ISIC 2017"}
+MODELS = {f"{net}-{way}": f"{words}, {look}" for net, words in NETS.items() for way, look in (("plain", "one look"), ("look", "looks"))}
+COLUMNS = {
+    "mirror": "`mirror_disagreement`, 3 mirror images",
+    "one mirror": "`mirror_disagreement`, 1 mirror image",
+    "look": "`look_disagreement`",
+    "pruned_disagreement": "`pruned_disagreement`",
+    "unpruned_disagreement": "disagreement with the copy that is not pruned",
+    "pruned_shift": "`pruned_shift`",
+    "unpruned_shift": "shift against the copy that is not pruned",
+    "random": "`random`",
+}
+GATES = {"none": "none", "random": "30 %, by chance", "all": "all"}
+GATES |= {name: f"30 %, by {words}; minus chance" for name, words in COLUMNS.items() if name not in ("random", "one mirror")}
+GATES["mirror"] = GATES["mirror"].replace("3 mirror images", "1 mirror image")
+
+
+def short(text: str) -> str:
+    """Figures without the zero before the point.
+
+    >>> short("0.81 [-0.02, +0.01], 10.5")
+    '.81 [-.02, +.01], 10.5'
+    """
+    return re.sub(r"(?<![\d.])0\.", ".", text)
+
+
+def counted(seeds: int) -> str:
+    """A number of seeds, in words."""
+    return f"{seeds} seed" + "s" * (seeds != 1)
+
+
+def mean_and_interval(values: list[float], form: str, count: int) -> str:
+    """The cell of these values on a line of `count` seeds."""
+    if not values:
+        return "–"
+    return short(interval(values, form)) + (f" ({len(values)})" if len(values) != count else "")
+
+
+def value(run: dict, split: str, name: str) -> float | None:
+    """A metric of a run, if it was measured."""
+    return run.get(split, {}).get(name)
+
+
+def differences(arm: dict[int, dict], base: dict[int, dict], split: str, name: str) -> list[float]:
+    """Arm minus baseline, by seeds that have both."""
+    pairs = [(value(arm[seed], split, name), value(base[seed], split, name)) for seed in sorted(arm.keys() & base.keys())]
+    return [ours - theirs for ours, theirs in pairs if ours is not None and theirs is not None]
+
+
+def means(runs: dict[int, dict], split: str, name: str) -> str:
+    """The mean over seeds, without an interval: seeds differ by far more than arms of one seed."""
+    values = [found for run in runs.values() if (found := value(run, split, name)) is not None]
+    return short(f"{np.mean(values):.3f}") if values else "–"
+
+
+def table(heading: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
+    """A table in Markdown."""
+    heading = list(heading)
+    rows = [heading, ["---"] * len(heading), *map(list, lines)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def against(arms: Arms, baseline: str, words: dict[str, str], heading: str) -> str:
+    """A table of every arm minus a baseline, whose own line has its means; empty where the baseline was not run."""
+    if baseline not in arms:
+        return ""
+    base = arms[baseline]
+    lines = [[words.get(baseline, baseline), str(len(base)), *(means(base, *measure) for measure in MEASURES.values())]]
+    for arm in sorted(arms, key=lambda arm: (list(words) + [arm]).index(arm)):
+        seeds = arms[arm].keys() & base.keys()
+        if arm != baseline and seeds:
+            cells = (mean_and_interval(differences(arms[arm], base, *measure), "+.3f", len(seeds)) for measure in MEASURES.values())
+            lines.append([words.get(arm, arm), str(len(seeds)), *cells])
+    return table([heading, "seeds", *MEASURES], lines)
+
+
+def of_net(arms: Arms, net: str) -> Arms:
+    """The arms of one net, by what follows its name."""
+    own = {arm.partition(":")[2]: runs for arm, runs in arms.items() if arm.startswith(f"{net}:")}
+    return {arm: runs for arm, runs in own.items() if arm not in WITHOUT.get(net, ()) and arm != "gates"}
+
+
+def nets(arms: Arms) -> str:
+    """The kinds of nets, and what training for looks gains."""
+    lines = []
+    for net, words in NETS.items():
+        own = of_net(arms, net)
+        if "plain" not in own:
+            continue
+        cells = []
+        for split in DATA:
+            gain = mean_and_interval(differences(own.get("look", {}), own["plain"], split, "iou_mean"), "+.3f", len(own["plain"]))
+            beside = differences(own["plain"], of_net(arms, "regressor").get("plain", {}), split, "iou_mean")
+            other = "" if net == "regressor" else f" ({short(interval(beside, '+.3f'))})" if beside else ""
+            cells += [means(own["plain"], split, "iou_mean") + other, gain]
+        lines.append([words, str(len(own["plain"])), *cells])
+    heading = [f"{name}: {what}" for name in DATA.values() for what in ("one look", "looks again")]
+    return table(["net predicts", "seeds", *heading], lines)
+
+
+def gates(arms: Arms) -> str:
+    """Mean IoU where 30 % are looked at again, by the column that chose them."""
+    found = {net: [run["gates"] for run in arms.get(f"{net}:gates", {}).values()] for net in NETS}
+    found = {net: runs for net, runs in found.items() if runs}
+    names = [name for name in GATES if any(name in run for runs in found.values() for run in runs)]
+    lines = []
+    for name in names:
+        alone = name in ("none", "random", "all")
+        cells = (
+            mean_and_interval(
+                [run[name] - (0 if alone else run["random"]) for run in runs if name in run], ".3f" if alone else "+.3f", len(runs)
+            )
+            for runs in found.values()
+        )
+        lines.append([GATES[name], *cells])
+    return table(["looked at again", *(f"{NETS[net]}, {counted(len(runs))}" for net, runs in found.items())], lines)
+
+
+def doubt(arms: Arms) -> str:
+    """How well each column tells failures (IoU < .5), by model and data set."""
+    parts = []
+    for model in sorted(arms, key=lambda name: ([*MODELS] + [name]).index(name)):
+        for split in DATA:
+            found = [run["doubt"][split] for run in arms[model].values() if split in run["doubt"]]
+            if not found:
+                continue
+            failures = short(f"{np.mean([each['all']['failures'] for each in found]):.3f}")
+            reached = short(f"{np.mean([each['all']['iou'] for each in found]):.3f}")
+            title = f"**{MODELS.get(model, model)}, {DATA[split]}**: mean IoU {reached}, failures {failures}, {counted(len(found))}"
+            names = [name for name in dict.fromkeys([*COLUMNS, *found[0]]) if name != "all" and any(name in each for each in found)]
+            lines = []
+            for name in names:
+                own = [each[name] for each in found if name in each]
+                figures = ("failure_auroc", ".3f"), ("selective_failure_rate@0.8", ".3f"), ("selective_iou@0.8", ".3f")
+                lines.append(
+                    [COLUMNS.get(name, name), *(mean_and_interval([each[key] for each in own], form, len(found)) for key, form in figures)]
+                )
+            heading = "doubt", "AUROC of failures", "failures of the 80 % of least doubt", "their mean IoU"
+            parts.append(f"{title}\n\n{table(heading, lines)}")
+    return "\n\n".join(parts)
+
+
+def few(protocols: dict[str, Arms]) -> str:
+    """Few boxes, by share and net."""
+    parts = []
+    for protocol, arms in protocols.items():
+        for net, words in NETS.items():
+            own = of_net(arms, net)
+            if "plain" in own:
+                parts.append(f"**{protocol} of the boxes, {words}**\n\n{against(own, 'plain', FEW, 'minus labels alone')}")
+    return "\n\n".join(parts)
+
+
+def weak(arms: Arms) -> str:
+    """Image labels alone: the map, and localizers trained on its boxes minus the map."""
+    own = {name.replace(":", ", "): runs for name, runs in arms.items()}
+    words = {"maps": "class activation map"} | {f"{net}, {arm}": f"{NETS[net]}: {WEAK[arm]}" for net in NETS for arm in ("plain", "look")}
+    return against(own, "maps", words, "minus the map")
+
+
+def results(parts: dict[str, dict[str, Arms]]) -> str:
+    """The few results that stand in README.md: a gain, or an AUROC, on the data set trained on and on the other one."""
+    arms, lines = parts.get("looks", {}).get("all", {}), []
+
+    def line(what: str, ours: dict[int, dict], base: dict[int, dict]) -> None:
+        seeds = len(ours.keys() & base.keys())
+        if seeds:
+            cells = (mean_and_interval(differences(ours, base, split, "iou_mean"), "+.3f", seeds) for split in DATA)
+            lines.append([what, *cells, str(seeds)])
+
+    for net in "boxes", "masks":
+        what = f"test IoU of a net that predicts {NETS[net]}, minus {NETS['regressor']}"
+        line(what, arms.get(f"{net}:plain", {}), arms.get("regressor:plain", {}))
+    for net, words in NETS.items():
+        line(f"test IoU of a net that looks again, minus one look; {words}", arms.get(f"{net}:look", {}), arms.get(f"{net}:plain", {}))
+    by_model = parts.get("doubt", {}).get("all", {})
+    model = next((name for name in ("boxes-look", "masks-look", "regressor-look", "regressor-plain") if name in by_model), None)
+    for column in ("mirror", "pruned_disagreement", "random") if model else ():
+        found = [run["doubt"] for run in by_model[model].values() if all(column in run["doubt"].get(split, {}) for split in DATA)]
+        if found:
+            cells = (mean_and_interval([run[split][column]["failure_auroc"] for run in found], ".3f", len(found)) for split in DATA)
+            lines.append([f"AUROC of failures (IoU < .5) by {COLUMNS[column]}", *cells, str(len(found))])
+    return table(["result", "HAM10000", "ISIC 2017, other clinics", "seeds"], lines)
+
+
+def blocks(runs: Path) -> dict[str, str]:
+    """Every block by name; a setting without runs says so."""
+    lines: dict[str, dict[str, list[dict]]] = defaultdict(lambda: defaultdict(list))
+    for run in read_runs(runs):
+        lines[run["setting"]][run["protocol"]].append(run)
+    parts = {setting: {name: by_arm(own) for name, own in protocols.items()} for setting, protocols in lines.items()}
+
+    def made(setting: str, maker: Callable[[], str]) -> str:
+        return (maker() if setting in parts else "") or f"No run of the setting `{setting}` is in the repository."
+
+    looks = parts.get("looks", {}).get("all", {})
+    found = {f"looks.{net}": made("looks", lambda net=net: against(of_net(looks, net), "plain", ARMS, "minus one look")) for net in NETS}
+    return found | {
+        "results": made("looks", lambda: results(parts)),
+        "nets": made("looks", lambda: nets(looks)),
+        "gates": made("looks", lambda: gates(looks)),
+        "doubt": made("doubt", lambda: doubt(parts["doubt"]["all"])),
+        "few": made("few", lambda: few(parts["few"])),
+        "weaklooks": made("weaklooks", lambda: weak(parts["weaklooks"]["all"])),
+    }
+
+
+def filled(text: str, made: dict[str, str]) -> str:
+    """A document with every marked block as it is made; a mark of another name is an error."""
+    return MARK.sub(lambda found: f"{found[1]}{made[found[2]]}\n{found[3]}", text)
+
+
+def main(runs: Path, documents: list[Path]) -> None:
+    """Fill the documents."""
+    made = blocks(runs)
+    for path in documents:
+        path.write_text(filled(path.read_text(), made))
+
+
+if __name__ == "__main__":
+    if {"-h", "--help"} & set(sys.argv):
+        sys.exit(__doc__)
+    runs = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("looks.jsonl")
+    main(runs, [Path(name) for name in sys.argv[2:]] or [ROOT / "EVIDENCE.md", ROOT / "README.md"])
