@@ -18,7 +18,7 @@ from PIL import Image
 from htltools.formats.store.checksummed_hdf5 import check_hdf5_checksum
 
 ROOT = Path(__file__).resolve().parents[1]
-KILLS = int(os.environ.get("HTL_TEST_KILLS", 9))  # of each command; 99 for a long look
+KILLS = int(os.environ.get("HTL_TEST_KILLS", 6))  # of each command; 99 for a long look
 ENDS = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 143, signal.SIGINT: 130}
 
 
@@ -132,4 +132,5 @@ def test_train_survives(forks, phantom, tmp_path):
             return True
         return undisturbed.startswith(data) if path.name in ("stdout", "m.log.jsonl") else data == undisturbed
 
-    survives(forks, tmp_path, ["train", phantom.rows, "-o", "m.h5", "--epochs", 3, "--batch-size", 16, "--no-history"], whole_part)
+    flags = "--arch", "compact", "--epochs", 3, "--batch-size", 16, "--no-history"
+    survives(forks, tmp_path, ["train", phantom.rows, "-o", "m.h5", *flags], whole_part)

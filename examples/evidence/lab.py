@@ -72,11 +72,11 @@ class Lab:
             self.htl("prune", self.path(rows), *words)
         return self.path(model)
 
-    def measure(self, arm: str, model: Path, rows: str, **more: object) -> None:
+    def measure(self, arm: str, model: Path, rows: str, elsewhere: str | None = ELSEWHERE, **more: object) -> None:
         """Measure a model on val and test, and on the test split of another data set where there is one, and append its line."""
         figures = {split: self.metrics(model, self.path(rows), split) for split in ("val", "test")}
-        if ELSEWHERE:
-            figures["elsewhere"] = self.metrics(model, Path(ELSEWHERE), "test")
+        if elsewhere:
+            figures["elsewhere"] = self.metrics(model, Path(elsewhere), "test")
         self.write(arm, **figures, **more)
 
     def metrics(self, model: Path, rows: Path, split: str) -> dict[str, float]:

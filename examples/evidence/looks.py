@@ -3,12 +3,16 @@
 Arms of one setting, protocol and seed take the same number of gradient steps. `plain` trains with whole images alone and looks once.
 """
 
+import os
+from pathlib import Path
+
 import numpy as np
-from lab import COUNT, EPOCHS, Lab, read_rows, write_rows
+from lab import COUNT, ELSEWHERE, EPOCHS, Lab, read_rows, write_rows
 
 NETS = {"regressor": ("--arch", "compact"), "boxes": ("--targets", "boxes"), "masks": ("--targets", "masks")}
 PLAIN = "--attend", "none"
 SPLITS = "val", "test"
+LARGER, LARGER_ELSEWHERE = os.environ.get("LARGER"), os.environ.get("LARGER_ELSEWHERE", ELSEWHERE)
 GATED = 0.3  # share of the images that are looked at again
 
 
@@ -32,10 +36,20 @@ def looks(lab: Lab) -> None:
         if net != "masks":
             glances(lab, rows, net, model)
             gates(lab, rows, net, model)
+        if LARGER and f"{net}:larger" not in lab.done:
+            images = larger(lab, rows)
+            lab.measure(f"{net}:larger", lab.trained(f"{net}-larger.h5", images, *flags, *PLAIN), images, elsewhere=LARGER_ELSEWHERE)
     for by in "pruned_loss", "random":
         if f"boxes:hard:{by}" not in lab.done:
             hard = lab.trained(f"boxes-hard-{by}.h5", rows, "--targets", "boxes", "--attend", "look", "--attend-by", by)
             measure_all(lab, rows, {f"boxes:hard:{by}": hard})
+
+
+def larger(lab: Lab, rows: str) -> str:
+    """The same samples with larger images, of LARGER: with twice the pixels, one look costs what two looks cost."""
+    ids = {row["id"]: row["split"] for row in read_rows(lab.path(rows))}
+    write_rows(lab.path("larger.jsonl"), [row | {"split": ids[row["id"]]} for row in read_rows(Path(str(LARGER))) if row["id"] in ids])
+    return "larger.jsonl"
 
 
 def looking(lab: Lab, rows: str, name: str, model, *flags: object):

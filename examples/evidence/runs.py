@@ -9,7 +9,7 @@ looks), natural, rare, semi, weak, annotate or wrong (weights and scores, of a r
 One line of RUNS is one trained model: setting, protocol, seed, arm, metrics on val and test. Lines that exist are not run again.
 All arms of one setting, protocol and seed take the same number of gradient steps. Environment, with its defaults:
 SEEDS="0 1 2 3 4" EPOCHS=10 COUNT=1200 (training rows) VAL=400 JOBS=2 (processes) DEVICE=auto ELSEWHERE= (rows of another data set,
-prepared alike, whose test split is measured as well)
+prepared alike, whose test split is measured as well) LARGER= LARGER_ELSEWHERE= (the same two with images of twice the pixels)
 """
 
 import multiprocessing

@@ -11,7 +11,7 @@ from measuring import alternating, show
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # this checkout, installed or not
 from htltools.commands.export.parity import torch_outputs
-from htltools.commands.export.write import write_as
+from htltools.commands.export.write import Export, wrapped, write_as
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.localizer import NORMALISATION
 from htltools.core.nets.state_arrays import weights_of
@@ -19,7 +19,7 @@ from htltools.core.runtime.runtime import Runtime
 from htltools.formats.models.checkpoint import Checkpoint
 from htltools.tasks.predictor import CheckpointPredictor, OnnxPredictor
 
-NETS = ("compact", 96), ("compact", 128), ("resnet18", 128)
+NETS = ("compact", 96), ("compact_unet", 96), ("compact", 128), ("resnet18", 128)
 REPEATS = 30
 CALLS = {1: 8, 16: 3}  # in a row, by batch size: the first still shares the cores with the waiting threads of the other side
 
@@ -28,7 +28,7 @@ def rows(quick: bool = False) -> list[dict]:
     """Milliseconds of a batch: a row for each net, batch size and kind of file."""
     lines = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, side in NETS[:1] if quick else NETS:
+        for name, side in NETS[:2] if quick else NETS:
             lines += rows_of(name, side, Path(folder), 3 if quick else REPEATS)
     return lines
 
@@ -38,16 +38,19 @@ def rows_of(name: str, side: int, folder: Path, repeats: int) -> list[dict]:
     torch.manual_seed(0)
     size = [side, side, 3]
     shape = architecture(name, size)
-    Checkpoint(weights_of(build(shape)), shape, {"size": size, **NORMALISATION}).save(folder / "m.h5")
+    Checkpoint(weights_of(build(shape)), shape, {"size": size, **NORMALISATION}, training={"flip": [0.5, 0.5]}).save(folder / "m.h5")
     dense, noise = CheckpointPredictor(folder / "m.h5", Runtime("cpu")), np.random.default_rng(0)
     nets = {}
-    for kind in ("none", "float16", "int8"):
-        write_as(kind, folder / f"{kind}.onnx", dense, iter([noise.integers(0, 256, (16, *size), np.uint8)]))
+    for kind in ("none", "float16", "int8", "doubt"):
+        asked = Export("none" if kind == "doubt" else kind, 1.0, False, "cpu", 0, (), doubt=kind == "doubt")
+        drawn = iter([noise.integers(0, 256, (16, *size), np.uint8)])
+        write_as(asked.kind, folder / f"{kind}.onnx", dense, wrapped(dense, asked), drawn)
         nets[kind] = OnnxPredictor(folder / f"{kind}.onnx", Runtime("cpu"), torch.get_num_threads()).outputs_of
     pairs = [
         ("float32", nets["none"], "torch eager", torch_outputs(dense.localizer, torch.device("cpu"), ["boxes"])),
         ("float16", nets["float16"], "float32 file", nets["none"]),
         ("int8", nets["int8"], "float32 file", nets["none"]),
+        ("with doubt", nets["doubt"], "float32 file", nets["none"]),
     ]
     return [compared(f"{name} {side} px", count, *pair, size, repeats) for count in CALLS for pair in pairs]
 

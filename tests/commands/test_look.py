@@ -112,10 +112,10 @@ def test_small_input_of_a_fine_store(htl, phantom, tmp_path):
         code, _, err = htl("train", phantom.rows, "-o", model, *args, *QUICK)
         assert code == 0, err
         assert Checkpoint.load(model).architecture["input"] == [16, 16]
-        code, _, err = htl("export", phantom.rows, "--model", model, "-o", tmp_path / "m.onnx", "--force")
-        assert code == 0, err
-        ours, theirs = (value(htl("evaluate", phantom.rows, "--model", path)[1]) for path in (model, tmp_path / "m.onnx"))
-        assert ours == pytest.approx(theirs, abs=1e-4)
+    code, _, err = htl("export", phantom.rows, "--model", model, "-o", tmp_path / "m.onnx")
+    assert code == 0, err
+    ours, theirs = (value(htl("evaluate", phantom.rows, "--model", path)[1]) for path in (model, tmp_path / "m.onnx"))
+    assert ours == pytest.approx(theirs, abs=1e-4)
 
 
 @pytest.mark.parametrize("by", ["pruned_loss", "loss", "random"])
