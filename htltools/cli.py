@@ -26,7 +26,7 @@ COMMANDS = {  # each a module of htltools.commands; the summaries stand here so 
     "view": "Choose rows and look at them: rows into a pipe, a table on a terminal.",
 }
 
-OTHER_PAGES = {"stream": 5, "tutorial": 7}  # pages of the manual that are not about a command, and their sections
+OTHER_PAGES = {"stream": 5, "tutorial": 7, "migrating": 7}  # pages of the manual that are not about a command, and their sections
 
 OFF = "", "0", "false", "f", "no", "n", "off"  # values of HTL_DEBUG that mean no
 
@@ -104,7 +104,8 @@ def htl(
     htl export --model attended.h5 -o lesion.onnx
 
     Rows go from command to command as JSON Lines; messages go to stderr. `htl help COMMAND` opens a command's manual page,
-    `htl help` that of htl, `htl help stream` that of the format, and `htl help tutorial` leads from a folder to a result.
+    `htl help` that of htl, `htl help stream` that of the format, `htl help tutorial` leads from a folder to a result, and `htl help
+    migrating` from other tools.
 
     Every flag but --force can be set by an environment variable HTL_COMMAND_FLAG, such as HTL_TRAIN_EPOCHS; these hold for all
     commands: HTL_SEED HTL_DEVICE HTL_PRECISION HTL_BATCH_SIZE HTL_JOBS HTL_TRUST HTL_PARTIAL HTL_HISTORY HTL_QUIET HTL_VERBOSE
@@ -116,7 +117,9 @@ def htl(
 
 
 def show_page(
-    topic: str = typer.Argument("htl", help="A command, stream, tutorial, or htl.", autocompletion=lambda: [*COMMANDS, *OTHER_PAGES]),
+    topic: str = typer.Argument(
+        "htl", help="A command, stream, tutorial, migrating, or htl.", autocompletion=lambda: [*COMMANDS, *OTHER_PAGES]
+    ),
 ) -> int:
     """Open a page of the manual, or print the help where the page or man(1) is missing."""
     import shutil
@@ -124,7 +127,7 @@ def show_page(
     from pathlib import Path
 
     if topic not in ("htl", *OTHER_PAGES, *COMMANDS):
-        raise UsageError(f"there is no page on {topic!r}", f"there are htl, {', '.join(COMMANDS)}, {' and '.join(OTHER_PAGES)}")
+        raise UsageError(f"there is no page on {topic!r}", f"there are htl, {', '.join(COMMANDS)}, {', '.join(OTHER_PAGES)}")
     section = OTHER_PAGES.get(topic, 1)
     page = "htl.1" if topic == "htl" else f"htl-{topic}.{section}"
     paths = Path(__file__).parents[1] / "man" / page, Path(sys.prefix) / "share" / "man" / f"man{section}" / page

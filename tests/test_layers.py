@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "__init__": set(),
     "__main__": {"cli"},
     "cli": {"commands", "formats", "options", "console", "interruption", "errors", "__init__"},
+    "api": {"tasks", "core", "formats", "errors"},
     "commands": {"commands", "tasks", "core", "formats", "options", "console", "processes", "errors", "__init__"},
     "options": {"formats", "launching", "processes", "console", "errors"},
     "launching": {"formats", "console", "errors"},

@@ -20,7 +20,7 @@ from htltools.formats.sources.open_rows import read_rows
 ROOT = Path(__file__).parents[1]
 MAN = ROOT / "man"
 ORDER = ("prepare", "train", "look", "prune", "score", "predict", "resample", "evaluate", "export", "report", "view")
-PAGES = ["htl.1", *(f"htl-{name}.1" for name in ORDER), "htl-stream.5", "htl-tutorial.7"]
+PAGES = ["htl.1", *(f"htl-{name}.1" for name in ORDER), "htl-stream.5", "htl-tutorial.7", "htl-migrating.7"]
 
 # the order matters: examples of a page go on from the files of those before it
 RUNNABLE = [f"htl-{name}.1" for name in ORDER] + ["htl-stream.5"]

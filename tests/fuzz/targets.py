@@ -67,6 +67,13 @@ def with_checksum(data: bytes) -> bytes:
     return file.getvalue()
 
 
+def torch_weights(data: bytes) -> None:
+    """Weights that torch.save wrote."""
+    from htltools.formats.models.torch_weights import read_state_dict
+
+    read_state_dict(placed(data, ".pt"))
+
+
 def localizer(data: bytes) -> None:
     """A checkpoint, and the net that it describes."""
     import torch
@@ -200,7 +207,8 @@ def onnx(data: bytes) -> None:
 
 
 TARGETS = {
-    each.__name__: each for each in (rows, checkpoint, localizer, shard, image, dicom, coco, label_studio, cvat, voc, yolo, table, onnx)
+    each.__name__: each
+    for each in (rows, checkpoint, torch_weights, localizer, shard, image, dicom, coco, label_studio, cvat, voc, yolo, table, onnx)
 }
 
 
@@ -208,6 +216,17 @@ TARGETS = {
 def seeds(name: str) -> tuple[bytes, ...]:
     """Valid files for a target to start from."""
     return tuple(SEEDS[name]())
+
+
+def torch_weights_seeds():
+    """State dicts, alone and beside other things."""
+    import torch
+
+    weights = {"conv.weight": torch.arange(12.0).reshape(3, 4), "norm.running_mean": torch.zeros(3), "count": torch.tensor(7)}
+    for found in weights, {"epoch": 3, "state_dict": {name: each.half() for name, each in weights.items()}}:
+        out = io.BytesIO()
+        torch.save(found, out)
+        yield out.getvalue()
 
 
 def row_seeds():
@@ -440,6 +459,7 @@ def onnx_seeds():
 SEEDS = {
     "rows": row_seeds,
     "checkpoint": small_checkpoint_seeds,
+    "torch_weights": torch_weights_seeds,
     "localizer": checkpoint_seeds,
     "shard": shard_seeds,
     "image": image_seeds,

@@ -21,6 +21,7 @@ import targets
 CASES = {
     "rows": 600,
     "checkpoint": 500,
+    "torch_weights": 200,
     "localizer": 20,
     "shard": 400,
     "image": 800,

@@ -12,6 +12,7 @@ from htltools import console
 from htltools.commands.shared.folds import exclude_fold
 from htltools.commands.shared.hardness import rounded_scores
 from htltools.commands.shared.models import explain_looks, explain_runtime, warn_if_constant
+from htltools.commands.train.initial_weights import load_state_dict
 from htltools.commands.train.plan import Plan
 from htltools.commands.train.resume import load_state, resume_hint, save_state, training_identity
 from htltools.core.hardness.training_dynamics import dynamics
@@ -26,6 +27,7 @@ from htltools.errors import DataError, UsageError
 from htltools.formats.files.atomic import is_pipe_or_device, refuse_existing, remove_leftovers
 from htltools.formats.files.lock import exclusive
 from htltools.formats.models.checkpoint import Checkpoint, is_result_of
+from htltools.formats.models.torch_weights import is_torch_weights
 from htltools.formats.rows.jsonlines import joined_lines
 from htltools.formats.rows.provenance import Run, file_digest
 from htltools.formats.rows.row import Row
@@ -197,14 +199,17 @@ def sample_weights(rows: list[Row]) -> np.ndarray:
 def fresh_localizer(plan: Plan, frame: list[int], net_options: dict[str, Any]) -> tuple[Localizer, dict[str, Any]]:
     """The model to start from, and its architecture; `net_options` follow from the rows.
 
-    Raises: DataError where --init names a checkpoint of another net, frame, task or other classes.
+    Raises: DataError where --init names a checkpoint of another net, frame, task or other classes, or weights of another net.
     """
     torch.manual_seed(plan.seed)
     more: dict[str, Any] = {"looks": asdict(plan.looks_while_training)} if plan.looks_again else {}
     more |= {"input": [plan.input] * 2} if plan.input else {}
     wanted = architecture(plan.arch, frame, plan.task_name, **net_options, **more)
-    if plan.init in ("none", "imagenet"):
-        return build(wanted, imagenet=plan.init == "imagenet", trusted=plan.trusted), wanted
+    if plan.init in ("none", "imagenet") or is_torch_weights(Path(plan.init)):
+        model = build(wanted, imagenet=plan.init == "imagenet", trusted=plan.trusted)
+        if plan.init not in ("none", "imagenet"):
+            load_state_dict(model.net, Path(plan.init))
+        return model, wanted
     start = CheckpointPredictor(Path(plan.init), Runtime("cpu", trusted=plan.trusted))
     console.explain(str(start))
     if pruning := start.checkpoint.pruning:

@@ -13,6 +13,7 @@ from htltools.core.training.adaptive_weighting import DAMAGE, Attention
 from htltools.core.training.mean_teacher import PseudoLabels
 from htltools.errors import UsageError
 from htltools.formats.models.checkpoint import architecture_of, resume_path
+from htltools.formats.models.torch_weights import is_torch_weights
 from htltools.formats.rows.row import Row
 from htltools.tasks.mask import can_learn_masks
 from htltools.tasks.registry import TASKS
@@ -132,7 +133,7 @@ def planned(
     semi, attend = supervision == "semi", str(attend) if attend else None
     check_attention(supervision, attend, pseudo_labels, tuning)
     if init not in ("none", "imagenet") and not Path(init).exists():
-        raise UsageError(f"--init takes none, imagenet or a checkpoint, and {init!r} is no file")
+        raise UsageError(f"--init takes none, imagenet, a checkpoint or weights of torch.save, and {init!r} is no file")
     trusted = (arch,) if arch else ()  # a net of the user's own that a file names is not
     arch = arch or default_net(init, supervision)
     task = task_asked(arch, supervision, attend)
@@ -173,9 +174,14 @@ def planned(
 
 
 def default_net(init: str, supervision: str) -> str:
-    """The net of a training that names none: that of the checkpoint it starts from, if any."""
+    """The net of a training that names none: that of the checkpoint it starts from, if any.
+
+    Raises: UsageError for weights alone; DataError where the file is no checkpoint.
+    """
     if init in ("none", "imagenet"):
         return DEFAULT_OF_MAPS if supervision == "weak" else DEFAULT
+    if is_torch_weights(Path(init)):
+        raise UsageError(f"--init {init} holds weights without their net", "name it with --arch")
     return architecture_of(Path(init))["name"]
 
 

@@ -17,6 +17,7 @@ from htltools.formats.sources.path_words import (
 )
 
 WORDS = "_", "-", " ", "."  # what parts words of a file name
+FIRST_CHANNEL = "_0000"  # which nnU-Net adds to the names of images, and not to those of masks
 
 
 @dataclass
@@ -37,21 +38,26 @@ class MaskNames:
         self.short: dict[str, list[int]] = defaultdict(list)
         self.stems: dict[str, list[int]] = defaultdict(list)
         self.begun: dict[str, set[str]] = defaultdict(set)  # longer stems by each beginning that ends before a separator
+        self.channels: dict[str, list[int]] = defaultdict(list)  # by stems without FIRST_CHANNEL
         for i, path in enumerate(relative):
             *_, short = image_names(path)
             self.short[short.casefold()].append(i)
             stem = stem_of(os.path.basename(path)).casefold()
             self.stems[stem].append(i)
+            if stem.endswith(FIRST_CHANNEL):
+                self.channels[stem.removesuffix(FIRST_CHANNEL)].append(i)
             for start in beginnings(stem):
                 self.begun[start].add(stem)
 
     def candidates(self, path: str) -> tuple[int, list[int]]:
         """How well the best names fit the image of a mask, and the images that they fit: by its own name, by the name without an ending
-        such as _mask, by the number in `image_1` and `mask_1`, and by the image whose name it begins with.
+        such as _mask, by the number in `image_1` and `mask_1`, by that of an image of nnU-Net, and by the image whose name it begins with.
 
         >>> names = MaskNames(["/s/a.png", "/s/b_1.png", "/s/b.png", "/s/img_7.png"], ["a.png", "b_1.png", "b.png", "img_7.png"])
         >>> [names.candidates(mask)[1] for mask in ("a_mask_1.png", "a_attribute_streaks.png", "b_2.png", "mask_7.png")]
         [[0], [0], [], [3]]
+        >>> MaskNames(["/s/case_001_0000.png"], ["case_001_0000.png"]).candidates("case_001.png")
+        (1, [0])
         """
         bases = neutral_bases(path)
         for base in bases:
@@ -62,6 +68,8 @@ class MaskNames:
             if fitting := self.short.get(base.casefold(), []):
                 return 1, fitting
         stem = stem_of(os.path.basename(path)).casefold()
+        if stem in self.channels:
+            return 1, self.channels[stem]
         for start in beginnings(stem):
             if start in self.stems:
                 if self.begun.get(start):  # one of a series, which this is another of

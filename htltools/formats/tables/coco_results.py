@@ -45,7 +45,8 @@ def is_json(path: Path) -> bool:
 def read_results(path: Path, data_set: DataSet | None = None) -> list[Result]:
     """The objects of a file of results, in its order.
 
-    `data_set`: where an image_id is the number of an image; without it the image_id itself is the name of the image.
+    `data_set`: where an image_id is the number of an image; without it the image_id itself is the name of the image, or where that is a
+    number, the `file_name` beside it.
 
     Raises: MissingInput; DataError where the file is no list of results, names an image that is not in the data set, numbers images
     or uses several categories without one.
@@ -76,7 +77,9 @@ def checked_results(results: Any, data_set: DataSet | None) -> list[Result]:
         score = float(result["score"])
         if not all(map(math.isfinite, (x, y, width, height, score))):
             raise ValueError(f"a number of {result['image_id']!r} is not finite")
-        name = image_name(result["image_id"], data_set)
+        number, file_name = result["image_id"], result.get("file_name")
+        is_named = data_set is None and isinstance(number, int) and isinstance(file_name, str)  # as Ultralytics names images 0001.png
+        name = str(file_name) if is_named else image_name(number, data_set)
         checked.append(Result(name, [x, y, x + width, y + height], id_key(result.get("category_id")), score))
     return checked
 
