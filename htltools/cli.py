@@ -19,6 +19,7 @@ COMMANDS = {  # each a module of htltools.commands; the summaries stand here so 
     "prune": "Prune a copy of a localizer; the dense one stays as it is.",
     "score": "Score how hard each sample is to learn.",
     "predict": "Predict for new images, and say which predictions to doubt.",
+    "join": "Join the parts that --part made, and prove that all are there, once each.",
     "resample": "Turn hardness into training weights, repeats or a selection.",
     "evaluate": "Measure a localizer, with intervals, by subgroup, and against another one.",
     "export": "Write a localizer as an ONNX file, checked against torch before it appears.",

@@ -112,6 +112,7 @@ Objects = Annotated[
     bool | None, data("--objects/--one-box", help="Predictions are several objects an image, or one box [by the rows' labels].")
 ]
 Limit = Annotated[int | None, data("--limit", metavar="N", min=1, help="Use only the first N rows.")]
+PartText = Annotated[str | None, data("--part", metavar="k/N", help="Do only the k-th of N parts, by whole groups; htl join joins them.")]
 Partial = Annotated[bool, data("--partial", help="Accept rows that were cut short.", envvar="HTL_PARTIAL")]
 
 model = functools.partial(Option, rich_help_panel="Model", show_default=False)

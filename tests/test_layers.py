@@ -32,7 +32,9 @@ ROOMS = {
         "geometry", "runtime", "nets", "pruning", "hardness", "sampling", "training", "statistics", "figures", "synthetic", "data_checks",
     ),
     "formats": ("files", "rows", "images", "store", "models", "dicom", "csv", "tables", "predictions", "sources", "page"),
-    "commands": ("shared", "prepare", "train", "look", "prune", "score", "predict", "resample", "evaluate", "export", "report", "view"),
+    "commands": (
+        "shared", "prepare", "train", "look", "prune", "score", "predict", "join", "resample", "evaluate", "export", "report", "view",
+    ),
 }  # fmt: skip
 SHARED_BY_COMMANDS = {
     "report": {"shared", "evaluate", "score"},
@@ -202,7 +204,7 @@ def test_torch_waits():
 def test_commands_import_inside():
     """A command's module imports only the shell at its start; the rest waits until the command runs."""
     commands = [name for name in MODULES if name.endswith(".command")]
-    assert len(commands) == 11
+    assert len(commands) == 12
     assert offences(lambda name, path: modules_imported(path, at_start=True) - SHELL, commands) == {}
 
 

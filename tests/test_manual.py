@@ -19,7 +19,7 @@ from htltools.formats.sources.open_rows import read_rows
 
 ROOT = Path(__file__).parents[1]
 MAN = ROOT / "man"
-ORDER = ("prepare", "train", "look", "prune", "score", "predict", "resample", "evaluate", "export", "report", "view")
+ORDER = ("prepare", "train", "look", "prune", "score", "predict", "join", "resample", "evaluate", "export", "report", "view")
 PAGES = ["htl.1", *(f"htl-{name}.1" for name in ORDER), "htl-stream.5", "htl-tutorial.7", "htl-migrating.7"]
 
 # the order matters: examples of a page go on from the files of those before it
@@ -36,6 +36,7 @@ CODES = {
     "prune": DEVICE,
     "score": DEVICE,
     "predict": DEVICE,
+    "join": ALWAYS - {73},
     "resample": ALWAYS,
     "evaluate": DEVICE | {3},
     "export": DEVICE,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 from PIL import Image
 
 from htltools.cli import COMMANDS, HELP, app
@@ -65,20 +66,40 @@ def test_parts_by_gnu_parallel_come_to_the_same(shell, images, examples):
     assert ran.returncode == 0, ran.stderr
     assert all(" predicts the same for all " in line for line in ran.stderr.splitlines()), "the small models are no good, and nothing else"
     assert re.fullmatch(r"48 samples, the same ids and splits; hardness differs by 0\.0000\d\d at most\n", ran.stdout)
+    assert len(list((images.parent / "out").glob("scored.?.jsonl"))) == 3
 
 
 def test_an_array_of_three_tasks_comes_to_the_same(shell, images, examples):
     """The Slurm example, run as an array of three, scores every image once; its rows are those of the same script as a single task."""
     script = f"{examples}/slurm_array.sh"
-    array = f"seq 4 6 | SLURM_ARRAY_TASK_COUNT=3 SLURM_ARRAY_TASK_MIN=4 xargs -P 2 -I{{}} env SLURM_ARRAY_TASK_ID={{}} {script}"
+    array = f"seq 3 | SLURM_ARRAY_TASK_COUNT=3 xargs -P 2 -I{{}} env SLURM_ARRAY_TASK_ID={{}} {script}"
     assert shell(f"cp -r out one && {array} prepare images out", SIZE=32).returncode == 0
     assert len(list((images.parent / "out").glob("store.*"))) == 3
     assert shell(f"{script} train out && {array} score out").returncode == 0
     joined = shell(f"{script} join out")
-    assert (joined.returncode, joined.stdout) == (0, "48 of 48 samples are scored\n")
+    assert (joined.returncode, joined.stderr) == (0, "htl join: 48 rows of 3 parts\n")
     assert shell(f"{script} prepare images one && {script} train one && {script} score one && {script} join one", SIZE=32).returncode == 0
     same = shell(f"{examples}/same_scores.sh one/scored.jsonl out/scored.jsonl")
     assert (same.returncode, same.stdout[:37]) == (0, "48 samples, the same ids and splits; ")
+    again = shell(f"rm out/scored.2.jsonl && {script} join out")
+    assert (again.returncode, "missing: 2/3" in again.stderr) == (65, True)
+    assert shell(f"SLURM_ARRAY_TASK_ID=2 SLURM_ARRAY_TASK_COUNT=1 PARTS=3 {script} score out && {script} join out").returncode == 0
+
+
+def test_an_indexed_job_scores_every_row_once(shell, served, phantom, dense, pruned, tmp_path):
+    """The pods of the Kubernetes example, run here one after the other as it would run them, score every row once."""
+    job = yaml.safe_load((ROOT / "examples/kubernetes/score.yaml").read_text())
+    spec, pod = job["spec"], job["spec"]["template"]["spec"]["containers"][0]
+    variables = {each["name"]: each["value"] for each in pod["env"]}
+    assert (job["kind"], spec["completionMode"], variables["PARTS"]) == ("Job", "Indexed", str(spec["completions"]))
+    assert pod["volumeMounts"][0]["mountPath"] == variables["DATA"]
+    for path in phantom.rows, dense, pruned:
+        shutil.copy(path, tmp_path)
+    for index in range(3):
+        environment = served | variables | {"PARTS": "3", "DATA": str(tmp_path), "JOB_COMPLETION_INDEX": str(index)}
+        subprocess.run([*pod["command"], *pod["args"]], env=environment, check=True, capture_output=True)
+    joined = shell("htl join scored.*.jsonl | htl view --to tsv --columns pruned_loss | wc -l", PATH=served["PATH"])
+    assert (joined.returncode, joined.stdout.strip()) == (0, "81")
 
 
 def test_same_scores_reports_a_difference(shell, scored, examples, tmp_path):

@@ -68,6 +68,7 @@ def predict(
     batch_size: options.BatchSize = 256,
     jobs: options.Jobs = 0,
     limit: Limit = None,
+    part: options.PartText = None,
     partial: options.Partial = False,
     force: options.Force = False,
 ):
@@ -84,10 +85,12 @@ def predict(
     the predictions for the mirror images that training saw: three more passes. Images are found, decoded and resized as prepare
     does it; no splits are drawn, and annotation beside the images is kept but not needed. Those that cannot be read are left out,
     counted by reason, and listed by --skips.
+    With --part 2/8 only an eighth of the groups, or images, is predicted for; htl join puts the parts together.
     A model whose threshold of doubt was set by evaluate --keep-threshold marks rows above it with refer: true.
     """
     from htltools.commands.predict.outputs import Paths
     from htltools.commands.predict.write import write_predictions
+    from htltools.commands.shared.parts import parsed_part
     from htltools.core.runtime.runtime import Runtime
     from htltools.formats.dicom.windowing import checked_window
 
@@ -108,6 +111,7 @@ def predict(
         id_key=id_key,
         jobs=jobs,
         limit=limit,
+        part=parsed_part(part),
         partial=partial,
         strict=strict,
         force=force,

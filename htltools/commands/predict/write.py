@@ -21,7 +21,9 @@ from htltools.commands.prepare.workers import pool
 from htltools.commands.prepare.write import worthwhile_jobs
 from htltools.commands.shared import streaming
 from htltools.commands.shared.models import explain_runtime, model_path
+from htltools.commands.shared.parts import PartRecord, candidates_of_part, write_part_note
 from htltools.core.runtime.runtime import Runtime
+from htltools.core.sampling.parts import Part
 from htltools.errors import DataError, MissingInput, UsageError
 from htltools.formats.files.atomic import replacing
 from htltools.formats.rows.provenance import Run, file_digest
@@ -47,6 +49,7 @@ def write_predictions(
     id_key: Path | None,
     jobs: int,
     limit: int | None,
+    part: Part | None,
     partial: bool,
     strict: bool,
     force: bool,
@@ -65,18 +68,22 @@ def write_predictions(
     if not models:
         raise UsageError("no model is named", "name it with --model")
     predictor = opened_predictor(models, pruned, doubt, refer, threshold, runtime)
+    record = PartRecord(part, run) if part else None
     findings = None if reader else found_images(sources, list_lines(listed), id_key, limit)
-    skips: Skips = list(findings.skips) if findings else []
-    history = run.chain(
-        reader.history if reader else [], {str(path): file_digest(path) for path in [*models, *pruned]}, device=str(runtime.device)
-    )
+    if record and findings:
+        findings.candidates = candidates_of_part(findings.candidates, record)
+    if record and reader:
+        rows = record.rows(rows, reader)
+    skips: Skips = [skip for skip in findings.skips if part is None or part.holds(skip["id"])] if findings else []
+    inputs = {str(path): file_digest(path) for path in [*models, *pruned]}
+    history = run.chain(reader.history if reader else [], inputs, device=str(runtime.device))
     total = len(findings.candidates) if findings else limit or row_count(sources[0])
     count = len(findings.candidates) if findings else sys.maxsize if paths.draws else 0
     with ExitStack() as stack:
         executor = stack.enter_context(pool(worthwhile_jobs(jobs, count)))
         batches = batches_of(findings, rows, reader, predictor, window, executor, runtime.batch_size, skips, roles)
         first = next(batches, None)
-        if first is None:
+        if first is None and not part:
             raise nothing_read(skips)
         outputs = Outputs(paths, predictor, executor, stack, force=force)
         writer = stack.enter_context(RowWriter(run, history)) if paths.rows_on_stdout else None
@@ -84,7 +91,7 @@ def write_predictions(
             writer.models((reader.models if reader else {}) | {"dense": str(predictor.models[-1].path.absolute())})
         steps = stack.enter_context(console.progress("predicting", total))
         referred = done = 0
-        for batch in chain([first], batches):
+        for batch in chain([first] if first else [], batches):
             predicted, predictions = predictor.predicted(batch)
             if writer:
                 writer.write(predicted)
@@ -94,7 +101,8 @@ def write_predictions(
             steps.advance(len(predicted))
         outputs.finish()
         if writer:
-            writer.skipped = len(skips) + (reader.skipped if reader else 0)
+            writer.skipped = len(skips) + (reader.skipped if reader and not (part and part.k > 1) else 0)
+            write_part_note(writer, record, reader, run, inputs)
         say_skips(run, skips, paths.skips, strict)
     if predictor.refer is not None:
         console.say(f"{referred} of {done} are to be looked at by a person: their {predictor.column} is above {predictor.refer:g}")

@@ -104,6 +104,7 @@ def prepare(
     seed: options.Seed = 0,
     jobs: options.Jobs = 0,
     limit: Limit = None,
+    part: options.PartText = None,
     force: options.Force = False,
 ):
     """Make rows and a store from images, masks and a table.
@@ -118,13 +119,14 @@ def prepare(
     Boxes come from masks where there are some, else from the table or the annotations. What cannot be used is left out,
     counted by reason, and listed in DIR/skips.jsonl; so is what looks wrong and is kept: the same pixels under two ids, boxes
     of everything or nothing, images of one value, masks read by a guess, ages of 0, one word under several spellings. A run
-    that was killed is taken up where it stopped.
+    that was killed is taken up where it stopped. With --part 2/8 only an eighth of the groups is prepared, in a folder of its own.
     """
     from htltools.commands.prepare import flags, messages
     from htltools.commands.prepare.decode import Settings
     from htltools.commands.prepare.gather import assign_splits, gather, gather_phantoms
     from htltools.commands.prepare.understanding import doubts_of, understanding
     from htltools.commands.prepare.write import Store, write_store
+    from htltools.commands.shared.parts import PartRecord, parsed_part
     from htltools.formats.dicom.windowing import checked_window
     from htltools.formats.files.lock import exclusive
     from htltools.formats.rows.provenance import file_digest
@@ -132,6 +134,7 @@ def prepare(
     from htltools.formats.store.store import make_folder
     from htltools.formats.tables.csv_table import Columns
 
+    record = PartRecord(mine, run) if (mine := parsed_part(part)) else None
     flags.check_sources(sources, phantom, [*(table or []), *(annotations or []), masks])
     frame, box_size, shares = flags.stored_frame(size), flags.table_frame(box_frame), flags.split_shares(splits)
     boxes, window, values = flags.box_sets(box_columns), checked_window(window), flags.lesion_values(lesion_values)
@@ -147,19 +150,24 @@ def prepare(
         findings = gather_phantoms(phantom, seed, limit)
     else:
         naming = Naming(table or (), annotations or (), masks, columns)
-        findings = gather(sources or [], naming, id_key=id_key, out=out, limit=limit)
+        findings = gather(sources or [], naming, id_key=id_key, out=out, limit=limit, part=record is not None)
     messages.say_sources(findings)
     assign_splits(findings, shares, seed)
     understood = understanding(findings, shares, seed)
     doubts = doubts_of(findings, understood)
     messages.say_understanding(understood, doubts)
     flags.refuse_doubts(doubts, strict)
+    if record:
+        findings.keep_part(record)
 
     boxed = findings.sources.labelled
     drawn = seed if phantom else 0
     settings = Settings(frame, one_box.value, box_size, boxed, keep_unlabelled, drawn, labelled, label_seed, window, values)
-    history = run.chain([], {name: file_digest(path) for name, path in findings.sources.files.items()}, understood=understood)
+    inputs = {name: file_digest(path) for name, path in findings.sources.files.items()}
+    history = run.chain([], inputs, understood=understood)
     make_folder(out)
     with exclusive(out / ".lock", out):
-        write_store(run, Store(out, findings.candidates, settings, history), findings, jobs=jobs, force=force, strict=strict)
+        write_store(
+            run, Store(out, findings.candidates, settings, history), findings, record, inputs, jobs=jobs, force=force, strict=strict
+        )
     messages.say_store(findings, out)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from htltools import console
 from htltools.commands.prepare.findings import DicomFindings
-from htltools.errors import DataError
+from htltools.errors import DataError, UsageError
 from htltools.formats.dicom.deidentified_tags import DeidentifiedHeader, deidentified_header, new_key, read_key
 from htltools.formats.dicom.file import is_decodable, uid_name
 from htltools.formats.dicom.segmentation import Segmentations
@@ -66,10 +66,15 @@ def named_by_file(frame: Candidate, name: str) -> Candidate:
     return replace(frame, id=name + number, facts=replace(frame.facts, group=None))
 
 
-def key_of(id_key: Path | None, out: Path) -> bytes:
-    """The key that ids are made with: that of the file named, or of one beside the store, which is made where it is missing."""
+def key_of(id_key: Path | None, out: Path, part: bool) -> bytes:
+    """The key that ids are made with: that of the file named, or of one beside the store, which is made where it is missing.
+
+    Raises: UsageError where no file is named, and the store is a part: each part would have other ids and groups.
+    """
     if id_key:
         return read_key(id_key)
+    if part:
+        raise UsageError("parts of DICOM need one key of ids", "make it, 32 random bytes in a file, and name it with --id-key")
     beside = out.parent / f"{out.name}.id-key"
     if beside.exists():
         return read_key(beside)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from htltools.commands.shared.parts import PartRecord, candidates_of_part
 from htltools.core.data_checks import Issue
 from htltools.formats.rows.row import Row
 from htltools.formats.sources.candidate import Candidate
@@ -44,6 +45,11 @@ class PrepareFindings:
     def candidates(self) -> list[Candidate]:
         """The samples to be prepared, in the order of their ids."""
         return self.sources.candidates
+
+    def keep_part(self, record: PartRecord) -> None:
+        """Keep the samples of a part of them, and of what was left out so far that with an id of the part."""
+        self.sources.candidates = candidates_of_part(self.candidates, record)
+        self.skips = [skip for skip in self.skips if record.part.holds(skip["id"])]
 
     def add_shard(self, rows: Sequence[Row], skips: Sequence[dict[str, str]]) -> None:
         """Count the samples of a shard, and add what it left out."""

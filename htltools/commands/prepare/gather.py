@@ -21,14 +21,15 @@ from htltools.formats.tables.csv_table import Columns
 from htltools.formats.tables.facts import Facts
 
 
-def gather(sources: Sequence[str], naming: Naming, *, id_key: Path | None, out: Path, limit: int | None) -> PrepareFindings:
+def gather(sources: Sequence[str], naming: Naming, *, id_key: Path | None, out: Path, limit: int | None, part: bool) -> PrepareFindings:
     """The first `limit` candidates of the sources, `-` for the paths on stdin, and what is known of them before an image is decoded.
+    `part`: whether other calls prepare other parts of them.
 
     Raises: MissingInput, DataError as `find_candidates` and `expand_dicoms`.
     """
     paths = list_lines(sys.stdin.buffer.read()) if "-" in sources else []
     findings = find_candidates(sources, paths, naming)
-    dicom = expand_dicoms(findings, partial(key_of, id_key, out))
+    dicom = expand_dicoms(findings, partial(key_of, id_key, out, part))
     give_up(findings, naming.columns)
     findings.candidates = findings.candidates[:limit]
     return PrepareFindings(findings, dicom)

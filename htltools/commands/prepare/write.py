@@ -15,6 +15,7 @@ from htltools.commands.prepare.findings import PrepareFindings
 from htltools.commands.prepare.messages import say_issues, say_left_out
 from htltools.commands.prepare.quality_checks import QualityChecks
 from htltools.commands.prepare.workers import decoded_samples, pool
+from htltools.commands.shared.parts import PartRecord, write_part_note
 from htltools.core.data_checks import Issue
 from htltools.errors import DataError
 from htltools.formats.rows.provenance import Run
@@ -45,8 +46,20 @@ class Store:
         return plan_of({"htl": __version__, **vars(self.settings)}, (candidate.stamp() for candidate in self.candidates))
 
 
-def write_store(run: Run, store: Store, findings: PrepareFindings, *, jobs: int, force: bool, strict: bool) -> None:
+def write_store(
+    run: Run,
+    store: Store,
+    findings: PrepareFindings,
+    record: PartRecord | None,
+    inputs: dict[str, str],
+    *,
+    jobs: int,
+    force: bool,
+    strict: bool,
+) -> None:
     """Write the shards that are not there yet, and the rows of all, and add to the findings what they hold, lack and look like.
+
+    record: of a part, which may be empty; inputs: digests of the tables that were read.
 
     Raises: CannotCreate, DataError (see `reusable_shards` and `refuse_losses`).
     """
@@ -81,7 +94,8 @@ def write_store(run: Run, store: Store, findings: PrepareFindings, *, jobs: int,
         say_issues(findings)
         write_skips(run, store.folder, findings.lines())
         say_left_out(findings)
-        refuse_losses(findings, strict)
+        refuse_losses(findings, strict, may_be_empty=record is not None)
+        write_part_note(writer, record, None, run, inputs)
 
 
 def with_progress(samples: Iterator[Sample | Skip], advance: Callable[[int], None]) -> Iterator[Sample | Skip]:
@@ -116,12 +130,12 @@ def write_next_shard(
     write_shard(path, images[: len(rows)], lesion_masks[: len(rows)] if masked else None, rows, skips, **about)
 
 
-def refuse_losses(findings: PrepareFindings, strict: bool) -> None:
+def refuse_losses(findings: PrepareFindings, strict: bool, *, may_be_empty: bool) -> None:
     """Refuse where no sample is left, and with `strict` where any was left out or looks wrong.
 
     Raises: DataError.
     """
-    if not findings.kept:
+    if not findings.kept and not may_be_empty:
         raise DataError("no sample is left", "skips.jsonl says why; --keep-unlabelled keeps images without a box")
     losses = [f"left out: {len(findings.skips)}"] if findings.skips else []
     if findings.issues:

@@ -45,6 +45,7 @@ def score(
     precision: options.PrecisionName = options.Precision.auto,
     nproc: options.Nproc = 1,
     limit: options.Limit = None,
+    part: options.PartText = None,
     partial: options.Partial = False,
 ):
     """Score how hard each sample is to learn: how much it depends on the weights that were cut.
@@ -74,11 +75,13 @@ def score(
     models of htl train --fold, a training row is scored only by those that have not seen its group. --stability tells how alike the
     models rank the rows, by column.
     --predictions takes predictions of another tool: COCO results, by image_id. Then no image is read, and no store needed.
+    With --part 2/8 only the rows of an eighth of the groups are scored; htl join puts the parts together, and refuses missing ones.
     Rows of models go out batch by batch while others come in, so any number of them fits in memory.
     """
     options.rows_expected(rows)
     from htltools.commands.score.write import score_rows
     from htltools.commands.shared.columns import column_named
+    from htltools.commands.shared.parts import parsed_part
     from htltools.core.runtime.runtime import Runtime
 
     columns = [column_named(name, ALSO, "--also") for name in also.split(",")] if also else []
@@ -86,6 +89,9 @@ def score(
         model, pruned = [predictions[0], *(model or [])], [predictions[1], *(pruned or [])]
     if stability and max(len(model or []), len(pruned or [])) < 2:
         raise UsageError("--stability compares models: name two or more with --model or --pruned")
+    if part and (predictions or stability):
+        cause = "--predictions are matched with all rows" if predictions else "--stability compares all rows"
+        raise UsageError(f"{cause}: they do not go with --part" if predictions else f"{cause}: it does not go with --part")
     runtime = Runtime(device, str(precision), batch_size, seed, options.trusted_names(trust))
     score_rows(
         run,
@@ -99,5 +105,6 @@ def score(
         results=bool(predictions),
         stability=stability,
         limit=limit,
+        part=parsed_part(part),
         partial=partial,
     )

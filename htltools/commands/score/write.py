@@ -9,8 +9,10 @@ from htltools.commands.score.results_scorer import ResultsScorer, are_results
 from htltools.commands.score.scorer import ModelScorer, Scorer, show_stability
 from htltools.commands.shared import next_steps, streaming
 from htltools.commands.shared.models import explain_runtime, model_path, warn_if_one_prediction
+from htltools.commands.shared.parts import PartRecord, write_part_note
 from htltools.core.hardness.rank_stability import Stability
 from htltools.core.runtime.runtime import Runtime
+from htltools.core.sampling.parts import Part
 from htltools.errors import UsageError
 from htltools.formats.rows.provenance import Run, file_digest
 from htltools.formats.rows.stream import RowWriter
@@ -31,10 +33,11 @@ def score_rows(
     results: bool,
     stability: bool,
     limit: int | None,
+    part: Part | None,
     partial: bool,
 ) -> None:
     """Write the rows of a source with their hardness, batch by batch, while others come in. The models are those named, or the stream's;
-    there need be no pruned one.
+    there need be no pruned one. Of a `part` there may be no row at all.
 
     results: whether the files can be nothing but predictions of another tool; else each says what it is.
     """
@@ -45,13 +48,18 @@ def score_rows(
     if not pruned:
         console.say("no pruned model is named: the columns that need one are left out")
     by_others = results or are_results([*dense, *pruned])
+    if part and by_others:
+        raise UsageError("predictions are matched with all rows: they do not go with --part")
+    record = PartRecord(part, run) if part else None
     scorer = chosen_scorer(dense, pruned, coco, objects, also, runtime, Stability() if stability else None, by_others=by_others)
+    samples = record.rows(samples, reader) if record else samples
     scored = map(scorer.scored, streaming.row_batches(samples, scorer.rows_at_once, reader, roles))
     if not first_process():
         deque(scored, maxlen=0)
         return
-    first = next(scored)  # what is wrong with all rows is wrong with these, and said before anything is written
-    own = run.chain([], {str(path): file_digest(path) for path in scorer.paths}, device="cpu" if by_others else str(runtime.device))
+    first = next(scored, [])  # what is wrong with all rows is wrong with these, and said before anything is written
+    inputs = {str(path): file_digest(path) for path in scorer.paths}
+    own = run.chain([], inputs, device="cpu" if by_others else str(runtime.device))
     known = len(reader.history)
     named = {} if by_others else {role: str(own[-1].absolute()) for role, own in {"dense": dense, "pruned": pruned}.items() if own}
     with RowWriter(run, own and [*reader.history, *own]) as writer, console.progress("scoring", limit) as steps:
@@ -64,13 +72,15 @@ def score_rows(
             console.say(note)
         for path, spread in zip(pruned, scorer.spreads):
             warn_if_one_prediction(path, spread)
-        writer.skipped = reader.skipped
+        writer.skipped = 0 if part and part.k > 1 else reader.skipped  # once in all parts
+        write_part_note(writer, record, reader, run, inputs)
     if scorer.stability:
         show_stability(scorer.stability)
     if own and len(reader.history) > known:  # a stream after `cat` has more of its history further on
         with RowWriter(run, [*reader.history, *own]):
             pass
-    next_steps.after_score(first, dense[-1])
+    if first:
+        next_steps.after_score(first, dense[-1])
 
 
 def chosen_scorer(

@@ -19,6 +19,7 @@ NonNegativeInt = Annotated[int, Field(ge=0, le=2**53)]
 PositiveInt = Annotated[int, Field(ge=1, le=2**53)]
 Side = Annotated[int, Field(ge=1, le=SIDE)]
 Edge = Annotated[float, Field(ge=-SIDE, le=SIDE, allow_inf_nan=False)]
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 BoxField = Annotated[list[Edge], Field(min_length=4, max_length=4)]
 
 
@@ -97,7 +98,21 @@ class ModelNote(BaseModel):
     sha256: str | None = Field(None, description="digest of the checkpoint")
 
 
-NOTES: dict[str, type[BaseModel]] = {"begin": Begin, "end": End, "model": ModelNote}
+class PartNote(BaseModel):
+    """The note of a part, before the end note: what it is part of, so that `htl join` can prove that all parts are there, once each."""
+
+    htl: Literal["part"]
+    k: PositiveInt = Field(description="which part it is, from 1")
+    of: PositiveInt = Field(description="number of parts")
+    samples: NonNegativeInt = Field(description="samples of the part, those that were left out too")
+    left_out: NonNegativeInt = Field(description="of these that have no row")
+    digest: Digest = Field(description="sum of the sha256 of the samples of the part, modulo 2**256")
+    whole: NonNegativeInt = Field(description="samples of all parts together")
+    whole_digest: Digest = Field(description="the sum over these")
+    job: str = Field(description="digest of the command, its parameters and the models that it used: the same in all parts")
+
+
+NOTES: dict[str, type[BaseModel]] = {"begin": Begin, "end": End, "model": ModelNote, "part": PartNote}
 
 FRAME = 8192  # pixels of the longest side of a stored image
 ImageSize = Annotated[list[Annotated[int, Field(ge=1, le=FRAME)]], Field(min_length=3, max_length=3)]  # [H, W, C]

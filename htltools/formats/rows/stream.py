@@ -21,8 +21,8 @@ from htltools.formats.rows.validation import check_row, check_schema
 class RowReader:
     """Iterates over the rows of a stream, and keeps the contents of its notes.
 
-    `history`, `models` (path by role, the last one counts), `digests` (sha256 by role) and `skipped` are complete once all rows
-    are read.
+    `history`, `models` (path by role, the last one counts), `digests` (sha256 by role), `skipped` and `parts` (notes of parts) are
+    complete once all rows are read.
     """
 
     def __init__(self, lines: Iterable[bytes], *, name: str = "stdin", partial: bool = False):
@@ -31,6 +31,7 @@ class RowReader:
         self.models: dict[str, str] = {}
         self.digests: dict[str, str | None] = {}
         self.skipped = 0
+        self.parts: list[dict[str, Any]] = []
 
     def __iter__(self) -> Iterator[Row]:
         seen: set[int] = set()
@@ -96,6 +97,8 @@ class RowReader:
             case "model":
                 self.models[note["role"]] = note["path"]
                 self.digests[note["role"]] = note.get("sha256")
+            case "part":
+                self.parts.append(note)
 
 
 def remedy_for(line: bytes, number: int) -> str | None:
@@ -157,13 +160,22 @@ class RowWriter:
             self.line(row)
             self.rows += 1
 
+    def write_line(self, line: bytes) -> None:
+        """Write a row as the line that it was written as before."""
+        self.raw(line)
+        self.rows += 1
+
     def flush(self) -> None:
         """Pass the lines written so far to the next command."""
         with writing():
             self.out.flush()
 
     def line(self, value: dict[str, Any]) -> None:
-        line = compact_json(value) + b"\n"
+        """Write a row or a note."""
+        self.raw(compact_json(value) + b"\n")
+
+    def raw(self, line: bytes) -> None:
+        """Write a line as it is."""
         self.digest.update(line)
         with writing():
             self.out.write(line)

@@ -28,12 +28,20 @@ class Candidate:
         """The source of the candidate, as shown to people."""
         return readable(self.image) if self.image else "phantom"
 
+    def content(self) -> list:
+        """What tells the sample apart, without where its files lie and when they were written: other machines may have copies."""
+        return [self.id, *self.known(), self.dicom]
+
     def stamp(self) -> list:
         """What the stored sample depends on: facts, and name, size and time of the files. An unchanged stamp means an unchanged sample."""
         files = [file_stamp(path) for path in (self.image, *(self.masks or (None,)), *dict(self.segments or ()))]
+        return [self.id, files, *self.known()]
+
+    def known(self) -> list:
+        """What is known of the sample beside its files."""
         own = self.facts
         facts = [own.group, own.label, own.boxes, own.labels, own.frame, own.meta, own.known, own.shares, own.outlines]
-        return [self.id, files, facts, self.split, self.masked, self.phantom, self.frame, self.segments and len(self.segments)]
+        return [facts, self.split, self.masked, self.phantom, self.frame, self.segments and len(self.segments)]
 
 
 def file_stamp(path: str | None) -> list | None:

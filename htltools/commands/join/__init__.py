@@ -1,0 +1,1 @@
+"""`htl join`: parts of a whole, joined."""
