@@ -44,12 +44,12 @@ def test_joined_parts_are_the_whole(htl, parts, scored):
     joined, whole = samples(out), samples(scored.read_bytes())
     assert joined.keys() == whole.keys()
     for name, row in joined.items():
-        assert row["hardness"] == pytest.approx(whole[name]["hardness"], abs=3e-6)
-    assert out == htl("join", *parts)[1].replace(b"", b"") or samples(out) == samples(htl("join", *parts)[1])
+        assert row["hardness"] == pytest.approx(whole[name]["hardness"], abs=1e-5)  # sums are rounded by batches, see same_scores.sh
+    assert list(samples(htl("join", *parts)[1])) == list(joined)
     notes = [line for line in split_lines(out) if "htl" in line]
     assert [note["htl"] for note in notes] == ["begin", "model", "model", "end"]
-    assert [record["command"].split()[1] for record in notes[0]["history"]] == ["prepare", "score", "join"] or len(notes[0]["history"]) >= 2
-    assert len(notes[0]["history"][-1]["inputs"]) == COUNT
+    *_, scoring, joining = notes[0]["history"]
+    assert (scoring["parameters"]["part"], len(joining["inputs"])) == ("1/3", COUNT)
 
 
 def test_a_group_is_in_one_part(parts):
@@ -87,7 +87,7 @@ def test_what_was_changed_is_no_part(htl, parts, phantom, tmp_path):
     cases = {
         b"".join(lines[:-1]): "was cut",
         b"".join(lines[:4] + lines[5:]): "the checksum does not hold",
-        b"".join(lines).replace(b'"pruned_loss":0', b'"pruned_loss":1'): "the checksum does not hold",
+        b"".join(lines).replace(b'"pruned_loss":', b'"pruned_loss":1', 1): "the checksum does not hold",
         phantom.rows.read_bytes(): "holds no notes of parts, and one is expected; make parts with --part k/N",
         one.read_bytes() + two.read_bytes(): "holds 2 notes of parts",
     }
