@@ -16,7 +16,6 @@ from htltools.formats.rows.row import Row
 from htltools.formats.rows.vocabulary import HARDNESS
 
 CONTROLS = "loss", "random"
-MOST_LEVELS = 30  # a column of more is an id or a number, to be named with a width
 BORDER = 0.01  # a box that comes this near to the border, as a share of the side, touches it
 
 
@@ -50,13 +49,14 @@ def odds_lines(
 
 
 def whole_metadata(rows: list[Row], notes: list[str]) -> list[Crossing]:
-    """Every column of metadata that can be grouped by; those that cannot are noted.
+    """Every field of metadata that can be grouped by, numbers in bands; those that cannot are noted.
 
     Raises: DataError where there is none.
     """
-    fields, many = metadata_fields(rows, MOST_LEVELS)
-    for name in many:
-        notes.append(f"{name} has more than {MOST_LEVELS} levels and is left out; --group-by takes it, a number with a width: {name}:20")
+    fields, left_out = metadata_fields(rows)
+    if left_out:
+        reasons = ", ".join(f"{name} {reason}" for name, reason in left_out.items())
+        notes.append(f"no subgroups by default: {reasons}; --group-by takes any field, a number with a width: age:20")
     if not fields:
         raise DataError("these rows have no metadata of several levels", "prepare takes them from a table, see --table")
     return [(field,) for field in fields]

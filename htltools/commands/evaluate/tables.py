@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 from htltools import console
+from htltools.core.statistics.subgroups import FEW
 
 
 def show(lines: list[dict[str, Any]]) -> None:
@@ -37,7 +38,7 @@ def show_metrics(lines: list[dict[str, Any]]) -> None:
         second = "iou_mean.delta" if compared else next(name for name in ("ap50", "dice", "failure_rate") if name in overall)
         columns = ["iou_mean", second]  # more would not fit in 80 characters
         table = [
-            [title, str(of["iou_mean"]["n"]), *(" ".join(metric_text(of[name])) if name in of else "-" for name in columns)]
+            [title, count_text(of["iou_mean"]["n"]), *(" ".join(metric_text(of[name])) if name in of else "-" for name in columns)]
             for title, of in titles.items()
         ]
         console.show_table(["subgroup", "n", *columns], table)
@@ -92,8 +93,7 @@ def show_odds(lines: list[dict[str, Any]]) -> None:
     table, controls = [], []
     for title in dict.fromkeys(titled(line) for line in lines):
         first = by_key[title, columns[0]]
-        count = f"{first['n']}{' few' if first['few'] else ''}"
-        table.append([title, count, str(first["hard"]), odds_text(first), odds_text(first["adjusted"])])
+        table.append([title, count_text(first["n"]), str(first["hard"]), odds_text(first), odds_text(first["adjusted"])])
         controls.append([odds_text(by_key[title, column], interval=False) for column in columns[1:]])
     headings = ["subgroup", "n", "hard", f"odds ratio by {columns[0]}", "adjusted"]
     if not console.is_terminal(sys.stdout):
@@ -103,6 +103,11 @@ def show_odds(lines: list[dict[str, Any]]) -> None:
     console.show_table(headings, table, title="odds ratios")  # with the others beside it, it would not fit in 80 characters
     if columns[1:]:
         console.show_table(["the same by", *columns[1:]], [[line[0], *own] for line, own in zip(table, controls)])
+
+
+def count_text(count: int) -> str:
+    """The number of samples of a subgroup, with a word where they are too few for a conclusion."""
+    return f"{count} few" if count < FEW else str(count)
 
 
 def odds_text(line: dict[str, Any], *, interval: bool = True) -> str:

@@ -1,6 +1,7 @@
 """Subgroups of samples by fields of their rows: one level per value, per band of a number, or per combination of several fields."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -12,6 +13,26 @@ from htltools.errors import DataError, UsageError
 
 UNKNOWN = "unknown"
 MOST_LEVELS = 16  # of a field in a table of subgroups
+MOST_NUMBERS = 7  # values of a number that are levels of their own, as of a skin type; more are in bands
+FILE_WORDS = {
+    "id",
+    "uid",
+    "uuid",
+    "doi",
+    "url",
+    "uri",
+    "link",
+    "licence",
+    "license",
+    "copyright",
+    "attribution",
+    "citation",
+    "filename",
+    "path",
+}
+IMAGE_WORDS = {"image", "img", "picture", "native", "original", "orig", "px", "pixels"}
+SIZE_WORDS = {"width", "height", "w", "h", "size", "resolution", "rows", "columns"}
+SIDES = [("width", "height"), ("height", "width"), ("w", "h"), ("h", "w"), ("rows", "columns"), ("columns", "rows")]
 FEW = 30  # samples below which a subgroup is too small for a conclusion
 
 
@@ -114,21 +135,24 @@ def subgroups(rows: Sequence[Mapping[str, Any]], crossing: Crossing) -> list[tup
     return present
 
 
-def metadata_fields(rows: Sequence[Mapping[str, Any]], most: int) -> tuple[list[Field], list[str]]:
-    """Every column of `meta`, and `label`, with 2 to `most` levels; and the names of those with more: ids, numbers. Lists are omitted."""
-    columns = dict.fromkeys(key for row in rows for key in row.get("meta") or {})
-    names = [name for name in [*columns, *(["label"] if "label" not in columns else [])] if is_groupable(rows, name)]
-    counts = {name: len({level(value_of(row, name), None) for row in rows}) for name in names}
-    return [Field(name) for name, count in counts.items() if 1 < count <= most], [name for name, count in counts.items() if count > most]
+def level_order(name: str, value: Any) -> tuple[bool, float, list[tuple[bool, int, str]]]:
+    """Sort key of a level: by number where its value is one, then by name with the numbers in it as numbers, `unknown` last.
+
+    >>> sorted(["unknown", "100-119", "20-39", "T10", "T2"], key=lambda name: level_order(name, name))
+    ['20-39', '100-119', 'T2', 'T10', 'unknown']
+    """
+    number = number_of(value)
+    pieces = [(not piece.isdecimal(), int(piece) if piece.isdecimal() else 0, piece) for piece in re.split(r"(\d+)", name) if piece]
+    return name == UNKNOWN, math.inf if number is None else number, pieces
 
 
-def level_order(name: str, value: Any) -> tuple[bool, float, str]:
-    """Sort key of a level: by number where its value is one, then by name, `unknown` last."""
+def number_of(value: Any) -> float | None:
+    """The number that a value is, or that its text says; None of any other."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
-        number = math.inf
-    return name == UNKNOWN, number, name
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def is_groupable(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
@@ -137,20 +161,55 @@ def is_groupable(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
 
 
 def usual_fields(rows: Sequence[Mapping[str, Any]]) -> list[Field]:
-    """Fields that make subgroups: `label`, and those of `meta`, with 2 to 16 levels; numbers of more in bands. Lists are omitted.
+    """The fields that make subgroups where none are asked for, see `metadata_fields`."""
+    return metadata_fields(rows)[0]
 
-    >>> usual_fields([{"label": "nv", "meta": {"age": age, "sex": "male"}} for age in range(20, 80)])
-    [Field(name='age', width=20.0)]
+
+def metadata_fields(rows: Sequence[Mapping[str, Any]]) -> tuple[list[Field], dict[str, str]]:
+    """Fields that make subgroups, `label` and those of `meta` with 2 to 16 levels, and why others with levels do not, by name.
+
+    Numbers, such as ages, of more than 7 values are in bands. Fields that describe the file and not the patient are left out: ids,
+    licences, addresses, the size of the image. So are lists.
+
+    >>> metadata_fields([{"label": "nv", "meta": {"age": age, "sex": "mf"[age % 2], "doi": age % 2}} for age in range(20, 80)])
+    ([Field(name='age', width=20.0), Field(name='sex', width=None)], {'doi': 'describes the file'})
     """
-    fields = []
-    for name in dict.fromkeys(["label", *(name for row in rows for name in row.get("meta") or {})]):
-        known = [value for row in rows if (value := value_of(row, name)) is not None]
-        own = {level(value, None) for value in known} if is_groupable(rows, name) else set()
-        if 1 < len(own) <= MOST_LEVELS:
+    names = list(dict.fromkeys(["label", *(name for row in rows for name in row.get("meta") or {})]))
+    fields, left_out = [], {}
+    for name in (name for name in names if is_groupable(rows, name)):
+        known = [value for row in rows if (value := value_of(row, name)) not in (None, "")]
+        count = len({level(value, None) for value in known})
+        numbers = [number for value in known if (number := number_of(value)) is not None]
+        if count < 2:
+            continue
+        if describes_file(name, names):
+            left_out[name] = "describes the file"
+        elif count > MOST_NUMBERS and len(numbers) == len(known):
+            fields.append(Field(name, band_width(max(numbers) - min(numbers))))
+        elif count <= MOST_LEVELS:
             fields.append(Field(name))
-        elif len(own) > MOST_LEVELS and all(isinstance(value, (int, float)) for value in known):
-            fields.append(Field(name, band_width(max(known) - min(known))))
-    return fields
+        else:
+            left_out[name] = f"has more than {MOST_LEVELS} levels"
+    return fields, left_out
+
+
+def describes_file(name: str, names: Sequence[str]) -> bool:
+    """Whether a field of these `names` is by its name an id, a licence, an address, or the size of an image, and not about a patient.
+
+    Width and height are those of an image where both are there: a height alone may be that of a patient.
+
+    >>> [describes_file(name, ["native_w", "height"]) for name in ("native_w", "height", "licenseURL", "patient_id", "image size")]
+    [True, False, True, True, True]
+    """
+    words = words_of(name)
+    if words & FILE_WORDS or words <= SIZE_WORDS | IMAGE_WORDS and words & SIZE_WORDS and words & IMAGE_WORDS:
+        return True
+    return any(words == {one} and any(words_of(each) == {other} for each in names) for one, other in SIDES)
+
+
+def words_of(name: str) -> set[str]:
+    """The words of a name like image_width or StudyInstanceUID, in lower case."""
+    return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
 
 
 def band_width(span: float) -> float:

@@ -64,10 +64,34 @@ def test_crossed_fields():
 
 
 def test_columns_of_metadata():
-    """All columns of metadata and the label are fields, but for those of one level and those of too many."""
-    rows = [{"id": str(i), "label": "nv", "meta": {"sex": "mf"[i % 2], "number": i}} for i in range(9)]
-    assert metadata_fields(rows, 8) == ([Field("sex")], ["number"])
-    assert metadata_fields([*rows, {"id": "x"}], 99) == ([Field("sex"), Field("number"), Field("label")], [])
+    """All columns of metadata and the label are fields, but for those of one level, and texts of too many, which are named."""
+    rows = [{"id": str(i), "label": "nv", "meta": {"sex": "mf"[i % 2], "name": f"p{i}"}} for i in range(17)]
+    assert metadata_fields(rows) == ([Field("sex")], {"name": "has more than 16 levels"})
+    rows = [row | {"label": ["nv", "mel"][i % 2]} for i, row in enumerate(rows[:16])]
+    assert metadata_fields(rows) == ([Field("label"), Field("sex"), Field("name")], {})
+
+
+def test_ages_are_in_bands():
+    """Numbers, also as text, of more than seven values are in bands of a round width, those of fewer are levels of their own."""
+    rows = [{"id": str(i), "meta": {"age": 20 + i, "text": f"{i / 100}", "skin": i % 6 + 1}} for i in range(60)]
+    assert usual_fields(rows) == [Field("age", 20), Field("text", 0.2), Field("skin")]
+
+
+@pytest.mark.parametrize(
+    ("names", "kept"),
+    [
+        (["license", "licence_text", "doi", "sourceURL", "StudyInstanceUID", "lesion_id", "sex"], ["sex"]),
+        (["native_w", "native_h", "image_size", "OriginalImageWidth", "size"], ["size"]),
+        (["width", "height", "Rows", "Columns"], []),
+        (["height", "weight", "lesion_width", "idle", "tumour_size"], ["height", "weight", "lesion_width", "idle", "tumour_size"]),
+    ],
+)
+def test_what_describes_the_file_makes_no_subgroups(names, kept):
+    """Ids, licences, addresses and the size of the image are no subgroups by default; what may describe the patient or lesion is."""
+    rows = [{"id": str(i), "meta": dict.fromkeys(names, "ab"[i % 2])} for i in range(4)]
+    fields, left_out = metadata_fields(rows)
+    assert [field.name for field in fields] == kept
+    assert left_out == dict.fromkeys([name for name in names if name not in kept], "describes the file")
 
 
 @pytest.mark.parametrize("text", ["", "sex,", "sex*", "*sex", "age:", "age:x", "age:0", "age:-5", "age:nan", "age:inf", ":20"])
@@ -86,5 +110,5 @@ def test_field_that_no_row_has():
 def test_lists_make_no_subgroups():
     """A column of lists, such as boxes, has no values that several samples share, and is skipped."""
     rows = [{"id": name, "meta": {"own_box": [0, 0, i, 1] if i else None, "sex": "fm"[i % 2]}} for i, name in enumerate("abcd")]
-    assert metadata_fields(rows, 30) == ([Field("sex")], [])
+    assert metadata_fields(rows) == ([Field("sex")], {})
     assert usual_fields(rows) == [Field("sex")]
