@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from htltools.commands.view.terminal import chosen_protocol
-from htltools.core.figures.contact_sheet import COLOURS
+from htltools.core.figures.outlines import COLOURS
 from htltools.formats.rows.jsonlines import joined_lines
 
 
@@ -69,12 +69,17 @@ def test_the_hardest_as_small_images(terminal, scored):
     )
     plain = re.sub("\x1b\\[[0-9;]*m", "", shown)
     lines = plain.splitlines()
-    assert lines[0] == "4 samples, highest pruned_disagreement first  ▄ annotated  ▄ dense  ▄ pruned"
-    assert [lines[1].count("▀"), len(lines[1].split("  "))] == [72, 3]
+    assert [line.rstrip() for line in lines[:2]] == [
+        "4 samples, highest pruned_disagreement first",
+        "▄▄▄▄▄▄ dense  ▄▄▄▄▄▄ pruned  ▄▄▄▄▄▄ annotated",
+    ]
+    assert [lines[2].count("▀"), len(lines[2].split("  "))] == [72, 3]
     ids = re.findall(r"phantom_\d+", plain)
     assert len(ids) == 8 and ids[:4] == ids[4:]
-    for colour in COLOURS.values():
-        assert rgb(colour) in shown
+    for role in "annotated", "dense", "pruned":
+        assert rgb(COLOURS[role]) in shown
+    first = re.search(r"\d\.\d+", plain)
+    assert first and first.start() < plain.index("phantom_")  # the value stands above the id
     assert max(map(len, lines)) <= 80
 
 
@@ -149,7 +154,7 @@ def test_several_boxes_are_all_shown(htl, scored):
     row |= {"boxes": boxes, "labels": ["nodule", "cyst"], "detected": {"dense": dense}}
     code, out, err = htl("view", "--thumbnails", "blocks", "--columns", "id", stdin=joined_lines([row]))
     assert (code, err) == (0, "")
-    legend, *lines = out.decode().split("\n")
+    title, legend, *lines = out.decode().split("\n")
     assert "dense" in legend and "pruned" not in legend
     lines = [line for line in lines if "▀" in line]
     assert [rgb(COLOURS["annotated"]) in line for line in lines] == [True] * 3 + [False] + [True] * 5

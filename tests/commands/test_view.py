@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from htltools.core.figures.contact_sheet import COLOURS
+from htltools.core.figures.outlines import COLOURS
 from htltools.formats.rows.jsonlines import joined_lines, split_lines
 
 ROWS = [
@@ -137,7 +137,7 @@ def test_sheet(htl, scored, tmp_path):
     assert values == sorted(values, reverse=True)
     image = np.asarray(Image.open(tmp_path / "s.png"))
     assert image.shape[2] == 3
-    assert all((image == colour).all(-1).sum() > 50 for colour in COLOURS.values())
+    assert all((image == COLOURS[role]).all(-1).sum() > 50 for role in ("annotated", "dense", "pruned"))
     code, _, err = htl(*args)
     assert (code, err) == (73, f"htl view: {tmp_path}/s.png exists; replace it with --force, or name another output\n")
 

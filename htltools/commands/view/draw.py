@@ -29,7 +29,7 @@ class Drawing:
 
     def sheet(self, columns: int = 6) -> np.ndarray:
         """All of it as one image uint8 [height, width, 3], at most `columns` in a line."""
-        captions = [f"{name}  {value}" for name, value in zip(self.ids, self.values)]
+        captions = ["  ".join(filter(None, caption)) for caption in zip(self.values, self.ids)]  # the value is never cut
         return contact_sheet(self.images, self.sizes, self.boxes, captions, self.title, columns)
 
 

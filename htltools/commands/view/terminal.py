@@ -13,7 +13,8 @@ from rich.text import Text
 
 from htltools import console
 from htltools.commands.view.draw import Drawing
-from htltools.core.figures.contact_sheet import COLOURS, GAP, TILE, tile
+from htltools.core.figures.contact_sheet import GAP, TILE, tile
+from htltools.core.figures.outlines import COLOURS, DASHES, SHADE
 from htltools.formats.images import terminal_graphics
 from htltools.formats.rows.jsonlines import writing
 
@@ -70,23 +71,33 @@ def show_images(drawing: Drawing, kind: str) -> None:
 def show_blocks(drawing: Drawing, width: int, columns: int) -> None:
     """Show the images in half blocks: each character is two pixels, one above the other."""
     screen = Console(file=sys.stdout, force_terminal=True, no_color=False, width=width, color_system=colour_system(), highlight=False)
-    legend = Text(console.printable(drawing.title))
+    legend = Text()
     for role in [role for role in COLOURS if role in drawing.boxes]:
-        legend.append("  \N{LOWER HALF BLOCK}", style_of(COLOURS[role])).append(f" {role}")
+        legend.append_text(key_of(role)).append(f" {role}  ")
     grid = Table.grid(padding=(0, 2, 0, 0))
     for first in range(0, len(drawing.images), columns):
         grid.add_row(*[thumbnail(drawing, i) for i in range(first, min(first + columns, len(drawing.images)))])
-    screen.print(legend)
+    screen.print(Text(console.printable(drawing.title)))
+    if legend:
+        screen.print(legend)
     screen.print(grid)
 
 
 def thumbnail(drawing: Drawing, i: int) -> Text:
-    """The i-th image in half blocks, with its id and its value below it."""
+    """The i-th image in half blocks, with its value and its id below it, as much of them as fits."""
     boxes = {role: own[i] for role, own in drawing.boxes.items()}
-    text = half_blocks(np.asarray(tile(drawing.images[i], drawing.sizes[i], boxes, SIDE, 1)))
-    for line in drawing.ids[i], drawing.values[i], "":
-        text.append(f"\n{console.printable(line)[:SIDE]}")
+    text = half_blocks(np.asarray(tile(drawing.images[i], drawing.sizes[i], boxes, SIDE, 1, 0)))
+    for line in drawing.values[i], drawing.ids[i], "":
+        below = Text(console.printable(line))
+        below.truncate(SIDE, overflow="ellipsis")
+        text.append("\n").append_text(below)
     return text
+
+
+def key_of(role: str) -> Text:
+    """The line of a role, six pixels in half blocks, with its dashes."""
+    places = range(6) if not DASHES[role] else [place for place in range(6) if place // DASHES[role] % 2 == 0]
+    return Text.assemble(*(("\N{LOWER HALF BLOCK}", style_of(COLOURS[role] if place in places else SHADE)) for place in range(6)))
 
 
 def half_blocks(image: np.ndarray) -> Text:

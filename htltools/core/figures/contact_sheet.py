@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-COLOURS = {"annotated": (40, 200, 80), "dense": (60, 140, 255), "pruned": (255, 90, 40)}
+from htltools.core.figures.outlines import COLOURS, draw_boxes
+
 TILE, CAPTION, GAP, HEADER = 208, 18, 8, 28  # pixels
 
 
@@ -21,7 +22,7 @@ def contact_sheet(
     """The sheet, one image uint8 [rows, columns, 3], with at most `columns` tiles in a line.
 
     images: uint8 [N, H, W, 3]; sizes: (width, height) of the originals [N, 2], whose proportions tiles keep; boxes: by role those of
-    each image, see `tile`; captions: [N].
+    each image, see `tile`; captions: [N], of which as much is written as fits the width of a tile.
     """
     columns = min(columns, max(len(images), 3))
     lines = max(math.ceil(len(images) / columns), 1)
@@ -29,30 +30,31 @@ def contact_sheet(
     sheet = Image.new("RGB", (GAP + columns * (TILE + GAP), HEADER + lines * (height + CAPTION + GAP) + GAP), (250, 250, 248))
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(12)
-    draw_legend(pen, font, title, [role for role in COLOURS if role in boxes])
+    draw_legend(sheet, font, title, [role for role in COLOURS if role in boxes])
     for i, image in enumerate(images):
         x, y = GAP + i % columns * (TILE + GAP), HEADER + i // columns * (height + CAPTION + GAP)
         drawn = tile(image, sizes[i], {role: own[i] for role, own in boxes.items()})
         sheet.paste(drawn, (x + (TILE - drawn.width) // 2, y + (height - drawn.height) // 2))
-        pen.text((x, y + height + 1), captions[i][:34], fill=(40, 40, 40), font=font)
+        pen.text((x, y + height + 1), cut_text(captions[i], font, TILE), fill=(40, 40, 40), font=font)
     return np.asarray(sheet)
 
 
-def tile(image: np.ndarray, size: np.ndarray, boxes: Mapping[str, np.ndarray], side: int = TILE, line: int = 2) -> Image.Image:
+def tile(
+    image: np.ndarray, size: np.ndarray, boxes: Mapping[str, np.ndarray], side: int = TILE, line: int = 2, shade: int = 1
+) -> Image.Image:
     """An image uint8 [H, W, 3] in the proportions of its original (width, height), with a longer side of `side` pixels, and the
-    outlines of its boxes, `line` pixels wide: by role [B, 4] or [4], shares of the sides, NaN = none. The outline of a box that it
-    would fill lies outside of it.
+    outlines of its boxes, `line` pixels wide, with a shade around them: by role [B, 4] or [4], shares of the sides, NaN = none. The
+    outline of a box that it would fill lies outside of it.
     """
     width, height = fitted_size(size, side)
     drawn = Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
-    pen = ImageDraw.Draw(drawn)
-    for role, colour in COLOURS.items():
-        for box in np.reshape(boxes.get(role, []), (-1, 4)):
-            if np.isfinite(box).all():
-                x0, y0, x1, y1 = np.clip(box, 0, 1) * [width, height, width, height] - [0, 0, 1, 1]
-                if min(x1 - x0, y1 - y0) < 4 * line:
-                    x0, y0, x1, y1 = x0 - line, y0 - line, x1 + line, y1 + line
-                pen.rectangle((x0, y0, max(x1, x0), max(y1, y0)), outline=colour, width=line)
+    inside: dict[str, np.ndarray] = {}
+    for role in COLOURS:
+        own = np.reshape(boxes.get(role, []), (-1, 4))
+        own = np.clip(own[np.isfinite(own).all(1)], 0, 1) * [width, height, width, height]
+        thin = (own[:, 2:] - own[:, :2]).min(1, initial=np.inf) < 4 * line + 1
+        inside[role] = own + thin[:, None] * line * np.array([-1, -1, 1, 1])
+    draw_boxes(drawn, inside, line, shade)
     return drawn
 
 
@@ -62,11 +64,20 @@ def fitted_size(size: np.ndarray, side: int = TILE) -> tuple[int, int]:
     return max(round(size[0] * factor), 1), max(round(size[1] * factor), 1)
 
 
-def draw_legend(pen: ImageDraw.ImageDraw, font, title: str, roles: list[str]) -> None:
-    """Draw the title, and the colour of each role."""
+def cut_text(text: str, font, width: float) -> str:
+    """As much of a text as fits that many pixels, with an ellipsis where some is left out."""
+    if font.getlength(text) <= width:
+        return text
+    kept = next((end for end in range(len(text) - 1, 0, -1) if font.getlength(text[:end].rstrip() + "\N{HORIZONTAL ELLIPSIS}") <= width), 0)
+    return text[:kept].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def draw_legend(sheet: Image.Image, font, title: str, roles: list[str]) -> None:
+    """Draw the title, and the line of each role."""
+    pen = ImageDraw.Draw(sheet)
     pen.text((GAP, 7), title, fill=(20, 20, 20), font=font)
-    x = GAP + pen.textlength(title, font=font) + 24
+    x = round(GAP + pen.textlength(title, font=font) + 24)
     for role in roles:
-        pen.rectangle((x, 9, x + 12, 19), outline=COLOURS[role], width=2)
-        pen.text((x + 17, 7), role, fill=(40, 40, 40), font=font)
-        x += pen.textlength(role, font=font) + 36
+        draw_boxes(sheet, {role: np.array([[x, 7, x + 22, 21]])}, 2, 1)
+        pen.text((x + 28, 7), role, fill=(40, 40, 40), font=font)
+        x += round(pen.textlength(role, font=font)) + 46

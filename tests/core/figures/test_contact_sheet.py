@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from PIL import ImageFont
 
-from htltools.core.figures.contact_sheet import CAPTION, COLOURS, GAP, HEADER, TILE, contact_sheet, fitted_size, tile
+from htltools.core.figures.contact_sheet import CAPTION, GAP, HEADER, TILE, contact_sheet, cut_text, fitted_size, tile
+from htltools.core.figures.outlines import COLOURS
 
 
 def sheet(count, **boxes):
@@ -33,7 +35,7 @@ def test_several_boxes_are_all_drawn():
 def test_roles_without_a_box_are_not_drawn():
     """A sample that is not annotated has no annotated box, but those of the other roles."""
     drawn = sheet(1, annotated=[np.zeros((0, 4))], dense=[np.array([[0.1, 0.1, 0.9, 0.9]])])[HEADER:]
-    assert not (drawn == COLOURS["annotated"]).all(-1).any()
+    assert not (drawn[: TILE // 2] == COLOURS["annotated"]).all(-1).any()
     assert (drawn == COLOURS["dense"]).all(-1).any()
     assert not (drawn == COLOURS["pruned"]).all(-1).any()
 
@@ -63,11 +65,26 @@ def test_every_box_of_an_image_is_drawn():
     drawn = contact_sheet(black, np.tile([200.0, 100.0], (2, 1)), boxes, ["a", "b"], "t")[HEADER:]
     columns = np.nonzero((drawn == COLOURS["annotated"]).all(-1).any(0))[0]
     assert (columns.min(), columns.max()) == (GAP, GAP + TILE - 1)
-    assert (columns[columns > GAP + TILE // 4].min(), len(columns)) == (GAP + TILE * 3 // 4, TILE // 2)
+    assert columns[columns > GAP + TILE // 4].min() == GAP + TILE * 3 // 4
 
 
 def test_a_small_box_does_not_hide_its_content():
     """The outline of a box of few pixels lies outside of it, so that the pixels stay visible."""
-    drawn = np.asarray(tile(np.full((24, 24, 3), 9, np.uint8), np.array([24, 24]), {"annotated": np.array([[10, 10, 13, 13]]) / 24}, 24, 1))
-    assert (drawn[10:13, 10:13] == 9).all()
-    assert (drawn[9:14, 9:14] == COLOURS["annotated"]).all(-1).sum() == 16
+    grey = np.full((24, 24, 3), 9, np.uint8)
+    for role in COLOURS:
+        drawn = np.asarray(tile(grey, np.array([24, 24]), {role: np.array([[10, 10, 13, 13]]) / 24}, 24, 1, 0))
+        assert (drawn[10:13, 10:13] == 9).all()
+        ring = (drawn != 9).any(-1)
+        assert (ring[9:14, 9:14].sum(), ring.sum()) == (16, 16)
+
+
+def test_the_caption_is_cut_at_the_width_of_its_tile():
+    """As much of a caption is written as fits, its end marked; what comes first stays, and nothing reaches into the next tile."""
+    font = ImageFont.load_default(12)
+    assert cut_text("0.1234  short", font, TILE) == "0.1234  short"
+    long = cut_text("0.1234  " + "W" * 99, font, TILE)
+    assert long.startswith("0.1234  WWW") and long.endswith("W\N{HORIZONTAL ELLIPSIS}")
+    assert TILE - 20 < font.getlength(long) <= TILE
+    black = np.zeros((2, 32, 32, 3), np.uint8)
+    drawn = contact_sheet(black, np.tile([200.0, 100.0], (2, 1)), {}, ["W" * 99, ""], "")
+    assert (drawn[HEADER + TILE // 2 :, GAP + TILE :] == drawn[-1, -1]).all()
