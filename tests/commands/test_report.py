@@ -9,6 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 
+from htltools.core.figures.outlines import COLOURS
 from htltools.formats.rows.jsonlines import joined_lines, split_lines
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -68,17 +69,27 @@ def page(htl, hostile, pruned, tmp_path_factory):
 
 
 def test_every_part_is_there(page):
-    """The page holds history, metrics with intervals, curves, subgroups, hardness, reliability and images."""
+    """The page holds metrics with intervals, curves, subgroups, hardness, history and images, and nothing on what it has no data for."""
     parts = sections_of(page)
     assert list(parts) == [
-        "What was run", "Metrics", "Subgroups", "Training and pruning", "Hardness", "Doubt", "Reliability over seeds", "Gallery",
+        "Who is hard", "Metrics", "Subgroups", "Doubt", "Hardness", "Training and pruning", "What was run", "Gallery",
     ]  # fmt: skip
     assert "htl" in parts["What was run"] and "dense.h5" in parts["What was run"]
     assert re.search(r"<td>iou_mean</td><td>0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]</td>", parts["Metrics"])
     assert "say nothing of other training seeds" in parts["Metrics"]
     assert "also measures smallness" in parts["Hardness"]
-    assert [parts[name].count("<svg") for name in ("Subgroups", "Training and pruning", "Hardness")] == [1, 1, 5]
-    assert "--model" in parts["Reliability over seeds"]
+    assert [parts[name].count("<svg") for name in ("Doubt", "Training and pruning", "Hardness")] == [1, 1, 5]
+    assert "samples in a hexagon" in parts["Hardness"]
+    assert re.search(r"<td>pruned_disagreement</td><td>0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]</td>", parts["Doubt"])
+
+
+def test_what_has_no_data_is_said_and_not_shown(htl, scored, tmp_path):
+    """A part without data is absent from the page, and stderr says why."""
+    code, _, err = htl("report", scored, "--no-meta", "--gallery", 3, "-o", tmp_path / "r.html")
+    assert code == 0
+    assert not {"Who is hard", "Subgroups", "Reliability over seeds"} & set(sections_of(tmp_path / "r.html"))
+    said = next(line for line in err.splitlines() if "not on the page" in line)
+    assert "Who is hard (there are no fields to group by); Subgroups (there are no fields to group by); Reliability over seeds (" in said
 
 
 def test_metrics_are_those_of_evaluate(htl, page, phantom, dense, pruned):
@@ -132,8 +143,9 @@ def test_page_in_a_browser(page, tmp_path):
     by_score = sorted((s for s in samples if "hardest" in s["sections"]), key=lambda s: -s["scores"]["pruned_loss"])
     dom = browsed(page, "", tmp_path)
     assert shown(dom) == [sample["id"] for sample in by_score]
-    assert not re.search(r"<img src=.?x", dom) and "<title>htl report</title>" in dom
-    assert dom.count('<rect class="annotated"') == dom.count('<rect class="pruned"') == len(by_score)
+    assert not re.search(r"<img src=.?x", dom) and "<title>Hard-to-learn samples of store</title>" in dom
+    assert dom.count('<rect class="annotated"') == dom.count('<rect class="pruned"') == len(by_score) + 1  # one in the key
+    assert ">sorted by pruned_loss: box loss of the pruned model, 0 or more; higher is harder</p>" in dom
 
     wanted = sorted((s for s in samples if s["levels"]["sex"] == "female"), key=lambda s: s["scores"]["pruned_disagreement"])
     dom = browsed(page, "sort=pruned_disagreement&order=asc&sex=female", tmp_path)
@@ -181,24 +193,89 @@ def test_a_model_of_maps_is_measured_as_such(htl, phantom, by_map, copy_of, tmp_
 
 
 def test_who_is_hard(htl, scored, tmp_path):
-    """With --group-by a table of odds ratios stands beside the subgroups, as evaluate --hard gives them."""
+    """A forest plot and a table of odds ratios, as evaluate --hard gives them; levels of few samples are on demand, and not drawn."""
     flags = "--split", "train", "--group-by", "sex,site"
     assert htl("report", scored, *flags, "--gallery", 3, "-q", "-o", tmp_path / "r.html")[0] == 0
-    subgroups = sections_of(tmp_path / "r.html")["Subgroups"]
-    _, table = subgroups.split("<h3>Who is hard</h3>")
-    assert re.findall("<th>(.*?)</th>", table) == ["subgroup", "n", "hard", "by pruned_loss", "adjusted", "by loss", "by random"]
+    part = sections_of(tmp_path / "r.html")["Who is hard"]
     lines = split_lines(htl("evaluate", scored, "--hard", "pruned_loss", "--top", 0.1, *flags)[1])
-    female = next(line for line in lines if line["subgroup"] == {"sex": "female"})
-    assert f"<td>sex female</td><td>{female['n']}</td><td>{female['hard']}</td><td>{female['value']:.2f} [" in table
-    assert htl("report", scored, "--gallery", 3, "-q", "-o", tmp_path / "p.html", "--no-meta")[0] == 0
-    assert "Who is hard" not in (tmp_path / "p.html").read_text()
+    by_level = {" ".join(*line["subgroup"].items()): line for line in lines if line["column"] == "pruned_loss"}
+    table, few = part.split("<details>")
+    for name, line in by_level.items():
+        count = f"{line['n']} few" if line["n"] < 30 else line["n"]
+        assert f"<td>{name}</td><td>{count}</td><td>{line['hard']}</td><td>{line['value']:.2f}" in (few if line["few"] else table)
+        assert (f"{name} ({line['n']})</text>" in table) is not line["few"]
+    headings = ["subgroup", "n", "hard", "by pruned_loss", "adjusted", "by loss, adjusted", "by random, adjusted"]
+    assert re.findall("<th>(.*?)</th>", table) == re.findall("<th>(.*?)</th>", few) == headings
+    assert {line["few"] for line in by_level.values()} == {True, False}
+
+
+def finding_of(page) -> list[str]:
+    """The sentences at the top of the page."""
+    return [
+        html.unescape(text) for text in re.findall("<li>(.*?)</li>", re.search('<ul class="finding">(.*?)</ul>', page.read_text(), re.S)[1])
+    ]
+
+
+def test_the_finding_comes_first(htl, page, phantom, dense, pruned, scored, tmp_path):
+    """Three sentences with figures: how good the model is, who is hard, and the verdict of evaluate; or what tells failures."""
+    good, who, change = finding_of(page)
+    lines = {line["metric"]: line for line in split_lines(htl("evaluate", phantom.rows, "--model", dense)[1])}
+    assert re.match(r"On the \d+ samples of \d+ groups of split test the dense model has a mean IoU of 0\.\d{3} \[0\.\d{3}, ", good)
+    assert float(re.search(r"mean IoU of (0\.\d{3})", good)[1]) == pytest.approx(lines["iou_mean"]["value"], abs=0.0015)
+    assert "among the hardest 10% by pruned_loss" in who
+    assert re.match(r"With attention, iou_mean differs by [+-]0\.\d{4}, \[.*\] over groups: ", change)
+    assert htl("report", scored, "--no-meta", "--gallery", 3, "-q", "-o", tmp_path / "r.html")[0] == 0
+    _, doubt = finding_of(tmp_path / "r.html")
+    assert re.search(r"the 80 % least doubtful by it have a mean IoU of 0\.\d{3} \[", doubt)
+
+
+def test_who_stands_out_is_named(htl, scored, tmp_path):
+    """A subgroup that is hard far more often than others is in the finding, with its odds ratio of pencil and paper and the controls."""
+    rows = [row for row in split_lines(scored.read_bytes()) if row.get("split") == "train"] * 4
+    hard = round(0.1 * len(rows))
+    rows = [
+        row | {"id": f"r{i}", "group": f"g{i}", "hardness": row["hardness"] | {"pruned_loss": 1 - i / 1000}, "meta": {"ward": "west"}}
+        for i, row in enumerate(rows)
+    ]
+    for row in [*rows[: hard - 6], *rows[-(46 - hard) :]]:  # 40 of which all but 6 of the hard ones
+        row["meta"]["ward"] = "east"
+    assert htl("report", "--split", "train", "--gallery", 3, "-q", "-o", tmp_path / "r.html", stdin=joined_lines(rows))[0] == 0
+    ratio = (hard - 6) * (len(rows) - 46) / ((46 - hard) * 6)
+    who = finding_of(tmp_path / "r.html")[1]
+    assert who.startswith(
+        f"{hard - 6} of the 40 samples of ward east are among the hardest 10% by pruned_loss, an odds ratio of {ratio:.2f} ["
+    )
+    assert re.search(r"\], \d+\.\d\d by loss and \d+\.\d\d by random; at equal area, border contact and label ", who)
+
+
+def test_sort_keys_are_explained_and_filters_in_order(htl, scored, tmp_path):
+    """Every column that images can be sorted by has a meaning, and levels stand in the order of their numbers, `unknown` last."""
+    rows = [row for row in split_lines(scored.read_bytes()) if "id" in row]
+    rows = [row | {"meta": {"age": 9 * (i % 14) or None, "grade": f"T{i % 12}"}} for i, row in enumerate(rows)]
+    assert htl("report", "-q", "--no-history", "-o", tmp_path / "r.html", stdin=joined_lines(rows))[0] == 0
+    data = data_of(tmp_path / "r.html")
+    assert set(data["meanings"]) == set(data["columns"]) and "IoU dense" in data["meanings"]
+    levels = {each["name"]: each["levels"] for each in data["filters"]}
+    assert levels["age"] == ["0-19", "20-39", "40-59", "60-79", "80-99", "100-119", "unknown"]
+    assert levels["grade"] == [f"T{i}" for i in range(12)]
+    assert levels["split"] == ["train", "val", "test"]
+
+
+def test_colours_are_those_of_the_sheet(page):
+    """Boxes have the same colours on the page, the sheet and the terminal, and the key stays in print."""
+    style = re.search("<style>(.*?)</style>", page.read_text(), re.S)[1]
+    for role, colour in COLOURS.items():
+        assert re.search(rf"^\.{role} {{ stroke: #{bytes(colour).hex()};", style, re.M)
+    printed = style[style.index("@media print") :]
+    assert "form label:not(.switch)" in printed and not re.search(r"form,|form \{ display: none", printed)
 
 
 def test_rows_without_a_held_out_split(htl, scored, tmp_path):
-    """Where nothing can be measured the page says so, and shows the rest."""
+    """Where nothing can be measured the page says so first, and shows the rest."""
     rows = [row for row in split_lines(scored.read_bytes()) if row.get("split") != "test"]
     assert htl("report", "-q", "-o", tmp_path / "r.html", stdin=joined_lines(rows))[0] == 0
-    assert "nothing to measure" in sections_of(tmp_path / "r.html")["Metrics"]
+    assert "nothing to measure" in finding_of(tmp_path / "r.html")[0]
+    assert "Metrics" not in sections_of(tmp_path / "r.html")
 
 
 @pytest.mark.parametrize(

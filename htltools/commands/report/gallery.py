@@ -11,6 +11,8 @@ from htltools.core.statistics.subgroups import Crossing, level, level_order, usu
 from htltools.formats.images.webp import fitting_uris
 from htltools.formats.rows.fields import cell
 from htltools.formats.rows.row import Row
+from htltools.formats.rows.schema import SPLITS
+from htltools.formats.rows.vocabulary import HARDNESS
 from htltools.formats.store.shard import Images
 from htltools.tasks.role_objects import box_lists
 
@@ -57,16 +59,31 @@ def gallery_data(
         }
         for i, (place, row, uri) in enumerate(zip(places, rows, thumbnails(rows)))
     ]
-    levels = {name: {card["levels"][name] for card in cards} for name in ("split", *(field.name for field in filters))}
+    values = {field.name: {level(value := value_of(row, field.name), field.width): value for row in rows} for field in filters}
+    shown_splits = {card["levels"]["split"] for card in cards}
+    values = {"split": {part: part for part in (*SPLITS, "none") if part in shown_splits}} | values
     return {
         "by": by,
         "roles": list(boxes),
         "sections": {name: TITLES[name] for name in chosen},
         "columns": list(columns),
         "main": [name for name in MAIN if name in columns],
-        "filters": [{"name": name, "levels": sorted(own, key=lambda each: level_order(each, each))} for name, own in levels.items()],
+        "meanings": {name: meaning(name) for name in columns},
+        "filters": [
+            {"name": name, "levels": list(own) if name == "split" else sorted(own, key=lambda each: level_order(each, own[each]))}
+            for name, own in values.items()
+        ],
         "samples": cards,
     }
+
+
+def meaning(name: str) -> str:
+    """What a column of the gallery is, for the one who sorts by it."""
+    if name.startswith("IoU "):
+        return f"overlap of the {name.removeprefix('IoU ')} box with the annotated one, in [0, 1]; higher is better"
+    if name == "gain":
+        return "IoU of the attended model less that of the dense one, in [-1, 1]; higher is better"
+    return f"{HARDNESS.get(name, 'a column of these rows that htl does not know')}; higher is harder"
 
 
 def thumbnails(rows: list[Row]) -> list[str]:

@@ -1,22 +1,21 @@
-"""The metrics of `report`, measured as `evaluate` measures: overall, by subgroup, and who is hard."""
+"""The metrics of `report`, measured as `evaluate` measures: overall, by class of objects and by subgroup."""
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
 from htltools.commands.evaluate.measure import Measured, measured, metric_lines
-from htltools.commands.evaluate.odds import odds_lines
 from htltools.commands.report.samples import ReportSamples
 from htltools.core.figures import svg_plots
 from htltools.core.statistics.sample_metrics import BoxMetrics
-from htltools.core.statistics.subgroups import Crossing
+from htltools.core.statistics.subgroups import FEW, Crossing
 from htltools.formats.page import html
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.vocabulary import METRICS
 
-FEW = 30  # groups below which an interval is too narrow
-TOP = 0.1  # share that counts as hard in the table of odds ratios
+FEW_GROUPS = 30  # below which an interval is too narrow
 
 Lines = list[dict[str, Any]]
 
@@ -33,6 +32,7 @@ class ReportMetrics:
         places = np.flatnonzero((samples.splits == split) & known)
         self.rows: list[Row] = [samples.rows[place] for place in places]
         self.groups = set(samples.groups[places])
+        self.by_boxes = [role for role in samples.iou if not samples.models.get(role)]
         self.lines: dict[str, Lines] = {}
         if not self.rows:
             return
@@ -46,24 +46,37 @@ class ReportMetrics:
             compared = models[first] if len(models[first]) == len(models[role]) else []
             self.lines[role] = metric_lines(self.rows, models[role], compared, crossings, split, seed, gaps=False)
 
+    @cached_property
+    def overall_lines(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """The lines of all samples and all classes together, by role and metric."""
+        return {
+            role: {line["metric"]: line for line in lines if line["subgroup"] is None and "class" not in line}
+            for role, lines in self.lines.items()
+        }
+
     def overall(self) -> list[Markup]:
-        """The table of metrics of all samples."""
+        """The table of metrics of all samples; nothing where there is none to measure."""
         if not self.rows:
-            cause = f"No row of split {self.split} has both an annotated box and the predictions of the models: nothing to measure."
-            return [html.paragraph(cause)]
-        by_role = {role: {line["metric"]: line for line in lines if line["subgroup"] is None} for role, lines in self.lines.items()}
+            return []
+        by_role = self.overall_lines
         first, *others = by_role
         headings = [first, *(heading for role in others for heading in (role, f"{role} less {first}"))]
         table = []
-        for name in (name for name in METRICS if name in by_role[first]):
-            cells = [estimate_text(by_role[first][name])]
+        for name in (name for name in METRICS if any(name in own for own in by_role.values())):
+            cells = [estimate_text(by_role[first].get(name))]
             for role in others:
                 cells += [estimate_text(by_role[role].get(name)), estimate_text(by_role[role].get(f"{name}.delta"), "+.3f")]
             table.append([name, *cells])
-        few = " With so few groups they are too narrow." if len(self.groups) < FEW else ""
+        few = " With so few groups they are too narrow." if len(self.groups) < FEW_GROUPS else ""
+        absent = (
+            f" The {' and '.join(self.by_boxes)} model is not at hand, and measured by the boxes that rows hold of it."
+            if self.by_boxes
+            else ""
+        )
         return [
-            html.paragraph(f"Split {self.split}: {len(self.rows)} samples of {len(self.groups)} groups."),
+            html.paragraph(f"Split {self.split}: {len(self.rows)} samples of {len(self.groups)} groups.{absent}"),
             html.table(["metric", *headings], table),
+            *self.by_class(),
             html.paragraph(
                 "Intervals come from 2,000 resamples of whole groups. They hold for patients like these and these very models: they say "
                 f"nothing of other training seeds, which may change a result by more.{few}",
@@ -71,53 +84,68 @@ class ReportMetrics:
             ),
         ]
 
+    def by_class(self) -> list[Markup]:
+        """The metrics of each class of objects, where there are several."""
+        found = {
+            (line["class"], role, line["metric"]): line
+            for role, lines in self.lines.items()
+            for line in lines
+            if "class" in line and line["subgroup"] is None
+        }
+        names = [name for name in METRICS if any(name == metric for _, _, metric in found)]
+        table = []
+        for of_class, role in dict.fromkeys(key[:2] for key in found):
+            objects = next(str(line["objects"]) for key, line in found.items() if key[:2] == (of_class, role))
+            table.append([of_class, objects, role, *(estimate_text(found.get((of_class, role, name))) for name in names)])
+        headings = ["class", "objects", "model", *(name.removeprefix("class_") for name in names)]
+        return [html.heading("By class"), html.table(headings, table)] if table else []
+
     def by_subgroup(self) -> list[Markup]:
-        """The forest plot of the mean IoU, and its table."""
+        """The forest plot of the mean IoU, and its table; levels of few samples are in the table alone."""
         means = {role: [line for line in lines if line["metric"] == "iou_mean" and line["subgroup"]] for role, lines in self.lines.items()}
         if not any(means.values()):
-            return [html.paragraph("No subgroups: no field was asked for with --group-by, and none was chosen.")]
-        first = next(iter(means))
-        labels = [", ".join(f"{name} {level}" for name, level in line["subgroup"].items()) for line in means[first]]
-        overall = next(line["value"] for line in self.lines[first] if line["metric"] == "iou_mean")
-        points = {role: [(line["value"], line["low"], line["high"]) for line in own] for role, own in means.items()}
-        short = [f"{label[:32]} ({line['n']})" for label, line in zip(labels, means[first])]
-        table = [
-            [label, str(line["n"]), *(estimate_text(means[role][i]) for role in means)]
-            for i, (label, line) in enumerate(zip(labels, means[first]))
-        ]
-        caption = (
-            f"Mean IoU by subgroup of split {self.split}, with the number of samples; dotted: the {first} model on all of them. "
-            "Not corrected for looking at many subgroups."
-        )
-        return [
-            html.figures(
-                html.figure(svg_plots.forest(short, points, overall, "mean IoU with 95 % interval"), caption),
-                html.table(["subgroup", "n", *(f"{role}: mean IoU" for role in means)], table),
-            ),
-        ]
-
-    def who_is_hard(self, by: str) -> list[Markup]:
-        """The odds of each subgroup to be among the hardest tenth by a column, as they are and adjusted, beside `loss` and `random`."""
-        rows = [row for row in self.rows if by in row.hardness or by in ("random", "smallness")]
-        if not self.crossings or not rows or len(rows) < len(self.rows):
             return []
-        lines, _ = odds_lines(rows, [by], TOP, self.crossings, self.split, self.seed)
-        columns = list(dict.fromkeys(line["column"] for line in lines))
-        found = {(tuple(line["subgroup"].items()), line["column"]): line for line in lines}
-        table = []
-        for subgroup in dict.fromkeys(key for key, _ in found):
-            line = found[subgroup, columns[0]]
-            others = [estimate_text(found[subgroup, column], ".2f", interval=False) for column in columns[1:]]
-            level = ", ".join(f"{name} {value}" for name, value in subgroup)
-            table.append(
-                [level, str(line["n"]), str(line["hard"]), estimate_text(line, ".2f"), estimate_text(line["adjusted"], ".2f"), *others]
+        first = next(iter(means))
+        table = [
+            [subgroup_text(line), count_text(line), *(estimate_text(own[i]) for own in means.values())]
+            for i, line in enumerate(means[first])
+        ]
+        drawn = [i for i, line in enumerate(means[first]) if line["n"] >= FEW]
+        parts: list[Markup] = []
+        if drawn:
+            labels = [f"{subgroup_text(means[first][i])[:32]} ({means[first][i]['n']})" for i in drawn]
+            points = {role: [tuple(own[i][key] for key in ("value", "low", "high")) for i in drawn] for role, own in means.items()}
+            caption = (
+                f"Mean IoU by subgroup of split {self.split}, with the number of samples; dotted: the {first} model on all of them. "
+                f"Not corrected for looking at many subgroups.{left_out_text(len(table) - len(drawn))}"
             )
-        explanation = (
-            f"Odds ratio of being among the hardest {TOP:.0%} by {by}, with 95 % interval: more than 1 = more often hard than all other "
-            "samples. Adjusted: at equal lesion area, contact with the border and label. * = q below .05 (Benjamini-Hochberg)."
-        )
-        headings = ["subgroup", "n", "hard", f"by {columns[0]}", "adjusted", *(f"by {column}" for column in columns[1:])]
-        return [html.heading("Who is hard"), html.paragraph(explanation), html.table(headings, table)]
+            overall = self.overall_lines[first]["iou_mean"]["value"]
+            parts.append(html.figure(svg_plots.forest(labels, points, overall, "mean IoU with 95 % interval"), caption))
+        few = [line for line in table if "few" in line[1]]
+        headings = ["subgroup", "n", *(f"{role}: mean IoU" for role in means)]
+        return [*parts, *tables_by_size(headings, [line for line in table if line not in few], few)]
+
+
+def tables_by_size(headings: list[str], table: list[list[str]], few: list[list[str]]) -> list[Markup]:
+    """The table of levels of enough samples, and that of the others, which shows on demand."""
+    shown = [html.table(headings, table)] if table else []
+    title = f"{len(few)} level{'s' if len(few) > 1 else ''} of fewer than {FEW} samples: too few for a conclusion"
+    return [*shown, *([html.folded(title, html.table(headings, few))] if few else [])]
+
+
+def left_out_text(count: int) -> str:
+    """What a caption says of levels that are not drawn."""
+    return f" Levels of fewer than {FEW} samples are left out: {count}." if count else ""
+
+
+def subgroup_text(line: dict[str, Any]) -> str:
+    """The name of the subgroup of a line."""
+    return ", ".join(f"{name} {level}" for name, level in line["subgroup"].items())
+
+
+def count_text(line: dict[str, Any]) -> str:
+    """The number of samples of a line, marked where it is small."""
+    return f"{line['n']} few" if line["n"] < FEW else str(line["n"])
 
 
 def by_boxes(iou: np.ndarray) -> Measured:

@@ -5,51 +5,56 @@ import json
 import numpy as np
 from markupsafe import Markup
 
+from htltools.commands.report.doubt_curves import DoubtCurves
+from htltools.commands.report.finding import correlation, finding
+from htltools.commands.report.hard_subgroups import HardSubgroups
 from htltools.commands.report.metrics import ReportMetrics
 from htltools.commands.report.samples import ReportSamples
 from htltools.core.figures import svg_plots
 from htltools.core.hardness.baselines import smallness
-from htltools.core.hardness.rank_stability import correlation_interval, rank_correlation
-from htltools.core.statistics.risk_coverage import FAILURE_IOU, DoubtMetrics, risk_curve
 from htltools.core.statistics.subgroups import Crossing
 from htltools.formats.page import html
 from htltools.formats.rows.fields import cell
 from htltools.formats.rows.vocabulary import HARDNESS
 
-# columns that need no annotation, and so can be had of a new image
-DOUBT_COLUMNS = (
-    "mirror_disagreement",
-    "look_disagreement",
-    "soft_dice_doubt",
-    "seed_disagreement",
-    "dropout_disagreement",
-    "pruned_disagreement",
-    "pruned_shift",
-)
+MEDIANS = "Upright lines: medians; the last bar holds all above it."
+SEEDS = "the rows come with one set of scores; name models of several seeds, each with --model and --pruned"
 
 
 def page_sections(
     samples: ReportSamples, by: str, hardness: np.ndarray, split: str, fields: list[Crossing], seed: int, history: list[dict]
-) -> dict[str, list[Markup]]:
-    """Parts of HTML by heading, in the order of the page."""
+) -> tuple[Markup, dict[str, list[Markup]], list[str]]:
+    """What was found; parts of HTML by heading, in the order of the page; and which are absent, with the reason of each."""
     metrics = ReportMetrics(samples, split, fields, seed)
-    return {
-        "What was run": run_parts(samples, history),
-        "Metrics": metrics.overall(),
-        "Subgroups": [*metrics.by_subgroup(), *metrics.who_is_hard(by)],
-        "Training and pruning": training_parts(samples),
-        "Hardness": hardness_parts(samples, by, hardness, split),
-        "Doubt": doubt_parts(samples, split),
-        "Reliability over seeds": stability_parts(samples),
-        "Gallery": [
-            html.paragraph(
-                f"The hardest and the suspects stand highest within their split by {by} and by suspect: scores of rows that a model was "
-                "fitted to do not compare with those of others. A suspect is a guess, not a verdict; look before you drop it. "
-                f"Gains and losses are the IoU of the attended model less that of the dense one, on split {split}."
-            ),
-            html.gallery(),
-        ],
+    hard, doubt = HardSubgroups(metrics, by), DoubtCurves(samples, split)
+    no_doubt = f"no column of doubt is known of all annotated rows of split {split}; htl score --also computes some"
+    no_metrics = f"no row of split {split} has both an annotated box and the predictions of the models: nothing to measure"
+    parts = {
+        "Who is hard": (hard.parts(), hard.absent),
+        "Metrics": (metrics.overall(), no_metrics),
+        "Subgroups": (metrics.by_subgroup(), "there are no fields to group by" if metrics.rows else no_metrics),
+        "Doubt": (doubt.parts(), no_doubt),
+        "Hardness": (hardness_parts(samples, by, hardness, split), ""),
+        "Reliability over seeds": (stability_parts(samples), SEEDS),
+        "Training and pruning": (training_parts(samples), "the models that the rows name are not at hand"),
+        "What was run": (run_parts(samples, history), ""),
+        "Gallery": (gallery_parts(by, split, "attended" in samples.iou), ""),
     }
+    absent = [f"{heading} ({reason})" for heading, (own, reason) in parts.items() if not own]
+    found = finding(samples, by, hardness, metrics, hard, doubt)
+    return found, {heading: own for heading, (own, _) in parts.items() if own}, absent
+
+
+def gallery_parts(by: str, split: str, compares: bool) -> list[Markup]:
+    """How the images were chosen, and the place for them."""
+    gains = f" Gains and losses are the IoU of the attended model less that of the dense one, on split {split}." if compares else ""
+    return [
+        html.paragraph(
+            f"The hardest and the suspects stand highest within their split by {by} and by suspect: scores of rows that a model was "
+            f"fitted to do not compare with those of others. A suspect is a guess, not a verdict; look before you drop it.{gains}"
+        ),
+        html.gallery(),
+    ]
 
 
 def run_parts(samples: ReportSamples, history: list[dict]) -> list[Markup]:
@@ -68,7 +73,7 @@ def run_parts(samples: ReportSamples, history: list[dict]) -> list[Markup]:
         lines = [[cell(each.get("time"))[:16].replace("T", " "), cell(each.get("command"))] for each in history]
         parts += [
             html.table(["time", "command"], lines, "plain"),
-            html.folded("all parameters", json.dumps(history, indent=1, ensure_ascii=False)),
+            html.folded("all parameters", html.plain(json.dumps(history, indent=1, ensure_ascii=False))),
         ]
     return parts
 
@@ -100,7 +105,7 @@ def training_parts(samples: ReportSamples) -> list[Markup]:
                     f"validation IoU {reached}, that of its dense model {before}."
                 )
             )
-    return [*words, html.figures(*drawn)] if drawn or words else [html.paragraph("The models that the rows name were not at hand.")]
+    return [*words, html.figures(*drawn)] if drawn or words else []
 
 
 def hardness_parts(samples: ReportSamples, by: str, hardness: np.ndarray, split: str) -> list[Markup]:
@@ -110,13 +115,13 @@ def hardness_parts(samples: ReportSamples, by: str, hardness: np.ndarray, split:
         values = hardness if name == by else samples.known(name)
         by_split = {part: own for part in samples.known_splits if (own := values[(samples.splits == part) & np.isfinite(values)]).size}
         if by_split:
-            drawn.append(html.figure(svg_plots.distribution(by_split, name), f"{name} by split."))
+            drawn.append(html.figure(svg_plots.distribution(by_split, name), f"{name} by split. {MEDIANS}"))
     covered = 1 - smallness(samples.objects["annotated"][..., :4])
     for name, other in (("share of the image that is annotated", covered), ("loss", samples.known("loss"))):
         both = np.isfinite(hardness) & np.isfinite(other)
         if both.sum() > 2 and by != name:
             found = correlation(hardness, other, samples.groups)
-            caption = f"{by} against {name}, all splits: rank correlation {found}. Fuller colour: more samples."
+            caption = f"{by} against {name}, all splits: rank correlation {found}. The highest 1 % of either are left out."
             drawn.append(html.figure(svg_plots.cloud(other[both], hardness[both], name, by), caption))
     own = np.flatnonzero(samples.splits == split)
     columns = [name for name in HARDNESS if np.isfinite(samples.known(name)[own]).sum() > 2 and name != "random"]
@@ -137,47 +142,10 @@ def with_others(values: np.ndarray, samples: ReportSamples, places: np.ndarray) 
     return [correlation(values, samples.known(other)[places], samples.groups[places]) for other in ("smallness", "loss")]
 
 
-def correlation(a: np.ndarray, b: np.ndarray, groups: np.ndarray) -> str:
-    """The rank correlation of a and b [N] with its interval by the number of groups."""
-    count = len(set(groups[np.isfinite(a) & np.isfinite(b)]))
-    found = rank_correlation(a, b)
-    if np.isnan(found) or count < 4:
-        return "-"
-    low, high = correlation_interval(found, count)
-    return f"{found:+.2f} [{low:+.2f}, {high:+.2f}]"
-
-
-def doubt_parts(samples: ReportSamples, split: str) -> list[Markup]:
-    """Risk by coverage of the columns that need no annotation, on the samples of a split that have one."""
-    own = (samples.splits == split) & np.isfinite(samples.iou.get("dense", np.full(len(samples.rows), np.nan)))
-    columns = {name: values[own] for name in DOUBT_COLUMNS if own.sum() > 2 and np.isfinite((values := samples.known(name))[own]).all()}
-    if not columns:
-        return [html.paragraph(f"No column of doubt is known of all annotated rows of split {split}; htl score --also computes some.")]
-    iou = samples.iou["dense"][own]
-    curves = {name: risk_curve(iou, values) for name, values in columns.items()}
-    table = [
-        [name, *(f"{found[metric][0]:.3f}" for metric in ("aurc", "e_aurc", "failure_auroc"))]
-        for name, found in ((name, DoubtMetrics(iou, values).values()) for name, values in columns.items())
-    ]
-    caption = f"Risk by coverage, {own.sum()} samples of split {split}: lower is better. E-AURC: the area above the ideal order."
-    return [
-        html.figures(
-            html.figure(svg_plots.risk_coverage(curves, risk_curve(iou, 1 - iou), float(1 - iou.mean())), caption),
-            html.table(["doubt", "AURC", "E-AURC", f"AUROC of IoU < {FAILURE_IOU:g}"], table, "numbers"),
-        ),
-        html.paragraph("htl evaluate --doubt gives these figures with intervals, by subgroup, and sets a threshold.", "note"),
-    ]
-
-
 def stability_parts(samples: ReportSamples) -> list[Markup]:
     """How alike several models rank the samples."""
     if not samples.stability:
-        return [
-            html.paragraph(
-                "The rows come with one set of scores: how much of their order another training seed would keep is not known here. Name "
-                "models of several seeds, each with --model and --pruned, to see it."
-            )
-        ]
+        return []
     splits = list(dict.fromkeys(split for by_split in samples.stability.values() for split in by_split))
     lines = [[name, *("-" if np.isnan(own[s]) else f"{own[s]:.3f}" for s in splits)] for name, own in samples.stability.items()]
     return [

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from htltools import console
+from htltools.commands.report.finding import page_title
 from htltools.commands.report.gallery import gallery_data, shown_fields
 from htltools.commands.report.samples import report_samples
 from htltools.commands.report.sections import page_sections
@@ -43,7 +44,9 @@ def write_report(
     hardness = samples.column(by)
     history = run.chain(reader.history, {str(path): file_digest(path) for path in samples.paths})
     fields = shown_fields(samples.rows, fields, meta)
-    sections = page_sections(samples, by, hardness, split, fields, runtime.seed, history)
+    found, sections, absent = page_sections(samples, by, hardness, split, fields, runtime.seed, history)
     data = gallery_data(samples, by, hardness, split, fields, count, meta)
-    size = write_page(out, "htl report", sections, data)
+    size = write_page(out, page_title(samples), found, sections, data)
+    if absent:
+        console.say(f"not on the page: {'; '.join(absent)}")
     console.say(f"{out}: {len(samples.rows)} samples, {len(data['samples'])} images, {size / 1e6:.1f} MB")

@@ -13,7 +13,11 @@ INK, FAINT = "#0a0b01", "#0a0b02"
 SERIES = {"dense": "#0a0b03", "pruned": "#0a0b04", "attended": "#0a0b05"}
 PAGE = {INK: "currentColor", FAINT: "var(--line)", **{colour: f"var(--{role})" for role, colour in SERIES.items()}}
 ORDER = list(SERIES.values())
-DASHES = "-", (0, (5, 2)), (0, (1, 1.5))
+DASHES = "-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2))
+ROLE_DASHES = {"dense": DASHES[0], "pruned": DASHES[2], "attended": DASHES[3]}
+MARKERS = "os^D"
+COUNTS = [count * 10**power for power in range(6) for count in (1, 2, 5)]  # on a scale of samples
+RATIOS = 0.02, 50.0  # odds ratios beyond are drawn at the edge
 WIDTH, HEIGHT = 5.2, 3.1  # inches of 72 points: as wide as a page on a phone, so that letters keep their size
 
 LOOK: dict[Any, Any] = {
@@ -67,7 +71,7 @@ def curves(logs: Mapping[str, Sequence[tuple[str, Sequence[Mapping]]]]) -> str:
             for role, i, name, log in lines:
                 known = [(record["epoch"], record[key]) for record in log if record.get(key) is not None and "epoch" in record]
                 if known:
-                    style = {"color": SERIES[role], "linestyle": DASHES[i % 3], "marker": ".", "markersize": 4}
+                    style = {"color": SERIES[role], "linestyle": ROLE_DASHES[role], "marker": MARKERS[i % 4], "markersize": 3}
                     axes.plot(*zip(*known), label=name, **style)
             axes.set(title=title, xlabel="epoch")
             axes.xaxis.get_major_locator().set_params(integer=True)
@@ -109,34 +113,40 @@ def distribution(values: Mapping[str, np.ndarray], name: str) -> str:
                 np.minimum(own, edges[-1]), edges, density=True, histtype="step", linewidth=1.4, **style, label=f"{split}, {len(own)}"
             )
             axes.axvline(np.median(own), linewidth=0.8, **style)
-        axes.set(xlabel=f"{name} (upright lines: medians; the last bar holds all above it)", ylabel="density")
+        axes.set(xlabel=name, ylabel="density")
         axes.legend(labelcolor=INK)
 
     return svg(draw)
 
 
 def cloud(x: np.ndarray, y: np.ndarray, x_name: str, y_name: str) -> str:
-    """Two-dimensional histogram of x and y [N] in hexagons, without the highest 1 % of either."""
+    """Two-dimensional histogram of x and y [N] in hexagons, with a scale of samples, without the highest 1 % of either."""
 
     def draw(figure) -> None:
         from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgba
 
         axes = figure.subplots()
         inside = (x <= np.quantile(x, 0.99)) & (y <= np.quantile(y, 0.99))
-        shades = LinearSegmentedColormap.from_list("", [to_rgba(SERIES["dense"], alpha) for alpha in (0.15, 1)])
-        axes.hexbin(x[inside], y[inside], gridsize=(32, 16), mincnt=1, cmap=shades, norm=LogNorm(), linewidths=0)
+        shades = LinearSegmentedColormap.from_list("", [to_rgba(SERIES["dense"], alpha) for alpha in (0.15, 1)], 24)
+        bins = axes.hexbin(x[inside], y[inside], gridsize=(32, 16), mincnt=1, cmap=shades, linewidths=0)
+        bins.set_norm(LogNorm(1, max(float(bins.get_array().max()), 2)))
         axes.set(xlabel=x_name, ylabel=y_name)
+        scale = figure.colorbar(
+            bins, label="samples in a hexagon", ticks=[count for count in COUNTS if count <= bins.norm.vmax], format="%g"
+        )
+        scale.minorticks_off()
+        scale.outline.set_visible(False)
 
     return svg(draw)
 
 
 def risk_coverage(columns: Mapping[str, tuple[np.ndarray, np.ndarray]], ideal: tuple[np.ndarray, np.ndarray], mean: float) -> str:
-    """Mean of 1 - IoU among the answered by coverage, [points] each, of up to nine columns of doubt, of the ideal order and of none."""
+    """Mean of 1 - IoU among the answered by coverage, [points] each, of up to twelve columns of doubt, of the ideal order and of none."""
 
     def draw(figure) -> None:
         axes = figure.subplots()
         for i, (name, (coverage, risk)) in enumerate(columns.items()):
-            axes.plot(coverage, risk, color=ORDER[i % 3], linestyle=DASHES[i // 3 % 3], linewidth=1.4, label=name)
+            axes.plot(coverage, risk, color=ORDER[i % 3], linestyle=DASHES[(i + i // 3) % 4], linewidth=1.4, label=name)
         axes.plot(*ideal, color=INK, linewidth=0.8, label="ideal order")
         axes.axhline(mean, color=INK, linewidth=0.8, linestyle=":", label="random order")
         axes.set(xlabel="coverage: share of samples answered, the least doubtful first", ylabel="mean of 1 - IoU among them")
@@ -157,8 +167,9 @@ def forest(labels: Sequence[str], models: Mapping[str, Sequence[tuple]], overall
             height = places + (len(models) - 1) * 0.13 - i * 0.26
             for y, (_, low, high) in zip(height, rows):
                 if low is not None:
-                    axes.plot([low, high], [y, y], color=SERIES[role], linewidth=1.4)
-            axes.plot([row[0] for row in rows], height, "os^"[i], color=SERIES[role], markersize=4, label=role)
+                    axes.plot([low, high], [y, y], color=SERIES[role], linestyle=ROLE_DASHES[role], linewidth=1.4)
+            axes.plot([row[0] for row in rows], height, MARKERS[i], color=SERIES[role], markersize=4)
+            axes.plot([], [], MARKERS[i], color=SERIES[role], markersize=4, linestyle=ROLE_DASHES[role], label=role)
         axes.axvline(overall, color=INK, linewidth=0.8, linestyle=":")
         axes.set_yticks(places, labels)
         axes.set_ylim(0.4, len(labels) + 0.6)
@@ -168,6 +179,53 @@ def forest(labels: Sequence[str], models: Mapping[str, Sequence[tuple]], overall
             figure.legend(loc="outside upper right", ncols=3, labelcolor=INK)
 
     return svg(draw, 0.9 + 0.23 * len(labels))
+
+
+def odds_forest(labels: Sequence[str], columns: Mapping[str, Sequence[tuple]], crude: Sequence[float | None], x_name: str) -> str:
+    """Forest plot of the odds ratios of L subgroups by up to three columns, on a logarithmic axis: (value, low, high) each, None = unknown.
+
+    crude: [L], those of the first column before adjustment, drawn as rings. What lies beyond 0.02 or 50 is drawn at the edge, as an arrow.
+    """
+    places = np.arange(len(labels), 0, -1)
+    known = [number for rows in columns.values() for row in rows for number in row if number]
+    reach = np.clip([*known, *filter(None, crude), 0.5, 2], *RATIOS)
+    left, right = float(reach.min() / 1.25), float(reach.max() * 1.25)
+
+    def draw(figure) -> None:
+        axes = figure.subplots()
+        axes.set_xscale("log")
+        axes.axvline(1, color=INK, linewidth=0.8, linestyle=":")
+        for i, (name, rows) in enumerate(columns.items()):
+            height = places + (len(columns) - 1) * 0.13 - i * 0.26
+            for y, (value, low, high) in zip(height, rows):
+                if value is None:
+                    continue
+                if low is not None and high is not None:
+                    axes.plot([max(low, left), min(high, right)], [y, y], color=ORDER[i], linestyle=DASHES[i], linewidth=1.2)
+                axes.plot([min(max(value, left), right)], [y], edge_marker(value, left, right, MARKERS[i]), color=ORDER[i], markersize=4)
+            axes.plot([], [], MARKERS[i], color=ORDER[i], linestyle=DASHES[i], markersize=4, label=f"by {name}")
+        for y, value in zip(places + (len(columns) - 1) * 0.13, crude):
+            if value is not None:
+                marker = edge_marker(value, left, right, "o")
+                axes.plot(
+                    [min(max(value, left), right)], [y], marker, color=ORDER[0], markersize=6.5, fillstyle="none", markeredgewidth=0.8
+                )
+        axes.set_yticks(places, labels)
+        axes.set_ylim(0.4, len(labels) + 0.6)
+        axes.set_xlim(left, right)
+        axes.set_xticks([tick for tick in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if left <= tick <= right])
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.minorticks_off()
+        axes.set(xlabel=x_name)
+        axes.grid(False, axis="y")
+        figure.legend(loc="outside upper right", ncols=3, labelcolor=INK)
+
+    return svg(draw, 0.9 + 0.3 * len(labels))
+
+
+def edge_marker(value: float, left: float, right: float, marker: str) -> str:
+    """The marker of a value: an arrow at the edge of the axis where it lies beyond."""
+    return "<" if value < left else ">" if value > right else marker
 
 
 def dots(values: Mapping[str, Mapping[str, float]], x_name: str) -> str:
@@ -180,7 +238,7 @@ def dots(values: Mapping[str, Mapping[str, float]], x_name: str) -> str:
         axes = figure.subplots()
         for i, split in enumerate(splits):
             own = [values[column].get(split, np.nan) for column in columns]
-            axes.plot(own, places, "os^D"[i % 4], color=ORDER[i % 3], markersize=5, label=split)
+            axes.plot(own, places, MARKERS[i % 4], color=ORDER[i % 3], markersize=5, label=split)
         axes.set_yticks(places, columns)
         axes.set_ylim(0.4, len(columns) + 0.6)
         axes.set_xlim(right=1.02)

@@ -16,8 +16,8 @@ from markupsafe import Markup
 from htltools.formats.files.atomic import replacing
 
 
-def write_page(path: Path, title: str, sections: Mapping[str, Sequence[Markup]], data: dict[str, Any]) -> int:
-    """Write a page of sections, parts by heading, and the data of its gallery; whole or not at all. Its size in bytes.
+def write_page(path: Path, title: str, lead: Markup, sections: Mapping[str, Sequence[Markup]], data: dict[str, Any]) -> int:
+    """Write a page of a lead, sections, parts by heading, and the data of its gallery; whole or not at all. Its size in bytes.
 
     Nothing but its own script may run on it, and nothing may be fetched: its content security policy says so.
 
@@ -28,7 +28,7 @@ def write_page(path: Path, title: str, sections: Mapping[str, Sequence[Markup]],
     style, script = own_file("report.css"), own_file("report.js")
     digest = "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     template = environment.from_string(own_file("report.html"))
-    text = template.render(title=title, sections=sections, data=data, style=Markup(style), script=Markup(script), digest=digest)
+    text = template.render(title=title, lead=lead, sections=sections, data=data, style=Markup(style), script=Markup(script), digest=digest)
     page = text.encode("utf-8", "replace")
     with replacing(path) as temporary:
         temporary.write_bytes(page)
@@ -69,15 +69,25 @@ def figures(*each: Markup) -> Markup:
     return Markup('<div class="figures">{}</div>').format(Markup("").join(each))
 
 
-def folded(title: str, text: str) -> Markup:
-    """Plain text that shows on demand."""
-    return Markup("<details><summary>{}</summary><pre>{}</pre></details>").format(title, text)
+def items(texts: Sequence[str], kind: str) -> Markup:
+    """A list of plain texts; `kind` is a class of the style."""
+    return Markup('<ul class="{}">{}</ul>').format(kind, Markup("").join(Markup("<li>{}</li>").format(text) for text in texts))
+
+
+def plain(text: str) -> Markup:
+    """Plain text with its line breaks."""
+    return Markup("<pre>{}</pre>").format(text)
+
+
+def folded(title: str, part: Markup) -> Markup:
+    """A part that shows on demand."""
+    return Markup("<details><summary>{}</summary>{}</details>").format(title, part)
 
 
 def gallery() -> Markup:
     """The place where the script puts its images."""
     return Markup(
         '<noscript><p>The gallery needs JavaScript, of this page alone.</p></noscript>\n<form id="choose" autocomplete="off"></form>\n'
-        '<p class="note" id="count" aria-live="polite"></p>\n<div id="cards"></div>\n'
+        '<p class="note" id="count" aria-live="polite"></p>\n<p class="note" id="meaning"></p>\n<div id="cards"></div>\n'
         '<p id="more" hidden><button type="button">show all</button></p>'
     )

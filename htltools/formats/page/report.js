@@ -4,6 +4,7 @@ addEventListener("error", event => { document.documentElement.dataset.error = ev
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const RESERVED = ["show", "sort", "order", "find", "theme"];
+const ABOVE = ["dense", "attended", "pruned", "annotated"];  // the order in which boxes are drawn: gaps of dashes show what is below
 const STEP = 48;  // cards that are made at a time
 const SVG = "http://www.w3.org/2000/svg";
 const cards = document.getElementById("cards"), form = document.getElementById("choose"), more = document.getElementById("more");
@@ -46,10 +47,12 @@ function makeForm() {
     box.type = "checkbox";
     box.checked = true;
     box.addEventListener("change", () => {
-      for (const rect of cards.querySelectorAll("rect." + role)) rect.style.display = box.checked ? "" : "none";
+      for (const rect of cards.querySelectorAll("." + role)) rect.style.display = box.checked ? "" : "none";
       hidden[role] = !box.checked;
     });
-    label.append(box, element("span", undefined, "key " + role), role);
+    const key = element("span", undefined, "key");
+    key.append(boxes({[role]: [[.08, .16, .92, .84]]}));
+    label.append(box, key, role);
     form.append(label);
   }
 }
@@ -91,6 +94,7 @@ function choose() {
   const rank = sample => sample.scores[sort];
   matches.sort((a, b) => (rank(a) === undefined) - (rank(b) === undefined) || sign * (rank(a) - rank(b)) || 0);
   cards.replaceChildren();
+  document.getElementById("meaning").textContent = `sorted by ${sort}: ${data.meanings[sort]}`;
   shown = 0;
   extend(STEP);
 }
@@ -135,7 +139,11 @@ function card(sample) {
 
 function list(scores, names) {
   const made = element("dl");
-  for (const name of names) if (scores[name] !== undefined) made.append(element("dt", name), element("dd", scores[name].toFixed(3)));
+  for (const name of names) if (scores[name] !== undefined) {
+    const term = element("dt", name);
+    term.title = data.meanings[name];
+    made.append(term, element("dd", scores[name].toFixed(3)));
+  }
   return made;
 }
 
@@ -143,9 +151,10 @@ function boxes(byRole) {
   const made = document.createElementNS(SVG, "svg");
   made.setAttribute("viewBox", "0 0 1 1");
   made.setAttribute("preserveAspectRatio", "none");
-  for (const [role, [x0, y0, x1, y1]] of Object.entries(byRole).flatMap(([role, own]) => own.map(box => [role, box]))) {
+  const all = ABOVE.flatMap(role => (byRole[role] ?? []).map(box => [role, box]));
+  for (const [kind, role, [x0, y0, x1, y1]] of [...all.map(each => ["shade " + each[0], ...each]), ...all.map(each => [each[0], ...each])]) {
     const rect = document.createElementNS(SVG, "rect");
-    for (const [name, value] of [["class", role], ["x", x0], ["y", y0], ["width", x1 - x0], ["height", y1 - y0]]) rect.setAttribute(name, value);
+    for (const [name, value] of [["class", kind], ["x", x0], ["y", y0], ["width", x1 - x0], ["height", y1 - y0]]) rect.setAttribute(name, value);
     if (hidden[role]) rect.style.display = "none";
     made.append(rect);
   }

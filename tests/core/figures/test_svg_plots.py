@@ -33,9 +33,19 @@ def test_degenerate_data_is_drawn():
         svg_plots.cloud(one, one, "loss", "pruned_disagreement"),
         svg_plots.sweep([{"asked": 0.95, "val_iou": 0.8, "val_iou_before_recovery": 0.1}], 0.8, 0.9, 0.95),
         svg_plots.risk_coverage({"mirror_disagreement": (one, one)}, (one, one), 0.5),
+        svg_plots.odds_forest(["a"], {"loss": [(None, None, None)]}, [None], "odds ratio"),
+        svg_plots.odds_forest(["a"], {"loss": [(900.0, 0.0001, None)], "random": [(0.0, 0.0, 900.0)]}, [0.0], "odds ratio"),
         svg_plots.dots({"pruned_disagreement": {"test": float("nan")}}, "correlation"),
     ):
         assert drawn.count("<svg") == 1
+
+
+def test_hexagons_have_a_scale():
+    """The scale of a cloud counts samples, in whole numbers."""
+    numbers = np.repeat(np.linspace(0, 1, 4), 30)
+    drawn = svg_plots.cloud(numbers, numbers, "a", "b")
+    assert "samples in a hexagon</text>" in drawn
+    assert re.findall(r">(\d+)</text>", drawn) == ["1", "2", "5", "10", "20"]
 
 
 def test_same_figure_same_bytes():

@@ -20,7 +20,8 @@ def test_text_is_escaped_everywhere():
         html.heading(HOSTILE),
         html.table([HOSTILE], [[HOSTILE]]),
         html.figure("<svg></svg>", HOSTILE),
-        html.folded(HOSTILE, HOSTILE),
+        html.folded(HOSTILE, html.plain(HOSTILE)),
+        html.items([HOSTILE], "finding"),
     ):
         assert "<b" not in part and "</script" not in part and "&lt;/script&gt;" in part
 
@@ -36,11 +37,13 @@ def test_markup_stays_markup():
 def test_page(tmp_path):
     """Headings lead to their sections, text is escaped, and the data cannot end their script and read back as they were."""
     data = {HOSTILE: [HOSTILE, 1.5, None], "b": 1, "a": 2}
+    lead = html.items([HOSTILE, "two"], "finding")
     html.write_page(
-        tmp_path / "p.html", HOSTILE, {HOSTILE: [html.paragraph("one"), html.paragraph("two")], "Gallery": [html.gallery()]}, data
+        tmp_path / "p.html", HOSTILE, lead, {HOSTILE: [html.paragraph("one"), html.paragraph("two")], "Gallery": [html.gallery()]}, data
     )
     text = (tmp_path / "p.html").read_text("utf-8")
     assert "<b" not in text.replace("<body>", "").replace("<button", "") and text.count("</script>") == 2
+    assert '<ul class="finding"><li>&lt;/script&gt;' in text and "<li>two</li></ul>\n<nav>" in text
     assert '<nav><a href="#part-1">&lt;/script&gt;' in text and '<a href="#part-2">Gallery</a></nav>' in text
     assert '</h2><p>one</p>\n<p>two</p></section>\n<section id="part-2"><h2>Gallery</h2><noscript>' in text
     written = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)[1]
@@ -50,10 +53,10 @@ def test_page(tmp_path):
 
 def test_page_is_whole_or_not_there(tmp_path):
     """The size of a page is given, and one that cannot be written leaves nothing behind."""
-    size = html.write_page(tmp_path / "p.html", HOSTILE, {HOSTILE: [html.gallery()]}, {})
+    size = html.write_page(tmp_path / "p.html", HOSTILE, html.items([], ""), {HOSTILE: [html.gallery()]}, {})
     assert (tmp_path / "p.html").stat().st_size == size
     with pytest.raises(ValueError):
-        html.write_page(tmp_path / "q.html", "t", {}, {"a": float("nan")})
+        html.write_page(tmp_path / "q.html", "t", html.items([], ""), {}, {"a": float("nan")})
     assert [path.name for path in tmp_path.iterdir()] == ["p.html"]
 
 
