@@ -55,7 +55,8 @@ def whole_metadata(rows: list[Row], notes: list[str]) -> list[Crossing]:
     """
     fields, left_out = metadata_fields(rows)
     if left_out:
-        reasons = ", ".join(f"{name} {reason}" for name, reason in left_out.items())
+        by_reason = [(reason, [name for name, own in left_out.items() if own == reason]) for reason in dict.fromkeys(left_out.values())]
+        reasons = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason)
         notes.append(f"no subgroups by default: {reasons}; --group-by takes any field, a number with a width: age:20")
     if not fields:
         raise DataError("these rows have no metadata of several levels", "prepare takes them from a table, see --table")

@@ -69,10 +69,13 @@ class DoubtCurves:
         if not known:
             return ""
         name = min(known, key=lambda name: (known[name]["aurc"].value, name))
-        auroc, surest = known[name].get("failure_auroc"), number_text(known[name]["selective_iou@0.8"])
-        failures = f"tells predictions of an IoU below {FAILURE_IOU:g} from others with an AUROC of {number_text(auroc)}" if auroc else ""
-        answered = f"the 80 % least doubtful by it have a mean IoU of {surest}"
-        return f"{name} {failures}, and {answered}." if failures else f"Of {name}, {answered}."
+        answered = f"have a mean IoU of {number_text(known[name]['selective_iou@0.8'])}, all {self.iou.mean():.3f}"
+        if auroc := known[name].get("failure_auroc"):
+            return (
+                f"{name} tells predictions of an IoU below {FAILURE_IOU:g} from others with an AUROC of {number_text(auroc)}; the 80 % "
+                f"least doubtful by it {answered}."
+            )
+        return f"The 80 % least doubtful by {name} {answered}."
 
 
 def number_text(estimate: Estimate | None) -> str:

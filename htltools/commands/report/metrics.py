@@ -41,10 +41,14 @@ class ReportMetrics:
             for role, iou in samples.iou.items()
         }
         first, *others = models
-        self.lines[first] = metric_lines(self.rows, models[first], [], crossings, split, seed, gaps=False)
-        for role in others:
-            compared = models[first] if len(models[first]) == len(models[role]) else []
-            self.lines[role] = metric_lines(self.rows, models[role], compared, crossings, split, seed, gaps=False)
+        for role, own in models.items():
+            compared = models[first] if role in others and len(models[first]) == len(own) else []
+            by_iou = [Measured(each.predictor, each.predictions, BoxMetrics(each.samples.iou), {}) for each in own]
+            of_subgroups = metric_lines(self.rows, by_iou, [], crossings, split, seed, gaps=False)  # shown by mean IoU alone
+            self.lines[role] = [
+                *metric_lines(self.rows, own, compared, [], split, seed, gaps=False),
+                *(line for line in of_subgroups if line["subgroup"]),
+            ]
 
     @cached_property
     def overall_lines(self) -> dict[str, dict[str, dict[str, Any]]]:
@@ -68,11 +72,7 @@ class ReportMetrics:
                 cells += [estimate_text(by_role[role].get(name)), estimate_text(by_role[role].get(f"{name}.delta"), "+.3f")]
             table.append([name, *cells])
         few = " With so few groups they are too narrow." if len(self.groups) < FEW_GROUPS else ""
-        absent = (
-            f" The {' and '.join(self.by_boxes)} model is not at hand, and measured by the boxes that rows hold of it."
-            if self.by_boxes
-            else ""
-        )
+        absent = "".join(f" The {role} model is not at hand, and measured by the boxes that rows hold of it." for role in self.by_boxes)
         return [
             html.paragraph(f"Split {self.split}: {len(self.rows)} samples of {len(self.groups)} groups.{absent}"),
             html.table(["metric", *headings], table),
