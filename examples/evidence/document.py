@@ -4,7 +4,8 @@
 usage: document.py [RUNS [FILE...]]    by default examples/evidence/looks.jsonl, EVIDENCE.md and README.md of this checkout
 
 A run is a line of runs.py. A cell is the mean over the seeds that there are, a difference has a 95 % t interval over them, and
-`seeds` counts them; a cell of fewer seeds than its line says so. Runs of more seeds or further arms need no change here.
+`seeds` counts them; a cell of fewer seeds than its line says so, and one of less than three has no interval. Runs of more seeds or
+further arms need no change here.
 """
 
 import re
@@ -32,6 +33,7 @@ ARMS = {  # what an arm is, in words; others stand under their own names
     "look@median": "that net, the second look at the median box",
     "mirror2": "one look, mean box of 2 mirror images",
     "mirror4": "one look, mean box of 4 mirror images",
+    "larger": "one look at an image of twice the pixels",
     "glance:pruned": "first look by a copy with 90 % of its weights cut",
     "glance:channel": "first look by a copy with half of its channels cut",
     "glance:unpruned": "first look by a copy fine-tuned alike, not pruned",
@@ -48,18 +50,26 @@ MEASURES |= {"IoU < .1": ("test", "failure_rate"), "ISIC 2017: mean IoU": ("else
 DATA = {"test": "HAM10000", "elsewhere": "ISIC 2017"}
 MODELS = {f"{net}-{way}": f"{words}, {look}" for net, words in NETS.items() for way, look in (("plain", "one look"), ("look", "looks"))}
 COLUMNS = {
-    "mirror": "`mirror_disagreement`, 3 mirror images",
+    "three mirrors": "`mirror_disagreement`, 3 mirror images",
+    "two mirrors": "`mirror_disagreement`, 2 mirror images",
     "one mirror": "`mirror_disagreement`, 1 mirror image",
     "look": "`look_disagreement`",
+    "two mirrors and look": "mean of 2 mirror images and `look_disagreement`",
+    "another seed": "`seed_disagreement` with the net of another seed",
     "pruned_disagreement": "`pruned_disagreement`",
     "unpruned_disagreement": "disagreement with the copy that is not pruned",
     "pruned_shift": "`pruned_shift`",
     "unpruned_shift": "shift against the copy that is not pruned",
+    "one mirror and pruned": "mean of 1 mirror image and `pruned_disagreement`",
+    "one mirror and unpruned": "mean of 1 mirror image and the copy that is not pruned",
+    "smallness": "smallness of the predicted box",
     "random": "`random`",
 }
+FEWEST = 3  # seeds that an interval needs; that of two is wider than all that is known
+MIRRORS = "three mirrors"  # what the other columns of doubt are compared with
 GATES = {"none": "none", "random": "30 %, by chance", "all": "all"}
-GATES |= {name: f"30 %, by {words}; minus chance" for name, words in COLUMNS.items() if name not in ("random", "one mirror")}
-GATES["mirror"] = GATES["mirror"].replace("3 mirror images", "1 mirror image")
+BY = COLUMNS | {"mirror": COLUMNS["one mirror"]}
+GATES |= {name: f"30 %, by {BY[name]}; minus chance" for name in ("mirror", *COLUMNS) if name not in GATES}
 
 
 def short(text: str) -> str:
@@ -80,7 +90,8 @@ def mean_and_interval(values: list[float], form: str, count: int) -> str:
     """The cell of these values on a line of `count` seeds."""
     if not values:
         return "–"
-    return short(interval(values, form)) + (f" ({len(values)})" if len(values) != count else "")
+    text = interval(values, form) if len(values) >= FEWEST else f"{np.mean(values):{form}}"
+    return short(text) + (f" ({len(values)})" if len(values) != count else "")
 
 
 def value(run: dict, split: str, name: str) -> float | None:
@@ -138,7 +149,7 @@ def nets(arms: Arms) -> str:
         for split in DATA:
             gain = mean_and_interval(differences(own.get("look", {}), own["plain"], split, "iou_mean"), "+.3f", len(own["plain"]))
             beside = differences(own["plain"], of_net(arms, "regressor").get("plain", {}), split, "iou_mean")
-            other = "" if net == "regressor" else f" ({short(interval(beside, '+.3f'))})" if beside else ""
+            other = "" if net == "regressor" else f" ({mean_and_interval(beside, '+.3f', len(own['plain']))})" if beside else ""
             cells += [means(own["plain"], split, "iou_mean") + other, gain]
         lines.append([words, str(len(own["plain"])), *cells])
     heading = [f"{name}: {what}" for name in DATA.values() for what in ("one look", "looks again")]
@@ -179,10 +190,11 @@ def doubt(arms: Arms) -> str:
             for name in names:
                 own = [each[name] for each in found if name in each]
                 figures = ("failure_auroc", ".3f"), ("selective_failure_rate@0.8", ".3f"), ("selective_iou@0.8", ".3f")
-                lines.append(
-                    [COLUMNS.get(name, name), *(mean_and_interval([each[key] for each in own], form, len(found)) for key, form in figures)]
-                )
-            heading = "doubt", "AUROC of failures", "failures of the 80 % of least doubt", "their mean IoU"
+                cells = [mean_and_interval([each[key] for each in own], form, len(found)) for key, form in figures]
+                gains = [each[name]["failure_auroc"] - each[MIRRORS]["failure_auroc"] for each in found if {name, MIRRORS} <= each.keys()]
+                beside = "–" if name == MIRRORS else mean_and_interval(gains, "+.3f", len(found))
+                lines.append([COLUMNS.get(name, name), cells[0], beside, *cells[1:]])
+            heading = "doubt", "AUROC of failures", "minus 3 mirror images", "failures of the 80 % of least doubt", "their mean IoU"
             parts.append(f"{title}\n\n{table(heading, lines)}")
     return "\n\n".join(parts)
 
@@ -222,7 +234,7 @@ def results(parts: dict[str, dict[str, Arms]]) -> str:
         line(f"test IoU of a net that looks again, minus one look; {words}", arms.get(f"{net}:look", {}), arms.get(f"{net}:plain", {}))
     by_model = parts.get("doubt", {}).get("all", {})
     model = next((name for name in ("boxes-look", "masks-look", "regressor-look", "regressor-plain") if name in by_model), None)
-    for column in ("mirror", "pruned_disagreement", "random") if model else ():
+    for column in (MIRRORS, "look", "pruned_disagreement", "smallness") if model else ():
         found = [run["doubt"] for run in by_model[model].values() if all(column in run["doubt"].get(split, {}) for split in DATA)]
         if found:
             cells = (mean_and_interval([run[split][column]["failure_auroc"] for run in found], ".3f", len(found)) for split in DATA)
