@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from htltools import __version__, console, interruption
 from htltools.errors import ClosedPipe, HtlError, UsageError
 from htltools.options import HtlCommand
+from htltools.synonyms import command_called
 
 COMMANDS = {  # each a module of htltools.commands; the summaries stand here so that `htl --help` need not import those
     "prepare": "Make rows and a store from images, masks and a table.",
@@ -51,6 +52,9 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx, args):
         self.commands = dict.fromkeys(COMMANDS, self)  # the names that "Did you mean" chooses from
+        if args and args[0] not in (*COMMANDS, "help") and (ours := command_called(args[0])):
+            console.talk.command = "htl"
+            raise UsageError(f"there is no command {args[0]!r}: use htl {ours}", "see htl --help")
         return super().resolve_command(ctx, args)
 
 
@@ -109,8 +113,8 @@ def htl(
     migrating` from other tools.
 
     Every flag but --force can be set by an environment variable HTL_COMMAND_FLAG, such as HTL_TRAIN_EPOCHS; these hold for all
-    commands: HTL_SEED HTL_DEVICE HTL_PRECISION HTL_BATCH_SIZE HTL_JOBS HTL_TRUST HTL_PARTIAL HTL_HISTORY HTL_QUIET HTL_VERBOSE
-    HTL_DEBUG.
+    commands: HTL_SEED HTL_DEVICE HTL_PRECISION HTL_BATCH_SIZE HTL_JOBS HTL_TRUST HTL_PARTIAL HTL_HISTORY HTL_CONFIG HTL_QUIET
+    HTL_VERBOSE HTL_DEBUG. Or by a file, --config FILE.toml: epochs = 40 in a section [train], for all commands above the sections.
     """
     if context.invoked_subcommand is None:
         print(context.get_help(), file=sys.stderr)

@@ -118,6 +118,12 @@ class Steps:
             of_total = f"/{self.total}" if self.total else ""
             say(f"{self.description} {self.done}{of_total}" + (f"  {note}" if note else ""))
 
+    def expect(self, total: int) -> None:
+        """Change the number of steps that there will be."""
+        self.total = total
+        if self.bar:
+            self.bar.update(self.task, total=total)
+
 
 @contextmanager
 def progress(description: str, total: int | None = None) -> Iterator[Steps]:

@@ -9,11 +9,13 @@ from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from htltools import console
+from htltools.config import ConfigFile, options_by_key, read_config
 from htltools.errors import UsageError
 from htltools.processes import first_process, several_processes
+from htltools.synonyms import dashed, known_here
 
 # groups of flags in the help of a command, in this order
 PANELS = "Data", "Table", "Boxes and splits", "Model", "Training", "Attention", "Runtime", "Output"
@@ -22,33 +24,6 @@ PANELS = "Data", "Table", "Boxes and splits", "Model", "Training", "Attention", 
 in_data, in_model, in_training, in_attention, in_runtime, in_output = (
     functools.partial(Option, rich_help_panel=name) for name in ("Data", "Model", "Training", "Attention", "Runtime", "Output")
 )
-
-# what a flag is called here, and in other tools
-SYNONYMS = {
-    "--model": "--weights --checkpoint --ckpt",
-    "--init": "--weights --pretrained",
-    "--arch": "--model --backbone",
-    "--attended": "--against --baseline",
-    "--size": "--imgsz --image-size",
-    "htl prepare --size": "--imgsz --image-size",
-    "--lr": "--lr0 --learning-rate",
-    "--lr-scheduler": "--schedule --scheduler",
-    "--epochs": "--max-epochs",
-    "--batch-size": "--bs --batch",
-    "--flip": "--mirror --fliplr",
-    "--pseudo-labels": "--unlabelled --unlabeled",
-    "--nproc-per-node": "--nproc --gpus",
-    "--jobs": "--workers --num-workers",
-    "--precision": "--amp --half",
-    "--quantize": "--half --int8",
-    "--force": "--overwrite --exist-ok",
-    "--gallery": "--images",
-    "--thumbnails": "--images",
-    "--to tsv": "--tsv",
-    "--to csv": "--csv",
-    "--to coco:FILE": "--coco --coco-out",
-    "--to fiftyone:DIR": "--fiftyone",
-}
 
 
 class HtlCommand(TyperCommand):
@@ -80,16 +55,37 @@ class HtlCommand(TyperCommand):
                     formatter.write_dl([(flags.ljust(width), text) for flags, text in records])
 
     def parse_args(self, ctx, args):
-        """Parse the command line; the error for an unknown flag names ours where other tools call it so."""
+        """Parse the command line; the error for an unknown flag or argument names ours, where other tools call it so.
+
+        Raises: UsageError in place of typer's error.
+        """
+        words = list(args)
         try:
             return super().parse_args(ctx, args)
         except typer.TyperException as error:
-            if hasattr(error, "possibilities"):  # of an unknown flag
-                flags = {"htl", *(flag for param in self.params for flag in param.opts)}
-                wrong = getattr(error, "option_name", "")
-                ours = [name for name, others in SYNONYMS.items() if wrong in others.split() and name.split()[0] in flags]
-                error.possibilities = ours[:1] or error.possibilities
+            console.talk.command = ctx.command_path
+            if answer := self.answer(error, words):
+                raise UsageError(answer, f"see {ctx.command_path} --help") from None
+            param = getattr(error, "param", None)
+            if param is not None and param.name in (ctx.default_map or {}) and ctx.get_parameter_source(param.name).name == "DEFAULT_MAP":
+                raise UsageError(f"{ctx.params['config']}: {error.format_message().rstrip('.')}") from None
             raise
+
+    def answer(self, error: typer.TyperException, words: list[str]) -> str | None:
+        """What a flag or word of other tools is called here, by typer's error for it."""
+        own = {flag for param in self.params for flag in (*param.opts, *param.secondary_opts)}
+        own |= {str(param.metavar) for param in self.params if param.param_type_name == "argument"}
+        if hasattr(error, "possibilities"):  # of an unknown flag
+            wrong = getattr(error, "option_name", "")
+            whole = next((word for word in words if word.startswith(wrong)), wrong).partition("=")[0]  # -epochs is read as -e
+            return known_here(whole, own)
+        if "unexpected extra argument" in error.format_message() or error.format_message().startswith("Missing option"):
+            for word in words:
+                name, equals, value = word.partition("=")
+                if equals and name.replace("_", "").isalpha() and not Path(word).exists():
+                    flag = dashed(name)
+                    return f"flags are written --name value: {flag} {value}" if flag in own else known_here(flag, own)
+        return None
 
 
 class Choice(StrEnum):
@@ -135,6 +131,40 @@ Nproc = Annotated[int, runtime("--nproc-per-node", metavar="N", min=1, help="Pro
 output = functools.partial(Option, rich_help_panel="Output")
 Force = Annotated[bool, output("--force", help="Replace what exists.")]
 History = Annotated[bool, output("--history/--no-history", help="Record how each output was made.", envvar="HTL_HISTORY")]
+
+
+def config_file(context: typer.Context, path: Path | None) -> ConfigFile | None:
+    """Make the flags in a file the defaults of the command, and give the file.
+
+    Raises: as `read_config`.
+    """
+    if path is None:
+        return None
+    console.talk.command = context.command_path
+    group = context.parent.command if context.parent else None
+    names = group.list_commands(context) if isinstance(group, TyperGroup) else []
+
+    def flags_of(name: str) -> set[str]:
+        command = group.get_command(context, name) if isinstance(group, TyperGroup) else None
+        return set(options_by_key(command.params)) if command else set()
+
+    config = read_config(path, str(context.info_name), context.command.params, flags_of, names)
+    context.default_map = config.values
+    return config
+
+
+Config = Annotated[
+    Path | None,
+    Option(
+        "--config",
+        metavar="FILE.toml",
+        help="Flags from a file, below those given here.",
+        is_eager=True,
+        callback=config_file,
+        show_default=False,
+        envvar="HTL_CONFIG",
+    ),
+]
 Quiet = Annotated[bool, Option("-q", "--quiet", help="Print errors only.", envvar="HTL_QUIET")]
 Verbose = Annotated[bool, Option("-v", "--verbose", help="Print more.", envvar="HTL_VERBOSE")]
 Debug = Annotated[bool, Option("--debug", help="Print the traceback of an error.", envvar="HTL_DEBUG")]
@@ -145,7 +175,13 @@ def command(function):
 
     The wrapped function takes `run` first, then its own parameters. With `nproc` over 1 it runs in several processes.
     """
-    shared = {"history": (History, True), "quiet": (Quiet, False), "verbose": (Verbose, False), "debug": (Debug, False)}
+    shared = {
+        "history": (History, True),
+        "config": (Config, None),
+        "quiet": (Quiet, False),
+        "verbose": (Verbose, False),
+        "debug": (Debug, False),
+    }
     own = [p for p in inspect.signature(function).parameters.values() if p.name != "run"]
     extra = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
@@ -161,7 +197,11 @@ def command(function):
         console.talk.quiet, console.talk.verbose = flags["quiet"] or not first_process(), flags["verbose"]
         if values.get("nproc", 1) > 1 and not several_processes():
             raise typer.Exit(run_in_processes(**values))
-        return function(Run(function.__name__, values, flags["history"]), **values)
+        config = flags["config"]
+        if config and config.left_out:
+            console.say(f"{config}: left out, as only other commands have them: {', '.join(config.left_out)}")
+        recorded = values | ({"config": str(config)} if config else {})
+        return function(Run(function.__name__, recorded, flags["history"]), **values)
 
     shell.__signature__ = inspect.Signature(own + extra)  # type: ignore[attr-defined]
     return shell

@@ -14,7 +14,7 @@ import pytest
 import torch
 import typer
 
-from htltools import cli, errors, options
+from htltools import cli, errors, options, synonyms
 from htltools.formats.rows.jsonlines import joined_lines
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,6 +83,7 @@ def test_help_lists_flags_in_groups(htl, command):
     titles = re.findall(r"^(\w+):$", text, re.MULTILINE)
     assert titles == [title for title in ("Arguments", *options.PANELS, "Other") if title in titles]
     assert re.findall(r"^  (-.*?)(?:  |$)", text.split("\nOther:\n")[1], re.MULTILINE) == [
+        "--config FILE.toml",
         "-q, --quiet",
         "-v, --verbose",
         "--debug",
@@ -104,41 +105,74 @@ def test_environment_is_told_once(htl):
 @pytest.mark.parametrize(
     "command, theirs, ours",
     [
-        ("evaluate", "--weights", "--model"),
-        ("train", "--weights", "--init"),
-        ("train", "--model", "--arch"),
-        ("prepare", "--imgsz", "--size"),
-        ("train", "--imgsz", "htl prepare --size"),
-        ("train", "--lr0", "--lr"),
-        ("train", "--learning-rate", "--lr"),
-        ("train", "--schedule", "--lr-scheduler"),
-        ("train", "--mirror", "--flip"),
-        ("train", "--nproc", "--nproc-per-node"),
-        ("score", "--bs", "--batch-size"),
-        ("prune", "--batch", "--batch-size"),
-        ("view", "--coco-out", "--to coco:FILE"),
-        ("view", "--images", "--thumbnails"),
-        ("report", "--images", "--gallery"),
-        ("export", "--int8", "--quantize"),
+        ("evaluate", "--weights", "--weights is called --model here"),
+        ("train", "--weights", "--weights is called --init here"),
+        ("train", "--model", "--model is called --arch here"),
+        ("prepare", "--imgsz", "--imgsz is called --size here"),
+        ("train", "--imgsz", "--imgsz is what htl prepare --size does"),
+        ("train", "--lr0=1", "--lr0 is called --lr here"),
+        ("train", "--learning_rate", "--learning_rate is called --lr here"),
+        ("train", "--cos-lr", "--cos-lr is called --lr-scheduler cosine here"),
+        ("train", "--optimizer", "there is no --optimizer: the optimizer is AdamW"),
+        ("train", "-num_gpus", "-num_gpus is called --nproc-per-node here"),
+        ("train", "-epochs", "-epochs is called --epochs here"),
+        ("train", "--data", "--data is the argument ROWS here"),
+        ("predict", "--source", "--source is the argument SOURCE here"),
+        ("score", "--bs", "--bs is called --batch-size here"),
+        ("prune", "--batch_size", "--batch_size is called --batch-size here"),
+        ("view", "--coco-out", "--coco-out is called --to coco:FILE here"),
+        ("view", "--images", "--images is called --thumbnails here"),
+        ("report", "--images", "--images is called --gallery here"),
+        ("export", "--int8", "--int8 is called --quantize here"),
+        ("resample", "--label-issues", "--label-issues is called --drop-by suspect here"),
     ],
 )
 def test_flags_of_other_tools(htl, command, theirs, ours):
-    """A flag as other tools call it is refused with the name that it has here."""
-    assert htl(command, theirs, "1") == (
-        2,
-        b"",
-        f"htl {command}: No such option: {theirs} (Possible options: {ours}); see htl {command} --help\n",
-    )
+    """A flag as other tools call it is refused with the name that it has here, in one line."""
+    assert htl(command, theirs, "1") == (2, b"", f"htl {command}: {ours}; see htl {command} --help\n")
+
+
+@pytest.mark.parametrize(
+    "args, said",
+    [
+        (["compare", "a.h5"], "htl: there is no command 'compare': use htl evaluate --baseline; see htl --help\n"),
+        (["find_label_issues"], "htl: there is no command 'find_label_issues': use htl score; see htl --help\n"),
+        (["val", "--model", "m.h5"], "htl: there is no command 'val': use htl evaluate; see htl --help\n"),
+        (["train", "rows", "epochs=3"], "htl train: flags are written --name value: --epochs 3; see htl train --help\n"),
+        (["train", "data=rows", "imgsz=96"], "htl train: --data is the argument ROWS here; see htl train --help\n"),
+    ],
+)
+def test_commands_of_other_tools(htl, args, said):
+    """A command, or an argument, as other tools have it is refused with our word for it."""
+    assert htl(*args) == (2, b"", said)
+
+
+def own_words(name):
+    """The flags of a command, and the names of its arguments."""
+    command = typer.main.get_command(cli.app).get_command(None, name)
+    return {word for param in command.params for word in (*param.opts, *param.secondary_opts, str(param.metavar))}
 
 
 def test_synonyms_are_no_flags():
-    """What is called otherwise elsewhere has its name here in some command, and no command takes both."""
-    group = typer.main.get_command(cli.app)
-    flags = {name: {flag for param in group.get_command(None, name).params for flag in param.opts} for name in cli.COMMANDS}
-    for ours, theirs in options.SYNONYMS.items():
-        having = [name for name in cli.COMMANDS if ours.removeprefix("htl prepare ").split()[0] in flags[name]]
+    """What is called otherwise elsewhere has its name here in some command, no command takes both, and no word has two answers."""
+    flags = {name: own_words(name) for name in cli.COMMANDS}
+    for ours, theirs in synonyms.FLAGS.items():
+        having = [name for name in cli.COMMANDS if ours.split()[0] in flags[name]]
         assert having, ours
         assert not [name for name in having if set(theirs.split()) & flags[name]], ours
+    for name, own in flags.items():
+        words = [word for ours, theirs in synonyms.FLAGS.items() if ours.split()[0] in own for word in theirs.split()]
+        assert len(words) == len(set(words)), (name, [word for word in set(words) if words.count(word) > 1])
+    for ours in synonyms.ELSEWHERE:
+        _, command, *flag = ours.split()
+        assert set(flag[:1]) <= flags[command], ours
+    commands = [word for theirs in synonyms.COMMANDS.values() for word in theirs.split()]
+    assert len(commands) == len(set(commands)) and not set(commands) & set(cli.COMMANDS)
+    for ours in synonyms.COMMANDS:
+        command, *flag = ours.split()
+        assert command == "help" or set(flag[:1]) <= flags[command], ours
+    every = [word for table in (synonyms.FLAGS, synonyms.ELSEWHERE) for theirs in table.values() for word in theirs.split()]
+    assert all(word == synonyms.dashed(word) for word in [*every, *(word for words in synonyms.NOTES for word in words.split())])
 
 
 @pytest.mark.parametrize(

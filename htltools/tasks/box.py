@@ -17,8 +17,9 @@ from htltools.core.runtime.prefetch import ImageSource
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.sample_metrics import BoxMetrics, SampleMetrics
 from htltools.core.training.box_objective import BoxObjective
-from htltools.core.training.loop import Objective, Recipe
+from htltools.core.training.loop import Objective
 from htltools.core.training.mean_teacher import MeanTeacher
+from htltools.core.training.schedule import Recipe
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.vocabulary import ONNX
 from htltools.formats.store.shard import Placement

@@ -14,7 +14,8 @@ from htltools.core.runtime.prefetch import load_batches
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.map_metrics import LEVELS, maxboxacc_v2, pixel_counts, pxap
 from htltools.core.training.class_map_objective import ClassMapObjective, MapOf, calibrate_map_threshold
-from htltools.core.training.loop import Objective, Recipe
+from htltools.core.training.loop import Objective
+from htltools.core.training.schedule import Recipe
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
 from htltools.formats.store.masked_images import lesion_masks

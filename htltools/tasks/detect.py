@@ -20,7 +20,8 @@ from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.average_precision import detection_matches
 from htltools.core.statistics.sample_metrics import DetectionMetrics, SampleMetrics
 from htltools.core.training.detection_objective import DetectionObjective, calibrate_score_threshold, object_losses
-from htltools.core.training.loop import Objective, Recipe
+from htltools.core.training.loop import Objective
+from htltools.core.training.schedule import Recipe
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import OBJECT

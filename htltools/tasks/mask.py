@@ -16,8 +16,9 @@ from htltools.core.runtime.predict import predict_all
 from htltools.core.runtime.prefetch import ImageSource
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.sample_metrics import BoxMetrics, MaskMetrics, SampleMetrics
-from htltools.core.training.loop import Objective, Recipe
+from htltools.core.training.loop import Objective
 from htltools.core.training.mask_objective import MaskObjective, constant_mask_iou
+from htltools.core.training.schedule import Recipe
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.vocabulary import ONNX

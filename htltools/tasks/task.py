@@ -13,8 +13,9 @@ from htltools.core.runtime.prefetch import ImageSource
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.sample_metrics import SampleMetrics
 from htltools.core.training.adaptive_weighting import Attention
-from htltools.core.training.loop import Objective, Recipe
+from htltools.core.training.loop import Objective
 from htltools.core.training.mean_teacher import PseudoLabels
+from htltools.core.training.schedule import Recipe
 from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Placement
 

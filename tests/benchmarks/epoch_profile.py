@@ -14,7 +14,8 @@ sys.path.insert(0, sys.argv[1] if len(sys.argv) > 1 else str(Path(__file__).pare
 from htltools.core.nets.factory import architecture, build
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.box_objective import BoxObjective
-from htltools.core.training.loop import Recipe, trained
+from htltools.core.training.loop import trained
+from htltools.core.training.schedule import Recipe
 from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Images, write_shard
 

@@ -24,7 +24,8 @@ from htltools.core.runtime.predict import batches
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import augmented, draw_changes
 from htltools.core.training.box_objective import BoxObjective
-from htltools.core.training.loop import Recipe, optimizer_for, trained
+from htltools.core.training.loop import optimizer_for, trained
+from htltools.core.training.schedule import Recipe
 from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Images, write_shard
 

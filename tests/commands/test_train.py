@@ -37,6 +37,11 @@ def epochs_in(log):
     return len(log.read_bytes().splitlines()) if log.exists() else 0
 
 
+def timeless(log):
+    """The epochs of a log, without the time that each took."""
+    return [{name: value for name, value in entry.items() if name != "seconds"} for entry in split_lines(log.read_bytes())]
+
+
 def wait_for_epoch(process, log):
     """Wait until an epoch is logged, and can be gone on from."""
     name = log.name.removesuffix(".log.jsonl")
@@ -72,10 +77,14 @@ def test_writes_a_checkpoint_a_log_and_the_rows(htl, phantom, dense):
     assert [record["command"].split()[0] for record in checkpoint.history] == ["htl", "htl"]
     log = split_lines((dense.parent / "dense.log.jsonl").read_bytes())
     assert [entry["epoch"] for entry in log] == [1, 2]
+    assert all(entry.pop("seconds") > 0 for entry in log)
     assert log == checkpoint.log
+    assert all(list(entry) == ["epoch", "lr", "loss", "val_loss", "val_iou"] for entry in log)
     constant = checkpoint.metrics.pop("constant_val_iou")
     assert 0.2 < constant < 0.8  # the reference that a model must beat stands beside it
-    assert checkpoint.metrics == max(log, key=lambda entry: entry["val_iou"])
+    best = max(log, key=lambda entry: entry["val_iou"])
+    assert best.pop("lr") <= 0.003
+    assert checkpoint.metrics == best
     assert not (dense.parent / "dense.resume.h5").exists()
     rows, reader = read_rows(phantom.folder / "trained.jsonl")
     assert without_hardness(rows) == phantom.samples
@@ -126,7 +135,7 @@ def test_killed_and_run_again_equals_undisturbed(htl, phantom, undisturbed, tmp_
     assert "going on after epoch" in err
     assert same_weights(tmp_path / "m.h5", undisturbed)
     assert [row for row in split_lines(out) if "id" in row] == read_rows(undisturbed.with_name("rows.jsonl"))[0]
-    assert (tmp_path / "m.log.jsonl").read_bytes() == undisturbed.with_name("m.log.jsonl").read_bytes()
+    assert timeless(tmp_path / "m.log.jsonl") == timeless(undisturbed.with_name("m.log.jsonl"))
     assert not (tmp_path / "m.resume.h5").exists()
 
 
@@ -170,6 +179,92 @@ def test_force_replaces(htl, phantom, tmp_path, dense):
     (tmp_path / "m.h5").write_text("old")
     assert htl("train", phantom.rows, "-o", tmp_path / "m.h5", *QUICK, "--force")[0] == 0
     assert same_weights(tmp_path / "m.h5", dense)
+
+
+def test_few_rows_get_more_epochs(htl, phantom, tmp_path, monkeypatch):
+    """Without --epochs the steps count: few rows get more epochs than 30, which stderr and the history say; weak gets 30."""
+    monkeypatch.setattr("htltools.core.training.schedule.STEPS", 4 * 5)  # in place of 2,000
+    monkeypatch.setattr("htltools.core.training.schedule.EPOCHS", 2)
+    monkeypatch.setattr("htltools.commands.train.fit.EPOCHS", 2)
+    monkeypatch.setattr("htltools.commands.train.plan.EPOCHS", 2)
+    count = sum(row["split"] == "train" for row in phantom.samples)
+    assert 48 < count <= 64  # 4 batches of 16
+    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", *PLAIN, "--batch-size", 16)
+    assert f"htl train: 5 epochs, as {count} samples need for 20 gradient steps; --epochs 2 is faster and worse\n" in err
+    assert (code, len(Checkpoint.load(tmp_path / "m.h5").log)) == (0, 5)
+    assert Checkpoint.load(tmp_path / "m.h5").history[-1]["parameters"]["epochs"] == 5
+    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "w.h5", "--supervision", "weak", "--batch-size", 16)
+    assert (code, "epochs, as" in err, len(Checkpoint.load(tmp_path / "w.h5").log)) == (0, False, 2)
+
+
+def test_patience_and_its_last_epochs(htl, phantom, tmp_path):
+    """--patience ends a training early, after a few epochs of a falling rate, says so, and the log shows it; the total follows."""
+    flags = [*PLAIN, "--lr", 0.01, "--epochs", 60, "--patience", 1, "--batch-size", 16]
+    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", *flags)
+    assert code == 0
+    log = split_lines((tmp_path / "m.log.jsonl").read_bytes())
+    ious = [entry["val_iou"] for entry in log]
+    out_at = next(i for i in range(1, len(log)) if ious[i] <= max(ious[:i])) + 1  # the first epoch that was no better
+    more = -(-out_at // 5)
+    assert len(log) == out_at + more < 60
+    assert (
+        f"htl train: validation IoU has not risen for 1 epochs: the learning rate falls to 0 within {more} more, which are the last" in err
+    )
+    assert f" {out_at}/60  loss" in err and f" {len(log)}/{len(log)}  loss" in err
+    assert f"m.h5: epoch {ious.index(max(ious)) + 1} of {len(log)}, val_iou" in err
+    assert log[-1]["lr"] == 0
+
+
+@pytest.mark.parametrize(
+    "flags, code, said",
+    [
+        (["--freeze", "3"], 2, "--freeze keeps weights that know something, and fresh ones do not; start with --init imagenet or FILE"),
+        (["--warmup-epochs", "2"], 2, "--warmup-epochs 2 leaves nothing of 2 epochs; warm up for fewer, or name more --epochs"),
+        (
+            ["--attend", "replay", "--patience", "3"],
+            2,
+            "--patience could end a training before --attend replay begins; leave out one of them",
+        ),
+    ],
+)
+def test_numbers_that_contradict(htl, phantom, tmp_path, flags, code, said):
+    """Freezing what is fresh, a warm-up without an end, and a patience that ends before what was asked for, are refused."""
+    assert htl("train", phantom.rows, "-o", tmp_path / "m.h5", *QUICK, *flags) == (code, b"", f"htl train: {said}\n")
+    assert not (tmp_path / "m.h5").exists()
+
+
+def test_patience_needs_validation(htl, phantom, tmp_path):
+    """Without rows of split val nothing tells an early end, which is an error."""
+    rows = joined_lines(row for row in phantom.samples if row["split"] == "train")
+    code, out, err = htl("train", "-o", tmp_path / "m.h5", *QUICK, "--patience", 3, stdin=rows)
+    assert (code, out) == (65, b"")
+    assert err.endswith("no annotated row of split val, by which --patience could tell; leave it out, or give some rows split val\n")
+
+
+def test_recipes_make_other_models(htl, phantom, dense, tmp_path):
+    """Weight decay and warm-up change the weights and stand in the history; their defaults change nothing."""
+    usual = ["--weight-decay", 0.05, "--warmup-epochs", 0.3]
+    assert htl("train", phantom.rows, "-o", tmp_path / "usual.h5", *QUICK, *usual)[0] == 0
+    assert same_weights(tmp_path / "usual.h5", dense)
+    for number, flags in enumerate((["--weight-decay", 0], ["--warmup-epochs", 1.5], ["--lr-scheduler", "cosine", "--warmup-epochs", 1])):
+        assert htl("train", phantom.rows, "-o", tmp_path / f"{number}.h5", *QUICK, *flags)[0] == 0
+        assert not same_weights(tmp_path / f"{number}.h5", dense)
+    assert Checkpoint.load(tmp_path / "1.h5").history[-1]["parameters"]["warm_up"] == 1.5
+
+
+@pytest.mark.parametrize("more", [[], ["--fold", "1/3"], ["--supervision", "semi"]])
+def test_frozen_layers_keep_their_weights(htl, phantom, dense, tmp_path, more):
+    """--freeze keeps layers of --init in every bit, in folds and for the teacher of semi-supervision as well, and says how many weights."""
+    some = phantom.samples[::2] if "semi" in more else []
+    rows = [without_boxes(row) if row in some and row["split"] == "train" else row for row in phantom.samples]
+    flags = ["--init", dense, "--freeze", "backbone", *QUICK[:-1], *more]
+    code, _, err = htl("train", "-o", tmp_path / "m.h5", *flags, stdin=joined_lines(rows))
+    assert code == 0, err
+    before, after = Checkpoint.load(dense).weights, Checkpoint.load(tmp_path / "m.h5").weights
+    last = {"net.6.2.weight", "net.6.2.bias"}
+    assert {name for name in before if before[name].tobytes() != after[name].tobytes()} == last
+    total = sum(array.size for name, array in before.items() if "running" not in name and "num_batches" not in name)
+    assert f"--freeze backbone: {total - 516:,} of {total:,} weights stay as they are" in err
 
 
 def test_missing_folder_of_the_output(htl, tmp_path):

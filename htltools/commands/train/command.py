@@ -78,13 +78,35 @@ def train(
     targets: Annotated[
         Targets, options.in_training("--targets", help="auto: lesion masks where the store has them and the net can, else boxes.")
     ] = Targets.auto,
-    epochs: Annotated[int, options.in_training("--epochs", min=1, help="Passes over the training split.")] = 30,
+    epochs: Annotated[
+        int | None,
+        options.in_training(
+            "--epochs", metavar="N", min=1, help="Passes over the training split; default 30, more of few rows.", show_default=False
+        ),
+    ] = None,
     batch_size: options.BatchSize = 32,
     rate: Annotated[
         float | None,
         options.in_training("--lr", min=0, help="Highest learning rate; default 0.003 from scratch, 0.0005 otherwise.", show_default=False),
     ] = None,
     scheduler: Annotated[Scheduler, options.in_training("--lr-scheduler", help="How the learning rate falls.")] = Scheduler.onecycle,
+    warm_up: Annotated[
+        float | None,
+        options.in_training(
+            "--warmup-epochs", metavar="N", min=0, help="Epochs in which it rises; default 15 %, or 0 of cosine.", show_default=False
+        ),
+    ] = None,
+    decay: Annotated[float, options.in_training("--weight-decay", metavar="X", min=0, help="Of AdamW; not of biases and norms.")] = 0.05,
+    patience: Annotated[
+        int | None,
+        options.in_training("--patience", metavar="N", min=1, help="Stop early: after N epochs without a better one.", show_default=False),
+    ] = None,
+    freeze: Annotated[
+        str | None,
+        options.in_training(
+            "--freeze", metavar="backbone|N|PART,...", help="Keep these weights of --init, or the first N layers.", show_default=False
+        ),
+    ] = None,
     flip: Annotated[
         Flip, options.in_training("--flip", help="Mirror images that training may see; none where left is not right.")
     ] = Flip.both,
@@ -176,7 +198,7 @@ def train(
     Writes the rows again, and a note that names the model.
     """
     options.rows_expected(rows)
-    from htltools.commands.train import fit, plan
+    from htltools.commands.train import fit, flags
 
     tuning = {
         "by": attend_by,
@@ -186,24 +208,28 @@ def train(
         "sparsity": attend_sparsity,
         "share": attend_crops,
     }
-    asked = plan.planned(
+    plan = flags.planned(
         out,
-        arch,
-        init,
-        epochs,
-        batch_size,
-        rate,
-        scheduler,
-        seed,
-        plan.parsed_fold(fold, seed),
-        supervision,
-        attend,
-        pseudo_labels,
-        tuning,
-        flip,
-        targets,
-        looks,
-        look_window,
-        side,
+        arch=arch,
+        init=init,
+        epochs=epochs,
+        batch_size=batch_size,
+        rate=rate,
+        decay=decay,
+        scheduler=scheduler,
+        warm_up=warm_up,
+        patience=patience,
+        freeze=freeze,
+        seed=seed,
+        fold=flags.parsed_fold(fold, seed),
+        supervision=supervision,
+        attend=attend,
+        pseudo_labels=pseudo_labels,
+        tuning=tuning,
+        flip=flip,
+        targets=targets,
+        looks=looks,
+        window=look_window,
+        side=side,
     )
-    fit.train_rows(run, rows, asked, device, precision, compiled=compiled, resume=resume, limit=limit, partial=partial, force=force)
+    fit.train_rows(run, rows, plan, device, precision, compiled=compiled, resume=resume, limit=limit, partial=partial, force=force)

@@ -1,33 +1,32 @@
 """`train` between its rows and its checkpoint."""
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from htltools import console
 from htltools.commands.shared.folds import exclude_fold
 from htltools.commands.shared.hardness import rounded_scores
 from htltools.commands.shared.models import explain_looks, explain_runtime, warn_if_constant
-from htltools.commands.train.initial_weights import load_state_dict
+from htltools.commands.train.initial_model import fresh_localizer
 from htltools.commands.train.plan import Plan
 from htltools.commands.train.resume import load_state, resume_hint, save_state, training_identity
 from htltools.core.hardness.training_dynamics import dynamics
-from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.localizer import NORMALISATION, Localizer
 from htltools.core.nets.state_arrays import weights_of
+from htltools.core.runtime.predict import number_of_batches
 from htltools.core.runtime.runtime import Runtime
-from htltools.core.training.augmentation import Augmentation
 from htltools.core.training.choose_looks import choose_looks
-from htltools.core.training.loop import Recipe, trained
+from htltools.core.training.loop import trained
+from htltools.core.training.schedule import EPOCHS, Cooling, cooling
 from htltools.errors import DataError, UsageError
 from htltools.formats.files.atomic import is_pipe_or_device, refuse_existing, remove_leftovers
 from htltools.formats.files.lock import exclusive
 from htltools.formats.models.checkpoint import Checkpoint, is_result_of
-from htltools.formats.models.torch_weights import is_torch_weights
 from htltools.formats.rows.jsonlines import joined_lines
 from htltools.formats.rows.provenance import Run, file_digest
 from htltools.formats.rows.row import Row
@@ -35,7 +34,6 @@ from htltools.formats.rows.stream import RowWriter, check_groups
 from htltools.formats.sources.open_rows import read_rows
 from htltools.formats.store.shard import Images
 from htltools.processes import first_process
-from htltools.tasks.predictor import CheckpointPredictor
 from htltools.tasks.rows import in_order, matching_images, of_split
 from htltools.tasks.task import Data, Extras
 
@@ -67,24 +65,36 @@ def train_rows(
     explain_runtime(runtime)
     inputs = input_digests(samples, plan.init)
     resolved = {"device": str(runtime.device), "precision": str(runtime.dtype).removeprefix("torch."), "rate": plan.rate}
-    history = run.chain(reader.history, inputs, **resolved)
+
+    def train() -> Checkpoint:
+        def history(epochs: int | None) -> list[dict[str, Any]]:
+            return run.chain(reader.history, inputs, **resolved, epochs=epochs)
+
+        return train_localizer(samples, plan, runtime, compiled=compiled, resume=resume, history=history)
+
     if not first_process():
-        train_localizer(samples, plan, runtime, compiled=compiled, resume=resume, history=history)
+        train()
         return
     with exclusive(plan.lock_path, plan.out):
         refuse_another()  # one that was written meanwhile
         remove_leftovers(plan.out, plan.resume_path, plan.log_path)
-        checkpoint = train_localizer(samples, plan, runtime, compiled=compiled, resume=resume, history=history)
+        checkpoint = train()
         reached = "".join(f", {name} {value:.4f}" for name, value in checkpoint.metrics.items() if name.endswith("val_iou"))
-        console.say(f"{plan.out}: epoch {checkpoint.metrics['epoch']} of {plan.epochs}{reached}")
-        with RowWriter(run, history, skipped=reader.skipped) as writer:
+        console.say(f"{plan.out}: epoch {checkpoint.metrics['epoch']} of {len(checkpoint.log)}{reached}")
+        with RowWriter(run, checkpoint.history, skipped=reader.skipped) as writer:
             writer.models(reader.models | {"dense": str(plan.out.absolute())})
             writer.write(samples)
         plan.resume_path.unlink(missing_ok=True)  # only now: until its rows are out, the same command goes on
 
 
 def train_localizer(
-    samples: list[Row], plan: Plan, runtime: Runtime, *, compiled: bool, resume: bool, history: list[dict[str, Any]]
+    samples: list[Row],
+    plan: Plan,
+    runtime: Runtime,
+    *,
+    compiled: bool,
+    resume: bool,
+    history: Callable[[int | None], list[dict[str, Any]]],  # by the number of epochs
 ) -> Checkpoint:
     """Train on the training split of the samples and write the checkpoint, which is returned.
 
@@ -93,6 +103,9 @@ def train_localizer(
     plan = plan.for_rows(samples)
     task, frame, rows, held_out_rows = plan.task, *training_rows(samples, plan)
     others = unlabelled_rows(samples, plan) if plan.pseudo_labels else []
+    plan = with_epochs(plan, max(len(rows), len(others)))
+    if plan.patience and not held_out_rows:
+        raise DataError("no annotated row of split val, by which --patience could tell", "leave it out, or give some rows split val")
     model, architecture = fresh_localizer(plan, frame, task.net_options(rows))
     classes = architecture.get("classes") or []
     training = task.training_data(rows, classes, frame, plan.out)
@@ -102,38 +115,66 @@ def train_localizer(
     state = load_state(plan, identity) if resume else None
     if state:
         console.say(f"going on after epoch {state.epoch} of {plan.resume_path}")
-    recipe = Recipe(
-        plan.epochs, plan.batch_size, plan.rate, schedule=plan.scheduler, seed=plan.seed, augmentation=Augmentation(flip=plan.flip)
-    )
+    recipe = plan.recipe
     unlabelled = matching_images(others, frame, plan.out) if others else None
     extras = Extras(plan.attention, plan.pseudo_labels, unlabelled, compiled)
     objective = task.objective(model, training, weights, validation, recipe, runtime, extras)
     held_out = (validation.images, validation.targets) if validation else None
-    with console.progress(f"training on {counts_text(rows, others)}", plan.epochs) as steps, resume_hint(plan):
+    with console.progress(f"training on {counts_text(rows, others)}", recipe.epochs) as steps, resume_hint(plan):
         steps.advance(state.epoch if state else 0)
-        for reached in trained(objective, held_out, recipe, runtime, resume=state):
+        for reached in trained(objective, held_out, recipe, runtime, resume=state, measures_loss=True):
             state = reached
             if first_process():
                 save_state(plan, identity, state)
-            last = state.log[-1]
-            steps.advance(note="  ".join(f"{name} {last[name]:.4f}" for name in ("loss", "val_iou") if name in last))
+            steps.advance(note=epoch_text(state.log[-1], state.seconds[-1]))
+            end = cooling(state.log, recipe)
+            if end and end.start == state.epoch:
+                console.say(ending_text(end, recipe.patience))
+                steps.expect(sum(end))
     assert state is not None
     add_training_dynamics(rows, objective)
     model.load_state_dict(state.best)
     model.to(runtime.device).eval()
     best: dict[str, Any] = max(state.log, key=lambda entry: entry.get("val_iou", entry["epoch"]))
-    metrics = dict(best)
+    metrics = {name: value for name, value in best.items() if name != "lr"}
     if plan.looks_again:
         metrics |= chosen_looks(plan, model, validation, runtime)
         architecture["looks"] = asdict(model.looks)
     if validation and (baseline := task.constant_baseline(training, validation)):
         metrics["constant_val_iou"] = round(baseline[1], 6)
         warn_if_constant(metrics["val_iou"], metrics["constant_val_iou"], baseline[0])
-    checkpoint = Checkpoint(weights_of(model), architecture, {"size": frame, **NORMALISATION}, metrics, None, state.log, history)
+    checkpoint = Checkpoint(
+        weights_of(model), architecture, {"size": frame, **NORMALISATION}, metrics, None, state.log, history(plan.epochs)
+    )
     checkpoint.fold, checkpoint.training = (asdict(plan.fold) if plan.fold else None), {"flip": list(plan.flip), "looks": plan.sees_crops}
     if first_process():
         checkpoint.save(plan.out)
     return checkpoint
+
+
+def with_epochs(plan: Plan, samples: int) -> Plan:
+    """The plan with its number of epochs, which is said where it follows from the number of samples.
+
+    Raises: UsageError as `Plan.for_samples`.
+    """
+    chosen = plan.for_samples(samples)
+    if not plan.epochs and chosen.epochs != EPOCHS:
+        steps = chosen.epochs * number_of_batches(samples, plan.batch_size) if chosen.epochs else 0
+        console.say(f"{chosen.epochs} epochs, as {samples} samples need for {steps} gradient steps; --epochs {EPOCHS} is faster and worse")
+    return chosen
+
+
+def epoch_text(record: Mapping[str, Any], seconds: float) -> str:
+    """The record of an epoch in words."""
+    values = [f"{name} {record[name]:.4f}" for name in ("loss", "val_loss", "val_iou") if name in record]
+    return "  ".join([*values, f"lr {record['lr']:.2g}", f"{seconds:.1f} s"])
+
+
+def ending_text(end: Cooling, patience: int | None) -> str:
+    """How a training goes on whose patience has run out, in words."""
+    if not end.epochs:
+        return f"--patience {patience} ran out with the last epoch"
+    return f"--patience {patience} ran out: the learning rate falls to 0 within {end.epochs} more epochs, which are the last"
 
 
 def chosen_looks(plan: Plan, model: Localizer, validation: Data | None, runtime: Runtime) -> dict[str, float]:
@@ -194,43 +235,6 @@ def sample_weights(rows: list[Row]) -> np.ndarray:
     if not weights.any():
         raise DataError("all weights are zero: nothing to learn from")
     return weights
-
-
-def fresh_localizer(plan: Plan, frame: list[int], net_options: dict[str, Any]) -> tuple[Localizer, dict[str, Any]]:
-    """The model to start from, and its architecture; `net_options` follow from the rows.
-
-    Raises: DataError where --init names a checkpoint of another net, frame, task or other classes, or weights of another net.
-    """
-    torch.manual_seed(plan.seed)
-    more: dict[str, Any] = {"looks": asdict(plan.looks_while_training)} if plan.looks_again else {}
-    more |= {"input": [plan.input] * 2} if plan.input else {}
-    wanted = architecture(plan.arch, frame, plan.task_name, **net_options, **more)
-    if plan.init in ("none", "imagenet") or is_torch_weights(Path(plan.init)):
-        model = build(wanted, imagenet=plan.init == "imagenet", trusted=plan.trusted)
-        if plan.init not in ("none", "imagenet"):
-            load_state_dict(model.net, Path(plan.init))
-        return model, wanted
-    start = CheckpointPredictor(Path(plan.init), Runtime("cpu", trusted=plan.trusted))
-    console.explain(str(start))
-    if pruning := start.checkpoint.pruning:
-        cause = f"--init {plan.init} is pruned: training moves all weights, also the {pruning['sparsity']:.0%} that were cut"
-        console.say(f"{cause}; its copy is dense again")
-    found = start.checkpoint.architecture
-    if (found["name"], found["size"], found.get("input")) != (plan.arch, frame, wanted.get("input")):
-        words = f"--init {plan.init} is a {found['name']} for {found['size']}, wanted is {plan.arch} for {frame}"
-        raise DataError(words, "name its --arch, prepare with its --size")
-    if (found["task"], found.get("classes")) != (plan.task_name, net_options.get("classes")):
-        kinds = " and wanted is one ".join(f"of the task {each['task']}{classes_text(each)}" for each in (found, wanted))
-        raise DataError(f"--init {plan.init} is a model {kinds}", "start from one of the same --supervision")
-    if plan.fold and start.checkpoint.fold != asdict(plan.fold):
-        console.say(f"--init {plan.init} may have seen fold {plan.fold}: then no score of this model is out of sample")
-    start.localizer.looks = plan.looks_while_training
-    return start.localizer, {name: value for name, value in found.items() if name != "looks"} | more
-
-
-def classes_text(architecture: dict[str, Any]) -> str:
-    """The classes of an architecture, in words."""
-    return f" with the classes {', '.join(architecture['classes'])}" if architecture.get("classes") else ""
 
 
 def input_digests(samples: list[Row], init: str) -> dict[str, str]:

@@ -57,8 +57,9 @@ def save_state(plan: Plan, identity: dict[str, Any], state: State) -> None:
     arrays |= {f"optimizer/{i}/{name}": tensor.cpu().numpy() for i, moment in moments.items() for name, tensor in moment.items()}
     groups = state.optimizer["param_groups"]
     with replacing(plan.log_path) as temporary:  # first: a training that is killed in between writes it again
-        temporary.write_bytes(joined_lines(state.log))
-    write_arrays(plan.resume_path, RESUME_KIND, arrays, {"identity": identity, "epoch": state.epoch, "log": state.log, "groups": groups})
+        temporary.write_bytes(joined_lines(entry | {"seconds": seconds} for entry, seconds in zip(state.log, state.seconds)))
+    about = {"identity": identity, "epoch": state.epoch, "log": state.log, "seconds": state.seconds, "groups": groups}
+    write_arrays(plan.resume_path, RESUME_KIND, arrays, about)
 
 
 def load_state(plan: Plan, identity: dict[str, Any]) -> State | None:
@@ -84,4 +85,4 @@ def load_state(plan: Plan, identity: dict[str, Any]) -> State | None:
         number, _, moment = name.partition("/")
         moments.setdefault(int(number), {})[moment] = tensor
     optimizer = {"state": moments, "param_groups": about["groups"]}
-    return State(about["epoch"], tensors("weights/"), optimizer, tensors("best/"), about["log"], tensors("objective/"))
+    return State(about["epoch"], tensors("weights/"), optimizer, tensors("best/"), about["log"], tensors("objective/"), about["seconds"])

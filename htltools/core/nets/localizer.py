@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from htltools.core.geometry.box_loss import box_iou, box_loss
 from htltools.core.geometry.boxes import iou
@@ -91,6 +92,21 @@ class Localizer(nn.Module):
     def training_loss(self, raw: Tensor, targets: Tensor) -> Tensor:
         """The loss of each output of the net, given `training_targets`: [B], 0 or more."""
         return box_loss(boxes_of(raw), targets)
+
+    def first_look_loss(self, images: Tensor, targets: Tensor) -> Tensor:
+        """The loss of the first look at images uint8 [B, H, W, C] that are not augmented, given their boxes [B, 4]: [B], 0 or more."""
+        x = self.whole(self.normalised(images))
+        plain = torch.ones(len(targets), 2, device=x.device)
+        return self.training_loss(self.net(x), self.training_targets(targets, plain, torch.zeros_like(plain), self.input_size(x)))
+
+    def train(self, mode: bool = True) -> "Localizer":
+        """As torch's; batch norms whose weights are frozen keep their statistics also while the rest is trained."""
+        super().train(mode)
+        for module in self.net.modules():
+            parameters = [*module.parameters(recurse=False)]
+            if mode and isinstance(module, _BatchNorm) and parameters and not any(p.requires_grad for p in parameters):
+                module.eval()
+        return self
 
     def of_one_look(self, x: Tensor, net: nn.Module) -> Tensor:
         """What a net predicts for normalised images [B, C, h, w] in its size, of one look: boxes [B, 4]."""

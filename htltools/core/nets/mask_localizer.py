@@ -14,6 +14,8 @@ from htltools.core.geometry.warping import ellipses, pasted
 from htltools.core.nets.localizer import Localizer, Validator
 from htltools.core.nets.looks import look_again
 
+HALF = 127.5  # of what a stored mask holds; a pixel of the net is lesion where half of it or more is
+
 
 class PixelLocalizer(Localizer):
     """Images as stored, uint8 [B, H, W, C], to the box float32 [B, 4] around what its net finds, pixel by pixel.
@@ -53,6 +55,12 @@ class MaskLocalizer(PixelLocalizer):
     def __init__(self, net: nn.Module, frame: tuple[int, int], stored: tuple[int, int], mean: list[float], std: list[float]):
         super().__init__(net, frame, mean, std)
         self.stored = tuple(stored)
+
+    def first_look_loss(self, images: Tensor, targets: Tensor) -> Tensor:
+        """As `Localizer.first_look_loss`, of images with their lesion mask as one channel more; the targets do not count."""
+        x = self.whole(self.normalised(images[..., :-1]))
+        lesion = images[..., -1:].permute(0, 3, 1, 2).float()
+        return self.training_loss(self.net(x), (self.whole(lesion)[:, 0] >= HALF).float())
 
     def masks(self, x: Tensor) -> Tensor:
         """The probability of lesion at each pixel of normalised images [B, C, H, W], after all looks: float32 [B, H, W]."""

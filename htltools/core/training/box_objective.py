@@ -9,7 +9,8 @@ from torch import Tensor
 from htltools.core.geometry.warping import warp_boxes
 from htltools.core.nets.localizer import Localizer
 from htltools.core.runtime import distributed
-from htltools.core.runtime.prefetch import ImageSource
+from htltools.core.runtime.predict import first_look_losses
+from htltools.core.runtime.prefetch import ImageSource, OnDevice
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.sampling.sample_weights import hardest, top_weights
 from htltools.core.training.adaptive_weighting import Attention, hardness_now
@@ -17,10 +18,11 @@ from htltools.core.training.augmentation import changed_images, draw_changes
 from htltools.core.training.dynamics_record import Record
 from htltools.core.training.enlarging import DRAWS, Crops, crop_shares, cut_first, draw_crops
 from htltools.core.training.epoch_objective import EpochObjective
-from htltools.core.training.loop import Recipe
 from htltools.core.training.pruned_branch import PrunedBranch
+from htltools.core.training.schedule import Recipe
 from htltools.errors import UsageError
 
+AT_ONCE = 64  # validation images
 Net = Callable[[Tensor], Tensor]  # normalised images [B, C, h, w] to raw outputs
 
 
@@ -143,6 +145,9 @@ class BoxObjective(EpochObjective):
     def end_epoch(self, samples: Sequence[Tensor]) -> None:
         """Record the epoch."""
         self.record.add_boxes(samples, distributed.gathered(self.noted, samples))
+
+    def validation_losses(self, images: ImageSource | OnDevice, targets: np.ndarray) -> np.ndarray | None:
+        return first_look_losses(self.model, images, targets, self.runtime.at(AT_ONCE))
 
     def state_dict(self) -> dict[str, Tensor]:
         """State to resume from, beside that of the model."""

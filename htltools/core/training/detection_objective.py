@@ -12,7 +12,7 @@ from htltools.core.runtime.predict import batches, predict_all
 from htltools.core.runtime.prefetch import ImageSource, OnDevice, load_batches
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import augmented
-from htltools.core.training.loop import Recipe
+from htltools.core.training.schedule import Recipe
 from htltools.core.training.threshold_objective import ThresholdObjective
 
 LEAST = 0.25  # share of an object that must be left where the image's new border cuts it
@@ -51,6 +51,9 @@ class DetectionObjective(ThresholdObjective):
             torch.manual_seed(seed)
             return self.net(x.contiguous(memory_format=torch.channels_last), targets)
 
+    def validation_losses(self, images: ImageSource | OnDevice, targets: np.ndarray) -> np.ndarray | None:
+        return object_losses(self.model, images, targets, self.runtime.at(self.recipe.batch_size))
+
     def calibrate(self, images: ImageSource | OnDevice, targets: np.ndarray) -> None:
         calibrate_score_threshold(self.model, images, targets, self.runtime.at(self.recipe.batch_size))
 
@@ -72,7 +75,7 @@ def calibrate_score_threshold(model: Detector, images: ImageSource | OnDevice, o
     model.threshold.fill_(float(THRESHOLDS[int(np.argmax(reached))]))
 
 
-def object_losses(model: Detector, images: ImageSource, objects: np.ndarray, runtime: Runtime) -> np.ndarray:
+def object_losses(model: Detector, images: ImageSource | OnDevice, objects: np.ndarray, runtime: Runtime) -> np.ndarray:
     """The training loss of each of N images, not augmented, against its objects [N, M, 5]: float [N]; NaN where these are unknown.
 
     Every process of a job computes its share. What a two-stage net draws follows from the runtime's seed.

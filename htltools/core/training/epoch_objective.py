@@ -9,10 +9,11 @@ from torch import Tensor
 from htltools.core.nets.localizer import Localizer
 from htltools.core.runtime import distributed
 from htltools.core.runtime.predict import number_of_batches
-from htltools.core.runtime.prefetch import ImageSource, load_batches, on_device_if_it_fits
+from htltools.core.runtime.prefetch import ImageSource, OnDevice, load_batches, on_device_if_it_fits
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import draw_changes
-from htltools.core.training.loop import Recipe, epoch_seed
+from htltools.core.training.loop import epoch_seed
+from htltools.core.training.schedule import Recipe
 from htltools.errors import UsageError
 
 
@@ -84,6 +85,10 @@ class EpochObjective:
         All that is random follows from the seed.
         """
         raise NotImplementedError
+
+    def validation_losses(self, images: ImageSource | OnDevice, targets: np.ndarray) -> np.ndarray | None:
+        """The loss of each validation image, [N]; None: not every objective has targets for these."""
+        return None
 
     def state_dict(self) -> dict[str, Tensor]:
         """State to resume from, beside that of the model: none."""

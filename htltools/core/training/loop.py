@@ -3,7 +3,8 @@
 import copy
 import hashlib
 import math
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,21 +17,8 @@ from htltools.core.runtime import distributed
 from htltools.core.runtime.predict import predict_all
 from htltools.core.runtime.prefetch import ImageSource, OnDevice, on_device_if_it_fits
 from htltools.core.runtime.runtime import Runtime
-from htltools.core.training.augmentation import Augmentation
+from htltools.core.training.schedule import Recipe, Schedule, cooling
 from htltools.errors import HtlError, UsageError
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """The numbers of a training."""
-
-    epochs: int
-    batch_size: int = 32
-    rate: float = 3e-3  # the highest learning rate
-    decay: float = 0.05
-    schedule: str = "onecycle"  # or cosine
-    seed: int = 0
-    augmentation: Augmentation = field(default_factory=Augmentation)
 
 
 @dataclass
@@ -43,6 +31,7 @@ class State:
     best: dict[str, Tensor]  # weights of the best epoch so far
     log: list[dict[str, Any]]
     objective: dict[str, Tensor] = field(default_factory=dict)  # its state_dict
+    seconds: list[float] = field(default_factory=list)  # that each epoch took; apart from the log, which is the same each time
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
@@ -68,6 +57,9 @@ class Objective(Protocol):
     def losses(self, epoch: int) -> Iterator[Tensor]:
         """The loss of each step of an epoch (from 0), []; the loop takes the step before it asks for the next one."""
 
+    def validation_losses(self, images: ImageSource | OnDevice, targets: np.ndarray) -> np.ndarray | None:
+        """The loss of `evaluated` on validation images as they are, at the first look: [N]; None where the targets do not tell."""
+
     def state_dict(self) -> dict[str, Tensor]: ...
 
     def load_state_dict(self, state_dict: dict[str, Tensor]) -> None: ...
@@ -80,16 +72,20 @@ def trained(
     runtime: Runtime,
     *,
     resume: State | None = None,
+    measures_loss: bool = False,
 ) -> Iterator[State]:
     """Train the objective's model in place and yield the state after each epoch.
 
-    The best epoch is that of the highest mean validation IoU, the last one where there is no validation set. All that is
-    random follows from the seed and the epoch. Processes that share the job (see `distributed`) take a part of every batch each.
+    Each epoch has a record in the log: its loss, its last learning rate, `val_iou`, and with `measures_loss` `val_loss`. The best epoch
+    is that of the highest mean validation IoU, the last one where there is no validation set; `cooling` says when a training ends early.
+    All that is random follows from the seed and the epoch. Processes that share the job (see `distributed`) take a part of every batch
+    each.
 
-    Raises: HtlError where the loss is no longer finite; UsageError as `with_batch_norm_explained`; whatever the objective raises.
+    Raises: HtlError where the loss is no longer finite; UsageError as `with_batch_norm_explained` and `optimizer_for`; whatever the
+    objective raises.
     """
     model, device = objective.model, runtime.device
-    optimizer, scheduled_rate = optimizer_for(model, recipe, objective.steps)
+    optimizer, schedule = optimizer_for(model, recipe), Schedule(recipe, objective.steps)
     state = State(0, {}, {}, {}, [])
     if resume:
         state = resume
@@ -100,27 +96,35 @@ def trained(
             moments |= {name: torch.empty_like(parameter).copy_(m) for name, m in moments.items() if m.shape == parameter.shape}
     held_out = (on_device_if_it_fits(validation[0], device), validation[1]) if validation else None
     for epoch in range(state.epoch, recipe.epochs):
+        end = cooling(state.log, recipe)
+        if end and epoch >= sum(end):
+            return
+        begun = time.monotonic()
         torch.manual_seed(epoch_seed(recipe.seed, epoch) + distributed.process_rank())
         model.train()
         total = torch.zeros((), device=device)
         for i, loss in enumerate(with_batch_norm_explained(objective.losses(epoch))):
             for group in optimizer.param_groups:
-                group["lr"] = scheduled_rate(epoch * objective.steps + i)
+                group["lr"] = schedule.rate(epoch * objective.steps + i, end)
             optimizer.zero_grad()
             (loss * distributed.world_size()).backward()  # gradients are averaged over processes, not summed
             optimizer.step()
             total += loss.detach()
-        record = {"epoch": epoch + 1, "loss": round(distributed.summed(total).item() / objective.steps, 6)}
+        record = {"epoch": epoch + 1, "lr": float(f"{optimizer.param_groups[0]['lr']:.6g}")}  # that of its last step
+        record["loss"] = round(distributed.summed(total).item() / objective.steps, 6)
         if not math.isfinite(record["loss"]):
             raise HtlError(f"the training diverged in epoch {epoch + 1}: the loss is {record['loss']}", "try a lower learning rate")
         evaluated = objective.evaluated
         if held_out:
+            losses = objective.validation_losses(*held_out) if measures_loss else None
+            record |= {} if losses is None else {"val_loss": round(float(np.nanmean(losses)), 6)}
             record["val_iou"] = round(mean_iou(evaluated, *held_out, runtime.at(recipe.batch_size)), 6)
         better = not held_out or not state.log or record["val_iou"] > max(entry["val_iou"] for entry in state.log)
         now = copied(model.state_dict())
         kept = now if evaluated is model else copied(evaluated.state_dict())
         best = kept if better else state.best
-        state = State(epoch + 1, now, copy.deepcopy(optimizer.state_dict()), best, [*state.log, record], copied(objective.state_dict()))
+        memory, seconds = copied(objective.state_dict()), [*state.seconds, round(time.monotonic() - begun, 3)]
+        state = State(epoch + 1, now, copy.deepcopy(optimizer.state_dict()), best, [*state.log, record], memory, seconds)
         yield state
 
 
@@ -138,32 +142,17 @@ def with_batch_norm_explained(losses: Iterator[Tensor]) -> Iterator[Tensor]:
         raise UsageError(cause, "use --batch-size 2 or more, and at least two rows, or prepare with a larger --size") from None
 
 
-def optimizer_for(model: nn.Module, recipe: Recipe, steps_per_epoch: int) -> tuple[torch.optim.Optimizer, Callable[[int], float]]:
-    """AdamW, and the learning rate as a function of the step.
+def optimizer_for(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW of all that is not frozen; gains and biases do not decay.
 
-    The rate is torch's own one-cycle or cosine schedule, computed once: a function of the step alone needs no state to resume.
+    Raises: UsageError where all is frozen.
     """
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
+    moving = [p for p in model.parameters() if p.requires_grad]
+    if not moving:
+        raise UsageError("all weights are frozen: nothing is left to train", "freeze fewer layers")
+    matrices, others = [p for p in moving if p.ndim > 1], [p for p in moving if p.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": recipe.decay}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=recipe.rate, fused=True)
-    return optimizer, rates(recipe, recipe.epochs * steps_per_epoch).__getitem__
-
-
-def rates(recipe: Recipe, steps: int) -> list[float]:
-    """The learning rate of each step."""
-    schedule: torch.optim.lr_scheduler.LRScheduler
-    dummy = torch.optim.SGD([nn.Parameter(torch.zeros(()))], lr=recipe.rate)
-    if recipe.schedule == "cosine":
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(dummy, steps)
-    else:
-        schedule = torch.optim.lr_scheduler.OneCycleLR(dummy, recipe.rate, total_steps=max(steps, 2), pct_start=0.15)
-    values = []
-    for _ in range(steps):
-        values.append(dummy.param_groups[0]["lr"])
-        dummy.step()
-        schedule.step()
-    return values
+    return torch.optim.AdamW(groups, lr=recipe.rate, fused=True)
 
 
 def mean_iou(model: Localizer, images: ImageSource | OnDevice, targets: np.ndarray, runtime: Runtime) -> float:

@@ -15,7 +15,7 @@ from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.adaptive_weighting import Attention
 from htltools.core.training.augmentation import changed_with_masks
 from htltools.core.training.box_objective import BoxObjective
-from htltools.core.training.loop import Recipe
+from htltools.core.training.schedule import Recipe
 from htltools.errors import UsageError
 
 AT_ONCE = 256

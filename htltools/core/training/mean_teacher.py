@@ -14,16 +14,18 @@ from htltools.core.geometry.box_loss import box_iou, box_loss
 from htltools.core.geometry.warping import warp_boxes
 from htltools.core.nets.localizer import Localizer
 from htltools.core.runtime import distributed
-from htltools.core.runtime.predict import number_of_batches
-from htltools.core.runtime.prefetch import ImageSource, load_batches, on_device_if_it_fits
+from htltools.core.runtime.predict import first_look_losses, number_of_batches
+from htltools.core.runtime.prefetch import ImageSource, OnDevice, load_batches, on_device_if_it_fits
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.sampling.sample_weights import top_weights
 from htltools.core.training.augmentation import Augmentation, changed_images, draw_changes
 from htltools.core.training.enlarging import Crops, cut_first, draw_crops
-from htltools.core.training.loop import Recipe, epoch_seed
+from htltools.core.training.loop import epoch_seed
 from htltools.core.training.pruned_branch import PrunedBranch
+from htltools.core.training.schedule import Recipe
 from htltools.errors import UsageError
 
+AT_ONCE = 64  # validation images
 DECAY = 0.99  # of the teacher's weights
 STRONG = Augmentation(shift=0.15, scale=0.3, stretch=0.15, light=0.4, colour=0.2)
 RAMP = 0.3  # of the steps, over which the unlabelled samples gain their weight
@@ -182,6 +184,9 @@ class MeanTeacher:
         with self.runtime.autocast():
             raw = net(x.contiguous(memory_format=torch.channels_last))
         return self.model.training_loss(raw, targets)
+
+    def validation_losses(self, images: ImageSource | OnDevice, targets: np.ndarray) -> np.ndarray | None:
+        return first_look_losses(self.evaluated, images, targets, self.runtime.at(AT_ONCE))
 
     def state_dict(self) -> dict[str, Tensor]:
         """State to resume from, beside that of the student."""

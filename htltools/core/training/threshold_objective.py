@@ -9,7 +9,7 @@ from htltools.core.nets.localizer import Localizer
 from htltools.core.runtime.prefetch import ImageSource, OnDevice, on_device_if_it_fits
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.epoch_objective import EpochObjective
-from htltools.core.training.loop import Recipe
+from htltools.core.training.schedule import Recipe
 
 
 class ThresholdObjective(EpochObjective):

@@ -13,7 +13,8 @@ from htltools.core.runtime import distributed
 from htltools.core.runtime.predict import predict_all
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.box_objective import BoxObjective
-from htltools.core.training.loop import Recipe, trained
+from htltools.core.training.loop import trained
+from htltools.core.training.schedule import Recipe
 
 CPU = Runtime("cpu")
 COUNT = 42  # samples: no multiple of anything

@@ -16,7 +16,8 @@ from htltools.core.training.detection_objective import (
     object_losses,
     visible_classes,
 )
-from htltools.core.training.loop import Recipe, mean_iou, trained
+from htltools.core.training.loop import mean_iou, trained
+from htltools.core.training.schedule import Recipe
 
 CPU = Runtime("cpu")
 SHAPE = architecture("compact_fcos", (64, 64, 3), "detect", classes=["bright", "red"], most=10)

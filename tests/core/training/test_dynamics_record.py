@@ -13,7 +13,8 @@ from htltools.core.nets.factory import architecture, build
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.dynamics_record import Record
-from htltools.core.training.loop import Recipe, trained
+from htltools.core.training.loop import trained
+from htltools.core.training.schedule import Recipe
 
 CPU = Runtime("cpu")
 RECIPE = Recipe(epochs=3, batch_size=20)  # of 48: batches of 16

@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from htltools.core.nets.factory import architecture, build
+from htltools.core.nets.freezing import freeze
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.box_objective import BoxObjective
-from htltools.core.training.loop import Recipe, mean_iou, rates, trained
-from htltools.errors import HtlError
+from htltools.core.training.loop import mean_iou, trained
+from htltools.core.training.schedule import Recipe
+from htltools.errors import HtlError, UsageError
 
 CPU = Runtime("cpu")
 ONES = np.ones(48, np.float32)
@@ -108,14 +110,57 @@ def test_fewer_samples_than_a_batch(shelf):
     assert np.isfinite(state.log[0]["loss"])
 
 
-@pytest.mark.parametrize("schedule", ["onecycle", "cosine"])
-def test_schedules_end_low(schedule):
-    """The rate reaches the highest value of the recipe, never more, and ends near zero; one step is a schedule as well."""
-    values = rates(Recipe(10, rate=0.01, schedule=schedule), 100)
-    assert len(values) == 100
-    assert max(values) == pytest.approx(0.01, rel=0.01)
-    assert 0 <= values[-1] < 0.001
-    assert len(rates(Recipe(1, schedule=schedule), 1)) == 1
+def test_the_log_tells_loss_and_rate(shelf, undisturbed):
+    """Each epoch has its loss and the rate of its last step; that of validation where it is asked for, and falls as the net learns."""
+    assert [list(entry) for entry in undisturbed[-1].log] == [["epoch", "lr", "loss", "val_iou"]] * 3
+    lrs = [entry["lr"] for entry in undisturbed[-1].log]
+    assert lrs[0] > lrs[1] > lrs[2] >= 0
+    recipe = Recipe(8, 16)
+    objective = BoxObjective(fresh(), shelf, shelf.boxes, ONES, recipe, CPU)
+    end = [*trained(objective, (shelf, shelf.boxes), recipe, CPU, measures_loss=True)][-1]
+    assert list(end.log[0]) == ["epoch", "lr", "loss", "val_loss", "val_iou"]
+    assert end.log[-1]["val_loss"] < 0.8 * end.log[0]["val_loss"]
+    assert len(end.seconds) == 8 and min(end.seconds) > 0
+
+
+def test_validation_loss_is_that_of_training(shelf):
+    """The validation loss is the loss of the net for images that are not augmented, and leaves the training as it was."""
+    objective = BoxObjective(fresh(), shelf, shelf.boxes, ONES, RECIPE, CPU)
+    model = objective.model.train()
+    losses = objective.validation_losses(shelf, shelf.boxes)
+    assert model.training
+    model.eval()
+    with torch.no_grad():
+        raw = model.net(model.normalised(torch.from_numpy(shelf.images)))
+        by_hand = model.training_loss(raw, torch.from_numpy(shelf.boxes))
+    np.testing.assert_allclose(losses, by_hand, atol=1e-5)
+
+
+PATIENT = Recipe(20, 16, rate=0.0, patience=2)  # at a rate of 0 no epoch is better than the first but by its batch norm
+
+
+@pytest.mark.parametrize("stopped_after", [2, 4])
+def test_patience_ends_a_training_early(shelf, other_shelf, stopped_after):
+    """A training that gets no better ends early, and stopped before or after its patience ran out, it goes on to the same end."""
+    whole = states(shelf, other_shelf, recipe=PATIENT)
+    assert len(whole) < 20
+    ious = [entry["val_iou"] for entry in whole[-1].log]
+    best = ious.index(max(ious)) + 1
+    assert len(whole) == best + 2 + -(-(best + 2) // 5)
+    end = states(shelf, other_shelf, recipe=PATIENT, resume=whole[min(stopped_after, len(whole)) - 1])
+    assert (end or whole)[-1].log == whole[-1].log
+    assert states(shelf, other_shelf, recipe=PATIENT, resume=whole[-1]) == []
+
+
+def test_frozen_weights_stay(shelf):
+    """Frozen layers keep every bit, statistics of their norms included; the others move. With all frozen there is nothing to train."""
+    model = fresh()
+    freeze(model, "backbone")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    after = states(shelf, recipe=Recipe(1, 16), model=model)[-1].weights
+    assert {name for name in before if not torch.equal(before[name], after[name])} == {"net.6.2.weight", "net.6.2.bias"}
+    with pytest.raises(UsageError, match="all weights are frozen: nothing is left to train; freeze fewer layers"):
+        states(shelf, model=fresh().requires_grad_(False))
 
 
 def test_a_diverged_training_says_so(shelf):

@@ -10,8 +10,9 @@ from htltools.core.nets.state_arrays import from_weights, weights_of
 from htltools.core.pruning.structured import prune_channels
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import Augmentation, augmented, changed_with_masks, draw_changes
-from htltools.core.training.loop import Recipe, mean_iou, trained
+from htltools.core.training.loop import mean_iou, trained
 from htltools.core.training.mask_objective import MaskObjective, constant_mask_iou, mask_margins
+from htltools.core.training.schedule import Recipe
 from htltools.errors import UsageError
 
 CPU = Runtime("cpu")
