@@ -44,7 +44,7 @@ FLAGS = {
     "--sort": "--sort-by --order-by --rank-by --return-indices-ranked-by",
     "--by": "--sort --score --metric --column",
     "--drop-by suspect": "--label-issues --filter-by --drop-label-issues",
-    "--top": "--fraction --frac --keep",
+    "--top": "--frac --keep",
     "--group-by": "--groupby --subgroups --slice --slices",
     "--fail-under": "--min-iou --threshold --assert",
     "--threshold": "--conf --confidence --score-thresh --score-threshold --rpn-score-thresh --box-score-thresh",
