@@ -158,7 +158,7 @@ Config = Annotated[
     Option(
         "--config",
         metavar="FILE.toml",
-        help="Flags from a file, below those given here.",
+        help="Flags from a file.",
         is_eager=True,
         callback=config_file,
         show_default=False,
