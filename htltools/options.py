@@ -153,17 +153,9 @@ def config_file(context: typer.Context, path: Path | None) -> ConfigFile | None:
     return config
 
 
+eager = functools.partial(Option, is_eager=True, show_default=False)
 Config = Annotated[
-    Path | None,
-    Option(
-        "--config",
-        metavar="FILE.toml",
-        help="Flags from a file.",
-        is_eager=True,
-        callback=config_file,
-        show_default=False,
-        envvar="HTL_CONFIG",
-    ),
+    Path | None, eager("--config", metavar="FILE.toml", help="Flags from a file.", callback=config_file, envvar="HTL_CONFIG")
 ]
 Quiet = Annotated[bool, Option("-q", "--quiet", help="Print errors only.", envvar="HTL_QUIET")]
 Verbose = Annotated[bool, Option("-v", "--verbose", help="Print more.", envvar="HTL_VERBOSE")]
