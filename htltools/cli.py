@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from htltools import __version__, console, interruption
-from htltools.errors import ClosedPipe, HtlError, UsageError
+from htltools.errors import ClosedPipe, HtlError, UsageError, torch_missing
 from htltools.options import HtlCommand
 from htltools.synonyms import command_called
 
@@ -223,6 +223,8 @@ def unexpected(error: BaseException) -> tuple[int, str]:
         where = f" ({error.filename})" if error.filename else ""
         code = {errno.ENOENT: 66, errno.EACCES: 73, errno.EROFS: 73, errno.EEXIST: 73}.get(error.errno or 0, 74)
         return code, f"{error.strerror or error}{where}"
+    if isinstance(error, ModuleNotFoundError) and isinstance(missing := torch_missing(error, "this"), HtlError):
+        return missing.exit_code, str(missing)
     return 1, f"unexpected {type(error).__name__}: {error}; run again with --debug to see where"
 
 

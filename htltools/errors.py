@@ -76,3 +76,14 @@ class ClosedPipe(HtlError):
     """The reader of our output went away."""
 
     exit_code = 141
+
+
+TORCH = "torch", "torchvision", "torch_pruning"  # modules that a light installation of htl does without
+
+
+def torch_missing(error: ModuleNotFoundError, who: str) -> Exception:
+    """What to raise where a module is not installed: a sentence on what `who` is without torch, or the error itself for another module."""
+    if error.name not in TORCH:
+        return error
+    remedy = "install htl whole (INSTALLATION in htl(1)), or take ONNX files, which htl export makes of checkpoints where torch is"
+    return DeviceMissing(f"{who} needs {error.name}, which is not installed", remedy)

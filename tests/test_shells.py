@@ -118,7 +118,8 @@ def test_setup_of_another_user(tmp_path):
     (tmp_path / "bin").mkdir()
     (tmp_path / ".venv").mkdir()
     shutil.copy(ROOT / "bin" / "setup", tmp_path / "bin")
-    (tmp_path / "pyproject.toml").write_text("")
+    for name in ("pyproject.toml", "requirements-light.txt"):
+        (tmp_path / name).write_text("")
     for folder in (tmp_path / ".venv", tmp_path):
         folder.chmod(0o555)
     for parent in tmp_path.parents[:3]:

@@ -2,29 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from htltools.core.geometry.boxes import constant_iou, iou, overlap
+from htltools.core.geometry.boxes import box_losses, constant_iou, iou, overlap, pixel_boxes
 from htltools.core.geometry.mirroring import Mirror, mirrored_boxes
 from htltools.core.hardness.baselines import smallness
-from htltools.core.hardness.scores import Comparison, edge_distance, el2n, losses, present_mean
-from htltools.core.nets.localizer import pixel_boxes
-from htltools.core.runtime.predict import predict_all
-from htltools.core.runtime.prefetch import ImageSource
+from htltools.core.hardness.scores import Comparison, edge_distance, el2n, present_mean
+from htltools.core.runtime.image_sources import ImageSource
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.sample_metrics import BoxMetrics, SampleMetrics
-from htltools.core.training.box_objective import BoxObjective
-from htltools.core.training.loop import Objective
-from htltools.core.training.mean_teacher import MeanTeacher
-from htltools.core.training.schedule import Recipe
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.vocabulary import ONNX
 from htltools.formats.store.shard import Placement
 from htltools.tasks.rows import annotated_rows, matching_images, no_annotation, target_boxes
 from htltools.tasks.task import Data, Extras, Model, Selection, Shape
+
+if TYPE_CHECKING:
+    from htltools.core.training.loop import Objective
+    from htltools.core.training.schedule import Recipe
 
 
 class Box:
@@ -77,11 +74,14 @@ class Box:
         training: Data,
         weights: np.ndarray,
         validation: Data | None,
-        recipe: Recipe,
+        recipe: "Recipe",
         runtime: Runtime,
         extras: Extras,
-    ) -> Objective:
+    ) -> "Objective":
         """The box loss, with attention or with unlabelled images where there are such."""
+        from htltools.core.training.box_objective import BoxObjective
+        from htltools.core.training.mean_teacher import MeanTeacher
+
         if extras.pseudo_labels and extras.unlabelled:
             labelled = training.images, training.targets, weights
             return MeanTeacher(model, labelled, extras.unlabelled, recipe, extras.pseudo_labels, runtime, compiled=extras.compiled)
@@ -102,17 +102,19 @@ class Box:
 
     def predictions(self, models: Sequence[Model], images: ImageSource, runtime: Runtime) -> np.ndarray:
         """Boxes float32 [M, N, 4]; every batch is read once for all models."""
+        from htltools.core.runtime.predict import predict_all
+
         return predict_all(models, images, runtime)
 
     def mirrored(self, predictions: np.ndarray, mirror: Mirror) -> np.ndarray:
         """As `Task.mirrored`."""
-        return mirrored_boxes(torch.from_numpy(predictions), mirror).numpy()
+        return mirrored_boxes(predictions, mirror)
 
     def losses(
         self, models: Sequence[Model], images: ImageSource, predictions: np.ndarray, annotation: np.ndarray, runtime: Runtime
     ) -> np.ndarray:
         """The box loss, 0 or more."""
-        return np.array([losses(boxes, annotation) for boxes in predictions])
+        return box_losses(predictions, annotation)
 
     def validator_predictions(self, outputs: Mapping[str, np.ndarray], batch: np.ndarray) -> np.ndarray:
         """Boxes float32 [B, 4]."""

@@ -2,26 +2,24 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch.nn.functional import interpolate
 
 from htltools.core.geometry.boxes import constant_iou, iou
-from htltools.core.geometry.class_maps_to_boxes import map_boxes
-from htltools.core.runtime.predict import batches, predictions
-from htltools.core.runtime.prefetch import load_batches
+from htltools.core.runtime.batches import batches
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.map_metrics import LEVELS, maxboxacc_v2, pixel_counts, pxap
-from htltools.core.training.class_map_objective import ClassMapObjective, MapOf, calibrate_map_threshold
-from htltools.core.training.loop import Objective
-from htltools.core.training.schedule import Recipe
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
 from htltools.formats.store.masked_images import lesion_masks
 from htltools.tasks.box import Box
 from htltools.tasks.rows import matching_images, of_split
 from htltools.tasks.task import Data, Extras, Model, Selection
+
+if TYPE_CHECKING:
+    from htltools.core.training.loop import Objective
+    from htltools.core.training.schedule import Recipe
 
 SWEEP = np.linspace(0.05, 0.95, 37)  # thresholds that the oracle chooses from
 
@@ -68,11 +66,13 @@ class ClassMap(Box):
         training: Data,
         weights: np.ndarray,
         validation: Data | None,
-        recipe: Recipe,
+        recipe: "Recipe",
         runtime: Runtime,
         extras: Extras,
-    ) -> Objective:
+    ) -> "Objective":
         """The cross-entropy of the class maps."""
+        from htltools.core.training.class_map_objective import ClassMapObjective
+
         held_out = (validation.images, validation.targets) if validation else None
         attention, compiled = extras.attention, extras.compiled
         return ClassMapObjective(
@@ -81,6 +81,8 @@ class ClassMap(Box):
 
     def calibrate(self, model: Model, validation: Data, runtime: Runtime) -> None:
         """Set the threshold of the map, on validation boxes."""
+        from htltools.core.training.class_map_objective import calibrate_map_threshold
+
         calibrate_map_threshold(model, validation.images, validation.targets, runtime)
 
     def constant_baseline(self, training: Data, validation: Data) -> tuple[str, float] | None:
@@ -89,6 +91,13 @@ class ClassMap(Box):
 
     def more_metrics(self, model: Model, data: Data, runtime: Runtime) -> dict[str, float]:
         """`maxboxacc_v2` at the map's threshold and at the best ones, and `pxap` where every row has a lesion mask in its store."""
+        from torch.nn.functional import interpolate
+
+        from htltools.core.geometry.class_maps_to_boxes import map_boxes
+        from htltools.core.runtime.predict import predictions
+        from htltools.core.runtime.prefetch import load_batches
+        from htltools.core.training.class_map_objective import MapOf
+
         thresholds = [float(model.threshold), *SWEEP]
         ious, counts = np.zeros((len(thresholds), len(data.rows))), np.zeros((2, LEVELS), int)
         turns, with_masks = batches(len(data.rows), runtime.batch_size), True

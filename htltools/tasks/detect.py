@@ -2,26 +2,20 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from htltools.core.geometry.matching import object_difference, set_overlap, set_shift
 from htltools.core.geometry.mirroring import Mirror, mirrored_boxes
 from htltools.core.geometry.objects import above, first_known, is_known, packed, present, stacked
 from htltools.core.hardness.baselines import smallness
 from htltools.core.hardness.scores import Comparison
-from htltools.core.nets.detection.detector import room_for
 from htltools.core.nets.detection.names import DETECTORS
-from htltools.core.runtime.predict import predict_all
-from htltools.core.runtime.prefetch import ImageSource
+from htltools.core.runtime.image_sources import ImageSource
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.average_precision import detection_matches
 from htltools.core.statistics.sample_metrics import DetectionMetrics, SampleMetrics
-from htltools.core.training.detection_objective import DetectionObjective, calibrate_score_threshold, object_losses
-from htltools.core.training.loop import Objective
-from htltools.core.training.schedule import Recipe
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import OBJECT
@@ -29,6 +23,10 @@ from htltools.formats.rows.vocabulary import ONNX
 from htltools.formats.store.shard import Placement
 from htltools.tasks.rows import annotated_rows, matching_images, no_annotation
 from htltools.tasks.task import Data, Extras, Model, Selection, Shape
+
+if TYPE_CHECKING:
+    from htltools.core.training.loop import Objective
+    from htltools.core.training.schedule import Recipe
 
 
 class Detect:
@@ -66,6 +64,8 @@ class Detect:
 
         Raises: DataError where no row has an object.
         """
+        from htltools.core.nets.detection.detector import room_for
+
         classes = object_classes(rows)
         if not classes:
             raise DataError("no row of split train has a box", "there is nothing to find")
@@ -85,16 +85,20 @@ class Detect:
         training: Data,
         weights: np.ndarray,
         validation: Data | None,
-        recipe: Recipe,
+        recipe: "Recipe",
         runtime: Runtime,
         extras: Extras,
-    ) -> Objective:
+    ) -> "Objective":
         """The loss of torchvision's detectors."""
+        from htltools.core.training.detection_objective import DetectionObjective
+
         held_out = (validation.images, validation.targets) if validation else None
         return DetectionObjective(model, training.images, training.targets, weights, held_out, recipe, runtime, compiled=extras.compiled)
 
     def calibrate(self, model: Model, validation: Data, runtime: Runtime) -> None:
         """Set the score from which on an object counts, on validation objects."""
+        from htltools.core.training.detection_objective import calibrate_score_threshold
+
         calibrate_score_threshold(model, validation.images, validation.targets, runtime)
 
     def constant_baseline(self, training: Data, validation: Data) -> tuple[str, float] | None:
@@ -107,16 +111,20 @@ class Detect:
 
     def predictions(self, models: Sequence[Model], images: ImageSource, runtime: Runtime) -> np.ndarray:
         """Objects float32 [M, N, D, 6] that score enough to count, by the threshold of each model."""
+        from htltools.core.runtime.predict import predict_all
+
         return stacked([model.counted(predict_all([model], images, runtime)[0]) for model in models])
 
     def mirrored(self, predictions: np.ndarray, mirror: Mirror) -> np.ndarray:
         """As `Task.mirrored`; empty places stay empty."""
-        return mirrored_boxes(torch.from_numpy(predictions), mirror).numpy()
+        return mirrored_boxes(predictions, mirror)
 
     def losses(
         self, models: Sequence[Model], images: ImageSource, predictions: np.ndarray, annotation: np.ndarray, runtime: Runtime
     ) -> np.ndarray:
         """The training loss of each image, which follows from the net and not from the predictions alone."""
+        from htltools.core.training.detection_objective import object_losses
+
         return np.array([object_losses(model, images, annotation, runtime) for model in models])
 
     def validator_predictions(self, outputs: Mapping[str, np.ndarray], batch: np.ndarray) -> np.ndarray:

@@ -4,15 +4,12 @@ import copy
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 
 from htltools.core.geometry.mirroring import allowed_mirrors
 from htltools.core.geometry.objects import stacked
 from htltools.core.hardness.doubt import object_disagreement, soft_dice_doubt, view_disagreement
 from htltools.core.hardness.scores import present_mean
-from htltools.core.nets.looks import Looks
-from htltools.core.runtime.image_sources import MirroredImages
-from htltools.core.runtime.prefetch import ImageSource
+from htltools.core.runtime.image_sources import ImageSource, MirroredImages
 from htltools.tasks.predictor import CheckpointPredictor, ModelPredictor
 
 
@@ -24,6 +21,8 @@ def mirror_views(model: ModelPredictor, images: ImageSource) -> list[np.ndarray]
 
 def first_look(model: ModelPredictor, images: ImageSource) -> list[np.ndarray]:
     """What the first look alone predicts, of a model that looks again: [N, ...]."""
+    from htltools.core.nets.looks import Looks
+
     assert isinstance(model, CheckpointPredictor)  # see `missing_reason`
     once = copy.copy(model.localizer)
     once.looks = Looks()
@@ -65,7 +64,7 @@ def predictions_of(models: Sequence[ModelPredictor], images: ImageSource) -> np.
 def doubt_of(model: ModelPredictor, column: str, images: ImageSource, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """A column of `OF_ONE_MODEL` of the predictions [N, ...] of a model: [N]; of several objects an image also that of each, [N, D]."""
     if column == "soft_dice_doubt":
-        return soft_dice_doubt(torch.from_numpy(predictions)).numpy().astype(float), None
+        return soft_dice_doubt(predictions), None
     views = VIEWS[column](model, images)
     by_object = object_disagreement(predictions, views) if model.task.kind == "objects" else None
     return view_disagreement(predictions, views, model.task.comparison), by_object

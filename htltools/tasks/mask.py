@@ -2,23 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from htltools.core.geometry.boxes import iou
 from htltools.core.geometry.mask_comparison import boxes_and_overlaps, boxes_of_masks, mask_losses, mask_overlap, mask_shift, mask_smallness
 from htltools.core.geometry.mirroring import Mirror, mirrored_masks
 from htltools.core.hardness.scores import Comparison
-from htltools.core.nets.mask_localizer import MasksOf
-from htltools.core.runtime.predict import predict_all
-from htltools.core.runtime.prefetch import ImageSource
+from htltools.core.runtime.image_sources import ImageSource
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.sample_metrics import BoxMetrics, MaskMetrics, SampleMetrics
-from htltools.core.training.loop import Objective
-from htltools.core.training.mask_objective import MaskObjective, constant_mask_iou
-from htltools.core.training.schedule import Recipe
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.vocabulary import ONNX
@@ -27,6 +21,10 @@ from htltools.formats.store.shard import Placement
 from htltools.tasks.box import Box
 from htltools.tasks.rows import annotated_rows, check_frame, no_annotation, target_boxes
 from htltools.tasks.task import Data, Extras, Model, Selection, Shape
+
+if TYPE_CHECKING:
+    from htltools.core.training.loop import Objective
+    from htltools.core.training.schedule import Recipe
 
 
 class Mask(Box):
@@ -78,11 +76,13 @@ class Mask(Box):
         training: Data,
         weights: np.ndarray,
         validation: Data | None,
-        recipe: Recipe,
+        recipe: "Recipe",
         runtime: Runtime,
         extras: Extras,
-    ) -> Objective:
+    ) -> "Objective":
         """The mask loss."""
+        from htltools.core.training.mask_objective import MaskObjective
+
         boxes, has_mask = training.targets[:, :4], training.targets[:, 4] > 0
         return MaskObjective(
             model,
@@ -98,6 +98,8 @@ class Mask(Box):
 
     def constant_baseline(self, training: Data, validation: Data) -> tuple[str, float] | None:
         """The pixels that are lesion in half of the training masks."""
+        from htltools.core.training.mask_objective import constant_mask_iou
+
         return "mask", constant_mask_iou(training.images, validation.images)
 
     def annotation(self, rows: Sequence[Row], classes: Sequence[str], place: Placement | None = None) -> np.ndarray:
@@ -109,11 +111,14 @@ class Mask(Box):
 
     def predictions(self, models: Sequence[Model], images: ImageSource, runtime: Runtime) -> np.ndarray:
         """Masks float32 [M, N, H, W]; every batch is read once for all models."""
+        from htltools.core.nets.mask_localizer import MasksOf
+        from htltools.core.runtime.predict import predict_all
+
         return predict_all([MasksOf(model) for model in models], images, runtime)
 
     def mirrored(self, predictions: np.ndarray, mirror: Mirror) -> np.ndarray:
         """As `Task.mirrored`."""
-        return mirrored_masks(torch.from_numpy(predictions), mirror).numpy()
+        return mirrored_masks(predictions, mirror)
 
     def losses(
         self, models: Sequence[Model], images: ImageSource, predictions: np.ndarray, annotation: np.ndarray, runtime: Runtime

@@ -1,23 +1,19 @@
 """Predictors: what predicts for rows, be it a checkpoint, an ONNX file, or COCO results of another tool."""
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from htltools.core.nets.state_arrays import from_weights
-from htltools.core.runtime.predict import batches, predict_all
-from htltools.core.runtime.prefetch import ImageSource
+from htltools.core.runtime.image_sources import ImageSource
 from htltools.core.runtime.runtime import Runtime
-from htltools.core.training.augmentation import Augmentation
 from htltools.errors import DataError, MissingInput
 from htltools.formats.models.checkpoint import Checkpoint
 from htltools.formats.models.onnx import is_onnx
-from htltools.formats.rows.provenance import file_digest
 from htltools.formats.rows.row import Row
 from htltools.formats.tables.coco_results import is_json
+from htltools.tasks.onnx_predictor import OnnxPredictor
 from htltools.tasks.registry import task_named
 from htltools.tasks.results import results_predictor
 from htltools.tasks.task import Data, Model, Task
@@ -56,12 +52,22 @@ class ModelPredictor(Predictor, Protocol):
     """A predictor that is a model, so that it predicts for any images.
 
     frame: [H, W, C] of these. flip: the chances of a horizontal and of a vertical mirror image in its training; None where they are not
-    known. referral: its threshold of doubt, see `schema.Referral`; None where it has none. digest: of its weights, or of its file.
+    known. referral: its threshold of doubt, see `schema.Referral`; None where it has none. fold: what it was not fitted to, see
+    `schema.FoldEntry`. weights: the digest of its weights in the checkpoint, None where the file does not say; copy_of: that of the
+    dense model of which it is a pruned copy. digest: of its weights, or of its file. device: where it runs, in words.
     """
 
     frame: list[int]
     flip: list[float] | None
     referral: dict[str, Any] | None
+    fold: dict[str, int] | None
+    copy_of: str | None
+
+    @property
+    def weights(self) -> str | None: ...
+
+    @property
+    def device(self) -> str: ...
 
     @property
     def digest(self) -> str: ...
@@ -82,6 +88,9 @@ class CheckpointPredictor:
     """
 
     def __init__(self, path: Path, runtime: Runtime):
+        from htltools.core.nets.state_arrays import from_weights
+        from htltools.core.training.augmentation import Augmentation
+
         self.path, self.runtime = path, runtime
         self.checkpoint = Checkpoint.load(path)
         architecture = self.checkpoint.architecture
@@ -94,7 +103,8 @@ class CheckpointPredictor:
             raise DataError(f"{path}: {error}") from None
         self.threshold = float(getattr(self.localizer, "threshold", 0.0))
         self.flip: list[float] | None = self.checkpoint.training.get("flip") or list(Augmentation.flip)
-        self.referral = self.checkpoint.referral
+        self.referral, self.fold = self.checkpoint.referral, self.checkpoint.fold
+        self.copy_of: str | None = (self.checkpoint.pruning or {}).get("dense_sha256")
 
     def __str__(self) -> str:
         metrics = " ".join(f"{name} {value}" for name, value in self.checkpoint.metrics.items())
@@ -105,12 +115,24 @@ class CheckpointPredictor:
         """The digest of its weights."""
         return self.checkpoint.digest
 
+    @property
+    def weights(self) -> str | None:
+        """As `ModelPredictor.weights`."""
+        return self.checkpoint.digest
+
+    @property
+    def device(self) -> str:
+        """As `ModelPredictor.device`."""
+        return str(self.runtime.device)
+
     def data(self, rows: list[Row]) -> Data:
         """As `Predictor.data`."""
         return self.task.validation_data(rows, self.classes, self.frame, self.path)
 
     def predict(self, data: Data) -> np.ndarray:
         """As `Predictor.predict`."""
+        from htltools.core.runtime.predict import predict_all
+
         return predict_all([self.localizer.validator], data.images, self.runtime)[0]
 
     def predict_images(self, images: ImageSource) -> np.ndarray:
@@ -131,71 +153,6 @@ class CheckpointPredictor:
         return []
 
 
-class OnnxPredictor:
-    """A localizer of an ONNX file, run by onnxruntime.
-
-    Raises: as `OnnxModel`; DataError where the file lacks an output of its task, or the names of its classes.
-    """
-
-    def __init__(self, path: Path, runtime: Runtime, threads: int = 0):
-        from htltools.formats.models.onnx import OnnxModel
-
-        self.path, self.runtime = path, runtime
-        self.model = OnnxModel(path, runtime.device_name, threads)
-        self.task = task_named(self.model.task, path)
-        self.classes, self.threshold, self.frame = self.model.classes, self.model.threshold, self.model.size
-        self.flip: list[float] | None = (self.model.training or {}).get("flip")
-        self.referral = self.model.referral
-        self.outputs = self.task.onnx_outputs(self.model.size)
-        missing = next((name for name in self.outputs if name not in self.model.output_names), None)
-        if missing:
-            raise DataError(f"{path} does not predict {missing}, as a model of the task {self.task.name} does", "export it with htl")
-        if self.task.kind == "objects" and not self.classes:
-            raise DataError(f"{path} does not say which classes it detects (htl.objects)", "export it with htl")
-
-    @cached_property
-    def digest(self) -> str:
-        """The digest of its file."""
-        return file_digest(self.path)
-
-    def data(self, rows: list[Row]) -> Data:
-        """As `Predictor.data`."""
-        return self.task.validation_data(rows, self.classes, self.frame, self.path)
-
-    def predict(self, data: Data) -> np.ndarray:
-        """As `Predictor.predict`."""
-        return np.concatenate([self.of_batch(data.images.batch(chosen)) for chosen in batches(len(data.rows), self.runtime.batch_size)])
-
-    def predict_images(self, images: ImageSource) -> np.ndarray:
-        """As `ModelPredictor.predict_images`."""
-        parts = []
-        for chosen in batches(images.shape[0], self.runtime.batch_size):
-            batch = np.ascontiguousarray(images.batch(chosen)[..., : self.frame[2]])
-            parts.append(self.task.onnx_predictions(self.outputs_of(batch), self.threshold))
-        return np.concatenate(parts)
-
-    def use_threshold(self, threshold: float) -> None:
-        """As `ModelPredictor.use_threshold`."""
-        self.threshold = threshold
-
-    def more_metrics(self, data: Data) -> dict[str, float]:
-        """None: an ONNX file gives no more than predictions."""
-        return {}
-
-    def notes(self) -> list[str]:
-        """A model predicts for every row."""
-        return []
-
-    def of_batch(self, batch: np.ndarray) -> np.ndarray:
-        """The predictions of a batch of `data`, uint8 [B, H, W, C or more]."""
-        images = np.ascontiguousarray(batch[..., : self.frame[2]])
-        return self.task.validator_predictions(self.outputs_of(images), batch)
-
-    def outputs_of(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """The outputs of the file by name for images uint8 [B, H, W, C]."""
-        return self.model.predict(images, self.outputs)
-
-
 def predictor(path: Path, rows: Sequence[Row], runtime: Runtime, coco: Path | None = None, objects: bool | None = None) -> Predictor:
     """What predicts at a path. `coco` numbers the images of COCO results; `objects`: see `results_predictor`.
 
@@ -206,6 +163,11 @@ def predictor(path: Path, rows: Sequence[Row], runtime: Runtime, coco: Path | No
     if is_json(path):
         return results_predictor(path, rows, coco, objects)
     return model_predictor(path, runtime)
+
+
+def needs_torch(path: Path) -> bool:
+    """Whether what predicts at a path is a checkpoint, or will turn out to be none: no ONNX file, no predictions of another tool."""
+    return path.is_file() and not is_onnx(path) and not is_json(path)
 
 
 def model_predictor(path: Path, runtime: Runtime) -> CheckpointPredictor | OnnxPredictor:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from htltools.core.geometry.boxes import fraction_boxes
 from htltools.core.geometry.objects import packed
-from htltools.core.nets.localizer import fraction_boxes
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import OBJECT

@@ -3,21 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from htltools.core.geometry.mirroring import Mirror
 from htltools.core.hardness.scores import Comparison
-from htltools.core.runtime.prefetch import ImageSource
+from htltools.core.runtime.image_sources import ImageSource
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.sample_metrics import SampleMetrics
-from htltools.core.training.adaptive_weighting import Attention
-from htltools.core.training.loop import Objective
-from htltools.core.training.mean_teacher import PseudoLabels
-from htltools.core.training.schedule import Recipe
 from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Placement
+
+if TYPE_CHECKING:  # a task predicts without torch, which its training needs
+    from htltools.core.training.adaptive_weighting import Attention
+    from htltools.core.training.loop import Objective
+    from htltools.core.training.mean_teacher import PseudoLabels
+    from htltools.core.training.schedule import Recipe
 
 Model = Any  # the class of localizer that belongs to the task, see core.nets
 Shape = tuple[int | None, ...]  # of an output behind its batch axis; None = any length
@@ -43,8 +45,8 @@ class Data:
 class Extras:
     """What a training may have beside its labelled rows: attention, and unlabelled images with their use."""
 
-    attention: Attention | None = None
-    pseudo_labels: PseudoLabels | None = None
+    attention: "Attention | None" = None
+    pseudo_labels: "PseudoLabels | None" = None
     unlabelled: ImageSource | None = None
     compiled: bool = False
 
@@ -101,10 +103,10 @@ class Task(Protocol):
         training: Data,
         weights: np.ndarray,  # float32 [N], of each row in the loss
         validation: Data | None,
-        recipe: Recipe,
+        recipe: "Recipe",
         runtime: Runtime,
         extras: Extras,
-    ) -> Objective:
+    ) -> "Objective":
         """What a model learns from training data."""
         ...
 

@@ -17,7 +17,8 @@ from htltools.core.nets.localizer import NORMALISATION
 from htltools.core.nets.state_arrays import weights_of
 from htltools.core.runtime.runtime import Runtime
 from htltools.formats.models.checkpoint import Checkpoint
-from htltools.tasks.predictor import CheckpointPredictor, OnnxPredictor
+from htltools.tasks.onnx_predictor import OnnxPredictor
+from htltools.tasks.predictor import CheckpointPredictor
 
 NETS = ("compact", 96), ("compact_unet", 96), ("compact", 128), ("resnet18", 128)
 REPEATS = 30

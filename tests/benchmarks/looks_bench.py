@@ -19,7 +19,8 @@ from htltools.core.nets.state_arrays import weights_of
 from htltools.core.pruning.structured import prune_channels
 from htltools.core.runtime.runtime import Runtime
 from htltools.formats.models.checkpoint import Checkpoint
-from htltools.tasks.predictor import CheckpointPredictor, OnnxPredictor
+from htltools.tasks.onnx_predictor import OnnxPredictor
+from htltools.tasks.predictor import CheckpointPredictor
 
 SIDE, CUT = 96, 0.7  # share of the weights that the copy loses, by whole channels
 TWICE = {"count": 2, "window": 1.4, "average": False}

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # this checkout, installed o
 from htltools.core.geometry.box_loss import box_loss
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.localizer import NORMALISATION, boxes_of
-from htltools.core.runtime.predict import batches
+from htltools.core.runtime.batches import batches
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import augmented, draw_changes
 from htltools.core.training.box_objective import BoxObjective

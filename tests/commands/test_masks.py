@@ -169,7 +169,8 @@ def test_export_has_masks(onnx, masked, phantom):
 
     from htltools.core.runtime.runtime import Runtime
     from htltools.formats.store.shard import Images
-    from htltools.tasks.predictor import CheckpointPredictor, OnnxPredictor
+    from htltools.tasks.onnx_predictor import OnnxPredictor
+    from htltools.tasks.predictor import CheckpointPredictor
 
     path, said = onnx
     assert re.search(r"largest difference from torch \S+ of the image's sides, .*; largest difference of masks \S+\n", said)

@@ -17,7 +17,8 @@ from htltools.errors import DataError
 from htltools.formats.models.checkpoint import Checkpoint
 from htltools.formats.models.onnx import write_metadata
 from htltools.formats.rows.jsonlines import joined_lines, split_lines
-from htltools.tasks.predictor import CheckpointPredictor, OnnxPredictor, predictor
+from htltools.tasks.onnx_predictor import OnnxPredictor
+from htltools.tasks.predictor import CheckpointPredictor, predictor
 
 SIZE = [32, 32, 3]
 CLASSES = "bkl", "mel", "nv"  # the labels of phantoms

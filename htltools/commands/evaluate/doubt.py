@@ -12,8 +12,7 @@ from htltools.commands.evaluate.measure import Measured
 from htltools.commands.shared.columns import column_named
 from htltools.commands.shared.hardness import hardness_column, known_hardness
 from htltools.core.hardness.scores import seed_disagreement
-from htltools.core.runtime import distributed
-from htltools.core.runtime.predict import batches
+from htltools.core.runtime.batches import batches
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.cluster_bootstrap import estimates
 from htltools.core.statistics.risk_coverage import DoubtMetrics
@@ -22,8 +21,10 @@ from htltools.errors import DataError
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.vocabulary import HARDNESS
 from htltools.formats.store.shard import Images, placement
+from htltools.processes import process_count
 from htltools.tasks.doubt import OF_ONE_MODEL, doubt_of, missing_reason, predictions_of
-from htltools.tasks.predictor import CheckpointPredictor, OnnxPredictor, Predictor
+from htltools.tasks.onnx_predictor import OnnxPredictor
+from htltools.tasks.predictor import CheckpointPredictor, Predictor
 
 Doubts = dict[str, list[np.ndarray]]  # by column the doubt of each of K models' predictions, [N] each
 
@@ -59,7 +60,7 @@ def doubt_by_run(rows: Sequence[Row], column: str, predictors: Sequence[Predicto
 def by_batch(rows: Sequence[Row], runtime: Runtime, column: Callable[[Images], np.ndarray]) -> np.ndarray:
     """A column [N] of N rows, from their images, batch by batch: masks of all of them need not fit in memory."""
     place = cache(placement)
-    turns = batches(len(rows), runtime.batch_size * distributed.world_size())
+    turns = batches(len(rows), runtime.batch_size * process_count())
     return np.concatenate([column(Images([rows[i] for i in chosen], place)) for chosen in turns])
 
 

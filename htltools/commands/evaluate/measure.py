@@ -10,13 +10,14 @@ import numpy as np
 from htltools import console
 from htltools.commands.evaluate.gaps import gap_lines
 from htltools.commands.evaluate.lines import metric_line
+from htltools.commands.shared.models import explain_models
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.cluster_bootstrap import Estimate, estimates
 from htltools.core.statistics.sample_metrics import SampleMetrics
 from htltools.core.statistics.subgroups import Crossing, subgroups
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
-from htltools.tasks.predictor import CheckpointPredictor, Predictor, of_one_kind, predictor
+from htltools.tasks.predictor import Predictor, of_one_kind, predictor
 from htltools.tasks.rows import of_split, reasons_aside
 from htltools.tasks.task import Data
 
@@ -39,9 +40,7 @@ def open_predictors(
     Raises: DataError where some find several objects and some predict one box; as `predictor`.
     """
     predictors = [predictor(path, rows, runtime, coco, objects) for path in paths]
-    for each in predictors:
-        if isinstance(each, CheckpointPredictor):
-            console.explain(str(each))
+    explain_models(predictors)
     of_one_kind(predictors)
     tasks = list(dict.fromkeys(each.task.name for each in predictors))
     if len(tasks) > 1:

@@ -54,7 +54,7 @@ def write_evaluation(
     measures = not hard or bool(models or baselines or doubt)
     if measures:
         models = models or [model_path(None, reader, "dense")]
-        explain_runtime(runtime)
+        explain_runtime(runtime, [*models, *baselines])
         predictors = open_predictors([*models, *baselines], everything, runtime, coco, objects)
     is_annotated = predictors[0].task.is_annotated if predictors else lambda row: row.is_annotated
     samples, others = measured_rows(everything, split, is_annotated)

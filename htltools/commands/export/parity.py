@@ -9,10 +9,11 @@ import torch
 from htltools import console
 from htltools.core.nets.localizer import Localizer
 from htltools.core.nets.onnx_wrapper import OnnxWrapper
-from htltools.core.runtime.prefetch import ImageSource
+from htltools.core.runtime.image_sources import ImageSource
 from htltools.errors import HtlError
 from htltools.formats.rows.row import Row
-from htltools.tasks.predictor import CheckpointPredictor, OnnxPredictor
+from htltools.tasks.onnx_predictor import OnnxPredictor
+from htltools.tasks.predictor import CheckpointPredictor
 from htltools.tasks.rows import matching_images
 from htltools.tasks.task import Data, Task
 

@@ -15,8 +15,8 @@ from htltools.commands.export.parity import agreement, checking_batches, inside_
 from htltools.commands.shared.models import model_path
 from htltools.core.geometry.mirroring import allowed_mirrors
 from htltools.core.nets.onnx_wrapper import OnnxWrapper
+from htltools.core.runtime.batches import batches
 from htltools.core.runtime.device import chosen_device
-from htltools.core.runtime.predict import batches
 from htltools.core.runtime.runtime import Runtime
 from htltools.errors import DataError, UsageError
 from htltools.formats.files.atomic import replacing
@@ -27,7 +27,8 @@ from htltools.formats.rows.provenance import Run, file_digest
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.vocabulary import ONNX
 from htltools.formats.sources.open_rows import read_rows
-from htltools.tasks.predictor import CheckpointPredictor, OnnxPredictor
+from htltools.tasks.onnx_predictor import OnnxPredictor
+from htltools.tasks.predictor import CheckpointPredictor
 from htltools.tasks.rows import matching_images, of_split
 from htltools.tasks.task import Task
 
@@ -135,9 +136,10 @@ def more_metadata(dense: CheckpointPredictor, wrapper: OnnxWrapper) -> dict[str,
 
 def task_metadata(dense: CheckpointPredictor) -> dict[str, str]:
     """What an ONNX file has to say so that it can be used: its task, and what the task adds."""
-    about = {"htl.training": dense.checkpoint.training | {"flip": dense.flip}} | (
-        {"htl.referral": dense.referral} if dense.referral else {}
-    )
+    about: dict[str, Any] = {"htl.training": dense.checkpoint.training | {"flip": dense.flip}, "htl.weights": dense.weights}
+    about |= {"htl.referral": dense.referral} if dense.referral else {}
+    about |= {"htl.fold": dense.fold} if dense.fold else {}
+    about |= {"htl.copy_of": dense.copy_of} if dense.copy_of else {}
     return {"htl.task": dense.task.name} | as_json(dense.task.onnx_metadata(dense.localizer) | about)
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from htltools.commands.predict.drawing import Original
-from htltools.core.runtime.image_sources import ImagesInMemory
-from htltools.core.runtime.prefetch import ImageSource
+from htltools.core.runtime.image_sources import ImagesInMemory, ImageSource
 from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Images, Placement
 from htltools.tasks.rows import check_frame

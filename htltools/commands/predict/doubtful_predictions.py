@@ -9,12 +9,11 @@ from htltools.commands.predict.batches import Batch
 from htltools.commands.score.pairing import pairs_of_copies
 from htltools.commands.shared.hardness import rounded_scores
 from htltools.core.geometry.objects import present
-from htltools.core.hardness.cross_fitting import pairs_by_place
 from htltools.core.hardness.scores import present_mean, seed_disagreement
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
 from htltools.tasks.doubt import OF_ONE_MODEL, doubt_of, predictions_of
-from htltools.tasks.predictor import CheckpointPredictor, ModelPredictor, of_one_task
+from htltools.tasks.predictor import ModelPredictor, of_one_task
 from htltools.tasks.rows import image_sizes
 
 
@@ -38,9 +37,7 @@ class DoubtfulPredictor:
             if list(other.frame) != list(self.frame):
                 sizes = " and ".join("x".join(map(str, each.frame)) for each in (self.models[0], other))
                 raise DataError(f"{self.models[0].path} and {other.path} take images of {sizes}", "name models of one --size")
-        dense, copies = ([each for each in side if isinstance(each, CheckpointPredictor)] for side in (self.models, self.pruned))
-        whole = len(dense) == len(self.models) and len(copies) == len(self.pruned)
-        self.pairs = pairs_of_copies(dense, copies) if whole else pairs_by_place(len(self.models), len(self.pruned))
+        self.pairs = pairs_of_copies(self.models, self.pruned)
 
     def predicted(self, batch: Batch) -> tuple[list[Row], np.ndarray]:
         """The rows of a batch with what the models predict, its doubt, and whether to refer it; and the predictions [K, N, ...]."""

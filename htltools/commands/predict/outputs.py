@@ -14,7 +14,7 @@ from htltools import console
 from htltools.commands.predict.batches import Batch
 from htltools.commands.predict.doubtful_predictions import DoubtfulPredictor
 from htltools.commands.predict.drawing import write_mask, write_overlay
-from htltools.core.geometry.masks import LIMIT
+from htltools.core.geometry.mask_comparison import LIMIT
 from htltools.core.hardness.scores import present_mean
 from htltools.errors import DataError
 from htltools.formats.files.atomic import refuse_existing, replacing

@@ -20,7 +20,7 @@ from htltools.commands.prepare.messages import REASONS, examples
 from htltools.commands.prepare.workers import pool
 from htltools.commands.prepare.write import worthwhile_jobs
 from htltools.commands.shared import streaming
-from htltools.commands.shared.models import explain_runtime, model_path
+from htltools.commands.shared.models import explain_models, explain_runtime, model_path
 from htltools.commands.shared.parts import PartRecord, candidates_of_part, write_part_note
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.sampling.parts import Part
@@ -76,7 +76,8 @@ def write_predictions(
         rows = record.rows(rows, reader)
     skips: Skips = [skip for skip in findings.skips if part is None or part.holds(skip["id"])] if findings else []
     inputs = {str(path): file_digest(path) for path in [*models, *pruned]}
-    history = run.chain(reader.history if reader else [], inputs, device=str(runtime.device))
+    devices = ", ".join({each.device: None for each in (*predictor.models, *predictor.pruned)})
+    history = run.chain(reader.history if reader else [], inputs, device=devices)
     total = len(findings.candidates) if findings else limit or row_count(sources[0])
     count = len(findings.candidates) if findings else sys.maxsize if paths.draws else 0
     with ExitStack() as stack:
@@ -115,7 +116,7 @@ def opened_predictor(
 
     Raises: MissingInput; DataError where one is no model, or they do not go together; UsageError.
     """
-    explain_runtime(runtime)
+    explain_runtime(runtime, [*models, *pruned])
     opened: list[ModelPredictor] = []
     for path in [*models, *pruned]:
         if not path.is_file():
@@ -123,6 +124,7 @@ def opened_predictor(
         if is_json(path):
             raise DataError(f"{path} is no model: it holds rows, or predictions", "name a checkpoint or an ONNX file with --model")
         opened.append(model_predictor(path, runtime))
+    explain_models(opened)
     dense, copies = opened[: len(models)], opened[len(models) :]
     if threshold is not None:
         if dense[0].task.kind != "objects":

@@ -8,7 +8,7 @@ import numpy as np
 from htltools.core.hardness.prediction_spread import FEWEST, PredictionSpread
 from htltools.core.nets.localizer import Localizer
 from htltools.core.pruning.dead_layers import dead_layers
-from htltools.core.runtime.predict import batches
+from htltools.core.runtime.batches import batches
 from htltools.core.runtime.prefetch import load_batches
 from htltools.core.runtime.runtime import Runtime
 from htltools.formats.rows.row import Row

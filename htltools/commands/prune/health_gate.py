@@ -16,7 +16,7 @@ from htltools.core.nets.localizer import Localizer
 from htltools.core.nets.state_arrays import weights_of
 from htltools.core.pruning.structured import prune_channels
 from htltools.core.pruning.unstructured import HEALTHY, SWEEP, baked, prunable_count, prune_weights, recalibrate, sparsity_of
-from htltools.core.runtime.predict import number_of_batches
+from htltools.core.runtime.batches import number_of_batches
 from htltools.core.runtime.prefetch import load_batches
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.adaptive_weighting import Attention
@@ -70,7 +70,7 @@ class Job:
     @cached_property
     def training(self) -> Data:
         """The training split, without the fold that the dense model left out."""
-        rows = exclude_fold(selected(self.dense.task.training_rows(self.samples)), model_fold(self.dense.checkpoint))
+        rows = exclude_fold(selected(self.dense.task.training_rows(self.samples)), model_fold(self.dense.checkpoint.fold))
         return self.dense.task.training_data(rows, self.dense.classes, self.dense.frame, self.dense_path)
 
     @cached_property

@@ -38,7 +38,7 @@ def write_report(
     """Write the page of the rows of a source, with at most `count` images."""
     rows, reader = read_rows(source, partial=partial, limit=limit)
     check_predictions(rows)
-    explain_runtime(runtime)
+    explain_runtime(runtime, filter(None, [*dense, *pruned, attended]))
     by = column_named(by, dict.fromkeys([*HARDNESS, *(name for row in rows for name in row.hardness)]))
     samples = report_samples(rows, reader, dense, pruned, attended, runtime)
     hardness = samples.column(by)

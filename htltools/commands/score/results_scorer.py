@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from htltools.commands.score.scorer import splits_of, with_scores
+from htltools.commands.score.scored_rows import splits_of, with_scores
+from htltools.core.geometry.boxes import box_losses
 from htltools.core.geometry.objects import above, stacked
 from htltools.core.hardness.cross_fitting import pairs_by_place
 from htltools.core.hardness.missing_predictions import filled_with_misses
 from htltools.core.hardness.prediction_spread import PredictionSpread
 from htltools.core.hardness.rank_stability import Stability
-from htltools.core.hardness.scores import Sides, losses, scores, scores_by_model, two_sides
+from htltools.core.hardness.scores import Sides, scores, scores_by_model, two_sides
 from htltools.errors import MissingInput, UsageError
 from htltools.formats.rows.row import Row
 from htltools.formats.tables.coco_results import is_json
@@ -76,7 +77,7 @@ class ResultsScorer:
     def of_boxes(self, predictions: np.ndarray, annotation: np.ndarray) -> tuple[Sides, Sides]:
         """Both sides as they are, and with a miss where a predicted box is missing; predictions [K, N, 4]."""
         missed = filled_with_misses(predictions, annotation)
-        loss = np.array([losses(boxes, annotation) for boxes in missed])
+        loss = np.array([box_losses(boxes, annotation) for boxes in missed])
         return self.sides(predictions, loss), self.sides(missed, loss)
 
     def of_objects(self, predictions: list[np.ndarray], annotation: np.ndarray) -> tuple[Sides, None]:

@@ -1,63 +1,39 @@
-"""`score` on a batch of rows: their predictions by all models, and columns of hardness from these."""
+"""`score` on a batch of rows: their predictions by all models, checkpoints or ONNX files, and columns of hardness from these."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from pathlib import Path
-from typing import Protocol
 
 import numpy as np
-import torch
 
-from htltools import console
 from htltools.commands.score.pairing import pairs_of_copies
+from htltools.commands.score.scored_rows import splits_of, with_scores
 from htltools.commands.shared.folds import model_fold
-from htltools.commands.shared.hardness import rounded_scores
 from htltools.commands.shared.models import FLAGS
-from htltools.core.hardness.baselines import chance
 from htltools.core.hardness.cross_fitting import Fold, fold_of, models_eligible, same_partition
-from htltools.core.hardness.grand import gradient_norms
-from htltools.core.hardness.mc_dropout import dropout_disagreement, has_box_head
 from htltools.core.hardness.prediction_spread import PredictionSpread
 from htltools.core.hardness.rank_stability import Stability
-from htltools.core.hardness.scores import Sides, present_mean, scores, scores_by_model, two_sides
-from htltools.core.runtime import distributed
+from htltools.core.hardness.scores import overlaps, scores, scores_by_model, two_sides
 from htltools.core.runtime.runtime import Runtime
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
-from htltools.formats.rows.schema import SPLITS
 from htltools.formats.store.shard import Images, placement
-from htltools.tasks.doubt import OF_ONE_MODEL, mean_doubt, missing_reason
-from htltools.tasks.predictor import CheckpointPredictor, of_one_task
-from htltools.tasks.rows import check_frame, image_sizes
-from htltools.tasks.task import Task
+from htltools.processes import process_count
+from htltools.tasks.doubt import OF_ONE_MODEL, mean_doubt, missing_reason, predictions_of
+from htltools.tasks.predictor import CheckpointPredictor, ModelPredictor, of_one_task
+from htltools.tasks.rows import check_frame
 
-
-class Scorer(Protocol):
-    """Scores rows in batches of up to `rows_at_once`."""
-
-    paths: list[Path]
-    rows_at_once: int
-    stability: Stability | None
-    spreads: list[PredictionSpread]  # of the pruned models
-
-    def scored(self, rows: list[Row]) -> list[Row]:
-        """The rows with their hardness and predictions."""
-        ...
-
-    def notes(self) -> list[str]:
-        """Sentences to say once all rows are through."""
-        ...
+OF_NETS = "grand", "dropout_disagreement"  # columns that do not follow from predictions
 
 
 @dataclass
 class ModelScorer:
-    """Dense and pruned checkpoints, perhaps none of the latter. `also`: columns on request; `stability` gathers what each model says, where
+    """Dense and pruned models, perhaps none of the latter. `also`: columns on request; `stability` gathers what each model says, where
     it is wanted."""
 
-    dense: list[CheckpointPredictor]
-    pruned: list[CheckpointPredictor]
+    dense: Sequence[ModelPredictor]
+    pruned: Sequence[ModelPredictor]
     also: list[str]
     runtime: Runtime
     stability: Stability | None = None
@@ -65,10 +41,10 @@ class ModelScorer:
     def __post_init__(self):
         self.predictors = [*self.dense, *self.pruned]
         self.paths = [predictor.path for predictor in self.predictors]
-        self.rows_at_once = self.runtime.batch_size * distributed.world_size()  # a batch for every process that shares the job
-        self.models = [predictor.localizer for predictor in self.predictors]
+        self.rows_at_once = self.runtime.batch_size * process_count()  # a batch for every process that shares the job
+        self.checkpoints = [each for each in self.predictors if isinstance(each, CheckpointPredictor)]
         self.task, self.classes = self.predictors[0].task, self.predictors[0].classes
-        self.folds = [model_fold(predictor.checkpoint) for predictor in self.predictors]
+        self.folds = [model_fold(predictor.fold) for predictor in self.predictors]
         self.check_folds()
         of_one_task(self.predictors)
         self.check_columns()
@@ -88,10 +64,17 @@ class ModelScorer:
         if unsupported:
             cause = f"{self.paths[0]} is a model of the task {self.task.name}: it has no box head for --also {unsupported}"
             raise DataError(cause, "leave out --also")
-        headless = next((path for path, model in zip(self.paths[: len(self.dense)], self.models) if not has_box_head(model)), None)
-        if headless and "dropout_disagreement" in self.also:
-            remedy = "end your own net in htltools.core.nets.box_head.BoxHead"
-            raise DataError(f"{headless} has no box head for --also dropout_disagreement", remedy)
+        of_nets = next((name for name in self.also if name in OF_NETS), None)
+        netless = next((each.path for each in self.dense if each not in self.checkpoints), None)
+        if of_nets and netless:
+            raise DataError(f"{netless} is an ONNX file, which has no gradients or features for --also {of_nets}", "name checkpoints")
+        if "dropout_disagreement" in self.also:
+            from htltools.core.hardness.mc_dropout import has_box_head
+
+            headless = next((each.path for each in self.checkpoints[: len(self.dense)] if not has_box_head(each.localizer)), None)
+            if headless:
+                remedy = "end your own net in htltools.core.nets.box_head.BoxHead"
+                raise DataError(f"{headless} has no box head for --also dropout_disagreement", remedy)
 
     def check_folds(self) -> None:
         """Refuse models that do not go together.
@@ -130,9 +113,9 @@ class ModelScorer:
             check_frame(images.shape, predictor.frame, predictor.path)
         annotation = self.task.annotation(rows, self.classes, self.place)
         allowed = self.eligible_models(rows)
-        predictions = self.task.predictions(self.models, images, self.runtime)
+        predictions = self.predictions(images)
         predictions[~allowed] = np.nan
-        losses = self.task.losses(self.models, images, predictions, annotation, self.runtime)
+        losses = self.losses(images, predictions, annotation)
         losses[~allowed] = np.nan
         sides = two_sides(predictions, losses, len(self.dense), self.pairs)
         for spread, own in zip(self.spreads, sides.pruned):
@@ -140,74 +123,38 @@ class ModelScorer:
         columns = scores(sides, annotation, self.task.comparison)
         if self.stability:
             self.stability.add(scores_by_model(sides, annotation, self.task.comparison), splits_of(rows))
-        if "grand" in self.also:
-            columns["grand"] = self.of_dense(gradient_norms, images, annotation, allowed)
-        if "dropout_disagreement" in self.also:
-            seed = self.runtime.seed
-            columns["dropout_disagreement"] = self.of_dense(
-                lambda model, batch, _: dropout_disagreement(model, batch, seed), images, annotation, allowed
-            )
+        for name in self.also:
+            if name in OF_NETS:
+                from htltools.commands.score.gradient_columns import column_of_nets
+
+                columns[name] = column_of_nets(name, self.checkpoints[: len(self.dense)], images, annotation, allowed, self.runtime)
         for name in self.also:
             if name in OF_ONE_MODEL:
                 columns[name] = mean_doubt(self.dense, name, images, sides.dense, allowed[: len(self.dense)])
         return with_scores(rows, columns, sides, self.task, self.classes, self.runtime.seed)
 
-    def of_dense(self, score: Callable, images: Images, boxes: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-        """A column of the dense models, the mean over those that may predict, of which every process computes its share: [N].
+    def predictions(self, images: Images) -> np.ndarray:
+        """What all models predict, [M, N, ...]; each batch is read once for all checkpoints."""
+        if len(self.checkpoints) == len(self.predictors):
+            return self.task.predictions([each.localizer for each in self.checkpoints], images, self.runtime)
+        return predictions_of(self.predictors, images)
 
-        `score` gives [B] for a model, its images uint8 [B, H, W, C] and their boxes [B, 4].
+    def losses(self, images: Images, predictions: np.ndarray, annotation: np.ndarray) -> np.ndarray:
+        """The training loss of the predictions, [M, N]. Of several objects it follows from the nets; where a file has none, it is 1 less
+        the overlap with the annotation.
         """
-        own = distributed.share(np.arange(len(boxes)))
-        values = torch.zeros(len(self.dense), len(boxes), device=self.runtime.device)
-        batch = torch.from_numpy(images.batch(own)).to(self.runtime.device)
-        for model, value, eligible in zip(self.models, values, allowed):
-            column = np.where(eligible[own], score(model, batch, np.where(eligible[own, None], boxes[own], np.nan)), np.nan)
-            value[own] = torch.as_tensor(column, dtype=torch.float32, device=self.runtime.device)
-        return present_mean(distributed.summed(values).cpu().numpy())
+        if self.lossless:
+            return 1 - overlaps(predictions, annotation, self.task.comparison)
+        return self.task.losses([each.localizer for each in self.checkpoints], images, predictions, annotation, self.runtime)
+
+    @property
+    def lossless(self) -> bool:
+        """Whether losses cannot be those of training."""
+        return self.task.kind == "objects" and len(self.checkpoints) < len(self.predictors)
 
     def notes(self) -> list[str]:
-        """Models predict for every row."""
-        return []
-
-
-def with_scores(
-    rows: Sequence[Row],
-    columns: dict[str, np.ndarray],
-    sides: Sides,
-    task: Task,
-    classes: Sequence[str],
-    seed: int,
-) -> list[Row]:
-    """The rows with hardness by column ([N] each; NaN is left out), and the predictions of each role in the field of the task."""
-    columns = columns | {"random": chance([row.id for row in rows], seed)}
-    sizes = image_sizes(rows)
-    by_role = {role: side for role, side in {"dense": sides.dense, "pruned": sides.pruned}.items() if len(side)}
-    values = {role: task.field_values(side, sizes, classes) for role, side in by_role.items()}
-    scored = []
-    for i, row in enumerate(rows):
-        predicted = {role: own[i] for role, own in values.items() if own[i] is not None}
-        fields = {"hardness": row.hardness | rounded_scores(columns, i), task.field: (row.get(task.field) or {}) | predicted}
-        scored.append(row.changed(**fields))
-    return scored
-
-
-def splits_of(rows: Sequence[Row]) -> list[str]:
-    """The split of each row, `none` where it has none."""
-    return [row.split or "none" for row in rows]
-
-
-def show_stability(stability: Stability) -> None:
-    """Print on stderr how alike the models rank the rows of each split."""
-    if console.talk.quiet:
-        return
-    correlations = stability.correlations()
-    splits = [split for split in (*SPLITS, "none") if split in next(iter(correlations.values()))]
-    lines = [
-        [name, *("-" if np.isnan(by_split[split]) else f"{by_split[split]:.3f}" for split in splits)]
-        for name, by_split in correlations.items()
-    ]
-    console.say("rank correlation from model to model, mean over their pairs, by split")
-    console.show_table(["column", *splits], lines, to_stderr=True)
+        """What a loss is, where it is not that of training."""
+        return ["an ONNX file of several objects has no training loss: losses are 1 - overlap with the annotation"] if self.lossless else []
 
 
 def fold_text(fold: Fold | None) -> str:

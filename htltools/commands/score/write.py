@@ -6,9 +6,10 @@ from pathlib import Path
 
 from htltools import console
 from htltools.commands.score.results_scorer import ResultsScorer, are_results
-from htltools.commands.score.scorer import ModelScorer, Scorer, show_stability
+from htltools.commands.score.scored_rows import Scorer, show_stability
+from htltools.commands.score.scorer import ModelScorer
 from htltools.commands.shared import next_steps, streaming
-from htltools.commands.shared.models import explain_runtime, model_path, warn_if_one_prediction
+from htltools.commands.shared.models import explain_models, explain_runtime, model_path, warn_if_one_prediction
 from htltools.commands.shared.parts import PartRecord, write_part_note
 from htltools.core.hardness.rank_stability import Stability
 from htltools.core.runtime.runtime import Runtime
@@ -17,7 +18,7 @@ from htltools.errors import UsageError
 from htltools.formats.rows.provenance import Run, file_digest
 from htltools.formats.rows.stream import RowWriter
 from htltools.processes import first_process
-from htltools.tasks.predictor import CheckpointPredictor
+from htltools.tasks.predictor import model_predictor, needs_torch
 
 
 def score_rows(
@@ -59,9 +60,11 @@ def score_rows(
         return
     first = next(scored, [])  # what is wrong with all rows is wrong with these, and said before anything is written
     inputs = {str(path): file_digest(path) for path in scorer.paths}
-    own = run.chain([], inputs, device="cpu" if by_others else str(runtime.device))
+    devices = {each.device: None for each in scorer.predictors} if isinstance(scorer, ModelScorer) else ["cpu"]
+    own = run.chain([], inputs, device=", ".join(devices))
     known = len(reader.history)
-    named = {} if by_others else {role: str(own[-1].absolute()) for role, own in {"dense": dense, "pruned": pruned}.items() if own}
+    last = {"dense": dense[-1], "pruned": pruned[-1] if pruned else None}  # of each role; notes of rows name checkpoints alone
+    named = {role: str(path.absolute()) for role, path in last.items() if path and needs_torch(path)}
     with RowWriter(run, own and [*reader.history, *own]) as writer, console.progress("scoring", limit) as steps:
         writer.models(reader.models | named)
         for batch in chain([first], scored):
@@ -105,8 +108,7 @@ def chosen_scorer(
     if coco or objects is not None:
         flag, use = ("--coco", "numbers the images of predictions") if coco else ("--objects", "says what predictions are")
         raise UsageError(f"{flag} {use}, and there are none", "name some with --predictions")
-    explain_runtime(runtime)
-    models = [CheckpointPredictor(path, runtime) for path in [*dense, *pruned]]
-    for model in models:
-        console.explain(str(model))
+    explain_runtime(runtime, [*dense, *pruned])
+    models = [model_predictor(path, runtime) for path in [*dense, *pruned]]
+    explain_models(models)
     return ModelScorer(models[: len(dense)], models[len(dense) :], also, runtime, stability)

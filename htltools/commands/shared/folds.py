@@ -3,13 +3,12 @@
 from htltools import console
 from htltools.core.hardness.cross_fitting import Fold, left_out
 from htltools.errors import DataError
-from htltools.formats.models.checkpoint import Checkpoint
 from htltools.formats.rows.row import Row
 
 
-def model_fold(checkpoint: Checkpoint) -> Fold | None:
-    """The fold of split train that a model was not fitted to."""
-    return Fold(**checkpoint.fold) if checkpoint.fold else None
+def model_fold(fold: dict[str, int] | None) -> Fold | None:
+    """The fold of split train that a model was not fitted to, from the entry of its file."""
+    return Fold(**fold) if fold else None
 
 
 def exclude_fold(training: list[Row], fold: Fold | None) -> list[Row]:

@@ -1,17 +1,22 @@
 """Which model a command uses, and where it runs."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from htltools import console
 from htltools.core.hardness.prediction_spread import PredictionSpread
-from htltools.core.nets.looks import Looks
-from htltools.core.pruning.unstructured import HEALTHY
-from htltools.core.runtime.device import multiplies_bf16_fast
 from htltools.core.runtime.runtime import Runtime
-from htltools.errors import DataError, MissingInput
+from htltools.errors import DataError, MissingInput, torch_missing
+from htltools.formats.models.onnx_session import installed_runtimes
 from htltools.formats.rows.provenance import file_digest
 from htltools.formats.rows.stream import RowReader
+from htltools.processes import several_processes
+from htltools.tasks.onnx_predictor import OnnxPredictor
+from htltools.tasks.predictor import CheckpointPredictor, Predictor, needs_torch
+
+if TYPE_CHECKING:
+    from htltools.core.nets.looks import Looks
 
 FLAGS = {"dense": "--model", "pruned": "--pruned"}  # that name a model of a role
 NAMED = 3  # dead layers that a warning names
@@ -35,12 +40,37 @@ def model_path(flag: Path | None, reader: RowReader, role: str, name: str | None
     return path
 
 
-def explain_runtime(runtime: Runtime) -> None:
-    """Say, with -v, where models run. Processes of one job meet here."""
+def explain_runtime(runtime: Runtime, paths: Iterable[Path] | None = None) -> None:
+    """Say, with -v, where models run that torch runs. Processes of one job meet here.
+
+    paths: of models, of which perhaps none needs torch; None: it is needed.
+
+    Raises: DeviceMissing where torch is not installed, and one of the files needs it; or where the device is not there.
+    """
+    who = next((f"{path}, a checkpoint," for path in paths if needs_torch(path)), None) if paths is not None else "this"
+    if who is None and not several_processes():
+        return
+    try:
+        from htltools.core.runtime.device import multiplies_bf16_fast
+    except ModuleNotFoundError as error:
+        raise torch_missing(error, who or "a job of several processes") from None
     faster = ""
     if runtime.precision == "auto" and multiplies_bf16_fast(runtime.device):
         faster = "; --precision bf16 is faster here, and may cost a little IoU"
     console.explain(f"computing on {runtime.device} in {str(runtime.dtype).removeprefix('torch.')}{faster}")
+
+
+def explain_models(models: Iterable[Predictor]) -> None:
+    """Say, with -v, what models are and where they run; also with -q, where onnxruntime computes on the CPU for a reason to be mended."""
+    onnx_files = []
+    for model in models:
+        if isinstance(model, (CheckpointPredictor, OnnxPredictor)):
+            console.explain(str(model))
+        if isinstance(model, OnnxPredictor):
+            onnx_files.append(model)
+    if any(model.device == "cpu" and model.runtime.device_name != "cpu" for model in onnx_files) and len(names := installed_runtimes()) > 1:
+        remedy = f"pip uninstall {' '.join(names)}, then install the one that you want"
+        console.warn(f"{' and '.join(names)} are both installed, and write the same files, so that a GPU may go unused; {remedy}")
 
 
 def warn_if_constant(val_iou: float, constant: float, prediction: str) -> None:
@@ -53,6 +83,8 @@ def warn_if_constant(val_iou: float, constant: float, prediction: str) -> None:
 
 def warn_if_unhealthy(path: Path, pruning: dict[str, Any]) -> None:
     """Report, also with -q, what is wrong with a pruned copy, by what `prune` measured of it: hardness from it would be its damage."""
+    from htltools.core.pruning.unstructured import HEALTHY
+
     val_iou, dense_iou, constant = (pruning.get(name) for name in ("val_iou", "dense_val_iou", "constant_val_iou"))
     wrong = []
     if val_iou is not None and dense_iou is not None and val_iou < HEALTHY * dense_iou:
@@ -79,7 +111,7 @@ def warn_if_one_prediction(path: Path, spread: PredictionSpread) -> None:
         )
 
 
-def explain_looks(looks: Looks, tried: dict[Looks, float]) -> dict[str, float]:
+def explain_looks(looks: "Looks", tried: "dict[Looks, float]") -> dict[str, float]:
     """Say how a model looks, and what it reaches by that; the same as metrics. tried: mean validation IoU by looks."""
     reached, once = tried[looks], next((value for each, value in tried.items() if each.count == 1), None)
     alone = "" if once is None or looks.count == 1 else f"; of one look: {once:.4f}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from htltools import console
-from htltools.core.nets.factory import DEFAULT
+from htltools.core.nets.names import DEFAULT
 from htltools.core.statistics.subgroups import Crossing, usual_fields
 from htltools.errors import HtlError, UsageError
 from htltools.formats.models.checkpoint import architecture_of

@@ -18,7 +18,7 @@ from htltools.commands.train.resume import load_state, resume_hint, save_state, 
 from htltools.core.hardness.training_dynamics import dynamics
 from htltools.core.nets.localizer import NORMALISATION, Localizer
 from htltools.core.nets.state_arrays import weights_of
-from htltools.core.runtime.predict import number_of_batches
+from htltools.core.runtime.batches import number_of_batches
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.choose_looks import choose_looks
 from htltools.core.training.loop import trained

@@ -6,7 +6,8 @@ from typing import Any
 
 from htltools.commands.train.plan import Plan
 from htltools.core.hardness.cross_fitting import Fold
-from htltools.core.nets.factory import DEFAULT, DEFAULT_OF_MAPS, predicts_pixels, task_of_net
+from htltools.core.nets.factory import predicts_pixels, task_of_net
+from htltools.core.nets.names import DEFAULT, DEFAULT_OF_MAPS
 from htltools.core.training.adaptive_weighting import DAMAGE, Attention
 from htltools.core.training.mean_teacher import PseudoLabels
 from htltools.errors import UsageError

@@ -5,8 +5,7 @@ from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 from torchvision.ops import generalized_box_iou_loss
 
-SMOOTH = 0.05  # where smooth L1 turns from quadratic to linear, as a share of the image's side
-EDGES = 5.0  # weight of the edges against the overlap
+from htltools.core.geometry.boxes import EDGES, SMOOTH
 
 
 def box_loss(predicted: Tensor, annotated: Tensor) -> Tensor:

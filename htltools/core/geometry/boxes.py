@@ -2,6 +2,9 @@
 
 import numpy as np
 
+SMOOTH = 0.05  # where smooth L1 of the box loss turns from quadratic to linear, as a share of the image's side
+EDGES = 5.0  # weight of the edges against the overlap in the box loss
+EPSILON = 1e-7  # added to areas that the box loss divides by, as torchvision has it
 DIGITS = 9  # of IoU: boxes that overlap by exactly a half have .5, also where their edges are shares of the sides
 
 
@@ -66,6 +69,16 @@ def scaled(boxes: np.ndarray, from_size: tuple[float, float], to_size: tuple[flo
     return np.asarray(boxes, float) * factor
 
 
+def fraction_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Boxes [N, 4] in pixels of images of (width, height) [N, 2], as shares of width and height: float64."""
+    return boxes / np.tile(sizes, 2)
+
+
+def pixel_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Boxes [N, 4] as shares of width and height, in pixels of images of (width, height) [N, 2]."""
+    return boxes * np.tile(sizes, 2)
+
+
 def clipped(boxes: np.ndarray, size: tuple[float, float]) -> np.ndarray:
     """Boxes [..., 4] cut at the border of their image (width, height)."""
     return np.clip(boxes, 0, np.tile(size, 2))
@@ -82,3 +95,18 @@ def single_box(boxes: np.ndarray, how: str) -> np.ndarray:
 def constant_iou(training: np.ndarray, held_out: np.ndarray) -> float:
     """Mean IoU of held-out boxes [M, 4] and one constant box, the median of the training boxes [N, 4]: the baseline to beat."""
     return float(iou(np.broadcast_to(np.median(training, 0), held_out.shape), held_out).mean())
+
+
+def box_losses(predicted: np.ndarray, annotated: np.ndarray) -> np.ndarray:
+    """The training loss of boxes [..., 4], `box_loss.box_loss`, of arrays: float64 [...], 0 or more; higher = worse, NaN for a NaN.
+
+    >>> box_losses(np.array([0, 0, 0.5, 1]), np.array([[0, 0, 0.5, 1], [0.5, 0, 1, 1]])).round(3)
+    array([0.   , 2.188])
+    """
+    a, b = np.broadcast_arrays(np.asarray(predicted, float), np.asarray(annotated, float))
+    far = np.abs(a - b)
+    edges = np.where(far < SMOOTH, far**2 / (2 * SMOOTH), far - SMOOTH / 2).mean(-1)
+    both = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None).prod(-1)
+    either = sum((box[..., 2:] - box[..., :2]).prod(-1) for box in (a, b)) - both
+    around = (np.maximum(a[..., 2:], b[..., 2:]) - np.minimum(a[..., :2], b[..., :2])).prod(-1)
+    return EDGES * edges + 1 - both / (either + EPSILON) + (around - either) / (around + EPSILON)

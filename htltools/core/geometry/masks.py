@@ -1,4 +1,4 @@
-"""Lesion masks as tensors [B, H, W]: IoU and Dice of two, their loss, and the box around one.
+"""Lesion masks as tensors [B, H, W], for nets: IoU and Dice of two, their loss, and the box around one. `mask_comparison` has arrays.
 
 A predicted mask is a probability in [0, 1] at each pixel; a pixel counts as lesion from LIMIT on.
 """
@@ -8,11 +8,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits, interpolate, max_pool2d, pad
 
 from htltools.core.geometry.class_maps_to_boxes import grow_region, threshold_crossings
-
-LIMIT = 0.5
-COARSE = 32  # places along the longer side of the map on which regions grow
-AROUND = 5  # places, a side, over which the probability is averaged to find the region
-SMALLEST = 1e-6  # probabilities of a loss are clipped to [SMALLEST, 1 - SMALLEST]
+from htltools.core.geometry.mask_comparison import AROUND, COARSE, LIMIT
 
 
 def iou_and_dice(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
@@ -51,11 +47,6 @@ def mask_loss(logits: Tensor, annotated: Tensor) -> Tensor:
 def projection_loss(predicted: Tensor, annotated: Tensor) -> Tensor:
     """1 less Dice of projections [B, n] in [0, 1], with squares in its denominator: [B], in [0, 1]."""
     return 1 - (2 * (predicted * annotated).sum(1) + 1) / ((predicted.square() + annotated.square()).sum(1) + 1)
-
-
-def mask_loss_of_probabilities(masks: Tensor, annotated: Tensor) -> Tensor:
-    """As `mask_loss`, of probabilities [B, H, W], clipped to 1e-6 from 0 and 1. NaN in either gives NaN."""
-    return mask_loss(torch.logit(masks.float(), SMALLEST), annotated)
 
 
 def mask_boxes(masks: Tensor) -> Tensor:

@@ -1,11 +1,14 @@
-"""Mirror images, and predictions for them put back: left for right, upside down, or both."""
+"""Mirror images, and predictions for them put back: left for right, upside down, or both. Predictions are arrays or tensors."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Numbers = TypeVar("Numbers", np.ndarray, "Tensor")
 
 
 class Mirror(NamedTuple):
@@ -36,20 +39,23 @@ def mirrored_images(images: np.ndarray, mirror: Mirror) -> np.ndarray:
     return images[:, :: -1 if mirror.vertical else 1, :: -1 if mirror.horizontal else 1]
 
 
-def mirrored_boxes(boxes: Tensor, mirror: Mirror) -> Tensor:
+def mirrored_boxes(boxes: Numbers, mirror: Mirror) -> Numbers:
     """Boxes [..., 4 or more] of mirror images, shares of the sides, as boxes of the images, or the reverse; further columns stay.
 
-    >>> mirrored_boxes(torch.tensor([0.0, 0.25, 0.5, 1.0]), Mirror(True, False))
-    tensor([0.5000, 0.2500, 1.0000, 1.0000])
+    >>> mirrored_boxes(np.array([0.0, 0.25, 0.5, 1.0]), Mirror(True, False))
+    array([0.5 , 0.25, 1.  , 1.  ])
     """
-    x0, y0, x1, y1 = boxes[..., :4].unbind(-1)
+    stack: Any = np.stack
+    if not isinstance(boxes, np.ndarray):
+        from torch import stack
+    x0, y0, x1, y1, *others = (boxes[..., column] for column in range(boxes.shape[-1]))
     if mirror.horizontal:
         x0, x1 = 1 - x1, 1 - x0
     if mirror.vertical:
         y0, y1 = 1 - y1, 1 - y0
-    return torch.cat([torch.stack([x0, y0, x1, y1], -1), boxes[..., 4:]], -1)
+    return stack([x0, y0, x1, y1, *others], -1)
 
 
-def mirrored_masks(masks: Tensor, mirror: Mirror) -> Tensor:
+def mirrored_masks(masks: Numbers, mirror: Mirror) -> Numbers:
     """Masks [..., H, W] of mirror images as masks of the images, or the reverse."""
-    return masks.flip(mirror.axes)
+    return np.flip(masks, tuple(mirror.axes)) if isinstance(masks, np.ndarray) else masks.flip(mirror.axes)

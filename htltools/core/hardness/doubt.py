@@ -7,11 +7,9 @@ shift lowers the IoU of a small box more.
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from htltools.core.geometry.boxes import iou
-from htltools.core.geometry.masks import LIMIT
+from htltools.core.geometry.mask_comparison import LIMIT, is_none
 from htltools.core.geometry.objects import present
 from htltools.core.hardness.scores import Comparison, present_mean
 
@@ -49,17 +47,19 @@ def object_disagreement(objects: np.ndarray, views: Sequence[np.ndarray]) -> np.
     return present_mean(doubt) if len(views) else np.full(objects.shape[:2], np.nan)
 
 
-def soft_dice_doubt(masks: Tensor) -> Tensor:
-    """1 - soft Dice of probabilities of lesion [N, H, W] with their own masks, the pixels from 0.5 on: [N] in [0, 1].
+def soft_dice_doubt(masks: np.ndarray) -> np.ndarray:
+    """1 - soft Dice of probabilities of lesion [N, H, W] with their own masks, the pixels from 0.5 on: float64 [N] in [0, 1].
 
-    1 where no pixel reaches 0.5. NaN where a mask is NaN.
+    Higher = more doubtful; 1 where no pixel reaches 0.5, NaN where a mask is NaN.
 
     Reference: Borges et al., "Soft Dice Confidence", 2024 (arXiv 2402.10665), the near-optimal confidence for Dice.
 
-    >>> soft_dice_doubt(torch.tensor([[[1.0, 0.0]], [[0.5, 0.5]], [[0.4, 0.0]]]))
-    tensor([0.0000, 0.3333, 1.0000])
+    >>> soft_dice_doubt(np.array([[[1.0, 0.0]], [[0.5, 0.5]], [[0.4, 0.0]]])).round(4)
+    array([0.    , 0.3333, 1.    ])
     """
-    masks = masks.float()
-    lesion = (masks >= LIMIT).float()
+    masks = masks.astype(float)
+    lesion = masks >= LIMIT
     total = (masks + lesion).sum((1, 2))
-    return torch.where(total > 0, 1 - 2 * (masks * lesion).sum((1, 2)) / total.clamp_min(torch.finfo(total.dtype).tiny), 1.0 + 0 * total)
+    shared = 2 * (masks * lesion).sum((1, 2))
+    doubt = 1 - np.divide(shared, total, out=np.zeros_like(total), where=total > 0)
+    return np.where(is_none(masks), np.nan, doubt)

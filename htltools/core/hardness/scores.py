@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-import torch
 
-from htltools.core.geometry.box_loss import box_loss
 from htltools.core.geometry.boxes import overlap
 from htltools.core.hardness.label_error import suspect
 
@@ -45,11 +43,6 @@ class Comparison:
     distance: Callable[[np.ndarray, np.ndarray], np.ndarray]
     smallness: Callable[[np.ndarray], np.ndarray]
     edge_error: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
-
-
-def losses(predicted: np.ndarray, annotated: np.ndarray) -> np.ndarray:
-    """Training loss of predicted boxes [N, 4] against annotated ones: [N], 0 or more."""
-    return box_loss(*(torch.from_numpy(boxes).float() for boxes in (predicted, annotated))).numpy().astype(float)
 
 
 def el2n(predicted: np.ndarray, annotated: np.ndarray) -> np.ndarray:

@@ -16,13 +16,10 @@ from htltools.core.nets.detection.names import DETECTORS
 from htltools.core.nets.localizer import NORMALISATION, Localizer, MapLocalizer
 from htltools.core.nets.looks import Looks
 from htltools.core.nets.mask_localizer import MaskLocalizer, PixelLocalizer
+from htltools.core.nets.names import COMPACT_UNET
 from htltools.core.nets.unet import EncoderDecoder, Segmentation
 from htltools.core.nets.user_net import build_user_net, is_user_net
 from htltools.errors import MissingInput, UsageError
-
-COMPACT_UNET = "compact_unet"
-DEFAULT = COMPACT_UNET  # the net of a training that names none
-DEFAULT_OF_MAPS = "compact"  # the same where it learns from image labels alone
 
 
 def architecture(name: str, size: Sequence[int], task: str = "box", **more: Any) -> dict[str, Any]:

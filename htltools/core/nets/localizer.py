@@ -198,13 +198,3 @@ def boxes_of(raw: Tensor) -> Tensor:
     edges = torch.sigmoid(raw.float()) * 1.2 - 0.1
     first, second = edges[:, :2], edges[:, 2:]
     return torch.cat([torch.minimum(first, second), torch.maximum(first, second)], 1)
-
-
-def fraction_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Boxes [N, 4] in pixels of images of (width, height) [N, 2], as shares of width and height: float64."""
-    return boxes / np.tile(sizes, 2)
-
-
-def pixel_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Boxes [N, 4] as shares of width and height, in pixels of images of (width, height) [N, 2]."""
-    return boxes * np.tile(sizes, 2)

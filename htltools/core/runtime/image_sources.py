@@ -1,9 +1,19 @@
-"""Images that are at hand, and mirror images, in the place of stored ones."""
+"""Where images come from: the protocol of stored ones, and in their place images that are at hand, and mirror images."""
+
+from typing import Protocol
 
 import numpy as np
 
 from htltools.core.geometry.mirroring import Mirror, mirrored_images
-from htltools.core.runtime.prefetch import ImageSource
+
+
+class ImageSource(Protocol):
+    """Stored images: `shape` (N, H, W, C), and `batch` of them by index (int64 [B]), uint8 [B, H, W, C]."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def batch(self, chosen: np.ndarray) -> np.ndarray: ...
 
 
 class ImagesInMemory:

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from htltools.core.runtime import distributed
-from htltools.core.runtime.prefetch import ImageSource, OnDevice, load_batches
+from htltools.core.runtime.batches import batches
+from htltools.core.runtime.image_sources import ImageSource
+from htltools.core.runtime.prefetch import OnDevice, load_batches
 from htltools.core.runtime.runtime import Runtime
 
 
@@ -21,20 +23,6 @@ class Predicting(Protocol):
     def __call__(self, images: Tensor) -> Tensor: ...
 
     def train(self, mode: bool = True) -> nn.Module: ...
-
-
-def batches(count: int, size: int) -> list[np.ndarray]:
-    """Indices 0 .. count-1 in order, in pieces of at most `size`."""
-    return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
-
-
-def number_of_batches(count: int, size: int, least: int = 2) -> int:
-    """How many nearly equal batches of at most `size` samples come to `count`; fewer and larger ones where one had fewer than `least`.
-
-    >>> number_of_batches(63, 32), number_of_batches(65, 32), number_of_batches(3, 2), number_of_batches(1, 2)
-    (2, 3, 1, 1)
-    """
-    return max(min(-(-count // size), count // least), 1)
 
 
 def predictions(models: Sequence[Predicting | nn.Module], batches: Iterable[Tensor], runtime: Runtime) -> Iterator[Tensor]:

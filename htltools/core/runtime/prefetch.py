@@ -3,11 +3,13 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from htltools.core.runtime.image_sources import ImageSource
 
 MEMORY_SHARE = 0.5  # of a GPU's free memory that images may take
 AHEAD = 2  # batches that are read before they are asked for
@@ -15,15 +17,6 @@ PIECE = 256 * 2**20  # bytes moved at once
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
-
-
-class ImageSource(Protocol):
-    """Stored images: `shape` (N, H, W, C), and `batch` of them by index (int64 [B]), uint8 [B, H, W, C]."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    def batch(self, chosen: np.ndarray) -> np.ndarray: ...
 
 
 class OnDevice:

@@ -6,12 +6,15 @@ from typing import cast
 import numpy as np
 from torch import nn
 
+from htltools.core.geometry.boxes import box_losses
 from htltools.core.hardness.baselines import chance
-from htltools.core.hardness.scores import disagreement, edge_distance, losses
+from htltools.core.hardness.scores import disagreement, edge_distance
 from htltools.core.nets.localizer import Localizer
 from htltools.core.pruning.unstructured import baked, prune_weights, recalibrate
-from htltools.core.runtime.predict import number_of_batches, predict_all
-from htltools.core.runtime.prefetch import ImageSource, OnDevice, load_batches
+from htltools.core.runtime.batches import number_of_batches
+from htltools.core.runtime.image_sources import ImageSource
+from htltools.core.runtime.predict import predict_all
+from htltools.core.runtime.prefetch import OnDevice, load_batches
 from htltools.core.runtime.runtime import Runtime
 
 CALIBRATING = 1024  # images that renew the batch-norm statistics of a pruned copy
@@ -72,9 +75,9 @@ def hardness_now(
     predictions = predict_all([each.validator for each in models], images, runtime.at(AT_ONCE))[..., :4]
     match attention.by:
         case "loss":
-            return losses(predictions[0], boxes)
+            return box_losses(predictions[0], boxes)
         case "pruned_loss":
-            return losses(predictions[1], boxes)
+            return box_losses(predictions[1], boxes)
         case "pruned_disagreement":
             return disagreement(predictions[0], predictions[1])
         case "pruned_shift":

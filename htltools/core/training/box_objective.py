@@ -9,8 +9,9 @@ from torch import Tensor
 from htltools.core.geometry.warping import warp_boxes
 from htltools.core.nets.localizer import Localizer
 from htltools.core.runtime import distributed
+from htltools.core.runtime.image_sources import ImageSource
 from htltools.core.runtime.predict import first_look_losses
-from htltools.core.runtime.prefetch import ImageSource, OnDevice
+from htltools.core.runtime.prefetch import OnDevice
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.sampling.sample_weights import hardest, top_weights
 from htltools.core.training.adaptive_weighting import Attention, hardness_now

@@ -6,7 +6,8 @@ import numpy as np
 
 from htltools.core.nets.localizer import Localizer
 from htltools.core.nets.looks import Looks
-from htltools.core.runtime.prefetch import ImageSource, OnDevice
+from htltools.core.runtime.image_sources import ImageSource
+from htltools.core.runtime.prefetch import OnDevice
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.loop import mean_iou
 

@@ -9,8 +9,10 @@ from htltools.core.geometry.boxes import iou
 from htltools.core.geometry.class_maps_to_boxes import map_boxes
 from htltools.core.nets.localizer import MapLocalizer
 from htltools.core.runtime import distributed
-from htltools.core.runtime.predict import batches, predict_all, predictions
-from htltools.core.runtime.prefetch import ImageSource, OnDevice, load_batches
+from htltools.core.runtime.batches import batches
+from htltools.core.runtime.image_sources import ImageSource
+from htltools.core.runtime.predict import predict_all, predictions
+from htltools.core.runtime.prefetch import OnDevice, load_batches
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.adaptive_weighting import Attention
 from htltools.core.training.augmentation import changed_images

@@ -8,8 +8,10 @@ from htltools.core.geometry.matching import set_overlap
 from htltools.core.geometry.objects import EMPTY, above, is_known
 from htltools.core.nets.detection.detector import Detector
 from htltools.core.runtime import distributed
-from htltools.core.runtime.predict import batches, predict_all
-from htltools.core.runtime.prefetch import ImageSource, OnDevice, load_batches
+from htltools.core.runtime.batches import batches
+from htltools.core.runtime.image_sources import ImageSource
+from htltools.core.runtime.predict import predict_all
+from htltools.core.runtime.prefetch import OnDevice, load_batches
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import augmented
 from htltools.core.training.schedule import Recipe

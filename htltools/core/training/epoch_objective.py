@@ -8,8 +8,9 @@ from torch import Tensor
 
 from htltools.core.nets.localizer import Localizer
 from htltools.core.runtime import distributed
-from htltools.core.runtime.predict import number_of_batches
-from htltools.core.runtime.prefetch import ImageSource, OnDevice, load_batches, on_device_if_it_fits
+from htltools.core.runtime.batches import number_of_batches
+from htltools.core.runtime.image_sources import ImageSource
+from htltools.core.runtime.prefetch import OnDevice, load_batches, on_device_if_it_fits
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import draw_changes
 from htltools.core.training.loop import epoch_seed

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from htltools.core.nets.localizer import Localizer
 from htltools.core.runtime import distributed
+from htltools.core.runtime.image_sources import ImageSource
 from htltools.core.runtime.predict import predict_all
-from htltools.core.runtime.prefetch import ImageSource, OnDevice, on_device_if_it_fits
+from htltools.core.runtime.prefetch import OnDevice, on_device_if_it_fits
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.schedule import Recipe, Schedule, cooling
 from htltools.errors import HtlError, UsageError

@@ -9,8 +9,8 @@ from torch import Tensor
 from htltools.core.geometry.masks import iou_and_dice
 from htltools.core.nets.mask_localizer import MaskLocalizer
 from htltools.core.runtime import distributed
-from htltools.core.runtime.predict import batches
-from htltools.core.runtime.prefetch import ImageSource
+from htltools.core.runtime.batches import batches
+from htltools.core.runtime.image_sources import ImageSource
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.adaptive_weighting import Attention
 from htltools.core.training.augmentation import changed_with_masks

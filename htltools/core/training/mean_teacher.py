@@ -14,8 +14,10 @@ from htltools.core.geometry.box_loss import box_iou, box_loss
 from htltools.core.geometry.warping import warp_boxes
 from htltools.core.nets.localizer import Localizer
 from htltools.core.runtime import distributed
-from htltools.core.runtime.predict import first_look_losses, number_of_batches
-from htltools.core.runtime.prefetch import ImageSource, OnDevice, load_batches, on_device_if_it_fits
+from htltools.core.runtime.batches import number_of_batches
+from htltools.core.runtime.image_sources import ImageSource
+from htltools.core.runtime.predict import first_look_losses
+from htltools.core.runtime.prefetch import OnDevice, load_batches, on_device_if_it_fits
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.sampling.sample_weights import top_weights
 from htltools.core.training.augmentation import Augmentation, changed_images, draw_changes

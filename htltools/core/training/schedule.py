@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from htltools.core.runtime.predict import number_of_batches
+from htltools.core.runtime.batches import number_of_batches
 from htltools.core.training.augmentation import Augmentation
 
 EPOCHS, MOST_EPOCHS = 30, 300  # of a training that asks for no number

@@ -7,6 +7,7 @@ import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,21 @@ def providers(device: str, available: list[str]) -> list[tuple[str, dict[str, st
 def runs_on(session: Any, provider: str, options: dict[str, str]) -> bool:
     """Whether a session really uses the CUDA device asked for: onnxruntime silently takes the first one for one that is not there."""
     return provider == CUDA == session.get_providers()[0] and session.get_provider_options()[CUDA]["device_id"] == options["device_id"]
+
+
+def installed_runtimes() -> list[str]:
+    """The distributions that are installed of those that bring the module onnxruntime: with more than one, the files are of the last."""
+    kinds = ("", *(f"-{kind}" for kind in ("gpu", "directml", "openvino", "qnn", "silicon")))
+    return [name for kind in kinds if is_installed(name := f"onnxruntime{kind}")]
+
+
+def is_installed(name: str) -> bool:
+    """Whether a distribution is installed."""
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def threads_of(environment: Mapping[str, str]) -> int:

@@ -87,12 +87,13 @@ def loaded_versions() -> dict[str, str | None]:
         "h5py": "h5py",
         "PIL": "pillow",
         "pydicom": "pydicom",
-        "onnxruntime": "onnxruntime-gpu",
+        "onnxruntime": "onnxruntime-gpu",  # or the one for CPUs, whose name is that of the module
     }.items():
         if module in sys.modules:
             try:
                 versions[package] = version(package)
             except PackageNotFoundError:
+                package = module if module == "onnxruntime" else package
                 versions[package] = getattr(sys.modules[module], "__version__", None)
     if "torch" in sys.modules:
         versions["cuda"] = sys.modules["torch"].version.cuda

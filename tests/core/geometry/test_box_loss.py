@@ -1,11 +1,13 @@
 """The training loss of a box."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from htltools.core.geometry.box_loss import EDGES, SMOOTH, box_loss
+from htltools.core.geometry.boxes import box_losses
 
 edge = st.floats(0, 1, width=32)
 
@@ -52,3 +54,11 @@ def test_gradients_point_to_the_box_and_are_finite_without_area():
         before.backward()
         assert box.grad.isfinite().all()
         assert box_loss(box.detach() - 1e-3 * box.grad, target) < before
+
+
+@settings(deadline=None)
+@given(st.lists(edge, min_size=8, max_size=8))
+def test_arrays_and_tensors_agree(edges):
+    """The loss of arrays, without torch, is that of tensors."""
+    boxes = np.sort(np.array(edges, np.float32).reshape(2, 2, 2), 1).reshape(2, 4)
+    assert box_losses(boxes[0], boxes[1]) == pytest.approx(box_loss(*torch.from_numpy(boxes)).item(), abs=1e-5)

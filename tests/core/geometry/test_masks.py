@@ -7,8 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from htltools.core.geometry.mask_comparison import boxes_of_masks, mask_losses, mask_overlap, mask_shift, mask_smallness
-from htltools.core.geometry.masks import iou_and_dice, mask_boxes, mask_loss, mask_loss_of_probabilities
+from htltools.core.geometry.mask_comparison import (
+    boxes_of_masks,
+    iou_and_dice_of_arrays,
+    loss_of_probabilities,
+    mask_losses,
+    mask_overlap,
+    mask_shift,
+    mask_smallness,
+)
+from htltools.core.geometry.masks import iou_and_dice, mask_boxes, mask_loss
 
 BOOL = st.sampled_from([False, True])
 
@@ -48,8 +56,28 @@ def test_loss_worked_by_hand():
     annotated = torch.tensor([[[1.0, 1.0], [0.0, 0.0]]])
     expected = pytest.approx(np.log(2) + 1 - 3 / 5 + 1 - 3 / 3.5 + 1 - 2 / 2.5)
     assert float(mask_loss(torch.zeros(1, 2, 2), annotated)) == expected
-    assert float(mask_loss_of_probabilities(torch.full((1, 2, 2), 0.5), annotated)) == expected
-    assert float(mask_loss_of_probabilities(annotated, annotated)) < 1e-5 < float(mask_loss_of_probabilities(1 - annotated, annotated)) < 20
+    known = annotated.numpy()
+    assert loss_of_probabilities(np.full((1, 2, 2), 0.5, np.float32), known)[0] == expected
+    assert loss_of_probabilities(known, known)[0] < 1e-5 < loss_of_probabilities(1 - known, known)[0] < 20
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(7, 9), (32, 32), (40, 100), (96, 96)]))
+def test_arrays_and_tensors_agree(seed, size):
+    """What is computed of arrays, without torch, is what nets and ONNX files compute of tensors: boxes, IoU, Dice and the loss."""
+    random = np.random.default_rng(seed)
+    places = np.indices(size).transpose(1, 2, 0) / np.array(size)
+    centres, spread = random.random((4, 2, 2)), random.uniform(0.02, 0.3, (4, 2, 1, 1))
+    hills = np.exp(-(((places - centres[:, :, None, None]) / spread[..., None]) ** 2).sum(-1)).max(1)  # two in each of four masks
+    masks = np.clip(random.random((4, 1, 1)) * hills + random.normal(0, 0.05, (4, *size)), 0, 1).astype(np.float32)
+    tensors, annotated = torch.from_numpy(masks), (hills > 0.4).astype(np.float32)
+    known = torch.from_numpy(annotated)
+    np.testing.assert_allclose(boxes_of_masks(masks), mask_boxes(tensors).numpy(), atol=1e-5)
+    np.testing.assert_array_equal(
+        iou_and_dice_of_arrays(masks >= 0.5, annotated > 0), [each.numpy() for each in iou_and_dice(tensors >= 0.5, known > 0)]
+    )
+    expected = mask_loss(torch.logit(tensors, 1e-6), known).numpy()
+    np.testing.assert_allclose(loss_of_probabilities(masks, annotated), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (40, 100), (96, 96), (7, 9)])

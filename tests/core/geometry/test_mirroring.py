@@ -19,6 +19,8 @@ def test_the_box_of_a_mirror_image_is_the_mirror_image_of_the_box(mirror):
     box, turned = (torch.tensor(box_of_mask(each) / size) for each in (mask, mirrored_images(mask[None, ..., None], mirror)[0, ..., 0]))
     assert mirrored_boxes(box, mirror).tolist() == pytest.approx(turned.tolist())
     assert mirrored_boxes(turned, mirror).tolist() == pytest.approx(box.tolist())
+    assert torch.equal(mirrored_boxes(box, mirror), torch.from_numpy(mirrored_boxes(box.numpy(), mirror)))  # arrays alike
+    assert (mirrored_masks(mask, mirror) == mirrored_masks(torch.from_numpy(mask), mirror).numpy()).all()
     assert (mirrored_masks(torch.from_numpy(mask), mirror).numpy() == mirrored_images(mask[None, ..., None], mirror)[0, ..., 0]).all()
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from htltools.core.geometry.boxes import overlap
+from htltools.core.geometry.boxes import box_losses, overlap
 from htltools.core.hardness.baselines import smallness
 from htltools.core.hardness.missing_predictions import filled_with_misses
-from htltools.core.hardness.scores import Comparison, Sides, edge_distance, el2n, losses, scores
+from htltools.core.hardness.scores import Comparison, Sides, edge_distance, el2n, scores
 
 COMPARISON = Comparison(overlap, edge_distance, smallness, el2n)
 
@@ -28,7 +28,7 @@ def test_a_miss_lies_in_the_farthest_corner():
 
 def sides(dense, pruned):
     """One dense and one pruned model, compared with each other; [1, N, 4] each."""
-    return Sides(dense, pruned, *(losses(side[0], ANNOTATED)[None] for side in (dense, pruned)), [(0, 0)])
+    return Sides(dense, pruned, *(box_losses(side[0], ANNOTATED)[None] for side in (dense, pruned)), [(0, 0)])
 
 
 def test_missing_predictions_are_misses():

@@ -6,14 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from htltools.core.geometry.boxes import overlap
+from htltools.core.geometry.boxes import box_losses, overlap
 from htltools.core.hardness.baselines import smallness
 from htltools.core.hardness.scores import (
     Comparison,
     disagreement,
     edge_distance,
     el2n,
-    losses,
     pie,
     scores,
     seed_disagreement,
@@ -40,8 +39,8 @@ def each_pair(dense, pruned):
 def scored(dense, pruned, annotated, pairs=None):
     """The scores of dense [D, N, 4] and pruned [M, N, 4], each compared with each, or in the given pairs."""
     models = np.concatenate([dense, pruned])
-    box_losses = np.array([losses(boxes, annotated) for boxes in models])
-    return scores(two_sides(models, box_losses, len(dense), pairs or each_pair(dense, pruned)), annotated, BOXES)
+    losses = np.array([box_losses(boxes, annotated) for boxes in models])
+    return scores(two_sides(models, losses, len(dense), pairs or each_pair(dense, pruned)), annotated, BOXES)
 
 
 def one(*edges):
@@ -76,8 +75,8 @@ def test_apart_and_equal():
     assert disagreement(box, near) == disagreement(box, far) == 1
     assert disagreement(box, box) == edge_distance(box, box) == 0
     assert edge_distance(box, far) == pytest.approx(0.4)
-    assert losses(box, box) == pytest.approx(0, abs=1e-5)
-    assert 0 < losses(box, near) < losses(box, far)
+    assert box_losses(box, box) == pytest.approx(0, abs=1e-5)
+    assert 0 < box_losses(box, near) < box_losses(box, far)
 
 
 @settings(deadline=None, max_examples=60)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from htltools.core.geometry.boxes import fraction_boxes, pixel_boxes
 from htltools.core.nets.factory import architecture, build
-from htltools.core.nets.localizer import fraction_boxes, pixel_boxes
 from htltools.core.nets.state_arrays import from_weights, weights_of
 from htltools.errors import DataError, UsageError
 

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from htltools.core.nets.factory import architecture, build
-from htltools.core.runtime.predict import batches, predict_all
+from htltools.core.runtime.batches import batches
+from htltools.core.runtime.predict import predict_all
 from htltools.core.runtime.runtime import Runtime
 
 CPU = Runtime("cpu")

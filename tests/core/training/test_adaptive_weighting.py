@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from htltools.core.hardness.scores import disagreement, losses
+from htltools.core.geometry.boxes import box_losses
+from htltools.core.hardness.scores import disagreement
 from htltools.core.pruning.unstructured import sparsity_of
 from htltools.core.runtime.predict import predict_all
 from htltools.core.runtime.runtime import Runtime
@@ -40,9 +41,9 @@ def test_columns_are_those_of_score(localizer, shelf):
     assert sparsity_of(cut) == pytest.approx(0.6, abs=1e-3)
     dense, pruned = predict_all([localizer, cut], shelf, CPU.at(16))
     for by, expected in {
-        "loss": losses(dense, shelf.boxes),
+        "loss": box_losses(dense, shelf.boxes),
         "pruned_disagreement": disagreement(dense, pruned),
-        "pruned_loss": losses(pruned, shelf.boxes),
+        "pruned_loss": box_losses(pruned, shelf.boxes),
     }.items():
         hardness = hardness_now(localizer, shelf, shelf.boxes, Attention("adaptive", by, sparsity=0.6), 1, CPU)
         np.testing.assert_allclose(hardness, expected, rtol=1e-4, atol=1e-5)
