@@ -90,9 +90,10 @@ def test_after_who_is_hard(terminal, scored, dense, tmp_path):
 
 
 def test_a_subgroup_is_named_only_where_its_name_chooses_it():
-    """Bands of numbers, `unknown`, and names that are comparisons themselves give no flags."""
+    """A band of numbers is two comparisons; `unknown`, and names that are comparisons themselves, give no flags."""
     rows = [Row(id="a", meta={"age": 43, "sex": None, "x=y": "1", "ward": "1 b"}), Row(id="b", meta={"age": 70})]
-    assert subgroup_flags({"age": "40-59"}, rows, 1) is None
+    assert subgroup_flags({"age": "40-59"}, rows, 1) == "--where 'age>=40' --where 'age<60'"
+    assert subgroup_flags({"age": "40-59"}, rows, 2) is None
     assert subgroup_flags({"sex": "unknown"}, rows, 2) is None
     assert subgroup_flags({"x=y": "1"}, rows, 1) is None
     assert subgroup_flags({"ward": "1 b", "age": "43"}, rows, 1) == "--where 'ward=1 b' --where age=43"

@@ -7,6 +7,7 @@ from markupsafe import Markup
 from htltools.commands.evaluate.odds import odds_lines
 from htltools.commands.report.metrics import ReportMetrics, count_text, estimate_text, left_out_text, subgroup_text, tables_by_size
 from htltools.core.figures import svg_plots
+from htltools.core.statistics.subgroups import FEW
 from htltools.formats.page import html
 
 TOP = 0.1  # share that counts as hard
@@ -79,10 +80,12 @@ class HardSubgroups:
             return ""
         columns = self.columns
         large = [line for line in self.lines if line["column"] == columns[0] and not line["few"]]
+        if not large:
+            return f"No subgroup of split {self.split} has {FEW} samples: they are too few to tell who is hard by {columns[0]}."
         hard = [line for line in large if line["q"] is not None and line["q"] < ALPHA and line["hard"] > TOP * line["n"]]
         among = f"among the hardest {TOP:.0%} by {columns[0]}"
         if not hard:
-            return f"None of the {len(large)} subgroups of 30 samples or more is {among} more often than chance explains (q < {ALPHA})."
+            return f"None of the {len(large)} subgroups of {FEW} samples or more is {among} more often than chance explains (q < {ALPHA})."
         first, *others = sorted(hard, key=lambda line: (line["q"], -line["hard"] / line["n"], subgroup_text(line)))
         controls = [
             f"{estimate_text(line, '.2f', interval=False).rstrip('*')} by {line['column']}"

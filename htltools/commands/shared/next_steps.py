@@ -1,10 +1,12 @@
 """What to do next, as commands to paste: printed at the end of `score` and `evaluate`, and only for a person at a terminal."""
 
 import os
+import re
 import shlex
 import stat
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -131,14 +133,28 @@ def model_flag(path: Path, name: str | None = None) -> str:
 
 def subgroup_flags(subgroup: dict[str, str], samples: Sequence[Row], count: int) -> str | None:
     """Flags of `view` that choose a subgroup, or None where they would choose others than its `count` samples."""
-    texts = [f"{field}={level}" for field, level in subgroup.items()]
-    try:
-        tests = [condition(text) for text in texts]
-    except UsageError:
-        return None
-    if sum(all(test(row) for test in tests) for row in samples) != count:  # such as a band of numbers, or `unknown`
-        return None
-    return " ".join(f"--where {shlex.quote(text)}" for text in texts)
+    for choice in product(*(conditions_of(field, level) for field, level in subgroup.items())):
+        texts = list(chain(*choice))
+        try:
+            tests = [condition(text) for text in texts]
+            if sum(all(test(row) for test in tests) for row in samples) == count:
+                return " ".join(f"--where {shlex.quote(text)}" for text in texts)
+        except UsageError:
+            pass
+    return None  # such as `unknown`
+
+
+def conditions_of(field: str, level: str) -> list[list[str]]:
+    """What conditions a level may stand for: the value itself, or a band of numbers, of whole ones with its last inside.
+
+    >>> conditions_of("age", "40-59")
+    [['age=40-59'], ['age>=40', 'age<60'], ['age>=40', 'age<59']]
+    """
+    band = re.fullmatch(r"(-?[\d.]+)-(-?[\d.]+)", level)
+    if not band:
+        return [[f"{field}={level}"]]
+    ends = [*([str(int(band[2]) + 1)] if re.fullmatch(r"-?\d+", band[2]) else []), band[2]]
+    return [[f"{field}={level}"], *([f"{field}>={band[1]}", f"{field}<{end}"] for end in ends)]
 
 
 def is_below_alpha(p: float | None) -> bool:
