@@ -36,8 +36,9 @@ def found(session: onnxruntime.InferenceSession, image: Image.Image) -> tuple[np
         boxes, words = boxes[is_object], [" " + objects["classes"][number] for number in outputs["labels"][0][is_object]]
     if "doubt" in outputs:
         doubt, referral = float(outputs["doubt"][0]), json.loads(about.get("htl.referral", "null"))
-        refer = referral and referral["column"] == "mirror_disagreement" and doubt > referral["threshold"]
-        words = [f"{word} doubt {doubt:.3f}{' refer' if refer else ''}" for word in words]
+        refer = referral and referral["column"] == json.loads(about["htl.doubt"])["column"] and doubt > referral["threshold"]
+        each = outputs["doubts"][0][is_object] if "doubts" in outputs else [doubt] * len(words)  # of several objects each has its own
+        words = [f"{word} doubt {own:.3f}{' refer' if refer else ''}" for word, own in zip(words, each)]
     return boxes * np.tile(image.size, 2), words
 
 

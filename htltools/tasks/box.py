@@ -116,7 +116,13 @@ class Box:
         """The box loss, 0 or more."""
         return box_losses(predictions, annotation)
 
-    def validator_predictions(self, outputs: Mapping[str, np.ndarray], batch: np.ndarray) -> np.ndarray:
+    def measured_predictions(self, model: Model, data: Data, runtime: Runtime) -> np.ndarray:
+        """Boxes float32 [N, 4]."""
+        from htltools.core.runtime.predict import predict_all
+
+        return predict_all([model.validator], data.images, runtime)[0]
+
+    def measured_outputs(self, outputs: Mapping[str, np.ndarray], batch: np.ndarray, rows: Sequence[Row]) -> np.ndarray:
         """Boxes float32 [B, 4]."""
         return outputs["boxes"]
 

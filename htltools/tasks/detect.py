@@ -102,8 +102,10 @@ class Detect:
         calibrate_score_threshold(model, validation.images, validation.targets, runtime)
 
     def constant_baseline(self, training: Data, validation: Data) -> tuple[str, float] | None:
-        """No constant set of objects is known."""
-        return None
+        """The set of median boxes of the usual number of objects."""
+        from htltools.core.training.detection_objective import constant_set_overlap
+
+        return "set of objects", constant_set_overlap(training.targets, validation.targets)
 
     def annotation(self, rows: Sequence[Row], classes: Sequence[str], place: Placement | None = None) -> np.ndarray:
         """Objects float [N, M, 5]."""
@@ -127,13 +129,19 @@ class Detect:
 
         return np.array([object_losses(model, images, annotation, runtime) for model in models])
 
-    def validator_predictions(self, outputs: Mapping[str, np.ndarray], batch: np.ndarray) -> np.ndarray:
-        """Objects float32 [B, D, 6]."""
-        return np.concatenate([outputs["boxes"], outputs["labels"][..., None].astype(np.float32), outputs["scores"][..., None]], 2)
+    def measured_predictions(self, model: Model, data: Data, runtime: Runtime) -> np.ndarray:
+        """Objects float32 [N, D, 6], of any score."""
+        from htltools.core.runtime.predict import predict_all
+
+        return predict_all([model.validator], data.images, runtime)[0]
+
+    def measured_outputs(self, outputs: Mapping[str, np.ndarray], batch: np.ndarray, rows: Sequence[Row]) -> np.ndarray:
+        """Objects float32 [B, D, 6], of any score."""
+        return output_objects(outputs)
 
     def onnx_predictions(self, outputs: Mapping[str, np.ndarray], threshold: float) -> np.ndarray:
         """Objects float32 [N, D, 6] that score enough to count."""
-        return self.counted(self.validator_predictions(outputs, np.zeros(0)), threshold)
+        return self.counted(output_objects(outputs), threshold)
 
     def counted(self, predictions: np.ndarray, threshold: float) -> np.ndarray:
         """As `Task.counted`; the places of the others are empty."""
@@ -142,7 +150,7 @@ class Detect:
     def per_sample(self, predictions: np.ndarray, targets: np.ndarray, classes: Sequence[str], threshold: float) -> SampleMetrics:
         """Overlap of the sets, and the matches that average precision needs."""
         return DetectionMetrics(
-            set_overlap(self.counted(predictions, threshold), targets), detection_matches(predictions, targets, classes)
+            set_overlap(self.counted(predictions, threshold), targets), detection_matches(predictions, targets, classes), threshold
         )
 
     def more_metrics(self, model: Model, data: Data, runtime: Runtime) -> dict[str, float]:
@@ -165,8 +173,12 @@ class Detect:
 
     def largest_differences(self, ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Of any edge or score; an object is compared with the most similar one of its class."""
-        nothing = np.zeros(0)
-        return {"boxes": object_difference(*(self.validator_predictions(outputs, nothing) for outputs in (ours, theirs)))}
+        return {"boxes": object_difference(output_objects(ours), output_objects(theirs))}
+
+
+def output_objects(outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The outputs of an ONNX file as objects float32 [B, D, 6]."""
+    return np.concatenate([outputs["boxes"], outputs["labels"][..., None].astype(np.float32), outputs["scores"][..., None]], 2)
 
 
 def object_labels(row: Row) -> list[str]:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from htltools.core.geometry.boxes import iou
-from htltools.core.geometry.mask_comparison import boxes_and_overlaps, boxes_of_masks, mask_losses, mask_overlap, mask_shift, mask_smallness
+from htltools.core.geometry.mask_comparison import (
+    boxes_and_agreement,
+    boxes_of_masks,
+    mask_losses,
+    mask_overlap,
+    mask_shift,
+    mask_smallness,
+)
 from htltools.core.geometry.mirroring import Mirror, mirrored_masks
 from htltools.core.hardness.scores import Comparison
 from htltools.core.runtime.image_sources import ImageSource
@@ -126,19 +133,39 @@ class Mask(Box):
         """The mask loss, 0 or more."""
         return mask_losses(predictions, annotation)
 
-    def validator_predictions(self, outputs: Mapping[str, np.ndarray], batch: np.ndarray) -> np.ndarray:
-        """Box, IoU and Dice of the masks, float32 [B, 6]."""
-        return boxes_and_overlaps(outputs["boxes"], outputs["masks"], batch[..., -1])
+    def measured_predictions(self, model: Model, data: Data, runtime: Runtime) -> np.ndarray:
+        """As `boxes_and_agreement`: float32 [N, 9]. No mask is kept; every process of a job compares its share."""
+        import torch
+
+        from htltools.core.geometry.masks import mask_boxes
+        from htltools.core.nets.mask_localizer import MasksBeside
+        from htltools.core.runtime import distributed
+        from htltools.core.runtime.batches import batches
+        from htltools.core.runtime.predict import predictions
+        from htltools.core.runtime.prefetch import load_batches
+
+        own, out = distributed.share(batches(len(data.rows), runtime.batch_size)), torch.zeros(len(data.rows), 9)
+        loaded = load_batches(data.images, own, runtime.device)
+        for chosen, (both,) in zip(own, predictions([MasksBeside(model)], loaded, runtime)):  # [B, 2, H, W]
+            boxes, (masks, annotated) = mask_boxes(both[:, 0]).cpu().numpy(), both.cpu().numpy().swapaxes(0, 1)
+            compared = boxes_and_agreement(boxes, masks, annotated, proportions([data.rows[i] for i in chosen], masks))
+            out[chosen[0] : chosen[-1] + 1] = torch.from_numpy(compared)
+        return distributed.summed(out.to(runtime.device)).cpu().numpy()
+
+    def measured_outputs(self, outputs: Mapping[str, np.ndarray], batch: np.ndarray, rows: Sequence[Row]) -> np.ndarray:
+        """As `measured_predictions`."""
+        masks = outputs["masks"]
+        return boxes_and_agreement(outputs["boxes"], masks, batch[..., -1], proportions(rows, masks)).astype(np.float32)
 
     def onnx_predictions(self, outputs: Mapping[str, np.ndarray], threshold: float) -> np.ndarray:
         """Masks float32 [N, H, W]."""
         return outputs["masks"]
 
     def per_sample(self, predictions: np.ndarray, targets: np.ndarray, classes: Sequence[str], threshold: float) -> SampleMetrics:
-        """IoU of the boxes, and Dice where a mask is annotated."""
+        """IoU of the boxes, and how the masks agree where one is annotated."""
         reached = iou(predictions[:, :4], targets[:, :4])
         dice = np.where(targets[:, 4] > 0, predictions[:, 5], np.nan)
-        return BoxMetrics(reached) if np.isnan(dice).all() else MaskMetrics(reached, dice)
+        return BoxMetrics(reached) if np.isnan(dice).all() else MaskMetrics(reached, dice, predictions[:, 6:9])
 
     def field_values(self, predictions: np.ndarray, sizes: np.ndarray, classes: Sequence[str]) -> list:
         """The mean of the boxes around the masks of K models, in pixels; of boxes [K, N, 4 or more] that mean."""
@@ -157,6 +184,11 @@ class Mask(Box):
 def has_mask(rows: Sequence[Row], images: MaskedImages) -> np.ndarray:
     """Which rows have an annotated lesion mask: bool [N]; none where boxes are hidden, or a model's, whatever the store holds."""
     return images.has_mask & [row.is_annotated and not row.is_pseudo for row in rows]
+
+
+def proportions(rows: Sequence[Row], masks: np.ndarray) -> np.ndarray:
+    """Width and height of the original images of rows, [B, 2]; of masks [B, H, W] where a row does not say."""
+    return np.array([row.size or masks.shape[:0:-1] for row in rows], float)
 
 
 def can_learn_masks(rows: Sequence[Row]) -> bool:

@@ -23,6 +23,8 @@ class OnnxPredictor:
     Raises: as `OnnxModel`; DataError where the file lacks an output of its task, or the names of its classes.
     """
 
+    threshold_origin = "as train set it on split val"
+
     def __init__(self, path: Path, runtime: Runtime, threads: int = 0):
         self.path, self.runtime = path, runtime
         self.model = OnnxModel(path, runtime.device_name, threads)
@@ -53,7 +55,12 @@ class OnnxPredictor:
 
     def predict(self, data: Data) -> np.ndarray:
         """As `Predictor.predict`."""
-        return np.concatenate([self.of_batch(data.images.batch(chosen)) for chosen in batches(len(data.rows), self.runtime.batch_size)])
+        parts = []
+        for chosen in batches(len(data.rows), self.runtime.batch_size):
+            batch = data.images.batch(chosen)
+            outputs = self.outputs_of(np.ascontiguousarray(batch[..., : self.frame[2]]))
+            parts.append(self.task.measured_outputs(outputs, batch, [data.rows[i] for i in chosen]))
+        return np.concatenate(parts)
 
     def predict_images(self, images: ImageSource) -> np.ndarray:
         """As `ModelPredictor.predict_images`."""
@@ -64,7 +71,7 @@ class OnnxPredictor:
         return np.concatenate(parts)
 
     def use_threshold(self, threshold: float) -> None:
-        """As `ModelPredictor.use_threshold`."""
+        """As `Predictor.use_threshold`."""
         self.threshold = threshold
 
     def more_metrics(self, data: Data) -> dict[str, float]:
@@ -74,11 +81,6 @@ class OnnxPredictor:
     def notes(self) -> list[str]:
         """A model predicts for every row."""
         return []
-
-    def of_batch(self, batch: np.ndarray) -> np.ndarray:
-        """The predictions of a batch of `data`, uint8 [B, H, W, C or more]."""
-        images = np.ascontiguousarray(batch[..., : self.frame[2]])
-        return self.task.validator_predictions(self.outputs_of(images), batch)
 
     def outputs_of(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """The outputs of the file by name for images uint8 [B, H, W, C]."""

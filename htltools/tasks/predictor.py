@@ -23,20 +23,25 @@ class Predictor(Protocol):
     """Predicts for rows.
 
     path: the file. task: what is predicted. classes: names of the classes that predictions number, empty where there are none.
-    threshold: score from which on an object counts, 0 where there is none.
+    threshold: score from which on an object counts, 0 where there is none; threshold_origin: whence it is, in words.
     """
 
     path: Path
     task: Task
     classes: list[str]
     threshold: float
+    threshold_origin: str
 
     def data(self, rows: list[Row]) -> Data:
         """The rows with images and targets, as `predict` takes them. Raises: DataError where they do not fit the model."""
         ...
 
     def predict(self, data: Data) -> np.ndarray:
-        """What the model's validator predicts, [N, ...], see `Task.per_sample`."""
+        """As `Task.measured_predictions`, [N, ...]."""
+        ...
+
+    def use_threshold(self, threshold: float) -> None:
+        """Let objects count from another score on."""
         ...
 
     def more_metrics(self, data: Data) -> dict[str, float]:
@@ -76,16 +81,14 @@ class ModelPredictor(Predictor, Protocol):
         """What the model predicts for images, [N, ...], as `Task.predictions` gives it."""
         ...
 
-    def use_threshold(self, threshold: float) -> None:
-        """Let objects count from another score on."""
-        ...
-
 
 class CheckpointPredictor:
     """A localizer of a checkpoint, on its device and in evaluation mode.
 
     Raises: MissingInput; DataError where the file is no checkpoint, is damaged, or its net is code whose name is not trusted.
     """
+
+    threshold_origin = "as train set it on split val"
 
     def __init__(self, path: Path, runtime: Runtime):
         from htltools.core.nets.state_arrays import from_weights
@@ -131,16 +134,14 @@ class CheckpointPredictor:
 
     def predict(self, data: Data) -> np.ndarray:
         """As `Predictor.predict`."""
-        from htltools.core.runtime.predict import predict_all
-
-        return predict_all([self.localizer.validator], data.images, self.runtime)[0]
+        return self.task.measured_predictions(self.localizer, data, self.runtime)
 
     def predict_images(self, images: ImageSource) -> np.ndarray:
         """As `ModelPredictor.predict_images`."""
         return self.task.predictions([self.localizer], images, self.runtime)[0]
 
     def use_threshold(self, threshold: float) -> None:
-        """As `ModelPredictor.use_threshold`."""
+        """As `Predictor.use_threshold`."""
         self.threshold = threshold
         self.localizer.threshold.fill_(threshold)
 

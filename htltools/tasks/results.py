@@ -37,6 +37,8 @@ class ResultsPredictor:
     results: by the id of a row. classes: of several objects, empty for one box an image. kind: a sentence on which of both it is.
     """
 
+    threshold_origin = "which nothing tells of other tools: set it with --threshold"
+
     def __init__(self, path: Path, results: dict[str, list[Result]], classes: list[str], names: dict[str | None, str], kind: str):
         self.path, self.task, self.results, self.classes = path, TASKS["detect" if classes else "box"], results, classes
         self.names, self.kind = names, kind  # classes by category, for several objects
@@ -77,6 +79,10 @@ class ResultsPredictor:
             if counts[place] <= MOST:
                 objects.append([*np.clip(np.divide(result.box, np.tile(size, 2)), 0, 1), place, result.score])
         return np.array(objects).reshape(-1, 6)
+
+    def use_threshold(self, threshold: float) -> None:
+        """As `Predictor.use_threshold`."""
+        self.threshold = threshold
 
     def more_metrics(self, data: Data) -> dict[str, float]:
         """None."""

@@ -16,8 +16,7 @@ def objects_by_role(rows: Sequence[Row], roles: Sequence[str] = ROLES) -> dict[s
     A model's prediction in place of an annotation (`pseudo`) is none. An empty list of boxes counts only where models find several
     objects; a role without any prediction is left out.
     """
-    predicted_labels = {name for row in rows for own in row.detected.values() for name in own["labels"]}
-    number = {name: place for place, name in enumerate(sorted({OBJECT, *object_classes(rows), *predicted_labels}))}
+    number = {name: place for place, name in enumerate(class_names(rows))}
     several = any("detected" in row or len(row.boxes or ()) > 1 for row in rows)
 
     def array(row: Row, boxes: list[Box] | None, labels: list[str]) -> np.ndarray | None:
@@ -38,6 +37,17 @@ def objects_by_role(rows: Sequence[Row], roles: Sequence[str] = ROLES) -> dict[s
 
     by_role = {"annotated": [annotated(row) for row in rows]} | {role: [predicted(row, role) for row in rows] for role in roles}
     return {role: packed(own, 5) for role, own in by_role.items() if role == "annotated" or any(each is not None for each in own)}
+
+
+def class_names(rows: Sequence[Row]) -> list[str]:
+    """The classes of all boxes of rows, annotated and predicted, in the order in which `objects_by_role` numbers them."""
+    predicted = {name for row in rows for own in row.detected.values() for name in own["labels"]}
+    return sorted({OBJECT, *object_classes(rows), *predicted})
+
+
+def name_lists(objects: np.ndarray, names: Sequence[str]) -> list[list[str]]:
+    """The class of each box of each image of [N, M, 5], as `box_lists` has them."""
+    return [[names[int(number)] for number in own[present(own)][:, 4]] for own in objects]
 
 
 def box_lists(objects: np.ndarray) -> list[np.ndarray]:

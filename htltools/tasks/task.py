@@ -136,8 +136,12 @@ class Task(Protocol):
         """The training loss of each prediction [M, N, ...]: [M, N]; NaN without annotation."""
         ...
 
-    def validator_predictions(self, outputs: Mapping[str, np.ndarray], batch: np.ndarray) -> np.ndarray:
-        """Outputs of an ONNX file for a batch of `validation_data`, in the form that the localizer's validator gives."""
+    def measured_predictions(self, model: Model, data: Data, runtime: Runtime) -> np.ndarray:
+        """What a model predicts for N rows of `validation_data`, in the form that `per_sample` measures, [N, ...]."""
+        ...
+
+    def measured_outputs(self, outputs: Mapping[str, np.ndarray], batch: np.ndarray, rows: Sequence[Row]) -> np.ndarray:
+        """The same of the outputs of an ONNX file for a batch of these rows' images."""
         ...
 
     def onnx_predictions(self, outputs: Mapping[str, np.ndarray], threshold: float) -> np.ndarray:
@@ -145,11 +149,11 @@ class Task(Protocol):
         ...
 
     def counted(self, predictions: np.ndarray, threshold: float) -> np.ndarray:
-        """What the validator predicts, [N, ...], without objects that score too little to count."""
+        """What was predicted, [N, ...], without objects that score too little to count."""
         ...
 
     def per_sample(self, predictions: np.ndarray, targets: np.ndarray, classes: Sequence[str], threshold: float) -> SampleMetrics:
-        """How what the validator predicts, [N, ...], agrees with the targets of `validation_data`."""
+        """How `measured_predictions` [N, ...] agree with the targets of `validation_data`."""
         ...
 
     def more_metrics(self, model: Model, data: Data, runtime: Runtime) -> dict[str, float]:

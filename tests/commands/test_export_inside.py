@@ -68,8 +68,26 @@ def test_what_is_refused(htl, phantom, dense, by_map, tmp_path):
     checkpoint.save(tmp_path / "still.h5")
     for model, flags, words in (
         (tmp_path / "still.h5", ("--doubt", "mirror"), "saw no mirror images in training"),
-        (by_map, ("--doubt", "mirror"), "--doubt mirror is not for models of the task class_map"),
+        (by_map, ("--doubt", "mirror"), "predicts the same for mirror images, whose mean its map is; leave out --doubt"),
+        (dense, ("--doubt", "look"), "it looks once; leave out --doubt"),
         (dense, ("--quantize", "int8", "--any-size"), "--quantize int8 goes with neither --any-size nor --doubt"),
     ):
         code, out, err = htl("export", phantom.rows, "--model", model, "-o", tmp_path / "m.onnx", *flags)
         assert (code, out, words in err, (tmp_path / "m.onnx").exists()) == (2, b"", True, False), err
+
+
+def test_doubt_by_looks_inside(htl, phantom, masks, tmp_path):
+    """A file of a net that looks twice gives the disagreement of its looks, as `score` and `predict` of the checkpoint do."""
+    file = tmp_path / "m.onnx"
+    code, _, err = htl("export", phantom.rows, "--model", masks, "-o", file, "--doubt", "look")
+    assert code == 0 and "largest difference of doubt" in err, err
+    assert json.loads(OnnxModel(file, "cpu").about["htl.doubt"]) == {"column": "look_disagreement"}
+    columns = []
+    for model in (masks, file):
+        code, out, err = htl("predict", phantom.rows, "--model", model, "--doubt", "look", "-q")
+        assert code == 0, err
+        columns.append([row["hardness"]["look_disagreement"] for row in split_lines(out) if "id" in row])
+    assert max(columns[0]) > 0 and columns[1] == pytest.approx(columns[0], abs=1e-3)
+    htl("export", phantom.rows, "--model", masks, "-o", tmp_path / "plain.onnx", "-q")
+    code, _, err = htl("predict", phantom.rows, "--model", tmp_path / "plain.onnx", "--doubt", "look", "-q")
+    assert code == 65 and "without --doubt look of export" in err

@@ -145,13 +145,15 @@ def test_evaluate_gives_dice(htl, masked, onnx):
     )
     assert code == 0
     measured, lines = values(out), split_lines(out)
-    assert {"dice", "mask_iou", "dice.delta", "iou_mean", "iou_mean.delta"} <= set(measured)
+    assert {"dice", "mask_iou", "dice.delta", "iou_mean", "iou_mean.delta", "hd95", "hd95.delta", "assd", "boundary_iou"} <= set(measured)
+    assert 0 < measured["assd"] < measured["hd95"] < 1 and 0 < measured["boundary_iou"] < 1
     assert measured["mask_iou"] < measured["dice"] < 1
     assert next(line for line in lines if line["metric"] == "dice")["low"] < measured["dice"]
     assert {"male", "female"} <= {line["subgroup"]["sex"] for line in lines if line["metric"] == "dice" and line["subgroup"]}
     again = values(htl("evaluate", masked.scored, "--model", onnx[0], "--split", "train")[1])
     assert again == pytest.approx({name: measured[name] for name in again}, abs=1e-4)
     assert htl("evaluate", masked.scored, "--model", masked.dense, "--fail-under", "dice=0.999")[0] == 3
+    assert htl("evaluate", masked.scored, "--model", masked.dense, "--fail-under", "hd95=0.9")[0] == 0  # less is better
 
 
 def test_evaluate_without_masks(htl, masked, onnx, tmp_path):

@@ -1,5 +1,6 @@
 """Several objects of several classes on an image, from COCO annotations to an ONNX file."""
 
+import csv
 import json
 from types import SimpleNamespace
 
@@ -90,6 +91,19 @@ def test_model_knows_its_classes_and_learned(chain):
     assert pruned.training == dense.training == {"flip": [0.5, 0.5], "looks": False}
 
 
+def test_train_tells_threshold_baseline_and_sides(htl, chain, tmp_path):
+    """stderr says the score from which objects count and what one constant set reaches; classes that name a side do not go with mirrors."""
+    sided = [row | {"labels": ["left lung" if label == "red" else label for label in row.get("labels", [])]} for row in chain.rows[:75]]
+    (tmp_path / "r.jsonl").write_bytes(joined_lines(sided))
+    arguments = ("train", tmp_path / "r.jsonl", "--arch", "compact_fcos", "--epochs", 1, "--batch-size", 12)
+    code, _, err = htl(*arguments, "-o", tmp_path / "m.h5")
+    assert code == 0 and "the class left lung names a side, and training sees mirror images" in err, err
+    model = Checkpoint.load(tmp_path / "m.h5")
+    constant, threshold = model.metrics["constant_val_iou"], float(model.weights["threshold"])
+    assert 0 < constant < 1 and f"constant_val_iou {constant:.4f}, objects count from a score of {threshold:.4g} on" in err
+    assert "names a side" not in htl(*arguments, "-o", tmp_path / "v.h5", "--flip", "vertical")[2]
+
+
 def test_hardness_and_what_was_found(chain):
     """Rows get the columns that several objects have, within their bounds, and the objects of either model, best first."""
     for row in chain.rows:
@@ -124,8 +138,8 @@ def test_unlabelled_rows_are_scored_without_what_needs_a_box(htl, chain):
 
 
 def metrics(out):
-    """Values by metric and subgroup of the lines of `evaluate`."""
-    return {(line["metric"], str(line["subgroup"])): line for line in split_lines(out)}
+    """Values by metric and subgroup of the lines of `evaluate`, but for those of single classes."""
+    return {(line["metric"], str(line["subgroup"])): line for line in split_lines(out) if "class" not in line}
 
 
 def test_evaluate_has_average_precision_with_intervals(htl, chain):
@@ -148,6 +162,53 @@ def test_evaluate_has_average_precision_with_intervals(htl, chain):
     assert {same[f"{name}.delta", "None"]["value"] for name in ("iou_mean", "ap", "ap50")} == {0}
 
 
+def test_evaluate_tells_classes_apart_and_sensitivity(htl, chain, tmp_path):
+    """Lines of each class say which and how many objects; FROC rises; the curve passes through precision and recall at the threshold."""
+    code, out, err = htl("evaluate", chain.scored, "--curve", tmp_path / "c.csv")
+    assert code == 0, err
+    threshold = float(Checkpoint.load(chain.dense).weights["threshold"])
+    assert f"objects count from a score of {threshold:.4g} on, as train set it" in err
+    lines = split_lines(out)
+    overall = {line["metric"]: line["value"] for line in lines if "class" not in line}
+    by_class = {(line["class"], line["metric"]): line for line in lines if "class" in line}
+    assert {name for name, _ in by_class} == set(CLASSES)
+    tested = [row for row in chain.rows if row["split"] == "test"]
+    for name in CLASSES:
+        assert by_class[name, "class_ap50"]["objects"] == sum(row.get("labels", []).count(name) for row in tested)
+    for metric in ("ap", "ap50", "ap75"):
+        assert overall[metric] == pytest.approx(np.mean([by_class[name, f"class_{metric}"]["value"] for name in CLASSES]), abs=1e-5)
+    froc = [overall[f"froc@{rate}"] for rate in ("0.125", "0.25", "0.5", "1", "2", "4", "8")]
+    assert froc == sorted(froc) and overall["froc_mean"] == pytest.approx(np.mean(froc), abs=1e-5)
+    points = list(csv.DictReader((tmp_path / "c.csv").read_text().splitlines()))
+    assert {point["class"] for point in points} == {"", *CLASSES} and {point["model"] for point in points} == {str(chain.dense)}
+    *_, last = (point for point in points if not point["class"] and float(point["score"]) >= threshold - 1e-6)
+    for name in ("precision", "recall", "f1", "fp_per_image"):
+        assert float(last[name]) == pytest.approx(overall[name], abs=1e-5)
+    found = sum(len(row["detected"]["dense"]["boxes"]) for row in tested)
+    assert overall["fp_per_image"] == pytest.approx(found * (1 - overall["precision"]) / len(tested), abs=1e-4)
+
+
+def test_another_threshold_and_limits_by_class(htl, chain, dense, phantom, tmp_path):
+    """--threshold moves what counts, and not average precision; a limit holds for every class; one box has no score."""
+    strict, loose = (
+        {
+            line["metric"]: line["value"]
+            for line in split_lines(htl("evaluate", chain.scored, "--threshold", score)[1])
+            if "class" not in line
+        }
+        for score in (0.6, 0.1)
+    )
+    assert strict["recall"] <= loose["recall"] and strict["fp_per_image"] < loose["fp_per_image"] and strict["ap"] == loose["ap"]
+    code, _, err = htl("evaluate", chain.scored, "--fail-under", "class_recall=1", "-q")
+    assert code == 3 and "class_recall of class " in err
+    assert htl("evaluate", chain.scored, "--fail-under", "fp_per_image=10", "-q")[0] == 0
+    for flags in (("--threshold", 0.5), ("--curve", tmp_path / "c.csv")):
+        code, _, err = htl("evaluate", phantom.rows, "--model", dense, *flags)
+        assert code == 2 and f"{flags[0]} is for models of several objects, and {dense} predicts one box" in err
+    code, _, err = htl("evaluate", chain.scored, "--curve", tmp_path / "c.txt")
+    assert code == 2 and "--curve writes .csv or .jsonl" in err
+
+
 @pytest.mark.slow
 def test_onnx_predicts_alike_and_evaluates_alike(htl, chain, tmp_path):
     """The ONNX file has three outputs, names its classes, passes its parity check, and reaches the same metrics."""
@@ -166,6 +227,42 @@ def test_onnx_predicts_alike_and_evaluates_alike(htl, chain, tmp_path):
     assert all(theirs[name]["value"] == pytest.approx(line["value"], abs=1e-4) for name, line in ours.items())
     code, _, err = htl("export", "--model", chain.dense, "-o", tmp_path / "i.onnx", chain.scored, "--quantize", "int8")
     assert (code, "--quantize int8 is not for models of the task detect" in err, (tmp_path / "i.onnx").exists()) == (2, True, False)
+
+
+def test_doubt_of_each_object_and_inside_a_file(htl, chain, tmp_path):
+    """`score`, `predict` and an ONNX file doubt the same objects alike; what no mirror image has is wholly doubtful."""
+    from htltools.formats.models.onnx import OnnxModel
+    from htltools.formats.store.shard import Images
+
+    code, out, err = htl("score", chain.scored, "--model", chain.dense, "--also", "mirror_disagreement", "-q")
+    assert code == 0, err
+    scored = [row for row in split_lines(out) if "id" in row]
+    code, out, err = htl("predict", chain.scored, "--model", chain.dense, "-q")
+    predicted = [row for row in split_lines(out) if "id" in row]
+    code, _, err = htl("export", chain.scored, "--model", chain.dense, "-o", tmp_path / "m.onnx", "--doubt", "mirror")
+    assert code == 0 and "largest difference of doubt" in err, err
+    file = OnnxModel(tmp_path / "m.onnx", "cpu")
+    shapes = {"scores": (None,), "doubt": (), "doubts": (None,)}
+    outputs = file.predict(Images(chain.rows).batch(np.arange(len(chain.rows))), shapes)
+    seen = []
+    for row, other, image, doubts, scores in zip(scored, predicted, outputs["doubt"], outputs["doubts"], outputs["scores"], strict=True):
+        found, doubt = row["detected"]["dense"], row["hardness"]["mirror_disagreement"]
+        assert found == other["detected"]["dense"] and doubt == other["hardness"]["mirror_disagreement"]
+        assert len(found["doubts"]) == len(found["boxes"]) and all(0 <= each <= 1 for each in found["doubts"])
+        assert image == pytest.approx(doubt, abs=1e-3)
+        counted = scores >= np.float32(file.threshold)
+        assert doubts[counted] == pytest.approx(found["doubts"], abs=1e-3) and (doubts[~counted] == 1).all()
+        if found["doubts"]:
+            assert doubt >= np.mean(found["doubts"]) - 1e-5, "what only a mirror image has counts too"
+        seen += found["doubts"]
+    assert min(seen) < 0.3 < max(seen)
+    both = "--pruned", chain.pruned
+    code, out, err = htl("predict", chain.scored, "--model", chain.dense, *both, "--doubt", "pruned", "-q")
+    assert code == 0, err
+    for row in (row for row in split_lines(out) if "id" in row):
+        dense, copy = (next(each for each in chain.rows if each["id"] == row["id"])["detected"][role] for role in ("dense", "pruned"))
+        lonely = [label not in copy["labels"] for label in dense["labels"]]
+        assert all(doubt == 1 for doubt, alone in zip(row["detected"]["dense"]["doubts"], lonely, strict=True) if alone)
 
 
 def results_of(rows, role, numbers):
@@ -212,6 +309,9 @@ def test_results_of_another_tool(htl, chain, tmp_path):
 def test_pages_and_sheets_show_every_box(htl, chain, tmp_path):
     """The contact sheet and the report take rows with several boxes; the page has average precision as evaluate gives it."""
     assert htl("view", chain.scored, "--sort", "pruned_disagreement", "--sheet", tmp_path / "s.png", "-q")[0] == 0
+    code, out, _ = htl("view", chain.scored, "--thumbnails", "blocks", "--limit", 12, "--columns", "id", "-q")
+    both = next(row for row in chain.rows if len(set(row.get("labels", []))) == 2)
+    assert code == 0 and ", ".join(both["labels"]) in htl("view", "--thumbnails", "blocks", "-q", stdin=joined_lines([both]))[1].decode()
     code, _, err = htl("report", chain.scored, "-o", tmp_path / "r.html", "--split", "test")
     assert code == 0, err
     page, measured = (tmp_path / "r.html").read_text(), metrics(htl("evaluate", chain.scored)[1])

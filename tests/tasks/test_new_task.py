@@ -91,7 +91,7 @@ class Points(Box):
     def losses(self, models, images, predictions, annotation, runtime):
         return np.abs(predictions - annotation).sum(-1)
 
-    def validator_predictions(self, outputs, batch):
+    def measured_outputs(self, outputs, batch, rows):
         return outputs["points"]
 
     def per_sample(self, predictions, targets, classes, threshold):

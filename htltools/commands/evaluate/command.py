@@ -36,6 +36,14 @@ MaxFailure = Annotated[
 Confidence = Annotated[
     float, options.in_data("--confidence", metavar="SHARE", min=0, max=0.999999, help="Of --max-failure; 0: in the mean.")
 ]
+Threshold = Annotated[
+    float | None,
+    options.in_model("--threshold", min=0, max=1, help="Score from which on an object counts [the model's own].", show_default=False),
+]
+Curve = Annotated[
+    Path | None,
+    options.in_output("--curve", metavar="FILE", help="Write precision and recall by score: .csv, .jsonl.", show_default=False),
+]
 KeepThreshold = Annotated[
     Path | None,
     options.in_output("--keep-threshold", metavar="M.h5", help="Write the model with its threshold.", show_default=False),
@@ -54,6 +62,7 @@ def evaluate(
     baseline: options.Baseline = None,
     coco: options.Numbering = None,
     objects: options.Objects = None,
+    threshold: Threshold = None,
     trust: options.Trust = None,
     split: Annotated[str, options.in_data("--split", metavar="train|val|test", help="The rows to measure on.")] = "test",
     group_by: GroupBy = None,
@@ -65,6 +74,7 @@ def evaluate(
     confidence: Confidence = 0.95,
     fail_under: FailUnder = None,
     keep_threshold: KeepThreshold = None,
+    curve: Curve = None,
     out: Annotated[
         Path | None, options.in_output("-o", "--out", help="Write the metrics here, and tables to stdout.", show_default=False)
     ] = None,
@@ -90,9 +100,10 @@ def evaluate(
 
     A model is a checkpoint or an ONNX file; without --model it is the dense one last named in the stream. Writes one metric a
     line as JSON Lines, without notes, or a table where stdout is a terminal: iou_mean iou_median iou_p10 acc@0.3 acc@0.5
-    acc@0.7 acc@0.75 acc@0.9 failure_rate, of a model that predicts masks also dice and mask_iou, by a map also maxboxacc_v2
-    and pxap, and with --baseline the paired differences as NAME.delta. Intervals (95 %) come from 2,000 resamples of whole groups
-    (field `group`). Of several runs, --model and --baseline repeated in pairs, the mean is given, with a second interval over the
+    acc@0.7 acc@0.75 acc@0.9 failure_rate, of a model that predicts masks also dice mask_iou hd95 assd boundary_iou, by a map maxboxacc_v2
+    and pxap, of several objects ap, precision, recall, f1, FROC, and the same by class; with --baseline the paired differences as
+    NAME.delta. Intervals (95 %) come from 2,000 resamples of whole groups (field `group`).
+    Of several runs, --model and --baseline repeated in pairs, the mean is given, with a second interval over the
     runs: it says what other seeds would.
     With --group-by also the worst level as NAME.worst, and its distance to the best as NAME.gap with a permutation test, of levels of
     30 samples or more. Rows of the split that are not annotated are left out and counted.
@@ -129,7 +140,9 @@ def evaluate(
         raise UsageError("--max-failure and --keep-threshold set a threshold of doubt", "give --doubt COLUMN and --max-failure SHARE")
     if max_failure is not None and not (0 < max_failure < 1 and split == "val"):
         raise UsageError("--max-failure takes a share between 0 and 1, and --split val", "other splits tell whether it holds")
-    for path in filter(None, (out, keep_threshold)):
+    if curve and curve.suffix not in (".csv", ".jsonl"):
+        raise UsageError(f"--curve writes .csv or .jsonl, not {curve.name!r}", "name a file that ends so")
+    for path in filter(None, (out, keep_threshold, curve)):
         refuse_existing(path, force)
     options.rows_expected(rows)
     from htltools.commands.evaluate.referral import Promise
@@ -151,6 +164,8 @@ def evaluate(
         runtime,
         coco,
         objects,
+        threshold,
+        curve,
         doubt or [],
         failure_iou,
         None if max_failure is None else Promise(max_failure, confidence or None, keep_threshold),

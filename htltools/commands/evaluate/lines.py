@@ -12,9 +12,13 @@ from htltools.formats.rows.jsonlines import joined_lines, writing
 
 
 def metric_line(name: str, about: dict, estimate: Estimate, against: Sequence[Path | str] = ()) -> dict:
-    """One line of output: a value with its interval over groups and, of several runs, each with the interval over them."""
+    """One line of output: a value with its interval over groups and, of several runs, each with the interval over them.
+
+    A metric of one class of objects is named CLASS/METRIC, and its line says the class.
+    """
     numbers = {key: rounded_number(getattr(estimate, key)) for key in ("value", "low", "high")}
-    line = {"metric": name, **about, **numbers}
+    of_class, _, name = name.rpartition("/")
+    line = {"metric": name, **about, **({"class": of_class} if of_class else {}), **numbers}
     if len(estimate.runs) > 1:
         low, high = run_interval(estimate.runs)
         line["runs"] = {

@@ -13,7 +13,7 @@ from htltools.commands.evaluate.lines import metric_line
 from htltools.commands.shared.models import explain_models
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.cluster_bootstrap import Estimate, estimates
-from htltools.core.statistics.sample_metrics import SampleMetrics
+from htltools.core.statistics.sample_metrics import DetectionMetrics, SampleMetrics
 from htltools.core.statistics.subgroups import Crossing, subgroups
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
@@ -27,7 +27,7 @@ class Measured:
     """A model on N samples: how its predictions agree with the annotation, and metrics that do not follow from single samples."""
 
     predictor: Predictor | None  # None: what rows hold of its predictions was measured
-    predictions: np.ndarray  # what its validator predicts, see `Task.per_sample`
+    predictions: np.ndarray  # see `Task.measured_predictions`
     samples: SampleMetrics
     more: dict[str, float]
 
@@ -93,7 +93,13 @@ def metric_lines(
         own, other = ([each.at(places) for each in side] for side in (mine, others))
         about = {"split": split, "subgroup": subgroup, "n": len(places)}
         results = estimates(own, groups[places], other or None, seed=seed)
-        return [metric_line(name, about, estimate, baselines) for name, estimate in results.items()]
+        objects = own[0].objects_by_class() if isinstance(own[0], DetectionMetrics) else {}
+
+        def line(name: str, estimate: Estimate) -> dict[str, Any]:
+            of_class = name.rpartition("/")[0]
+            return metric_line(name, about | ({"objects": objects[of_class]} if of_class else {}), estimate, baselines)
+
+        return [line(name, estimate) for name, estimate in results.items()]
 
     lines = lines_of(None, np.arange(len(rows)))
     for name in (name for name in ours[0].more if all(name in each.more for each in ours)):

@@ -12,8 +12,9 @@ def show(lines: list[dict[str, Any]]) -> None:
     chances = [line for line in lines if line["metric"] == "odds_ratio"]
     gaps = [line for line in lines if "by" in line]
     doubts = [line for line in lines if "doubt" in line]
-    metrics = [line for line in lines if line["metric"] != "odds_ratio" and "by" not in line and "doubt" not in line]
-    for part, shown in ((metrics, show_metrics), (gaps, show_gaps), (doubts, show_doubts), (chances, show_odds)):
+    metrics = [line for line in lines if line["metric"] != "odds_ratio" and not {"by", "doubt", "class"} & line.keys()]
+    classes = [line for line in lines if "class" in line and line["subgroup"] is None]
+    for part, shown in ((metrics, show_metrics), (classes, show_classes), (gaps, show_gaps), (doubts, show_doubts), (chances, show_odds)):
         if part:
             shown(part)
 
@@ -42,6 +43,24 @@ def show_metrics(lines: list[dict[str, Any]]) -> None:
             for title, of in titles.items()
         ]
         console.show_table(["subgroup", "n", *columns], table)
+
+
+def show_classes(lines: list[dict[str, Any]]) -> None:
+    """Print the metrics of each class of objects; in the place of precision, recall and F1 the difference, where there is one."""
+    by_key = {(line["class"], line["metric"]): line for line in lines}
+    compared = any(metric.endswith(".delta") for _, metric in by_key)
+
+    def texts(name: str, metric: str) -> tuple[str, str]:
+        return metric_text(by_key[name, metric]) if (name, metric) in by_key else ("-", "")
+
+    columns = ["class_ap50", "class_ap50.delta"] if compared else ["class_ap50"]
+    others = [] if compared else ["class_precision", "class_recall", "class_f1"]  # more would not fit in 80 characters
+    table = []
+    for name in dict.fromkeys(name for name, _ in by_key):
+        objects = next(line["objects"] for line in lines if line["class"] == name)
+        first = [" ".join(texts(name, metric)) for metric in columns]
+        table.append([name, str(objects), *first, *(texts(name, metric)[0] for metric in others)])
+    console.show_table(["class", "objects", *(metric.removeprefix("class_") for metric in columns + others)], table)
 
 
 def show_gaps(lines: list[dict[str, Any]]) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from htltools import console
 from htltools.commands.evaluate.conclusion import verdict
+from htltools.commands.evaluate.curve import refuse_without_scores, write_curves
 from htltools.commands.evaluate.doubt import doubt_lines, doubts
 from htltools.commands.evaluate.limits import require
 from htltools.commands.evaluate.lines import write_metrics
@@ -35,6 +36,8 @@ def write_evaluation(
     runtime: Runtime,
     coco: Path | None,
     objects: bool | None,
+    threshold: float | None,
+    curve: Path | None,
     doubt: list[str],
     failure_iou: float,
     promise: Promise | None,
@@ -56,6 +59,12 @@ def write_evaluation(
         models = models or [model_path(None, reader, "dense")]
         explain_runtime(runtime, [*models, *baselines])
         predictors = open_predictors([*models, *baselines], everything, runtime, coco, objects)
+    if threshold is not None:
+        refuse_without_scores(predictors, "--threshold")
+        for predictor in predictors:
+            predictor.use_threshold(threshold)
+    if curve:
+        refuse_without_scores(predictors, "--curve")
     is_annotated = predictors[0].task.is_annotated if predictors else lambda row: row.is_annotated
     samples, others = measured_rows(everything, split, is_annotated)
     if promise:
@@ -84,10 +93,15 @@ def write_evaluation(
         lines += odds
         for note in notes:
             console.say(note)
+    if curve:
+        write_curves(curve, results)
     write_metrics(lines, out)
     left_out = f", {len(others)} left out ({reasons_aside(others)})" if others else ""
     groups = {row.group for row in samples}
     console.say(f"{split}: {len(samples)} samples, {len(groups)} groups{left_out}; intervals are 95 %, from resampling groups")
+    for predictor in predictors if measures and threshold is None else ():
+        if predictor.task.kind == "objects":
+            console.say(f"{predictor.path}: objects count from a score of {predictor.threshold:.4g} on, {predictor.threshold_origin}")
     if split == "train" and measures:
         console.say("these are the samples that the model was fitted to: no held-out figure")
     dense = models[0] if models else Path(reader.models["dense"]) if "dense" in reader.models else None

@@ -16,7 +16,7 @@ class Quantize(options.Choice):
 class Doubt(options.Choice):
     """What a file compares its prediction with."""
 
-    none, mirror = "none", "mirror"
+    none, mirror, look = "none", "mirror", "look"
 
 
 @options.command
@@ -33,7 +33,7 @@ def export(
         float, options.in_output("--max-loss", metavar="IOU", min=0, help="Loss of mean IoU that --quantize may cost.")
     ] = 0.01,
     any_size: Annotated[bool, options.in_output("--any-size", help="Take images of any size, and squash them inside the file.")] = False,
-    doubt: Annotated[Doubt, options.in_output("--doubt", help="Also predict doubt, by the mirror images.")] = Doubt.none,
+    doubt: Annotated[Doubt, options.in_output("--doubt", help="Also predict doubt, by mirror images or the first look.")] = Doubt.none,
     bench: Annotated[bool, options.in_output("--bench", help="Write a table of latencies, torch beside onnxruntime.")] = False,
     trust: options.Trust = None,
     device: options.DeviceName = "auto",
@@ -53,7 +53,8 @@ def export(
     `masks`, float32 [N, H, W], the probability of lesion. Normalisation is inside the graph. It must agree with torch to 1e-4
     on noise in batches of 1, 2 and 5, and on the images of up to 64 rows where a ROWS file is named; else no file is left.
     With --any-size images need not be squashed before; with --doubt mirror a last output `doubt`, float32 [N] in [0, 1], is 1 - mean IoU
-    with the predictions for the mirror images that training saw: the higher, the less the prediction is to be trusted.
+    with the predictions for the mirror images that training saw, with --doubt look 1 - IoU with that of the first look alone: the higher,
+    the less the prediction is to be trusted. A file that finds several objects also has `doubts`, of each object.
     With --quantize its mean IoU on the rows of the split val is held against float32 instead; int8 is calibrated on 256 rows
     of the split train. With --model and no ROWS, stdin is not read.
     Nothing is written to stdout but the table of --bench, which is measured on --device; the checks are made on the CPU.
@@ -62,7 +63,7 @@ def export(
         raise UsageError("export needs a file to write", "name it with -o")
     if quantize == Quantize.int8 and model is not None and rows is None:
         raise UsageError("--quantize int8 needs rows to calibrate and to measure on", "name a file of rows, or - for stdin")
-    if quantize == Quantize.int8 and (any_size or doubt == Doubt.mirror):
+    if quantize == Quantize.int8 and (any_size or doubt != Doubt.none):
         raise UsageError("--quantize int8 goes with neither --any-size nor --doubt", "use float16 or none")
     if model is None:
         options.rows_expected(rows)
@@ -71,5 +72,5 @@ def export(
     refuse_existing(out, force)
     from htltools.commands.export.write import Export, write_export
 
-    asked = Export(str(quantize), max_loss, bench, device, seed, options.trusted_names(trust), any_size, doubt == Doubt.mirror)
+    asked = Export(str(quantize), max_loss, bench, device, seed, options.trusted_names(trust), any_size, str(doubt))
     write_export(run, rows, model, out, asked, partial=partial)

@@ -27,12 +27,14 @@ from htltools.formats.rows.provenance import Run, file_digest
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.vocabulary import ONNX
 from htltools.formats.sources.open_rows import read_rows
+from htltools.tasks.doubt import missing_reason
 from htltools.tasks.onnx_predictor import OnnxPredictor
 from htltools.tasks.predictor import CheckpointPredictor
 from htltools.tasks.rows import matching_images, of_split
 from htltools.tasks.task import Task
 
 AT_ONCE = 64
+COLUMNS = {"mirror": "mirror_disagreement", "look": "look_disagreement"}  # of doubt, by the word of --doubt
 ANY_SIZE = "images: uint8 [N, h, w, 3], RGB, of any height and width, all of a batch of one; the whole image is squashed to htl.frame"
 BENCH = 1, 16
 HEADINGS = "batch", "engine", "median ms", "p90 ms", "images/s", "ratio"
@@ -42,7 +44,7 @@ HEADINGS = "batch", "engine", "median ms", "p90 ms", "images/s", "ratio"
 class Export:
     """What is asked for: the kind of arithmetic (none = float32), and the loss of mean IoU that it may cost.
 
-    any_size: whether images are squashed inside the file. doubt: whether it predicts its doubt by mirror images.
+    any_size: whether images are squashed inside the file. doubt: what it predicts its doubt by: mirror, look or none.
     """
 
     kind: str
@@ -52,7 +54,7 @@ class Export:
     seed: int
     trusted: tuple[str, ...]
     any_size: bool = False
-    doubt: bool = False
+    doubt: str = "none"
 
 
 def write_export(run: Run, source: Path | None, model: Path | None, out: Path, asked: Export, *, partial: bool) -> None:
@@ -86,7 +88,7 @@ def write_export(run: Run, source: Path | None, model: Path | None, out: Path, a
             checks, what = checking_batches(samples, dense, asked.seed)
             outputs = torch_outputs(dense.localizer, torch.device("cpu"), list(file.outputs))
             sentence = agreement(asked.kind, dense.task, outputs, file.outputs_of, checks, what)
-        if asked.any_size or asked.doubt:
+        if asked.any_size or wrapper.doubt:
             sentence += inside_agreement(wrapper, file, checking_batches(samples, dense, asked.seed)[0], asked.kind)
         digest = file_digest(model)
         history = run.chain(dense.checkpoint.history, {str(model): digest})
@@ -100,22 +102,19 @@ def write_export(run: Run, source: Path | None, model: Path | None, out: Path, a
 def wrapped(dense: CheckpointPredictor, asked: Export) -> OnnxWrapper:
     """The model in the form that goes into the file.
 
-    Raises: UsageError for a doubt by mirror images that the model never saw, or that its task does not compare.
+    Raises: UsageError for a doubt that the model does not have.
     """
-    mirrors = allowed_mirrors(dense.flip or (0, 0)) if asked.doubt else []
-    if asked.doubt and "mirror_disagreement" not in dense.task.supports:
-        raise UsageError(f"--doubt mirror is not for models of the task {dense.task.name}", "htl predict tells their doubt where it can")
-    if asked.doubt and dense.task.kind == "objects":
-        raise UsageError("--doubt mirror is for models of one box or mask", "htl predict tells the doubt of several objects")
-    if asked.doubt and not mirrors:
-        raise UsageError(f"{dense.path} saw no mirror images in training (train --flip none)", "leave out --doubt")
+    if asked.doubt != "none" and (reason := missing_reason(dense, COLUMNS[asked.doubt])):
+        raise UsageError(f"--doubt {asked.doubt}: {reason}", "leave out --doubt")
+    mirrors = allowed_mirrors(dense.flip or (0, 0)) if asked.doubt == "mirror" else []
     frame = (dense.frame[0], dense.frame[1]) if asked.any_size else None
-    return OnnxWrapper(dense.localizer, torch.float16 if asked.kind == "float16" else torch.float32, frame, mirrors)
+    dtype = torch.float16 if asked.kind == "float16" else torch.float32
+    return OnnxWrapper(dense.localizer, dtype, frame, asked.doubt != "none", mirrors)
 
 
 def write_as(kind: str, path: Path, dense: CheckpointPredictor, wrapper: OnnxWrapper, calibration: Iterator[np.ndarray]) -> None:
     """Write a localizer as one ONNX file: kind `none` (float32), `float16`, or `int8`, which uses up the calibration images."""
-    outputs = [*dense.task.onnx_outputs(dense.frame), *(["doubt"] if wrapper.mirrors else [])]
+    outputs = [*dense.task.onnx_outputs(dense.frame), *(dense.localizer.doubt_outputs if wrapper.doubt else [])]
     about, any_size = task_metadata(dense) | more_metadata(dense, wrapper), wrapper.frame is not None
     if kind != "int8":
         write_onnx(path, wrapper, dense.frame, about, outputs, any_size=any_size)
@@ -129,8 +128,8 @@ def write_as(kind: str, path: Path, dense: CheckpointPredictor, wrapper: OnnxWra
 def more_metadata(dense: CheckpointPredictor, wrapper: OnnxWrapper) -> dict[str, str]:
     """What a file says of what it does beyond the model: squash images, tell its doubt."""
     more: dict[str, Any] = {"htl.frame": dense.frame, "htl.input": ANY_SIZE} if wrapper.frame else {}
-    if wrapper.mirrors:
-        more["htl.doubt"] = ONNX["htl.doubt"]
+    if wrapper.doubt:
+        more["htl.doubt"] = {"column": COLUMNS["mirror" if wrapper.mirrors else "look"]}
     return as_json(more)
 
 

@@ -8,11 +8,11 @@ import numpy as np
 from htltools.commands.predict.batches import Batch
 from htltools.commands.score.pairing import pairs_of_copies
 from htltools.commands.shared.hardness import rounded_scores
-from htltools.core.geometry.objects import present
+from htltools.core.hardness.doubt import object_disagreement
 from htltools.core.hardness.scores import present_mean, seed_disagreement
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
-from htltools.tasks.doubt import OF_ONE_MODEL, doubt_of, predictions_of
+from htltools.tasks.doubt import OF_ONE_MODEL, mean_doubt, predictions_of, with_object_doubts
 from htltools.tasks.predictor import ModelPredictor, of_one_task
 from htltools.tasks.rows import image_sizes
 
@@ -53,18 +53,18 @@ class DoubtfulPredictor:
             columns["seed_disagreement"] = seed_disagreement(dense, comparison)
         for column in OF_ONE_MODEL:
             if column == self.column or (column == "soft_dice_doubt" and column in self.task.supports):
-                found = [doubt_of(model, column, images, own) for model, own in zip(self.models, dense)]
-                columns[column] = present_mean([own for own, _ in found])
-                by_object = found[0][1] if column == self.column else by_object
+                columns[column], found = mean_doubt(self.models, column, images, dense)
+                by_object = found if column == self.column else by_object
+        if self.task.kind == "objects" and self.column in ("seed_disagreement", "pruned_disagreement"):
+            others = dense[1:] if self.column == "seed_disagreement" else [pruned[other] for one, other in self.pairs if one == 0]
+            by_object = object_disagreement(dense[0], list(others))[1] if len(others) else None
         return self.rows(batch.rows, dense, columns, by_object), dense
 
     def rows(self, rows: Sequence[Row], dense: np.ndarray, columns: dict[str, np.ndarray], by_object: np.ndarray | None) -> list[Row]:
         """The rows with predictions [K, N, ...], hardness by column [N], and the doubt of each object [N, D] where it is known."""
         values = self.task.field_values(dense, image_sizes(rows), self.classes)
         predicted = []
-        for i, (row, value) in enumerate(zip(rows, values)):
-            if by_object is not None:
-                value["doubts"] = [round(float(each), 6) for each in by_object[i][present(dense[0][i])]]
+        for i, (row, value) in enumerate(zip(rows, with_object_doubts(values, by_object))):
             fields = {
                 self.task.field: (row.get(self.task.field) or {}) | {"dense": value},
                 "hardness": row.hardness | rounded_scores(columns, i),

@@ -41,7 +41,8 @@ def write_overlay(path: Path, row: Row, stored: np.ndarray, original: Original |
     sides = np.tile([width, height], 2)
     found, known = (np.array(boxes, float).reshape(-1, 4) / sides for boxes in ([each.box for each in predicted], annotated))
     names = [caption(each) for each in predicted] if row.detected else []
-    write_png(path, overlay(image, found, known, title(row, column), names))
+    classes = row.labels or [] if row.detected and annotated else []
+    write_png(path, overlay(image, found, known, title(row, column), names, classes))
 
 
 def original_pixels(original: Original, frame: tuple[int, int]) -> np.ndarray:

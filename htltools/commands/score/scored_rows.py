@@ -14,6 +14,7 @@ from htltools.core.hardness.rank_stability import Stability
 from htltools.core.hardness.scores import Sides
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import SPLITS
+from htltools.tasks.doubt import with_object_doubts
 from htltools.tasks.rows import image_sizes
 from htltools.tasks.task import Task
 
@@ -42,12 +43,17 @@ def with_scores(
     task: Task,
     classes: Sequence[str],
     seed: int,
+    by_object: np.ndarray | None = None,
 ) -> list[Row]:
-    """The rows with hardness by column ([N] each; NaN is left out), and the predictions of each role in the field of the task."""
+    """The rows with hardness by column ([N] each; NaN is left out), and the predictions of each role in the field of the task.
+
+    by_object: the doubt of each object of the dense side, [N, D], where it is known.
+    """
     columns = columns | {"random": chance([row.id for row in rows], seed)}
     sizes = image_sizes(rows)
     by_role = {role: side for role, side in {"dense": sides.dense, "pruned": sides.pruned}.items() if len(side)}
     values = {role: task.field_values(side, sizes, classes) for role, side in by_role.items()}
+    values["dense"] = with_object_doubts(values["dense"], by_object)
     scored = []
     for i, row in enumerate(rows):
         predicted = {role: own[i] for role, own in values.items() if own[i] is not None}

@@ -128,10 +128,11 @@ class ModelScorer:
                 from htltools.commands.score.gradient_columns import column_of_nets
 
                 columns[name] = column_of_nets(name, self.checkpoints[: len(self.dense)], images, annotation, allowed, self.runtime)
+        by_object = None
         for name in self.also:
             if name in OF_ONE_MODEL:
-                columns[name] = mean_doubt(self.dense, name, images, sides.dense, allowed[: len(self.dense)])
-        return with_scores(rows, columns, sides, self.task, self.classes, self.runtime.seed)
+                columns[name], by_object = mean_doubt(self.dense, name, images, sides.dense, allowed[: len(self.dense)])
+        return with_scores(rows, columns, sides, self.task, self.classes, self.runtime.seed, by_object)
 
     def predictions(self, images: Images) -> np.ndarray:
         """What all models predict, [M, N, ...]; each batch is read once for all checkpoints."""

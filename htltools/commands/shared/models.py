@@ -1,6 +1,7 @@
 """Which model a command uses, and where it runs."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,14 @@ def warn_if_constant(val_iou: float, constant: float, prediction: str) -> None:
         console.warn(
             f"its validation IoU {val_iou:.4f} is no better than that of one constant {prediction} ({constant:.4f}): train it longer"
         )
+
+
+def warn_if_sides_are_mirrored(classes: Sequence[str], flip: Sequence[float]) -> None:
+    """Report classes that name a side, where training sees images that show the other one in its place."""
+    sided = [name for name in classes if {"left", "right"} & {*re.split(r"[\W_]+", name.lower())}]
+    if flip[0] > 0 and sided:
+        names = f"the class{'es' if len(sided) > 1 else ''} {', '.join(sided)} name{'' if len(sided) > 1 else 's'} a side"
+        console.warn(f"{names}, and training sees mirror images, in which left is right: name --flip none or vertical")
 
 
 def warn_if_unhealthy(path: Path, pruning: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from htltools import console
 from htltools.commands.shared.folds import exclude_fold
 from htltools.commands.shared.hardness import rounded_scores
-from htltools.commands.shared.models import explain_looks, explain_runtime, warn_if_constant
+from htltools.commands.shared.models import explain_looks, explain_runtime, warn_if_constant, warn_if_sides_are_mirrored
 from htltools.commands.train.initial_model import fresh_localizer
 from htltools.commands.train.plan import Plan
 from htltools.commands.train.resume import load_state, resume_hint, save_state, training_identity
@@ -80,7 +80,9 @@ def train_rows(
         remove_leftovers(plan.out, plan.resume_path, plan.log_path)
         checkpoint = train()
         reached = "".join(f", {name} {value:.4f}" for name, value in checkpoint.metrics.items() if name.endswith("val_iou"))
-        console.say(f"{plan.out}: epoch {checkpoint.metrics['epoch']} of {len(checkpoint.log)}{reached}")
+        threshold = checkpoint.weights.get("threshold") if plan.task.kind == "objects" else None
+        counts = "" if threshold is None else f", objects count from a score of {float(threshold):.4g} on"
+        console.say(f"{plan.out}: epoch {checkpoint.metrics['epoch']} of {len(checkpoint.log)}{reached}{counts}")
         with RowWriter(run, checkpoint.history, skipped=reader.skipped) as writer:
             writer.models(reader.models | {"dense": str(plan.out.absolute())})
             writer.write(samples)
@@ -108,6 +110,7 @@ def train_localizer(
         raise DataError("no annotated row of split val, by which --patience could tell", "leave it out, or give some rows split val")
     model, architecture = fresh_localizer(plan, frame, task.net_options(rows))
     classes = architecture.get("classes") or []
+    warn_if_sides_are_mirrored(classes if task.kind == "objects" else [], plan.flip)
     training = task.training_data(rows, classes, frame, plan.out)
     validation = task.validation_data(held_out_rows, classes, frame, plan.out) if held_out_rows else None
     weights = sample_weights(rows)

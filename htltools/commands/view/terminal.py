@@ -84,10 +84,10 @@ def show_blocks(drawing: Drawing, width: int, columns: int) -> None:
 
 
 def thumbnail(drawing: Drawing, i: int) -> Text:
-    """The i-th image in half blocks, with its value and its id below it, as much of them as fits."""
+    """The i-th image in half blocks, with its value, its id and, where there are several, its classes below it, as much as fits."""
     boxes = {role: own[i] for role, own in drawing.boxes.items()}
     text = half_blocks(np.asarray(tile(drawing.images[i], drawing.sizes[i], boxes, SIDE, 1, 0)))
-    for line in drawing.values[i], drawing.ids[i], "":
+    for line in drawing.values[i], drawing.ids[i], *([drawing.counts(i)] if drawing.classes else []), "":
         below = Text(console.printable(line))
         below.truncate(SIDE, overflow="ellipsis")
         text.append("\n").append_text(below)

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from htltools.core.figures.box_names import draw_names
 from htltools.core.figures.outlines import COLOURS, draw_boxes
 
 TILE, CAPTION, GAP, HEADER = 208, 18, 8, 28  # pixels
+LETTERS = 11  # pixels, of class names
 
 
 def contact_sheet(
@@ -18,11 +20,13 @@ def contact_sheet(
     captions: list[str],
     title: str,
     columns: int = 6,
+    names: Mapping[str, Sequence[Sequence[str]]] | None = None,
 ) -> np.ndarray:
     """The sheet, one image uint8 [rows, columns, 3], with at most `columns` tiles in a line.
 
     images: uint8 [N, H, W, 3]; sizes: (width, height) of the originals [N, 2], whose proportions tiles keep; boxes: by role those of
-    each image, see `tile`; captions: [N], of which as much is written as fits the width of a tile.
+    each image, see `tile`; names: the class of each box, by role, of roles that are named; captions: [N], of which as much is written as
+    fits the width of a tile.
     """
     columns = min(columns, max(len(images), 3))
     lines = max(math.ceil(len(images) / columns), 1)
@@ -34,6 +38,9 @@ def contact_sheet(
     for i, image in enumerate(images):
         x, y = GAP + i % columns * (TILE + GAP), HEADER + i // columns * (height + CAPTION + GAP)
         drawn = tile(image, sizes[i], {role: own[i] for role, own in boxes.items()})
+        for role, own in (names or {}).items():
+            places = boxes[role][i] * np.tile(drawn.size, 2)
+            draw_names(drawn, places, own[i], COLOURS[role], LETTERS, 2, below=role == "annotated")
         sheet.paste(drawn, (x + (TILE - drawn.width) // 2, y + (height - drawn.height) // 2))
         pen.text((x, y + height + 1), cut_text(captions[i], font, TILE), fill=(40, 40, 40), font=font)
     return np.asarray(sheet)

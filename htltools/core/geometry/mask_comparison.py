@@ -6,6 +6,8 @@ Masks are probabilities of lesion, float32 [N, H, W] in [0, 1]; a mask of NaN is
 import numpy as np
 from scipy.ndimage import binary_dilation, uniform_filter
 
+from htltools.core.geometry.surface_distances import outline_agreement
+
 LIMIT = 0.5  # from which on a pixel counts as lesion
 COARSE = 32  # places along the longer side of the map on which regions grow
 AROUND = 5  # places, a side, over which the probability is averaged to find the region
@@ -121,6 +123,10 @@ def crossings(profile: np.ndarray, threshold: np.ndarray) -> tuple[np.ndarray, n
     return start / size, end / size
 
 
-def boxes_and_overlaps(boxes: np.ndarray, masks: np.ndarray, annotated: np.ndarray) -> np.ndarray:
-    """Boxes [B, 4] beside IoU and Dice of their masks, probabilities [B, H, W], with annotated masks [B, H, W] (0 = no lesion): [B, 6]."""
-    return np.column_stack([boxes, *iou_and_dice_of_arrays(masks >= LIMIT, annotated > 0)])
+def boxes_and_agreement(boxes: np.ndarray, masks: np.ndarray, annotated: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Boxes [B, 4] beside what their masks, probabilities [B, H, W], have in common with annotated ones [B, H, W] (0 = no lesion): [B, 9].
+
+    IoU, Dice, and the three columns of `outline_agreement`; sizes: (width, height) of the original images [B, 2].
+    """
+    predicted, lesion = masks >= LIMIT, annotated > 0
+    return np.column_stack([boxes, *iou_and_dice_of_arrays(predicted, lesion), outline_agreement(predicted, lesion, sizes)])

@@ -67,6 +67,27 @@ def mean_over_matches(one: np.ndarray, other: np.ndarray, likeness: Callable[[np
     return values.reshape(shape)
 
 
+def nearest_first(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """IoU of each object of `one` [N, D, 5+] with the object of `other` [N, M, 5+] that stands for it: [N, D] in [0, 1].
+
+    On each image objects of one class are matched one to one, the pair of the highest IoU first; 0 where no object is left that overlaps,
+    and in empty places. Unlike in `best_match`, no pair gives way for the sum of all.
+
+    >>> one, other = np.array([[[0, 0, 1, 1, 0], [0, 0, 1, 0.5, 0.0]]]), np.array([[[0, 0, 1, 0.9, 0.0]]])
+    >>> nearest_first(one, other)
+    array([[0.9, 0. ]])
+    """
+    overlaps = iou(one[:, :, None, :4], other[:, None, :, :4]) * (one[:, :, None, 4] == other[:, None, :, 4])
+    overlaps *= present(one)[:, :, None] & present(other)[:, None, :]
+    reached = np.zeros(one.shape[:2])
+    for own, pairs in zip(reached, overlaps):
+        while (largest := pairs.max(initial=0)) > 0:
+            row, column = np.unravel_index(pairs.argmax(), pairs.shape)
+            own[row] = largest
+            pairs[row], pairs[:, column] = 0, 0
+    return reached
+
+
 def object_difference(one: np.ndarray, other: np.ndarray) -> float:
     """The largest difference of any edge or score between two predictions for the same images, [B, D, 6] each, in [0, 1]; NaN for a NaN.
 

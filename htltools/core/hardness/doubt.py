@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from htltools.core.geometry.boxes import iou
 from htltools.core.geometry.mask_comparison import LIMIT, is_none
-from htltools.core.geometry.objects import present
+from htltools.core.geometry.matching import nearest_first
+from htltools.core.geometry.objects import is_known, present
 from htltools.core.hardness.scores import Comparison, present_mean
 
 
@@ -35,16 +35,26 @@ def view_disagreement(predictions: np.ndarray, views: Sequence[np.ndarray], comp
     return present_mean([1 - comparison.overlap(predictions, view) for view in views])
 
 
-def object_disagreement(objects: np.ndarray, views: Sequence[np.ndarray]) -> np.ndarray:
-    """Of each predicted object [N, D, 6] 1 - its largest IoU with an object of its class in a view, mean over the views: [N, D] in [0, 1].
+def object_disagreement(objects: np.ndarray, views: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Doubt of predicted objects [N, D, 6] by other views of the same images, [N, ., 6] each: of images [N], and of objects [N, D].
 
-    NaN in empty places, and where there is no view.
+    Objects of one class are matched one to one, see `matching.nearest_first`. The doubt of an object is 1 - its IoU with the one that
+    stands for it in a view, 1 where none does, mean over the views; NaN in empty places. That of an image is 1 - the sum of these IoU
+    over the larger number of objects, so that an object that only the view has counts as one that only the prediction has; 0 where
+    neither has any. Both are in [0, 1], and NaN where there is no view or an image is unknown.
+
+    >>> objects, view = np.array([[[0, 0, 1, 1, 0, 0.9], [0, 0, 1, 1, 1, 0.8]]]), np.array([[[0, 0, 1, 0.5, 0, 0.9]]])
+    >>> object_disagreement(objects, [view])
+    (array([0.75]), array([[0.5, 1. ]]))
     """
-    doubt = np.full((len(views), *objects.shape[:2]), np.nan)
-    for own, view in zip(doubt, views):
-        overlaps = iou(objects[:, :, None, :4], view[:, None, :, :4]) * (objects[:, :, None, 4] == view[:, None, :, 4])
-        own[:] = np.where(present(objects), 1 - overlaps.max(2), np.nan)
-    return present_mean(doubt) if len(views) else np.full(objects.shape[:2], np.nan)
+    by_image, by_object, there = [], [], present(objects)
+    for view in views:
+        met, most = nearest_first(objects, view), np.maximum(there.sum(1), present(view).sum(1))
+        by_image.append(np.where(is_known(objects) & is_known(view), 1 - np.where(most > 0, met.sum(1) / np.maximum(most, 1), 1), np.nan))
+        by_object.append(np.where(there & is_known(view)[:, None], 1 - met, np.nan))
+    if not views:
+        return np.full(len(objects), np.nan), np.full(objects.shape[:2], np.nan)
+    return present_mean(by_image), present_mean(by_object)
 
 
 def soft_dice_doubt(masks: np.ndarray) -> np.ndarray:

@@ -45,6 +45,7 @@ class Localizer(nn.Module):
     bias: Tensor
     looks = Looks()
     input: tuple[int, int] | None = None
+    doubt_outputs: dict[str, tuple[int | None, ...]] = {"doubt": ()}  # of an ONNX file, with their shapes behind the batch axis
 
     def __init__(self, net: nn.Module, mean: list[float], std: list[float]):
         super().__init__()
@@ -112,9 +113,17 @@ class Localizer(nn.Module):
         """What a net predicts for normalised images [B, C, h, w] in its size, of one look: boxes [B, 4]."""
         return self.decoded(net(x)).clamp(0, 1)
 
+    def first_look(self, x: Tensor) -> Tensor:
+        """What the first look alone predicts for normalised images [B, C, H, W]: boxes [B, 4], or what its task predicts."""
+        return self.of_one_look(self.whole(x), self.glance or self.net)
+
+    def all_looks(self, x: Tensor, first: Tensor) -> Tensor:
+        """What all looks predict, given the prediction of the first one, in the same form."""
+        return look_again(self, x, first, self.input_size(x))
+
     def boxes(self, x: Tensor) -> Tensor:
         """The boxes [B, 4] of normalised images [B, C, H, W], after all looks."""
-        return look_again(self, x, self.of_one_look(self.whole(x), self.glance or self.net), self.input_size(x))
+        return self.all_looks(x, self.first_look(x))
 
     def predict(self, windows: Tensor) -> Tensor:
         """As `Looking`, of boxes."""
@@ -133,16 +142,30 @@ class Localizer(nn.Module):
 
     def onnx_outputs(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """The outputs of an ONNX file for normalised images [B, C, H, W]."""
-        return self.boxes(x)
+        return self.outputs_of(self.all_looks(x, self.first_look(x)))
 
-    def doubt(self, x: Tensor, mirrors: Sequence[Mirror]) -> Tensor:
-        """1 - mean IoU of the prediction for normalised images [B, C, H, W] and those for their mirror images, put back: [B] in [0, 1].
+    def outputs_with_doubt(self, x: Tensor, mirrors: Sequence[Mirror]) -> tuple[Tensor, ...]:
+        """The same, and `doubt_outputs`: by the mirror images; without any, by the first look alone."""
+        first = self.first_look(x)
+        own = self.all_looks(x, first)
+        mirrored = ((mirror, x.flip(mirror.axes)) for mirror in mirrors)
+        views = [self.mirrored_back(self.all_looks(each, self.first_look(each)), mirror) for mirror, each in mirrored]
+        return (*self.outputs_of(own), *self.doubts(own, views or [first]))
 
-        As `hardness.doubt.view_disagreement`, by tensor operations.
+    def outputs_of(self, predictions: Tensor) -> tuple[Tensor, ...]:
+        """The outputs of an ONNX file for what all looks predict."""
+        return (predictions,)
+
+    def mirrored_back(self, predictions: Tensor, mirror: Mirror) -> Tensor:
+        """Predictions for mirror images, as predictions for the images."""
+        return mirrored_boxes(predictions, mirror)
+
+    def doubts(self, own: Tensor, views: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """1 - mean IoU of predictions and those for other views of the images: [B] in [0, 1].
+
+        As `hardness.doubt.view_disagreement`, by tensor operations, so that it exports.
         """
-        own = self.boxes(x)
-        views = [mirrored_boxes(self.boxes(x.flip(mirror.axes)), mirror) for mirror in mirrors]
-        return 1 - torch.stack([box_iou(own, view) for view in views]).mean(0)
+        return (1 - torch.stack([box_iou(own, view) for view in views]).mean(0),)
 
     @property
     def validator(self) -> Validator:

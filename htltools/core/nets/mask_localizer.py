@@ -12,7 +12,6 @@ from htltools.core.geometry.masks import LIMIT, iou_and_dice, mask_boxes, mask_l
 from htltools.core.geometry.mirroring import Mirror, mirrored_masks
 from htltools.core.geometry.warping import ellipses, pasted
 from htltools.core.nets.localizer import Localizer, Validator
-from htltools.core.nets.looks import look_again
 
 HALF = 127.5  # of what a stored mask holds; a pixel of the net is lesion where half of it or more is
 
@@ -64,10 +63,14 @@ class MaskLocalizer(PixelLocalizer):
 
     def masks(self, x: Tensor) -> Tensor:
         """The probability of lesion at each pixel of normalised images [B, C, H, W], after all looks: float32 [B, H, W]."""
+        return self.all_looks(x, self.first_look(x))
+
+    def first_look(self, x: Tensor) -> Tensor:
+        """As `masks`, of the first look alone."""
         first = self.masks_of_one_look(self.whole(x), self.glance or self.net)
         if first.shape[1:] != x.shape[2:]:
             first = interpolate(first.unsqueeze(1), size=x.shape[2:], mode="bilinear", align_corners=False).squeeze(1)
-        return look_again(self, x, first, self.input_size(x))
+        return first
 
     def masks_of_one_look(self, x: Tensor, net: nn.Module) -> Tensor:
         """The probability of lesion at each pixel of normalised images [B, C, h, w] in the size of the net: float32 [B, h, w]."""
@@ -86,15 +89,15 @@ class MaskLocalizer(PixelLocalizer):
     def boxes(self, x: Tensor) -> Tensor:
         return mask_boxes(self.masks(x))
 
-    def onnx_outputs(self, x: Tensor) -> tuple[Tensor, ...]:
-        masks = self.masks(x)
-        return mask_boxes(masks), masks
+    def outputs_of(self, predictions: Tensor) -> tuple[Tensor, ...]:
+        return mask_boxes(predictions), predictions
 
-    def doubt(self, x: Tensor, mirrors: Sequence[Mirror]) -> Tensor:
-        """As `Localizer.doubt`, by the IoU of masks."""
-        own = self.masks(x) >= LIMIT
-        views = [mirrored_masks(self.masks(x.flip(mirror.axes)), mirror) >= LIMIT for mirror in mirrors]
-        return 1 - torch.stack([iou_and_dice(own, view)[0] for view in views]).mean(0)
+    def mirrored_back(self, predictions: Tensor, mirror: Mirror) -> Tensor:
+        return mirrored_masks(predictions, mirror)
+
+    def doubts(self, own: Tensor, views: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """As `Localizer.doubts`, by the IoU of masks."""
+        return (1 - torch.stack([iou_and_dice(own >= LIMIT, view >= LIMIT)[0] for view in views]).mean(0),)
 
     @property
     def validator(self) -> Validator:
@@ -110,6 +113,20 @@ class MasksOf(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.model.masks(self.model.normalised(images))
+
+
+class MasksBeside(nn.Module):
+    """The masks of a localizer beside annotated ones: images with their lesion mask as one channel more, uint8 [B, H, W, C + 1], to
+    float32 [B, 2, H, W].
+    """
+
+    def __init__(self, model: MaskLocalizer):
+        super().__init__()
+        self.model, self.prediction_shape = model, (2, *model.stored)
+
+    def forward(self, images: Tensor) -> Tensor:
+        masks = self.model.masks(self.model.normalised(images[..., :-1]))
+        return torch.stack([masks, images[..., -1].to(masks.dtype)], 1)
 
 
 class MaskValidator(nn.Module):

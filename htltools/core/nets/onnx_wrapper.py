@@ -17,7 +17,7 @@ class OnnxWrapper(nn.Module):
     """A copy of a localizer with its net in `dtype`: uint8 [B, H, W, C] to its `onnx_outputs`, float32.
 
     frame: (H, W) that images of any size are squashed to first, as `prepare` squashes them but for the rounding of JPEG decoders that
-    decode small; None = images have that size. mirrors: mirror images that `doubt`, a last output, compares; none = no such output.
+    decode small; None = images have that size. doubt: whether its `doubt_outputs` follow, by `mirrors`, or without any by its first look.
 
     Normalisation is a batch normalisation, in float32. As a product and a sum it takes two thirds of the time of an 8-bit
     net: onnxruntime computes those on images whose innermost axis is the three colours.
@@ -31,11 +31,12 @@ class OnnxWrapper(nn.Module):
         localizer: Localizer,
         dtype: torch.dtype = torch.float32,
         frame: tuple[int, int] | None = None,
+        doubt: bool = False,
         mirrors: Sequence[Mirror] = (),
     ):
         super().__init__()
         self.localizer = copy.deepcopy(localizer).to(dtype)
-        self.dtype, self.frame, self.mirrors = dtype, frame, list(mirrors)
+        self.dtype, self.frame, self.doubt, self.mirrors = dtype, frame, doubt, list(mirrors)
         gain, bias = localizer.gain.flatten(), localizer.bias.flatten()
         self.register_buffer("mean", -bias / gain)  # [C], of numbers up to 255
         self.register_buffer("variance", gain**-2)
@@ -45,8 +46,4 @@ class OnnxWrapper(nn.Module):
         if self.frame:
             x = interpolate(x, size=self.frame, mode="bilinear", antialias=True, align_corners=False).round().clamp(0, 255)
         x = nn.functional.batch_norm(x, self.mean, self.variance, eps=EPSILON).to(self.dtype)
-        outputs = self.localizer.onnx_outputs(x)
-        if not self.mirrors:
-            return outputs
-        each = outputs if isinstance(outputs, tuple) else (outputs,)
-        return (*each, self.localizer.doubt(x, self.mirrors))
+        return self.localizer.outputs_with_doubt(x, self.mirrors) if self.doubt else self.localizer.onnx_outputs(x)

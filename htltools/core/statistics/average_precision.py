@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,46 +15,68 @@ THRESHOLDS = np.linspace(0.5, 0.95, 10)  # of IoU
 RECALLS = np.linspace(0, 1, 101)
 MOST = 100  # objects of a class that count on an image, those of the highest scores, as COCO has it
 AT_ONCE = 4_000_000  # numbers in memory
+PRECISIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # of average precision by threshold [R, T]
+    "ap": lambda values: values.mean(1),
+    "ap50": lambda values: values[:, 0],
+    "ap75": lambda values: values[:, 5],
+}
 
 
 @dataclass(frozen=True)
 class ClassMatches:
     """Matches of one class. image, int [D]: the image of each of D predicted objects, the highest score first; right, bool [T, D]:
-    whether it matches an annotated one, at each of T thresholds of IoU; objects, int [N]: annotated objects of each image.
+    whether it matches an annotated one, at each of T thresholds of IoU; objects, int [N]: annotated objects of each image; scores, [D].
+
+    Objects are matched in the order of their scores, so that those above any score are matched as they would be alone.
     """
 
     image: np.ndarray
     right: np.ndarray
     objects: np.ndarray
+    scores: np.ndarray
 
     def at(self, places: np.ndarray) -> "ClassMatches":
         """The matches on some of the images: int [n], each at most once."""
         number = np.full(len(self.objects), -1)
         number[places] = np.arange(len(places))
         inside = number[self.image] >= 0
-        return ClassMatches(number[self.image[inside]], self.right[:, inside], self.objects[places])
+        return ClassMatches(number[self.image[inside]], self.right[:, inside], self.objects[places], self.scores[inside])
 
 
 @dataclass(frozen=True)
 class DetectionMatches:
-    """Matches of predicted and annotated objects on N images, by class."""
+    """Matches of predicted and annotated objects on N images, by class; names: of the classes."""
 
+    names: tuple[str, ...]
     classes: tuple[ClassMatches, ...]
 
     def at(self, places: np.ndarray) -> "DetectionMatches":
         """The matches on some of the images: int [n], each at most once."""
-        return DetectionMatches(tuple(matches.at(places) for matches in self.classes))
+        return DetectionMatches(self.names, tuple(matches.at(places) for matches in self.classes))
+
+    @property
+    def pooled(self) -> ClassMatches:
+        """The matches of all classes together, each object matched within its class."""
+        scores = np.concatenate([each.scores for each in self.classes])
+        order = np.argsort(-scores, kind="stable")
+        image = np.concatenate([each.image for each in self.classes])[order]
+        right = np.concatenate([each.right for each in self.classes], 1)[:, order]
+        return ClassMatches(image, right, np.sum([each.objects for each in self.classes], 0), scores[order])
 
     def values(self, times: np.ndarray) -> dict[str, np.ndarray]:
         """`ap` (mean over IoU .5 to .95), `ap50` and `ap75`, [R] each, where image n is taken times[r, n] times.
 
-        The mean over the classes that a draw holds; NaN where it holds no object at all.
+        The mean over the classes that a draw holds; NaN where it holds no object at all. Of several classes also `CLASS/class_ap` ..,
+        those of each.
         """
         by_class = np.array([average_precision(matches, times) for matches in self.classes])  # [classes, R, T]
         known = ~np.isnan(by_class)
         count = known.sum(0)
         mean = np.divide(np.where(known, by_class, 0).sum(0), count, out=np.full(count.shape, np.nan), where=count > 0)  # [R, T]
-        return {"ap": mean.mean(1), "ap50": mean[:, 0], "ap75": mean[:, 5]}
+        values = {name: of(mean) for name, of in PRECISIONS.items()}
+        for name, own in zip(self.names, by_class) if len(self.names) > 1 else ():
+            values |= {f"{name}/class_{metric}": of(own) for metric, of in PRECISIONS.items()}
+        return values
 
 
 def average_precision(matches: ClassMatches, times: np.ndarray) -> np.ndarray:
@@ -97,8 +119,8 @@ def detection_matches(predicted: np.ndarray, annotated: np.ndarray, classes: Seq
         right = np.concatenate([np.zeros((len(THRESHOLDS), 0), bool), *(each["dtMatches"] > 0 for each in images)], 1)
         order = np.argsort(-scores, kind="stable")
         objects = (present(annotated) & (annotated[..., 4] == number)).sum(1)
-        by_class.append(ClassMatches(image[order], right[:, order], objects))
-    return DetectionMatches(tuple(by_class))
+        by_class.append(ClassMatches(image[order], right[:, order], objects, scores[order]))
+    return DetectionMatches(tuple(classes), tuple(by_class))
 
 
 def coco_evaluation(predicted: np.ndarray, annotated: np.ndarray, classes: int) -> Any:

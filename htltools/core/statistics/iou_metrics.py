@@ -4,7 +4,7 @@ import numpy as np
 
 THRESHOLDS = 0.3, 0.5, 0.7, 0.75, 0.9
 FAILURE = 0.1
-LOWER_IS_BETTER = {"failure_rate"}
+LOWER_IS_BETTER = {"failure_rate", "fp_per_image", "hd95", "assd"}
 
 
 def metric_values(iou: np.ndarray, times: np.ndarray | None = None) -> dict[str, np.ndarray]:

@@ -7,7 +7,10 @@ from typing import Protocol
 import numpy as np
 
 from htltools.core.statistics.average_precision import DetectionMatches
+from htltools.core.statistics.detection_rates import froc, rates_at
 from htltools.core.statistics.iou_metrics import metric_values
+
+OF_MASKS = "dice", "mask_iou", "hd95", "assd", "boundary_iou"
 
 
 class SampleMetrics(Protocol):
@@ -42,41 +45,51 @@ class BoxMetrics:
 
 @dataclass(frozen=True)
 class MaskMetrics:
-    """Of masks and the boxes around them. `dice`: [N] in [0, 1], NaN where no mask is annotated."""
+    """Of masks and the boxes around them.
+
+    dice: [N] in [0, 1], NaN where no mask is annotated; outlines: [N, 3], see `geometry.surface_distances.outline_agreement`.
+    """
 
     iou: np.ndarray
     dice: np.ndarray
+    outlines: np.ndarray
 
     def at(self, places: np.ndarray) -> "MaskMetrics":
         """As `SampleMetrics.at`."""
-        return MaskMetrics(self.iou[places], self.dice[places])
+        return MaskMetrics(self.iou[places], self.dice[places], self.outlines[places])
 
     def values(self, times: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """As `SampleMetrics.values`; without `dice` and `mask_iou` where no mask at all is annotated."""
+        """As `SampleMetrics.values`; without those of masks where no mask at all is annotated."""
         times = once(self.iou) if times is None else times
         values = metric_values(self.iou, times)
         known = ~np.isnan(self.dice)
-        shares = np.column_stack([self.dice, self.dice / (2 - self.dice)])[known]  # Dice, and the IoU that it comes to
+        shares = np.column_stack([self.dice, self.dice / (2 - self.dice), self.outlines])[known]  # Dice, and the IoU that it comes to
         count = times[:, known].sum(1)[:, None]
-        means = np.divide(times[:, known] @ shares, count, out=np.full((len(times), 2), np.nan), where=count > 0)
-        return values | dict(zip(("dice", "mask_iou"), means.T))
+        means = np.divide(times[:, known] @ shares, count, out=np.full((len(times), len(OF_MASKS)), np.nan), where=count > 0)
+        return values | dict(zip(OF_MASKS, means.T))
 
 
 @dataclass(frozen=True)
 class DetectionMetrics:
-    """Of several objects: the overlap of the sets, and the matches that average precision needs."""
+    """Of several objects: the overlap of the sets, the matches of objects, and the score from which on an object counts."""
 
     iou: np.ndarray
     matches: DetectionMatches
+    threshold: float
 
     def at(self, places: np.ndarray) -> "DetectionMetrics":
         """As `SampleMetrics.at`."""
-        return DetectionMetrics(self.iou[places], self.matches.at(places))
+        return DetectionMetrics(self.iou[places], self.matches.at(places), self.threshold)
 
     def values(self, times: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """As `SampleMetrics.values`."""
+        """As `SampleMetrics.values`; metrics of one class of several are named CLASS/class_METRIC."""
         times = once(self.iou) if times is None else times
-        return metric_values(self.iou, times) | self.matches.values(times)
+        rates = rates_at(self.matches, self.threshold, times) | froc(self.matches.pooled, times)
+        return metric_values(self.iou, times) | self.matches.values(times) | rates
+
+    def objects_by_class(self) -> dict[str, int]:
+        """The number of annotated objects of each class."""
+        return {name: int(own.objects.sum()) for name, own in zip(self.matches.names, self.matches.classes)}
 
 
 Runs = SampleMetrics | Sequence[SampleMetrics] | np.ndarray

@@ -35,7 +35,9 @@ class GapChange:
 def subgroup_gaps(
     ours: Runs, level: np.ndarray, groups: Sequence[str], baseline: Runs | None = None, *, seed: int, resamples: int = RESAMPLES
 ) -> dict[str, tuple[Gap, GapChange | None]]:
-    """The gap between the best and the worst of L levels by each metric, and with a baseline how it changed.
+    """The gap between the best and the worst of L levels by each metric that all have, and with a baseline how it changed.
+
+    Metrics of single classes of objects, CLASS/METRIC, have none.
 
     ours, baseline: K runs each on N samples; metrics are means over runs. level: int [N], 0 to L - 1, L >= 2. groups: [N].
 
@@ -55,7 +57,7 @@ def subgroup_gaps(
     draws = [{name: np.concatenate([piece[i][name] for piece in pieces], 1) for name in values[0]} for i in range(len(models))]
     permuted = [permuted_distances(runs, level, groups, seed) for runs in models]  # per model, name: [P]
     gaps: dict[str, tuple[Gap, GapChange | None]] = {}
-    for name in (name for name in values[0] if all(name in own for own in values)):
+    for name in (name for name in values[0] if "/" not in name and all(np.isfinite(own.get(name, np.nan)).all() for own in values)):
         now, *before = (gap_of(name, own[name], drawn[name], chance[name]) for own, drawn, chance in zip(values, draws, permuted))
         change = None
         if before:

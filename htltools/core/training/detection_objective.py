@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from htltools.core.geometry.matching import set_overlap
-from htltools.core.geometry.objects import EMPTY, above, is_known
+from htltools.core.geometry.objects import EMPTY, above, is_known, packed, present
 from htltools.core.nets.detection.detector import Detector
 from htltools.core.runtime import distributed
 from htltools.core.runtime.batches import batches
@@ -18,6 +18,8 @@ from htltools.core.training.schedule import Recipe
 from htltools.core.training.threshold_objective import ThresholdObjective
 
 LEAST = 0.25  # share of an object that must be left where the image's new border cuts it
+KINDS = 3  # of images, whose median sets are tried as the constant one
+COMPARED = 1000  # training images, at most, that these are held against
 THRESHOLDS = np.linspace(0.05, 0.95, 19).round(2)  # of the score, that are tried
 
 
@@ -75,6 +77,32 @@ def calibrate_score_threshold(model: Detector, images: ImageSource | OnDevice, o
     predictions = predict_all([model], images, runtime)[0]
     reached = [set_overlap(above(predictions, threshold), objects).mean() for threshold in THRESHOLDS]
     model.threshold.fill_(float(THRESHOLDS[int(np.argmax(reached))]))
+
+
+def constant_objects(objects: np.ndarray) -> np.ndarray:
+    """The constant set of objects that overlaps most with training objects [N, M, 5]: float [K, 5], K >= 1, perhaps none.
+
+    Of the few kinds of images that there are most of, by the number of objects of each class, the set of median boxes: the objects of a
+    class stand for each other from left to right. None at all is the set of images without objects.
+
+    >>> pair = np.array([[0, 0, 0.4, 1, 0], [0.6, 0, 1, 1, 0]])
+    >>> constant_objects(np.stack([pair, pair[::-1], pair + [0.1, 0, 0.1, 0, 0]])).round(3).tolist()
+    [[0.0, 0.0, 0.4, 1.0, 0.0], [0.6, 0.0, 1.0, 1.0, 0.0]]
+    """
+    sets = [own[present(own)] for own in objects[is_known(objects)]]
+    sets = [own[np.lexsort((own[:, 1], own[:, 0] + own[:, 2], own[:, 4]))] for own in sets]  # by class, and from left to right
+    kinds: dict[tuple[float, ...], list[np.ndarray]] = {}
+    for own in sets:
+        kinds.setdefault(tuple(own[:, 4]), []).append(own)
+    frequent = sorted(kinds, key=lambda kind: (-len(kinds[kind]), kind))[:KINDS]
+    candidates = [packed([np.median(kinds[kind], 0).reshape(-1, 5)], 5)[0] for kind in frequent]
+    known = packed(sets[:: -(-len(sets) // COMPARED)], 5)
+    return candidates[int(np.argmax([set_overlap(each, known).mean() for each in candidates]))]
+
+
+def constant_set_overlap(training: np.ndarray, held_out: np.ndarray) -> float:
+    """Mean overlap of held-out objects [M, ., 5] and the constant set of training objects [N, ., 5], in [0, 1]: the baseline to beat."""
+    return float(set_overlap(constant_objects(training), held_out).mean())
 
 
 def object_losses(model: Detector, images: ImageSource | OnDevice, objects: np.ndarray, runtime: Runtime) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from htltools.errors import DataError, HtlError, TryAgain
 from htltools.formats.models.onnx_session import first_line, open_session, refusing_damage, silenced
 from htltools.formats.rows.jsonlines import parsed_json
-from htltools.formats.rows.schema import FoldEntry, Referral, Training
+from htltools.formats.rows.schema import FoldEntry, OnnxDoubt, Referral, Training
 from htltools.formats.rows.validation import check_schema
 
 INPUT, OUTPUT = "images", "boxes"  # uint8 [N, H, W, 3] and float32 [N, 4] or [N, D, 4], see vocabulary.ONNX
@@ -159,7 +159,7 @@ class OnnxModel:
     size: [H, W, C] of its images; any_size: whether it squashes images of any height and width to that itself.
     about: its metadata by key, see vocabulary.ONNX. task: what it predicts, by its metadata.
     classes and threshold: the names of the classes of objects, and the score from which on one counts, by its metadata; else [] and 0.
-    training, referral and fold: as in the checkpoint, None where the file does not say.
+    training, referral and fold: as in the checkpoint, None where the file does not say. doubt_column: what its output doubt is.
     provider: the execution provider in use. output_names: what it can predict.
 
     Raises: as `open_session`; DataError also where a byte of the file is not what htl wrote, and where it is no localizer of htl.
@@ -189,8 +189,9 @@ class OnnxModel:
             raise DataError(f"{path} does not say which classes it detects (htl.objects)", "export it with htl") from None
         self.training, self.referral = self.entry("htl.training", Training), self.entry("htl.referral", Referral)
         self.fold = self.entry("htl.fold", FoldEntry)
+        self.doubt_column: str | None = (self.entry("htl.doubt", OnnxDoubt) or {}).get("column")
 
-    def entry(self, key: str, kind: type[Training] | type[Referral] | type[FoldEntry]) -> dict[str, Any] | None:
+    def entry(self, key: str, kind: type[Training | Referral | FoldEntry | OnnxDoubt]) -> dict[str, Any] | None:
         """An object of the metadata; None where the file has none.
 
         Raises: DataError where it breaks its schema.

@@ -31,7 +31,11 @@ class Detected(BaseModel):
     boxes: list[BoxField] = Field(description="like `boxes` of the row")
     labels: list[str] = Field(description="class of each")
     scores: list[FiniteFloat] = Field(description="score of each, in (0, 1]")
-    doubts: list[FiniteFloat] | None = Field(None, description="doubt of each by mirror images, in [0, 1]; only of `predict`")
+    doubts: list[FiniteFloat] | None = Field(
+        None,
+        description="doubt of each by the column that was asked for, in [0, 1], 1 = no other "
+        "prediction has it; of `predict`, and of `score --also mirror_disagreement`",
+    )
 
 
 class Sample(BaseModel):
@@ -210,6 +214,14 @@ class Training(BaseModel):
 
     flip: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=2, max_length=2)] | None = None
     looks: bool = False
+
+
+class OnnxDoubt(BaseModel):
+    """What an ONNX file predicts beside its predictions, see vocabulary.ONNX."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    column: Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Referral(BaseModel):

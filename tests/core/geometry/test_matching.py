@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from htltools.core.geometry.boxes import iou
-from htltools.core.geometry.matching import best_match, set_overlap, set_shift
+from htltools.core.geometry.matching import best_match, nearest_first, set_overlap, set_shift
 from htltools.core.geometry.objects import above, is_known, packed, present
+from htltools.core.nets.detection.nms import nearest_first as tensor_nearest_first
 
 
 @st.composite
@@ -84,3 +86,28 @@ def test_above_keeps_objects_with_a_sufficient_score():
     predicted = packed([np.array([[0, 0, 1, 1, 0, 0.9], [0, 0, 1, 1, 1, 0.5], [0, 0, 1, 1, 1, 0.2]])], 6)
     assert present(above(predicted, 0.5)).tolist() == [[True, True, False]]
     assert present(predicted).all()
+
+
+def test_nearest_first_is_the_same_as_tensors():
+    """Random sets, with empty places and several classes: the tensors of a graph and the plain loop match alike, and one to one."""
+    random = np.random.default_rng(0)
+
+    def drawn(count, most):
+        low = random.random((count, most, 2)) * 0.6
+        boxes = np.concatenate([low, low + 0.1 + 0.3 * random.random((count, most, 2))], 2)
+        kinds = random.integers(-1, 2, (count, most, 1))
+        return np.concatenate([boxes, kinds, random.random((count, most, 1))], 2).astype(np.float32)
+
+    one, other = drawn(60, 7), drawn(60, 9)
+    expected = nearest_first(one, other)
+    assert tensor_nearest_first(torch.from_numpy(one), torch.from_numpy(other)).numpy() == pytest.approx(expected, abs=1e-6)
+    assert (expected[one[..., 4] < 0] == 0).all() and (expected.sum(1) <= 7).all() and (expected > 0).any()
+    back = nearest_first(other, one)
+    assert np.sort(back[back > 0]) == pytest.approx(np.sort(expected[expected > 0]))  # pairs are the same from either side
+    best = np.array([iou(a[best_match(a, b)[0], :4], b[best_match(a, b)[1], :4]).sum() for a, b in zip(filled(one), filled(other))])
+    assert (expected.sum(1) <= best + 1e-6).all()
+
+
+def filled(several):
+    """The objects of each image alone."""
+    return [own[own[:, 4] >= 0] for own in several]

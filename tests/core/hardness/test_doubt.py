@@ -22,9 +22,25 @@ def test_each_object_has_its_own_doubt():
     """An object that a view has elsewhere, or of another class, is doubtful; one in its place is not; empty places have none."""
     objects = np.array([[[0, 0, 0.5, 0.5, 0, 0.9], [0.5, 0.5, 1, 1, 1, 0.8], [0, 0, 0, 0, -1, 0]]])
     view = np.array([[[0, 0, 0.5, 0.5, 0, 0.7], [0.5, 0.5, 1, 1, 0, 0.8]]])
-    doubt = object_disagreement(objects, [view])
-    assert doubt[0, :2].tolist() == [0, 1] and np.isnan(doubt[0, 2])
-    assert np.isnan(object_disagreement(objects, [])).all()
+    image, doubt = object_disagreement(objects, [view])
+    assert doubt[0, :2].tolist() == [0, 1] and np.isnan(doubt[0, 2]) and image.tolist() == [0.5]
+    image, doubt = object_disagreement(objects, [view, objects])
+    assert doubt[0, :2].tolist() == [0, 0.5] and image.tolist() == [0.25]
+    assert all(np.isnan(each).all() for each in object_disagreement(objects, []))
+
+
+def test_an_object_vouches_for_one_other_only():
+    """Of two objects on one of the view, the nearer has it; what only the view has makes the image doubtful, and no object of it."""
+    near, far, none = [0, 0, 1, 0.9, 0, 0.9], [0, 0, 1, 0.6, 0, 0.8], [0, 0, 0, 0, -1, 0]
+    two, one, empty = np.array([[far, near]]), np.array([[[0, 0, 1, 1, 0, 0.7], none]]), np.array([[none]])
+    image, doubt = object_disagreement(two, [one])
+    assert doubt[0].tolist() == pytest.approx([1, 0.1]) and image[0] == pytest.approx(1 - 0.9 / 2)
+    image, doubt = object_disagreement(one, [two])
+    assert doubt[0, 0] == pytest.approx(0.1) and image[0] == pytest.approx(1 - 0.9 / 2)
+    assert object_disagreement(empty, [empty])[0].tolist() == [0]
+    assert object_disagreement(empty, [one])[0].tolist() == [1]
+    unknown = np.full((1, 1, 6), np.nan)
+    assert np.isnan(object_disagreement(unknown, [one])[0]).all() and np.isnan(object_disagreement(one, [unknown])[0]).all()
 
 
 def test_soft_dice_is_worked_by_hand():

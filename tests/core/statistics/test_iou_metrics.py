@@ -38,7 +38,9 @@ def test_names_are_those_of_the_schema():
     of_boxes = list(metric_values(np.array([0.5])))
     assert of_boxes == list(METRICS)[: len(of_boxes)]
     assert list(METRICS)[len(of_boxes) :] == [
-        "dice", "mask_iou", "maxboxacc_v2", "maxboxacc_v2_oracle", "ap", "ap50", "ap75", "pxap"
+        "dice", "mask_iou", "hd95", "assd", "boundary_iou", "maxboxacc_v2", "maxboxacc_v2_oracle", "ap", "ap50", "ap75",
+        "precision", "recall", "f1", "fp_per_image", "froc@0.125", "froc@0.25", "froc@0.5", "froc@1", "froc@2", "froc@4", "froc@8",
+        "froc_mean", "class_ap", "class_ap50", "class_ap75", "class_precision", "class_recall", "class_f1", "pxap",
     ]  # fmt: skip
 
 

@@ -13,6 +13,8 @@ from htltools.core.training.detection_objective import (
     THRESHOLDS,
     DetectionObjective,
     calibrate_score_threshold,
+    constant_objects,
+    constant_set_overlap,
     object_losses,
     visible_classes,
 )
@@ -122,3 +124,18 @@ def test_what_the_border_cuts_off_is_gone():
 def test_room():
     """There is room for twice as many objects as were annotated, for 10 at least, and for 100 at most."""
     assert [room_for(count) for count in (0, 2, 20, 90)] == [10, 10, 40, 100]
+
+
+def test_constant_set_is_worked_by_hand():
+    """Pairs stand for each other from left to right whatever their order; where most images are empty the constant set is none."""
+    left, right, red = [0.0, 0, 0.4, 1, 0], [0.6, 0, 1, 1, 0], [0.2, 0.2, 0.8, 0.8, 1]
+    pairs = [np.array([left, right]), np.array([right, left]), np.array([right, left])]
+    objects = packed([*pairs, np.array([red]), np.zeros((0, 5)), None], 5)
+    assert constant_objects(objects).tolist() == [left, right]
+    half = packed([np.array([left]), np.array([left, right]), np.array([[0, 0, 0.2, 1, 0], right])], 5)
+    assert constant_set_overlap(objects, half) == pytest.approx((0.5 + 1 + 0.75) / 3)
+    mostly_empty = packed([np.zeros((0, 5))] * 4 + [np.array([left])], 5)
+    assert (constant_objects(mostly_empty)[:, 4] < 0).all()
+    assert constant_set_overlap(mostly_empty, mostly_empty) == 0.8
+    shuffled = objects[np.random.default_rng(0).permutation(len(objects))]
+    assert constant_objects(shuffled).tolist() == constant_objects(objects).tolist()

@@ -8,6 +8,7 @@ from htltools.core.geometry.objects import EMPTY
 SAME_OBJECT = 0.5  # IoU from which on two boxes of a class are the same object
 LEAST_SCORE = 0.01  # below which a box counts as no object
 ROUNDS = 20  # of suppression
+MATCHING = 8  # rounds
 STEPS = 1e5  # that scores from 0 to 1 are rounded to
 
 
@@ -38,16 +39,31 @@ def nms_mask(boxes: Tensor, scores: Tensor, labels: Tensor, alike: float) -> Ten
     return kept
 
 
-def pairwise_iou(boxes: Tensor) -> Tensor:
-    """IoU of each box of an image with each other one: [B, C, 4] give [B, C, C]; 0 where both have no area."""
-    x0, y0, x1, y1 = boxes.unbind(2)
+def pairwise_iou(boxes: Tensor, others: Tensor | None = None) -> Tensor:
+    """IoU of each box of an image with each other one, or one of another set: [B, C, 4] and [B, D, 4] give [B, C, D]; 0 without area."""
+    rows, columns = boxes.unsqueeze(2), (boxes if others is None else others).unsqueeze(1)
+    sides = torch.minimum(rows[..., 2:], columns[..., 2:]) - torch.maximum(rows[..., :2], columns[..., :2])
+    both = sides[..., 0].clamp_min(0) * sides[..., 1].clamp_min(0)
+    areas = [(each[..., 2] - each[..., 0]) * (each[..., 3] - each[..., 1]) for each in (rows, columns)]
+    return both / (areas[0] + areas[1] - both).clamp_min(1e-9)
 
-    def common(low: Tensor, high: Tensor) -> Tensor:
-        both = torch.minimum(high.unsqueeze(2), high.unsqueeze(1)) - torch.maximum(low.unsqueeze(2), low.unsqueeze(1))
-        return both.clamp_min(0)
 
-    both, area = common(x0, x1) * common(y0, y1), (x1 - x0) * (y1 - y0)
-    return both / (area.unsqueeze(2) + area.unsqueeze(1) - both).clamp_min(1e-9)
+def nearest_first(one: Tensor, other: Tensor) -> Tensor:
+    """As `geometry.matching.nearest_first`, of tensors [B, D, 6] and [B, M, 6]: [B, D].
+
+    Pairs that are the best for both sides are matched at once, MATCHING times: until chains of that length have settled.
+    """
+    alike = (one[..., 4].unsqueeze(2) == other[..., 4].unsqueeze(1)) & (one[..., 4] >= 0).unsqueeze(2)
+    overlaps = pairwise_iou(one[..., :4], other[..., :4]) * alike
+    reached, number = torch.zeros_like(one[..., 0]), torch.arange(one.shape[1], device=one.device)
+    for _ in range(MATCHING):
+        best, column = overlaps.max(2)  # [B, D]
+        row = overlaps.argmax(1)  # [B, M]
+        mutual = (row.gather(1, column) == number) & (best > 0)
+        reached = torch.where(mutual, best, reached)
+        pairs = mutual.unsqueeze(2) & (column.unsqueeze(2) == torch.arange(other.shape[1], device=one.device))  # [B, D, M]
+        overlaps = overlaps * ~(pairs.any(2, keepdim=True) | pairs.any(1, keepdim=True))
+    return reached
 
 
 def best_objects(boxes: Tensor, scores: Tensor, labels: Tensor, most: int) -> Tensor:
