@@ -142,7 +142,8 @@ class Localizer(nn.Module):
 
     def onnx_outputs(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """The outputs of an ONNX file for normalised images [B, C, H, W]."""
-        return self.outputs_of(self.all_looks(x, self.first_look(x)))
+        outputs = self.outputs_of(self.all_looks(x, self.first_look(x)))
+        return outputs if len(outputs) > 1 else outputs[0]
 
     def outputs_with_doubt(self, x: Tensor, mirrors: Sequence[Mirror]) -> tuple[Tensor, ...]:
         """The same, and `doubt_outputs`: by the mirror images; without any, by the first look alone."""

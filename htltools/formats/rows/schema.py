@@ -31,11 +31,7 @@ class Detected(BaseModel):
     boxes: list[BoxField] = Field(description="like `boxes` of the row")
     labels: list[str] = Field(description="class of each")
     scores: list[FiniteFloat] = Field(description="score of each, in (0, 1]")
-    doubts: list[FiniteFloat] | None = Field(
-        None,
-        description="doubt of each by the column that was asked for, in [0, 1], 1 = no other "
-        "prediction has it; of `predict`, and of `score --also mirror_disagreement`",
-    )
+    doubts: list[FiniteFloat] | None = Field(None, description="doubt of each, in [0, 1]; of `predict`, `score --also mirror_disagreement`")
 
 
 class Sample(BaseModel):
@@ -216,10 +212,8 @@ class Training(BaseModel):
     looks: bool = False
 
 
-class OnnxDoubt(BaseModel):
+class OnnxDoubt(BaseModel, extra="allow", strict=True):
     """What an ONNX file predicts beside its predictions, see vocabulary.ONNX."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
 
     column: Annotated[str, Field(min_length=1, max_length=200)]
 
