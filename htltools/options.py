@@ -99,7 +99,10 @@ class Precision(Choice):
 
 
 Rows = Annotated[
-    Path | None, Argument(metavar="ROWS", help="A file of rows, a finished store, or - for stdin (the default).", show_default=False)
+    Path | None,
+    Argument(
+        metavar="ROWS", help="A file of rows, JSON Lines or Parquet, a finished store, or - for stdin (the default).", show_default=False
+    ),
 ]
 
 data = functools.partial(Option, rich_help_panel="Data", show_default=False)

@@ -39,6 +39,7 @@ FLAGS = {
     "--to csv": "--csv",
     "--to coco:FILE": "--coco --coco-out",
     "--to fiftyone:DIR": "--fiftyone",
+    "--to parquet:FILE": "--parquet",
     "--columns": "--fields --select --cols",
     "--where": "--filter --query --match",
     "--sort": "--sort-by --order-by --rank-by --return-indices-ranked-by",

@@ -33,7 +33,7 @@ ROOMS = {
     "core": (
         "geometry", "runtime", "nets", "pruning", "hardness", "sampling", "training", "statistics", "figures", "synthetic", "data_checks",
     ),
-    "formats": ("files", "rows", "images", "store", "models", "dicom", "csv", "tables", "predictions", "sources", "page"),
+    "formats": ("files", "rows", "parquet", "images", "store", "models", "dicom", "csv", "tables", "predictions", "sources", "page"),
     "commands": (
         "shared", "prepare", "train", "look", "prune", "score", "predict", "join", "resample", "evaluate", "export", "report", "view",
     ),
@@ -46,6 +46,7 @@ BELONGS_TO = {
     "typer": {"cli", "options", "commands"},
     "rich": {"console", "commands"},
     "h5py": {"formats.store"},
+    "duckdb": {"formats.parquet"},
     "filelock": {"formats.files"},
     "cv2": {"formats.images"},
     "simplejpeg": {"formats.images"},

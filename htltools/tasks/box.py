@@ -60,11 +60,11 @@ class Box:
         """A net of one box needs no more."""
         return {}
 
-    def training_data(self, rows: list[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
+    def training_data(self, rows: Sequence[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
         """As `Task.training_data`: boxes float [N, 4]."""
         return self.validation_data(rows, classes, frame, path)
 
-    def validation_data(self, rows: list[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
+    def validation_data(self, rows: Sequence[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
         """As `Task.validation_data`: boxes float [N, 4]."""
         return Data(rows, matching_images(rows, frame, path), target_boxes(rows))
 

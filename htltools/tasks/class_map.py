@@ -51,7 +51,7 @@ class ClassMap(Box):
             raise DataError(f"all rows of split train have the label {names[0]!r}", "weak supervision needs two classes or more")
         return {"classes": names}
 
-    def training_data(self, rows: list[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
+    def training_data(self, rows: Sequence[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
         """As `Task.training_data`: the number of the class of each row, int64 [N]."""
         number = {name: place for place, name in enumerate(classes)}
         unknown = next((row for row in rows if row.label not in number), None)

@@ -71,11 +71,11 @@ class Detect:
             raise DataError("no row of split train has a box", "there is nothing to find")
         return {"classes": classes, "most": room_for(max(len(row.boxes or ()) for row in rows))}
 
-    def training_data(self, rows: list[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
+    def training_data(self, rows: Sequence[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
         """As `Task.training_data`: objects float [N, M, 5]."""
         return self.validation_data(rows, classes, frame, path)
 
-    def validation_data(self, rows: list[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
+    def validation_data(self, rows: Sequence[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
         """As `Task.validation_data`: objects float [N, M, 5]."""
         return Data(rows, matching_images(rows, frame, path), target_objects(rows, classes))
 

@@ -71,7 +71,7 @@ class Mask(Box):
             notes = [*notes, f"{(~there).sum()} rows of split {split} without a lesion mask are left aside"]
         return Selection([row for row, has in zip(rows, there) if has], notes)
 
-    def validation_data(self, rows: list[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
+    def validation_data(self, rows: Sequence[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
         """Images with their mask as one channel more; float [N, 5]: the box, and 1 where a mask is annotated, else 0."""
         images = MaskedImages(rows)
         check_frame(images.images.shape, frame, path)

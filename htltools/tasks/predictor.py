@@ -32,7 +32,7 @@ class Predictor(Protocol):
     threshold: float
     threshold_origin: str
 
-    def data(self, rows: list[Row]) -> Data:
+    def data(self, rows: Sequence[Row]) -> Data:
         """The rows with images and targets, as `predict` takes them. Raises: DataError where they do not fit the model."""
         ...
 
@@ -128,7 +128,7 @@ class CheckpointPredictor:
         """As `ModelPredictor.device`."""
         return str(self.runtime.device)
 
-    def data(self, rows: list[Row]) -> Data:
+    def data(self, rows: Sequence[Row]) -> Data:
         """As `Predictor.data`."""
         return self.task.validation_data(rows, self.classes, self.frame, self.path)
 

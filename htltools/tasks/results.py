@@ -45,7 +45,7 @@ class ResultsPredictor:
         self.threshold = COUNTS if classes else 0.0
         self.asked = self.without = 0
 
-    def data(self, rows: list[Row]) -> Data:
+    def data(self, rows: Sequence[Row]) -> Data:
         """As `Predictor.data`, without images."""
         return Data(rows, NoImages(), target_objects(rows, self.classes) if self.classes else target_boxes(rows))
 

@@ -8,25 +8,31 @@ import numpy as np
 
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
+from htltools.formats.rows.spooled import KEPT, SpooledRows, rows_where
 from htltools.formats.store.shard import Images, Placement
 from htltools.tasks.task import Selection
 
 
-def of_split(rows: Iterable[Row], split: str) -> list[Row]:
+def of_split(rows: Sequence[Row], split: str) -> Sequence[Row]:
     """The rows of a split, in the order of their names, so that no result depends on that of the stream."""
-    return in_order(row for row in rows if row.split == split)
+    return in_order(rows_where(rows, (row.split == split for row in rows)))
 
 
-def in_order(rows: Iterable[Row]) -> list[Row]:
+def in_order(rows: Iterable[Row]) -> Sequence[Row]:
     """The rows by id and `repeat`."""
-    return sorted(rows, key=lambda row: (row.id, row.repeat))
+    if not isinstance(rows, SpooledRows):
+        return sorted(rows, key=lambda row: (row.id, row.repeat))
+    pieces = [np.array([row.id.encode("utf-8") for row in rows[first : first + KEPT]]) for first in range(0, len(rows), KEPT)]
+    # as bytes, which take less room and have the order of texts
+    names = np.concatenate([*pieces, np.empty(0, "S1")])
+    return rows.at(np.lexsort((np.fromiter((row.repeat for row in rows), np.int64), names)))
 
 
 def annotated_rows(rows: Sequence[Row], split: str, is_annotated: Callable[[Row], bool], *, others_used: bool = False) -> Selection:
     """The annotated rows of a split; the others are counted unless they are used."""
     candidates = of_split(rows, split)
-    annotated = [row for row in candidates if is_annotated(row)]
-    others = [row for row in candidates if not is_annotated(row)]
+    annotated = rows_where(candidates, map(is_annotated, candidates))
+    others = rows_where(candidates, (not is_annotated(row) for row in candidates))
     notes = [f"{len(others)} rows of split {split} are left aside: {reasons_aside(others)}"] if others and not others_used else []
     return Selection(annotated, notes)
 
@@ -83,7 +89,7 @@ def image_sizes(rows: Sequence[Row]) -> np.ndarray:
     missing = next((row.id for row in rows if not row.size), None)
     if missing is not None:
         raise DataError(f"the row {missing!r} has no size", "rows need size [width, height] of the original image")
-    return np.array([row.size for row in rows], float)
+    return np.fromiter((row.size for row in rows), np.dtype((float, 2)), len(rows))
 
 
 def target_boxes(rows: Sequence[Row]) -> np.ndarray:

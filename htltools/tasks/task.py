@@ -28,7 +28,7 @@ Shape = tuple[int | None, ...]  # of an output behind its batch axis; None = any
 class Selection(NamedTuple):
     """Rows that a task can use, and a sentence on each kind of rows that it cannot."""
 
-    rows: list[Row]
+    rows: Sequence[Row]
     notes: list[str]
 
 
@@ -36,7 +36,7 @@ class Selection(NamedTuple):
 class Data:
     """N rows, their images, and the targets [N, ...] that training or validation holds predictions against."""
 
-    rows: list[Row]
+    rows: Sequence[Row]
     images: ImageSource
     targets: np.ndarray
 
@@ -89,11 +89,11 @@ class Task(Protocol):
         """What the training rows add to the architecture of a net, such as its classes."""
         ...
 
-    def training_data(self, rows: list[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
+    def training_data(self, rows: Sequence[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
         """Images and training targets of rows. Raises: DataError where the frame or a class is not the one of the model at `path`."""
         ...
 
-    def validation_data(self, rows: list[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
+    def validation_data(self, rows: Sequence[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
         """Images and targets of rows in the form that the localizer's validator is held against. Raises: as `training_data`."""
         ...
 

@@ -75,7 +75,7 @@ def of_models(models: Sequence[CheckpointPredictor | OnnxPredictor], images: Ima
 
 
 def doubt_lines(
-    rows: list[Row], ours: Sequence[Measured], columns: Doubts, failure_iou: float, crossings: list[Crossing], split: str, seed: int
+    rows: Sequence[Row], ours: Sequence[Measured], columns: Doubts, failure_iou: float, crossings: list[Crossing], split: str, seed: int
 ) -> list[dict[str, Any]]:
     """The metrics of each column, those of no order and of the ideal one, and what the first column has over each other one.
 

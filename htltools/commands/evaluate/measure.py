@@ -17,6 +17,7 @@ from htltools.core.statistics.sample_metrics import DetectionMetrics, SampleMetr
 from htltools.core.statistics.subgroups import Crossing, subgroups
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
+from htltools.formats.rows.spooled import rows_where
 from htltools.tasks.predictor import Predictor, of_one_kind, predictor
 from htltools.tasks.rows import of_split, reasons_aside
 from htltools.tasks.task import Data
@@ -48,7 +49,7 @@ def open_predictors(
     return predictors
 
 
-def measured(predictor: Predictor, rows: list[Row]) -> Measured:
+def measured(predictor: Predictor, rows: Sequence[Row]) -> Measured:
     """The model on annotated rows. Processes that share the job take their parts."""
     data: Data = predictor.data(rows)
     predictions = predictor.predict(data)
@@ -56,24 +57,25 @@ def measured(predictor: Predictor, rows: list[Row]) -> Measured:
     return Measured(predictor, predictions, samples, predictor.more_metrics(data))
 
 
-def measured_rows(rows: Sequence[Row], split: str, is_annotated: Callable[[Row], bool]) -> tuple[list[Row], list[Row]]:
+def measured_rows(rows: Sequence[Row], split: str, is_annotated: Callable[[Row], bool]) -> tuple[Sequence[Row], Sequence[Row]]:
     """The annotated rows of a split, repeats counted once, and the others.
 
     Raises: DataError where none is annotated.
     """
-    there = [row for row in of_split(rows, split) if not row.repeat]
-    samples = [row for row in there if is_annotated(row) and not row.is_pseudo]
-    others = [row for row in there if not is_annotated(row) or row.is_pseudo]
+    there = of_split(rows, split)
+    there = rows_where(there, (not row.repeat for row in there))
+    measurable = np.fromiter((is_annotated(row) and not row.is_pseudo for row in there), bool)
+    samples, others = rows_where(there, measurable), rows_where(there, ~measurable)
     if not samples:
         splits = sorted({row.split for row in rows if row.split})
-        measurable = f"none of the {len(there)} rows of the split {split} can be measured: {reasons_aside(others)}"
-        cause = measurable if there else f"no row is of the split {split}"
+        aside = f"none of the {len(there)} rows of the split {split} can be measured: {reasons_aside(others)}"
+        cause = aside if there else f"no row is of the split {split}"
         raise DataError(cause, f"the splits there are: {', '.join(splits) or 'none'}")
     return samples, others
 
 
 def metric_lines(
-    rows: list[Row],
+    rows: Sequence[Row],
     ours: Sequence[Measured],
     theirs: Sequence[Measured],
     crossings: list[Crossing],

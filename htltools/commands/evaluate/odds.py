@@ -20,7 +20,7 @@ BORDER = 0.01  # a box that comes this near to the border, as a share of the sid
 
 
 def odds_lines(
-    rows: list[Row], by: Sequence[str], top: float, crossings: list[Crossing], split: str, seed: int
+    rows: Sequence[Row], by: Sequence[str], top: float, crossings: list[Crossing], split: str, seed: int
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Lines and notes: the odds of each subgroup to be among the hardest, by the columns asked for and by the controls beside them.
 
@@ -48,7 +48,7 @@ def odds_lines(
     return lines, notes
 
 
-def whole_metadata(rows: list[Row], notes: list[str]) -> list[Crossing]:
+def whole_metadata(rows: Sequence[Row], notes: list[str]) -> list[Crossing]:
     """Every field of metadata that can be grouped by, numbers in bands; those that cannot are noted.
 
     Raises: DataError where there is none.
@@ -63,7 +63,7 @@ def whole_metadata(rows: list[Row], notes: list[str]) -> list[Crossing]:
     return [(field,) for field in fields]
 
 
-def known_controls(rows: list[Row], seed: int, notes: list[str]) -> list[str]:
+def known_controls(rows: Sequence[Row], seed: int, notes: list[str]) -> list[str]:
     """The controls that all rows have; others are noted."""
     known = [name for name in CONTROLS if not np.isnan(known_hardness(rows, name, seed)).any()]
     for name in set(CONTROLS) - {*known}:
@@ -71,7 +71,7 @@ def known_controls(rows: list[Row], seed: int, notes: list[str]) -> list[str]:
     return known
 
 
-def outline(rows: list[Row]) -> np.ndarray:
+def outline(rows: Sequence[Row]) -> np.ndarray:
     """What of the boxes alone may make a sample hard, [N, 3]: log of their area, standardised, its square, and contact with the border."""
     boxes = annotated_boxes(rows)  # [N, M, 4]
     size = np.log(np.maximum(1 - smallness(boxes), 1e-6))
@@ -81,7 +81,7 @@ def outline(rows: list[Row]) -> np.ndarray:
     return np.column_stack([size, size**2, touches])
 
 
-def other_diagnoses(rows: list[Row], found: list[tuple[dict[str, str], np.ndarray]]) -> list[np.ndarray]:
+def other_diagnoses(rows: Sequence[Row], found: list[tuple[dict[str, str], np.ndarray]]) -> list[np.ndarray]:
     """For each subgroup, the label of each row as the number of its kind: int [N]; all 0 for the levels of a field that is the label."""
     classes = np.unique([level(value_of(row, "label"), None) for row in rows], return_inverse=True)[1]
     several = {tuple(names) for names, places in found if len(set(classes[places])) > 1}

@@ -91,7 +91,7 @@ def kept_referral(predictors: Sequence[Predictor], columns: Doubts) -> dict[str,
 
 
 def referral_lines(
-    rows: list[Row], measured: Measured, columns: Doubts, referral: dict[str, Any], crossings: list[Crossing], split: str, seed: int
+    rows: Sequence[Row], measured: Measured, columns: Doubts, referral: dict[str, Any], crossings: list[Crossing], split: str, seed: int
 ) -> list[dict[str, Any]]:
     """How many samples are referred, and how many fail unreferred, of all and by subgroup; `held`: whether that is what was promised."""
     groups, column = np.array([row.group for row in rows]), referral["column"]

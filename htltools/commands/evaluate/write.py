@@ -17,7 +17,7 @@ from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.subgroups import Crossing
 from htltools.formats.rows.provenance import Run
 from htltools.formats.rows.stream import check_groups, check_predictions
-from htltools.formats.sources.open_rows import read_rows
+from htltools.formats.sources.open_rows import read_many_rows
 from htltools.processes import first_process
 from htltools.tasks.rows import reasons_aside
 
@@ -50,7 +50,7 @@ def write_evaluation(
 
     Raises: NotMet where a limit is not met, once all is written.
     """
-    everything, reader = read_rows(source, partial=partial, limit=limit)
+    everything, reader = read_many_rows(source, partial=partial, limit=limit)
     check_groups(everything)
     check_predictions(everything)
     lines, predictors = [], []

@@ -6,6 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 from htltools.errors import MissingInput, UsageError
+from htltools.formats.models.file_kind import is_parquet
 from htltools.formats.rows.stream import RowReader
 from htltools.formats.sources.open_rows import lines_of, open_rows
 from htltools.formats.store.shard import shard_path
@@ -39,8 +40,8 @@ def row_source(sources: Sequence[str], *, partial: bool) -> tuple[RowReader | No
 
 
 def row_count(source: str) -> int | None:
-    """The number of rows of a file, for a progress bar; None where it is no regular file, such as a store or stdin."""
-    if not Path(source).is_file():
+    """The number of rows of a file, for a progress bar; None where it is no file of lines, such as a store or stdin."""
+    if not Path(source).is_file() or is_parquet(Path(source)):
         return None
     with open(source, "rb") as file:
         return sum(not line.startswith(b'{"htl":') for line in file)
@@ -52,5 +53,7 @@ def holds_rows(path: Path) -> bool:
         return shard_path(path, 0).is_file()
     if not path.is_file():
         return False
+    if is_parquet(path):
+        return True
     with path.open("rb") as file:
         return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")

@@ -202,7 +202,7 @@ def selected(selection: Selection) -> list[Row]:
     """The rows of a selection; what is left out is said."""
     for note in selection.notes:
         console.say(note)
-    return selection.rows
+    return list(selection.rows)
 
 
 def show_sweep(sweep: list[dict[str, Any]], chosen: float) -> None:

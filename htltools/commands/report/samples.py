@@ -93,7 +93,7 @@ def report_samples(
 
     Raises: DataError where some models find several objects and some predict one box.
     """
-    rows = in_order(row for row in rows if not row.repeat)
+    rows = list(in_order(row for row in rows if not row.repeat))
     stability: dict[str, dict[str, float]] = {}
     models: dict[str, list[Predictor]] = {}
     others = [predictor(attended, rows, runtime)] if attended else []

@@ -88,42 +88,42 @@ def resample(
     No kind of weight was found to help a training, so the default changes none; weights have mean 1, and the learning rate means the same.
     """
     options.rows_expected(rows)
+    import numpy as np
+
     from htltools.commands.resample import flags, hard_rows, modes
     from htltools.commands.resample.pseudo_boxes import with_pseudo_box
     from htltools.core.sampling.sample_weights import soft_weights
+    from htltools.formats.rows.spooled import kept_rows, rows_at
     from htltools.formats.rows.stream import RowWriter, check_predictions
-    from htltools.formats.sources.open_rows import read_rows
+    from htltools.formats.sources.open_rows import read_many_rows
 
     flags.refuse_two_criteria(by, top, where, soft, share, count, mark, drop_top, drop_by)
     flags.refuse_for_mode(mode, boost, soft, top, share, count, unlabelled, pseudo)
-    samples, reader = read_rows(rows, partial=partial, limit=limit)
+    samples, reader = read_many_rows(rows, partial=partial, limit=limit)
     check_predictions(samples)
     if pseudo:
-        samples = [with_pseudo_box(row) for row in samples]
+        samples = kept_rows(map(with_pseudo_box, samples))
     by, top = hard_rows.resolved_column(samples, by or "pruned_loss", "--by"), 0.3 if top is None else top
     suspects_by = hard_rows.resolved_column(samples, drop_by, "--drop-by") if drop_by else by
     touched = hard_rows.training_places(samples, pseudo=pseudo, unlabelled=unlabelled)
     places, dropped = hard_rows.without_suspects(samples, touched, suspects_by, drop_top, seed)
     criterion = hard_rows.Criterion(by, top, None if share is not None else count, where or [], seed)
-    is_hard, ties = criterion.hard_rows([samples[place] for place in places])
-    if mark:
-        samples = criterion.marked(samples, places, is_hard, mark)
-    training, drawn = [samples[place] for place in places], ""
+    training = rows_at(samples, places)
+    is_hard, ties = criterion.hard_rows(training)
+    marks = criterion.marks(samples, places, is_hard, mark) if mark else None
+    drawn, counts, weights = "", np.ones(len(places), int), np.full(len(places), np.nan)
     match mode:
         case Mode.weight:
             weights = soft_weights(criterion.hardness(training), boost) if soft else modes.hard_weights(is_hard, boost)
-            new = modes.weighted(training, weights)
         case Mode.repeat:
-            new = modes.repeated(training, is_hard, round(boost), samples)
+            counts = 1 + round(boost) * is_hard
         case Mode.select:
-            stays, drawn = modes.staying(training, is_hard, share, count, bool(where), seed)
-            new = modes.selected(training, stays)
-    written: dict[int, list] = dict.fromkeys(touched, []) | dict(zip(places, new))
-    kept = [row for i, given in enumerate(samples) for row in written.get(i, [] if unlabelled else [given])]
+            counts, drawn = modes.staying(training, is_hard, share, count, bool(where), seed)
+    resampled = modes.Resampled.of_training(len(samples), touched, places, counts, weights, alone=unlabelled)
     said = hard_rows.in_words(criterion, is_hard, ties, soft, bool(mark))
-    console.say(f"{said}{drawn}{dropped}; {len(kept)} rows of {len(samples)} go on")
+    console.say(f"{said}{drawn}{dropped}; {resampled.counts.sum()} rows of {len(samples)} go on")
     if mode == Mode.weight and boost == 0:
         console.say("all weights are 1: no kind of weight was found to help; --boost X to try, --mode select to choose")
     with RowWriter(run, run.chain(reader.history, by=by, top=top), skipped=reader.skipped) as writer:
         writer.models(reader.models)
-        writer.write(kept)
+        writer.write(resampled.rows(samples, hard_rows.marked(samples, mark, *marks) if mark and marks else None))

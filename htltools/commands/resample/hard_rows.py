@@ -1,17 +1,18 @@
 """The training rows that `resample` changes, which of them are hard, and the mark of hard rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from htltools.commands.shared.columns import column_named
 from htltools.commands.shared.hardness import hardness_column, known_hardness
-from htltools.core.sampling.sample_weights import at_least_as_hard, hardest, ties_in_words
+from htltools.core.sampling.sample_weights import at_least_as_hard, hardest, tie_breakers, ties_in_words
 from htltools.errors import DataError, UsageError
 from htltools.formats.rows.fields import compared_field, condition, explain_no_match, idle_exclusions, require_fields
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import Sample
+from htltools.formats.rows.spooled import rows_at
 from htltools.formats.rows.vocabulary import HARDNESS
 
 
@@ -23,39 +24,40 @@ def resolved_column(rows: Sequence[Row], text: str, flag: str) -> str:
     return column_named(text, list(dict.fromkeys([*HARDNESS, *(name for row in rows for name in row.hardness)])), flag)
 
 
-def training_places(rows: Sequence[Row], *, pseudo: bool, unlabelled: bool) -> list[int]:
-    """Positions of the rows of split train that have a box, or with `unlabelled` none, or with `pseudo` a pseudo-box.
+def training_places(rows: Sequence[Row], *, pseudo: bool, unlabelled: bool) -> np.ndarray:
+    """int64 [n]: positions of the rows of split train that have a box, or with `unlabelled` none, or with `pseudo` a pseudo-box.
 
     Raises: DataError where there is none.
     """
-    places = [i for i, row in enumerate(rows) if row.split == "train" and row.is_annotated != unlabelled and (row.is_pseudo or not pseudo)]
-    if not places:
+    touched = (row.split == "train" and row.is_annotated != unlabelled and (row.is_pseudo or not pseudo) for row in rows)
+    places = np.flatnonzero(np.fromiter(touched, bool))
+    if not len(places):
         missing = "no row of split train without a box" + (" has a predicted one: run htl score first" if pseudo else "")
         raise DataError(missing if unlabelled or pseudo else "no annotated row of split train to resample")
     return places
 
 
-def top_share(rows: list[Row], column: str, share: float, seed: int) -> tuple[np.ndarray, str]:
+def top_share(rows: Sequence[Row], column: str, share: float, seed: int) -> tuple[np.ndarray, str]:
     """Which rows are in the top share by a column of hardness: bool [N]; and in words which tie at the threshold, or what excludes none.
 
     Raises: DataError where a row lacks the column.
     """
     hardness = hardness_column(rows, column, seed)
-    is_hard = hardest(hardness, share, [row.unique_name for row in rows], seed)
+    is_hard = hardest(hardness, share, (row.unique_name for row in rows), seed)
     return is_hard, ties_in_words(hardness, is_hard)
 
 
-def without_suspects(rows: Sequence[Row], places: list[int], column: str, share: float, seed: int) -> tuple[list[int], str]:
+def without_suspects(rows: Sequence[Row], places: np.ndarray, column: str, share: float, seed: int) -> tuple[np.ndarray, str]:
     """The positions of training rows without those of the top share by a column, and in words how many are dropped.
 
     Raises: DataError where a row lacks the column, or none is left.
     """
     if not share:
         return places, ""
-    suspects, ties = top_share([rows[place] for place in places], column, share, seed)
+    suspects, ties = top_share(rows_at(rows, places), column, share, seed)
     if suspects.all():
         raise DataError(f"--drop-top {share} leaves no training row")
-    return [place for place, suspect in zip(places, suspects) if not suspect], f", {suspects.sum()} dropped{ties}" if suspects.any() else ""
+    return places[~suspects], f", {suspects.sum()} dropped{ties}" if suspects.any() else ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Criterion:
     def __str__(self) -> str:
         return " and ".join(self.where) or self.by
 
-    def hard_rows(self, training: list[Row]) -> tuple[np.ndarray, str]:
+    def hard_rows(self, training: Sequence[Row]) -> tuple[np.ndarray, str]:
         """Which of the training rows are hard: bool [N]; and in words which tie at the threshold, or what excludes none.
 
         Raises: DataError where rows lack the column, none of them fits, or there are fewer than `count`.
@@ -87,7 +89,7 @@ class Criterion:
             raise DataError(f"no training row fits --where {self}")
         return is_hard, "".join(f"; {sentence}" for sentence in idle_exclusions(training, self.where))
 
-    def hardness(self, rows: list[Row]) -> np.ndarray:
+    def hardness(self, rows: Sequence[Row]) -> np.ndarray:
         """The column of all rows: float [N], higher = harder.
 
         Raises: DataError where a row lacks it.
@@ -97,10 +99,10 @@ class Criterion:
     def fitting(self, rows: Sequence[Row]) -> np.ndarray:
         """Which rows fit all conditions: bool [N]."""
         conditions = [condition(text) for text in self.where]
-        return np.array([all(holds(row) for holds in conditions) for row in rows], bool)
+        return np.fromiter((all(holds(row) for holds in conditions) for row in rows), bool)
 
-    def marked(self, rows: list[Row], places: Sequence[int], is_hard: np.ndarray, name: str) -> list[Row]:
-        """The rows, with `yes` or `no` in their `meta` under that name: is it hard? Rows without the column stay as they are.
+    def marks(self, rows: Sequence[Row], places: np.ndarray, is_hard: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Which rows are hard, and for which that is known, so that `marked` writes it under that name: bool [N] each.
 
         places, is_hard: positions of the training rows, and which of them are hard. Other rows are hard where they would be among
         these, ties included.
@@ -112,15 +114,17 @@ class Criterion:
         if other is not None:
             raise DataError(f"the rows have a field {name!r} already, such as {other!r}", "choose another name for --mark")
         values = self.fitting(rows).astype(float) if self.where else known_hardness(rows, self.by, self.seed)
-        names = [row.unique_name for row in rows]
-        training = values[places], [names[place] for place in places]
-        above = values >= 1 if self.where else at_least_as_hard(values, names, *training, is_hard, self.seed)
+        ties = tie_breakers((row.unique_name for row in rows), self.seed)
+        above = values >= 1 if self.where else at_least_as_hard(values, ties, values[places], ties[places], is_hard)
         above[places] = is_hard
-        out = []
-        for row, value, hard in zip(rows, values, above):
-            meta = {key: content for key, content in row.meta.items() if key != name}
-            out.append(row if np.isnan(value) else row.changed(meta=meta | {name: "yes" if hard else "no"}))
-        return out
+        return above, ~np.isnan(values)
+
+
+def marked(rows: Iterable[Row], name: str, is_hard: np.ndarray, is_known: np.ndarray) -> Iterator[Row]:
+    """The rows with `yes` or `no` in their `meta` under that name, last of all: are they hard? Others stay as they are."""
+    for row, hard, known in zip(rows, is_hard, is_known):
+        meta = {key: content for key, content in row.meta.items() if key != name}
+        yield row.changed(meta=meta | {name: "yes" if hard else "no"}) if known else row
 
 
 def in_words(criterion: Criterion, is_hard: np.ndarray, ties: str, soft: bool, marked: bool) -> str:

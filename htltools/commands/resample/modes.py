@@ -1,6 +1,7 @@
 """What becomes of the training rows in each mode: for each of them the rows that are written in its place."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,24 +21,6 @@ def hard_weights(is_hard: np.ndarray, boost: float) -> np.ndarray:
     return boosted_weights(is_hard, boost)
 
 
-def weighted(rows: Sequence[Row], weights: np.ndarray) -> list[list[Row]]:
-    """Each row with its weight [N]."""
-    return [[row.changed(weight=float(weight))] for row, weight in zip(rows, weights)]
-
-
-def repeated(rows: Sequence[Row], is_hard: np.ndarray, copies: int, everything: Sequence[Row]) -> list[list[Row]]:
-    """Each row, the hard ones (bool [N]) followed by copies, whose `repeat` no row of `everything` has."""
-    free: dict[str, int] = {}  # by id the first `repeat` that no row has
-    for row in everything:
-        free[row.id] = max(free.get(row.id, 1), row.repeat + 1)
-    out = []
-    for row, hard in zip(rows, is_hard):
-        numbers = range(free[row.id], free[row.id] + copies * hard)
-        free[row.id] = numbers.stop
-        out.append([row, *(row.changed(repeat=number) for number in numbers)])
-    return out
-
-
 def staying(
     rows: Sequence[Row], is_hard: np.ndarray, share: float | None, count: int | None, by_condition: bool, seed: int
 ) -> tuple[np.ndarray, str]:
@@ -51,6 +34,38 @@ def staying(
     return stays, f", {(is_hard & stays).sum()} of the {stays.sum()} that stay"
 
 
-def selected(rows: Sequence[Row], stays: np.ndarray) -> list[list[Row]]:
-    """The rows that stay (bool [N])."""
-    return [[row] if stay else [] for row, stay in zip(rows, stays)]
+@dataclass(frozen=True)
+class Resampled:
+    """What becomes of N rows: how often each is written, int [N], 0 = not at all, and its new weight, float [N], NaN = as it is."""
+
+    counts: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def of_training(
+        cls, total: int, touched: np.ndarray, places: np.ndarray, counts: np.ndarray, weights: np.ndarray, *, alone: bool
+    ) -> "Resampled":
+        """Of `total` rows those at `places` get counts and weights, others that are `touched` go, and the rest stays unless `alone`."""
+        everywhere = np.full(total, 0 if alone else 1)
+        everywhere[touched] = 0
+        everywhere[places] = counts
+        new = np.full(total, np.nan)
+        new[places] = weights
+        return cls(everywhere, new)
+
+    def rows(self, rows: Sequence[Row], marked: Iterable[Row] | None = None) -> Iterator[Row]:
+        """The rows that are written, each copy with a `repeat` that no row has. marked: the rows, changed already."""
+        free: dict[str, int] = {}  # by id the first `repeat` that no row has, of those that have one: others begin with 1
+        if self.counts.max(initial=0) > 1:
+            for row in rows:
+                if row.repeat:
+                    free[row.id] = max(free.get(row.id, 1), row.repeat + 1)
+        for row, count, weight in zip(rows if marked is None else marked, self.counts, self.weights):
+            if not count:
+                continue
+            changed = row if np.isnan(weight) else row.changed(weight=float(weight))
+            yield changed
+            first = free.get(row.id, 1)
+            yield from (changed.changed(repeat=number) for number in range(first, first + int(count) - 1))
+            if row.id in free:
+                free[row.id] = first + int(count) - 1

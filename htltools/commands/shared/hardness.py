@@ -13,10 +13,10 @@ from htltools.formats.rows.row import Row
 def known_hardness(rows: Sequence[Row], by: str, seed: int) -> np.ndarray:
     """A column of hardness: float [N], NaN where a row lacks it. `random` and `smallness` follow from the rows themselves."""
     if by == "random":
-        return chance([row.id for row in rows], seed)
+        return chance((row.id for row in rows), seed)
     if by == "smallness":
         return smallness(annotated_boxes(rows))
-    return np.array([np.nan if (value := row.hardness.get(by)) is None else value for row in rows], float)
+    return np.fromiter((np.nan if (value := row.hardness.get(by)) is None else value for row in rows), float)
 
 
 def hardness_column(rows: Sequence[Row], by: str, seed: int) -> np.ndarray:

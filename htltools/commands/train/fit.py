@@ -195,12 +195,12 @@ def training_rows(samples: list[Row], plan: Plan) -> tuple[list[int], list[Row],
     Raises: DataError where no row can be learned from.
     """
     training, validation = plan.task.training_rows(samples, semi=bool(plan.pseudo_labels)), plan.task.validation_rows(samples)
-    rows = exclude_fold(training.rows, plan.fold)
+    rows = list(exclude_fold(training.rows, plan.fold))
     for note in training.notes + validation.notes:
         console.say(note)
     if not validation.rows:
         console.say("no annotated row of split val: the last epoch is kept, not the best")
-    return list(Images(rows[:1]).shape[1:]), rows, validation.rows
+    return list(Images(rows[:1]).shape[1:]), rows, list(validation.rows)
 
 
 def add_training_dynamics(rows: list[Row], objective: Any) -> None:
@@ -218,7 +218,7 @@ def unlabelled_rows(samples: list[Row], plan: Plan) -> list[Row]:
 
     Raises: DataError where every one is annotated.
     """
-    rows = exclude_fold([row for row in of_split(samples, "train") if not row.is_known], plan.fold)
+    rows = list(exclude_fold([row for row in of_split(samples, "train") if not row.is_known], plan.fold))
     if not rows:
         raise DataError("no row of split train lacks boxes", "--supervision semi needs some; prepare --labelled or --keep-unlabelled")
     return rows

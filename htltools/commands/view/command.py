@@ -10,7 +10,7 @@ from htltools import console, options
 from htltools.errors import UsageError
 
 FEW = 12  # rows of --thumbnails without --limit
-WORDS = "rows", "table", "tsv", "csv", "coco:", "fiftyone:"  # of --to, for the TAB key
+WORDS = "rows", "table", "tsv", "csv", "coco:", "fiftyone:", "parquet:"  # of --to, for the TAB key
 
 
 class Thumbnails(options.Choice):
@@ -20,7 +20,10 @@ class Thumbnails(options.Choice):
 
 
 Sources = Annotated[
-    list[Path] | None, Argument(metavar="ROWS", help="A file of rows, a store, a model, or - for stdin (the default).", show_default=False)
+    list[Path] | None,
+    Argument(
+        metavar="ROWS", help="A file of rows, JSON Lines or Parquet, a store, a model, or - for stdin (the default).", show_default=False
+    ),
 ]
 
 data = preset(Option, rich_help_panel="Data", show_default=False)
@@ -35,7 +38,7 @@ To = Annotated[
     str | None,
     output(
         "--to",
-        metavar="rows|table|tsv|csv|coco:FILE|fiftyone:DIR",
+        metavar="rows|table|tsv|csv|parquet:FILE|coco:FILE|fiftyone:DIR",
         help="What to write [a table on a terminal, else rows].",
         autocompletion=lambda: list(WORDS),
     ),
@@ -76,6 +79,7 @@ def view(
     htl view scored.jsonl --sort pruned_loss --thumbnails auto      the hardest as small images, here
     htl view scored.jsonl --summary --group-by sex,age:20 --columns pruned_loss,pruned_disagreement
     htl view scored.jsonl --to coco:scored.json     a COCO data set; fiftyone:DIR for FiftyOne
+    htl view scored.jsonl --to parquet:scored.parquet    rows as every command reads them too, sorted and filtered at once
     htl view store > rows.jsonl     the rows of a finished store, from where it lies now
     htl view dense.h5               what is in a checkpoint, or an ONNX file
     htl view --check store dense.h5 rows.jsonl     is every byte what htl wrote?
@@ -98,13 +102,24 @@ def view(
             return show_model(source, kind[0])
     options.rows_expected(source)
     from htltools.commands.view import outputs, selection
+    from htltools.formats.models.file_kind import is_parquet
+    from htltools.formats.rows.spooled import kept_rows
     from htltools.formats.sources.open_rows import open_rows
 
     target = outputs.checked_target(to, columns=columns, summary=summary, group_by=group_by, thumbnails=thumbnails)
     query = selection.Query(split, where or [], sort, columns.split(",") if columns else None)
     outputs.refuse_existing_files(target, sheet, force)
-    reader = open_rows(source, partial=partial)
-    selected = query.select(list(reader), limit or (FEW if thumbnails else None), means=summary)
+    few = limit or (FEW if thumbnails else None)
+    chosen = None
+    if source and is_parquet(source) and not summary:
+        from htltools.commands.view.parquet import selected_in_parquet
+
+        chosen = selected_in_parquet(source, query, few)
+    if chosen:
+        selected, reader = chosen
+    else:
+        reader = open_rows(source, partial=partial)
+        selected = query.select(kept_rows(reader), few, means=summary)
     if not selected.rows and str(query) and not sheet and target.form != "fiftyone":  # these refuse it
         console.say(f"no row meets {query}")
     if sheet:
@@ -116,7 +131,7 @@ def view(
     elif target.form == "rows":
         outputs.write_rows(selected, run, reader, notes=not no_notes)
     else:
-        outputs.write(selected, target, run.chain(reader.history), force=force)
+        outputs.write(selected, target, run, reader, force=force)
 
 
 def only_source(rows: list[Path] | None) -> Path | None:

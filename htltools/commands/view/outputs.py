@@ -1,9 +1,8 @@
 """What `view` writes: rows, tables and images, and files for other programs."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from htltools import console
 from htltools.commands.view.selection import Selected
@@ -12,11 +11,12 @@ from htltools.errors import UsageError
 from htltools.formats.files.atomic import refuse_existing
 from htltools.formats.rows.jsonlines import writing
 from htltools.formats.rows.provenance import Run
+from htltools.formats.rows.schema import SCHEMA
 from htltools.formats.rows.stream import RowReader, RowWriter
 
 TABLES = "table", "tsv"
 FORMS = "rows", *TABLES, "csv"
-FILES = "coco", "fiftyone"
+FILES = "parquet", "coco", "fiftyone"
 
 
 class Target(NamedTuple):
@@ -54,7 +54,7 @@ def parsed_target(text: str) -> Target:
         return Target(form)
     if form in FILES and path:
         return Target(form, Path(path))
-    raise UsageError(f"--to takes {', '.join(FORMS)}, coco:FILE or fiftyone:DIR, not {text!r}")
+    raise UsageError(f"--to takes {', '.join(FORMS)}, parquet:FILE, coco:FILE or fiftyone:DIR, not {text!r}")
 
 
 def refuse_existing_files(target: Target, sheet: Path | None, force: bool) -> None:
@@ -65,7 +65,7 @@ def refuse_existing_files(target: Target, sheet: Path | None, force: bool) -> No
     if sheet:
         refuse_existing(sheet, force)
     match target:
-        case Target("coco", Path() as path):
+        case Target("coco" | "parquet", Path() as path):
             refuse_existing(path, force)
         case Target("fiftyone", Path() as path):
             from htltools.formats.tables.fiftyone_export import refuse_folder
@@ -84,7 +84,7 @@ def write_rows(selected: Selected, run: Run, reader: RowReader, *, notes: bool) 
         writer.write(selected.rows)
 
 
-def write(selected: Selected, target: Target, history: Sequence[dict], *, force: bool) -> None:
+def write(selected: Selected, target: Target, run: Run, reader: RowReader, *, force: bool) -> None:
     """Write rows in any other form.
 
     Raises: UsageError where FiftyOne would get none; CannotCreate, StorageError.
@@ -92,6 +92,10 @@ def write(selected: Selected, target: Target, history: Sequence[dict], *, force:
     match target:
         case Target("csv"):
             print_csv(selected)
+        case Target("parquet", Path() as path):
+            from htltools.formats.parquet.parquet_export import write_parquet
+
+            console.say(f"{path}: {write_parquet(path, selected.rows, about_rows(run, reader))} rows")
         case Target("coco", Path() as path):
             from htltools.formats.tables.coco_export import write_coco
 
@@ -101,11 +105,17 @@ def write(selected: Selected, target: Target, history: Sequence[dict], *, force:
 
             if not selected.rows:
                 raise UsageError("no row is left to write")
-            say_written(path, selected, write_fiftyone(path, selected.rows, history, force=force))
+            say_written(path, selected, write_fiftyone(path, selected.rows, run.chain(reader.history), force=force))
         case Target("tsv"):
             print_tsv(*field_table(selected.rows, selected.columns))
         case _:
             print_table(*field_table(selected.rows, selected.columns, selected.sort if console.is_terminal(sys.stdout) else None))
+
+
+def about_rows(run: Run, reader: RowReader) -> dict[str, Any]:
+    """What notes say around rows, for a file that holds no notes."""
+    models = {role: {"path": path, "sha256": reader.digests.get(role)} for role, path in reader.models.items()}
+    return {"schema": SCHEMA, "by": run.id, "history": run.chain(reader.history), "models": models, "skipped": reader.skipped}
 
 
 def print_csv(selected: Selected) -> None:

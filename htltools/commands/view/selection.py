@@ -1,8 +1,9 @@
 """The rows that `view` chooses, in their order, and the fields that its flags name."""
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from htltools import console
 from htltools.commands.shared.columns import column_named
@@ -10,13 +11,20 @@ from htltools.errors import UsageError
 from htltools.formats.rows.fields import compared_field, condition, explain_no_match, field, idle_exclusions, require_fields
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import SPLITS
+from htltools.formats.rows.spooled import rows_at, rows_where
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+MOST = sys.float_info.max  # whole numbers may be beyond it
 
 
 @dataclass(frozen=True)
 class Selected:
     """The chosen rows, how many matched before --limit, and the fields of --sort and --columns by their whole names."""
 
-    rows: list[Row]
+    rows: Sequence[Row]
     matched: int
     sort: str | None
     columns: list[str] | None
@@ -38,7 +46,7 @@ class Query:
     def __str__(self) -> str:
         return " and ".join([*self.where, *([f"split={self.split}"] if self.split else [])])
 
-    def select(self, rows: list[Row], limit: int | None = None, *, means: bool = False) -> Selected:
+    def select(self, rows: Sequence[Row], limit: int | None = None, *, means: bool = False) -> Selected:
         """The rows that match, highest `sort` first, and the first `limit` of these. `means`: the columns are all of hardness.
 
         Rows of one value come in the order of a hash of their ids; how many of them the limit leaves out is said.
@@ -52,23 +60,34 @@ class Query:
         explain_no_match(rows, self.where)
         for sentence in idle_exclusions(rows, self.where):
             console.say(sentence)
-        matching = [row for row in rows if self.split in (None, row.split) and all(holds(row) for holds in self.conditions)]
+        matching = self.matching(rows) if self.split or self.conditions else rows
         if sort:
-            from htltools.core.sampling.sample_weights import tie_breakers  # numpy: rows pass through without
-
-            ties = tie_breakers([row.unique_name for row in matching])
-            keys = [sort_key(field(row, sort)) for row in matching]
-            order = sorted(range(len(matching)), key=lambda i: (keys[i], ties[i]), reverse=True)
-            matching = [matching[i] for i in order]
-            say_ties([keys[i] for i in order], sort, limit)
+            matching = highest_first(matching, sort, limit)
         return Selected(matching[:limit], len(matching), sort, columns)
 
+    def matching(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """The rows that match."""
+        return rows_where(rows, (self.split in (None, row.split) and all(holds(row) for holds in self.conditions) for row in rows))
 
-def say_ties(keys: list[tuple], sort: str, limit: int | None) -> None:
-    """Say how many of the first `limit` rows are no higher than some that are left out. keys: what all rows were sorted by."""
-    if limit and limit < len(keys) and keys[limit - 1] == keys[limit]:
-        tied = keys.count(keys[limit])
-        shown = keys[:limit].count(keys[limit])
+
+def highest_first(rows: Sequence[Row], sort: str, limit: int | None) -> Sequence[Row]:
+    """The rows in falling order of a field; how many of one value `limit` leaves out is said."""
+    import numpy as np  # rows pass through without
+
+    from htltools.core.sampling.sample_weights import tie_breakers
+
+    ties = tie_breakers(row.unique_name for row in rows)
+    kinds, ranks = sort_keys(field(row, sort) for row in rows)
+    order = np.lexsort((ties, ranks, kinds))[::-1]
+    if limit and limit < len(order):
+        tied = (kinds == kinds[order[limit]]) & (ranks == ranks[order[limit]])
+        say_ties(int(tied[order[:limit]].sum()), int(tied.sum()), sort, limit)
+    return rows_at(rows, order)
+
+
+def say_ties(shown: int, tied: int, sort: str, limit: int) -> None:
+    """Say how many rows are no higher than the first that the limit leaves out, where some of these are shown."""
+    if shown:
         console.say(f"{shown} of {tied} rows of one {sort} are among the first {limit}, by a hash of their ids")
 
 
@@ -89,8 +108,24 @@ def hardness_columns(rows: Iterable[Row]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row.hardness))
 
 
-def sort_key(value: Any) -> tuple:
-    """Numbers above texts above nothing."""
-    if isinstance(value, (int, float)):
-        return 2, value
-    return (1, value) if isinstance(value, str) else (0, 0)
+def sort_keys(values: Iterable[Any]) -> "tuple[np.ndarray, np.ndarray]":
+    """What N values are sorted by: kind, numbers (2) above texts (1) above anything else (0), int8 [N], and the order within it, float64
+    [N]: the number, the place of the text among all texts, or 0."""
+    import numpy as np
+
+    texts: dict[str, int] = {}  # a number for each, in the order in which they come
+    keys = (
+        (2, max(min(value, MOST), -MOST))
+        if isinstance(value, (int, float))
+        else (1, texts.setdefault(value, len(texts)))
+        if isinstance(value, str)
+        else (0, 0)
+        for value in values
+    )
+    pairs = np.fromiter(keys, [("kind", np.int8), ("key", np.float64)])
+    kinds, ranks = pairs["kind"], pairs["key"]
+    rank = np.empty(len(texts))
+    rank[np.argsort(np.array(list(texts), object))] = np.arange(len(texts))
+    is_text = kinds == 1
+    ranks[is_text] = rank[ranks[is_text].astype(int)]
+    return kinds, ranks

@@ -10,6 +10,7 @@ from htltools.core.statistics.dataset_summary import subgroup_summaries
 from htltools.core.statistics.subgroups import Crossing, usual_fields
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
+from htltools.formats.rows.spooled import rows_where
 from htltools.formats.rows.vocabulary import HARDNESS
 
 COUNTS = "samples", "groups", "annotated"
@@ -23,7 +24,7 @@ def summary_table(
     crossings: None = the usual fields of metadata; columns: of hardness, None = all that there are.
     Raises: DataError where no row has a column or a field.
     """
-    once = [row for row in rows if not row.repeat]
+    once = rows_where(rows, (not row.repeat for row in rows))
     present = hardness_columns(once)
     known = [*(name for name in HARDNESS if name in present), *(name for name in present if name not in HARDNESS)]
     names = known if columns is None else [name.removeprefix("hardness.") for name in columns]

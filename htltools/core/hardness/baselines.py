@@ -17,4 +17,4 @@ def smallness(boxes: np.ndarray) -> np.ndarray:
 def chance(ids: Iterable[str], seed: int) -> np.ndarray:
     """A number in [0, 1) for each id, a hash of seed and id: the control for chance, the same in any order of rows."""
     digests = (hashlib.sha256(f"{seed}/{name}".encode()).digest() for name in ids)
-    return np.array([int.from_bytes(digest[:7]) / 2**56 for digest in digests])
+    return np.fromiter((int.from_bytes(digest[:7]) / 2**56 for digest in digests), float)

@@ -1,13 +1,13 @@
 """From hardness to the hardest samples and to training weights. Pure numpy; no result depends on the order of samples."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
 from htltools.core.hardness.baselines import chance
 
 
-def hardest(hardness: np.ndarray, share: float, ids: Sequence[str] | None = None, seed: int = 0) -> np.ndarray:
+def hardest(hardness: np.ndarray, share: float, ids: Iterable[str] | None = None, seed: int = 0) -> np.ndarray:
     """Which samples are in the top share by hardness [N]: bool [N]; round(share * N) of them.
 
     Of equally hard samples those come first that a hash of seed and id puts first; without ids the position stands for the id.
@@ -16,7 +16,7 @@ def hardest(hardness: np.ndarray, share: float, ids: Sequence[str] | None = None
     array([ True, False, False])
     """
     count = len(hardness)
-    order = np.lexsort((tie_breakers(list(map(str, range(count))) if ids is None else ids, seed), hardness))
+    order = np.lexsort((tie_breakers(map(str, range(count)) if ids is None else ids, seed), hardness))
     chosen = np.zeros(count, bool)
     chosen[order[count - round(share * count) :]] = True
     return chosen
@@ -24,21 +24,20 @@ def hardest(hardness: np.ndarray, share: float, ids: Sequence[str] | None = None
 
 def tie_breakers(ids: Iterable[str], seed: int = 0) -> np.ndarray:
     """A number in [0, 1) for each id, by which equal samples are put in order: the highest first, whatever their order in the stream."""
-    return chance([f"tie/{name}" for name in ids], seed)
+    return chance((f"tie/{name}" for name in ids), seed)
 
 
-def at_least_as_hard(
-    hardness: np.ndarray, ids: Sequence[str], others: np.ndarray, other_ids: Sequence[str], chosen: np.ndarray, seed: int = 0
-) -> np.ndarray:
-    """Which samples [N] would be among the `chosen` (bool [M], see `hardest`) of others [M]: bool [N]; equal ones by their hash.
+def at_least_as_hard(hardness: np.ndarray, ties: np.ndarray, others: np.ndarray, other_ties: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Which samples [N] would be among the `chosen` (bool [M], see `hardest`) of others [M]: bool [N]; equal ones by `tie_breakers`.
 
-    >>> at_least_as_hard(np.array([0.3, 0.1]), ["a", "b"], np.array([0.2, 0.1]), ["c", "d"], np.array([True, False]))
+    >>> at_least_as_hard(np.array([0.3, 0.1]), np.zeros(2), np.array([0.2, 0.1]), np.zeros(2), np.array([True, False]))
     array([ True, False])
     """
     if not chosen.any():
         return np.zeros(len(hardness), bool)
-    lowest = min(zip(others[chosen], tie_breakers(other_ids, seed)[chosen]))
-    return np.array([pair >= lowest for pair in zip(hardness, tie_breakers(ids, seed))], bool)
+    lowest = others[chosen].min()
+    last = other_ties[chosen & (others == lowest)].min()
+    return (hardness > lowest) | ((hardness == lowest) & (ties >= last))
 
 
 def ties_in_words(hardness: np.ndarray, chosen: np.ndarray) -> str:

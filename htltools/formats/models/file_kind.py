@@ -3,6 +3,7 @@
 from pathlib import Path
 
 HDF5, BLOCK = b"\x89HDF\r\n\x1a\n", 512  # the signature, which may stand behind a block of the user
+PARQUET = b"PAR1"
 IMAGES = {
     "JPEG": (b"\xff\xd8\xff",),
     "PNG": (b"\x89PNG\r\n\x1a\n",),
@@ -19,6 +20,14 @@ HDF5_KINDS = {
     "htl-store": ("a shard of a store", "name the folder that it lies in"),
     "htl-resume": ("the state of a training", "htl train goes on from it when it is called as before"),
 }
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is Parquet, by its first bytes: it may hold rows."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(PARQUET)) == PARQUET
 
 
 def kind_of_file(path: Path) -> tuple[str, str] | None:

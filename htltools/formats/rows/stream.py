@@ -13,7 +13,9 @@ from htltools.errors import DataError, MissingInput
 from htltools.formats.rows.jsonlines import compact_json, parsed_json, writing
 from htltools.formats.rows.provenance import Run, file_digest
 from htltools.formats.rows.row import Row
-from htltools.formats.rows.schema import NOTES, SCHEMA, Sample
+from htltools.formats.rows.schema import NOTES, SCHEMA, SPLITS, Sample
+from htltools.formats.rows.seen_names import SeenNames
+from htltools.formats.rows.spooled import SpooledRows
 from htltools.formats.rows.stream_checksum import end_note_with_checksum
 from htltools.formats.rows.validation import check_row, check_schema
 
@@ -34,7 +36,7 @@ class RowReader:
         self.parts: list[dict[str, Any]] = []
 
     def __iter__(self) -> Iterator[Row]:
-        seen: set[int] = set()
+        seen = SeenNames()
         begun = ended = 0
         opened = False
         for number, line in enumerate(self.lines, 1):
@@ -53,17 +55,20 @@ class RowReader:
             if None in row.values():  # null: absent
                 row = {key: value for key, value in row.items() if value is not None or key not in Sample.model_fields}
             check_row(row, f"{self.name}, line {number}")
-            # 64 bits stand for the id, so that memory hardly grows: two of a hundred million rows share them with a chance of 1 in 4,000
-            key = hash((row["id"], row.get("repeat", 0)))
-            if key in seen:
-                raise DataError(f"{self.name}, line {number}: the id {row['id']!r} stands twice", "every row needs an id of its own")
-            seen.add(key)
+            if twice := seen.add(number, row["id"], row.get("repeat", 0)):
+                raise self.repeated_id(*twice)
             yield Row(row)
+        if twice := seen.repeated():
+            raise self.repeated_id(*twice)
         if opened and begun != ended and not self.partial:
             raise DataError(
                 f"{self.name} was cut: {begun} begin notes, {ended} end notes",
                 "look at the command before, or accept what there is with --partial",
             )
+
+    def repeated_id(self, number: int, name: str) -> DataError:
+        """The error for a row whose id stands in an earlier line."""
+        return DataError(f"{self.name}, line {number}: the id {name!r} stands twice", "every row needs an id of its own")
 
     def parsed(self, line: bytes, number: int) -> dict[str, Any] | None:
         """The object on a line; None for a half line at the end, with --partial."""
@@ -187,9 +192,25 @@ def check_groups(rows: Iterable[Row], remedy: str = "keep every group on one sid
     Raises: DataError naming the first such group.
     """
     home: dict[str, str] = {}
+    suspects = None
+    if isinstance(rows, SpooledRows):
+        suspects = groups_of_two_splits(rows)
+        rows = rows if suspects else ()
     for row in rows:
+        if suspects is not None and hash(row.group) not in suspects:
+            continue
         if row.split and (first := home.setdefault(row.group, row.split)) != row.split:
             raise DataError(f"the group {row.group!r} stands in two splits, {first} and {row.split}", remedy)
+
+
+def groups_of_two_splits(rows: Iterable[Row]) -> set[int]:
+    """Hashes of the groups that stand in two splits, found in 9 bytes a row."""
+    import numpy as np
+
+    known = ((hash(row.group), SPLITS.index(row.split)) for row in rows if row.split)
+    pairs = np.unique(np.fromiter(known, [("group", np.int64), ("split", np.int8)]))
+    groups, counts = np.unique(pairs["group"], return_counts=True)
+    return set(groups[counts > 1].tolist())
 
 
 def check_predictions(rows: Sequence[Row]) -> None:
@@ -198,9 +219,12 @@ def check_predictions(rows: Sequence[Row]) -> None:
 
     Raises: DataError naming one row of each.
     """
-    if any(row.predicted and row.detected for row in rows):
-        return
-    box, objects = (next((row.id for row in rows if getattr(row, kind)), None) for kind in ("predicted", "detected"))
+    box = objects = None
+    for row in rows:
+        if row.predicted and row.detected:
+            return
+        box = box or (row.id if row.predicted else None)
+        objects = objects or (row.id if row.detected else None)
     if box is not None and objects is not None:
         cause = f"rows mix predictions of two kinds: {box!r} has one box (predicted), {objects!r} several objects (detected)"
         raise DataError(cause, "score all rows in one run, or the parts with one of --objects and --one-box")

@@ -1,0 +1,1 @@
+"""Rows as Parquet, by DuckDB: read, queried and written in bounded memory."""
