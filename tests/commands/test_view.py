@@ -147,9 +147,9 @@ def test_sheet(htl, scored, tmp_path):
     [
         (["--split", "dev"], "--split takes train, val, test, not 'dev'"),
         (["--where", "age"], "--where takes FIELD=VALUE (or !=, <, <=, >, >=), not 'age'"),
-        (["--to", "xml"], "--to takes rows, table, tsv, csv, coco:FILE or fiftyone:DIR, not 'xml'"),
-        (["--to", "coco"], "--to takes rows, table, tsv, csv, coco:FILE or fiftyone:DIR, not 'coco'"),
-        (["--to", "csv:{}/a.csv"], "--to takes rows, table, tsv, csv, coco:FILE or fiftyone:DIR, not 'csv:{}/a.csv'"),
+        (["--to", "xml"], "--to takes rows, table, tsv, csv, parquet:FILE, coco:FILE or fiftyone:DIR, not 'xml'"),
+        (["--to", "coco"], "--to takes rows, table, tsv, csv, parquet:FILE, coco:FILE or fiftyone:DIR, not 'coco'"),
+        (["--to", "csv:{}/a.csv"], "--to takes rows, table, tsv, csv, parquet:FILE, coco:FILE or fiftyone:DIR, not 'csv:{}/a.csv'"),
         (["--to", "rows", "--columns", "id"], "--columns and --to rows exclude each other"),
         (["--to", "coco:{}/c.json", "--columns", "id"], "--columns and --to coco exclude each other"),
         (["--summary", "--to", "csv"], "--summary and --to csv exclude each other"),

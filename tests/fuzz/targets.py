@@ -47,6 +47,18 @@ def rows(data: bytes) -> None:
     check_stream_checksum(io.BytesIO(data), "rows")
 
 
+def parquet(data: bytes) -> None:
+    """Rows as Parquet: all of them, and those that a query chooses."""
+    from htltools.commands.view.parquet import selected_in_parquet
+    from htltools.commands.view.selection import Query
+    from htltools.formats.sources.open_rows import open_rows
+
+    path = placed(data if data.startswith(b"PAR1") else b"PAR1" + data, ".parquet")
+    query = Query("train", ["age>=40"], "loss", None)
+    selected_in_parquet(path, query, 2)
+    list(open_rows(path))
+
+
 def checkpoint(data: bytes) -> None:
     """A checkpoint, without building its net: what kind of file it is, and what is in it."""
     from htltools.commands.view.model import checkpoint_facts, text_of
@@ -208,7 +220,7 @@ def onnx(data: bytes) -> None:
 
 TARGETS = {
     each.__name__: each
-    for each in (rows, checkpoint, torch_weights, localizer, shard, image, dicom, coco, label_studio, cvat, voc, yolo, table, onnx)
+    for each in (rows, parquet, checkpoint, torch_weights, localizer, shard, image, dicom, coco, label_studio, cvat, voc, yolo, table, onnx)
 }
 
 
@@ -456,7 +468,20 @@ def onnx_seeds():
     yield (FOLDER / "seed.onnx").read_bytes()
 
 
+def parquet_seeds():
+    """Rows with all that makes a column of its own, and few."""
+    from htltools.formats.parquet.parquet_export import write_parquet
+    from htltools.formats.rows.row import Row
+
+    whole = {"id": "a", "group": "g", "split": "train", "size": [4, 4], "boxes": [[0.0, 0.0, 2.0, 2.0]], "meta": {"age": 45, "sex": "male"}}
+    rows = [Row(whole | {"id": name, "hardness": {"loss": 0.5}, "own": own}) for name, own in (("a", 1), ("b", "x"), ("c", {"d": []}))]
+    for chosen in rows, [Row(id="a")]:
+        write_parquet(FOLDER / "seed.parquet", chosen, {"history": [], "models": {}})
+        yield (FOLDER / "seed.parquet").read_bytes()
+
+
 SEEDS = {
+    "parquet": parquet_seeds,
     "rows": row_seeds,
     "checkpoint": small_checkpoint_seeds,
     "torch_weights": torch_weights_seeds,

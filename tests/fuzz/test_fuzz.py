@@ -20,6 +20,7 @@ import targets
 
 CASES = {
     "rows": 600,
+    "parquet": 120,
     "checkpoint": 500,
     "torch_weights": 200,
     "localizer": 20,

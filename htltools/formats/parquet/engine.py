@@ -20,6 +20,9 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
+DISK_FULL = "No space left", "max_temp_directory_size"  # in errors of DuckDB
+
+
 @contextmanager
 def engine(what: str) -> "Iterator[tuple[duckdb.DuckDBPyConnection, Path]]":
     """A connection, and a folder for temporary files that goes away with it. `what`: of what errors tell.
@@ -32,17 +35,17 @@ def engine(what: str) -> "Iterator[tuple[duckdb.DuckDBPyConnection, Path]]":
         connection = duckdb.connect(":memory:", config=SETTINGS | {"temp_directory": f"{folder}/spilled"})
         try:
             yield connection, Path(folder)
-        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-            raise StorageError(f"{what}: {first_line(error)}", f"TMPDIR names a roomier folder than {tempfile.gettempdir()}") from None
         except duckdb.Error as error:
+            if any(word in str(error) for word in DISK_FULL):
+                raise StorageError(f"{what}: {first_line(error)}", f"TMPDIR names a roomier folder than {tempfile.gettempdir()}") from None
             raise DataError(f"{what} cannot be read as Parquet, or written so ({first_line(error)})") from None
         finally:
             connection.close()
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error, in short."""
-    return str(error).partition("\n")[0][:200]
+    """The first line of an error, in short, without what could steer a terminal."""
+    return "".join(filter(str.isprintable, str(error).partition("\n")[0][:200]))
 
 
 def text(value: str) -> str:
