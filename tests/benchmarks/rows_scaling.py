@@ -1,7 +1,7 @@
 """Time and memory against the number of rows, 10^4 to 10^6, of every command that takes rows; 10^7 by extrapolation.
 
-The rows are synthetic and scored, two to a group, and name 512 images of 32 x 32 again and again: what grows is rows. Commands that run a
-net take `--most-images` rows at most. Memory is sampled as in `scaling.py`; the figure is that of own pages, which the system cannot take back.
+The rows are synthetic and scored, two to a group, and name 512 images of 32 x 32 again and again: what grows is rows. Commands that run
+a net take `--most-images` rows at most. Memory is sampled as in `scaling.py`: own pages, which the system cannot take back.
 """
 
 import argparse
