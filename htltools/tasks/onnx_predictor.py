@@ -1,5 +1,6 @@
 """A localizer in an ONNX file as a predictor."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -49,7 +50,7 @@ class OnnxPredictor:
         """The digest of its file."""
         return file_digest(self.path)
 
-    def data(self, rows: list[Row]) -> Data:
+    def data(self, rows: Sequence[Row]) -> Data:
         """As `Predictor.data`."""
         return self.task.validation_data(rows, self.classes, self.frame, self.path)
 
