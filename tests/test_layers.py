@@ -40,6 +40,7 @@ ROOMS = {
 }  # fmt: skip
 SHARED_BY_COMMANDS = {
     "report": {"shared", "evaluate", "score"},
+    "export": {"shared", "evaluate"},
     "predict": {"shared", "prepare", "score"},
 }  # of other rooms; elsewhere `shared` alone
 BELONGS_TO = {

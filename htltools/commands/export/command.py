@@ -35,6 +35,10 @@ def export(
     any_size: Annotated[bool, options.in_output("--any-size", help="Take images of any size, and squash them inside the file.")] = False,
     doubt: Annotated[Doubt, options.in_output("--doubt", help="Also predict doubt, by mirror images or the first look.")] = Doubt.none,
     bench: Annotated[bool, options.in_output("--bench", help="Write a table of latencies, torch beside onnxruntime.")] = False,
+    card: Annotated[
+        Path | None,
+        options.in_output("--card", metavar="CARD.md", help="Also write a model card: data, training, metrics.", show_default=False),
+    ] = None,
     trust: options.Trust = None,
     device: options.DeviceName = "auto",
     seed: options.Seed = 0,
@@ -47,6 +51,7 @@ def export(
     htl export --model attended.h5 -o lesion.onnx
     htl export --model attended.h5 -o lesion.onnx rows.jsonl
     htl export --model attended.h5 -o small.onnx rows.jsonl --quantize int8 --bench
+    htl export --model attended.h5 -o lesion.onnx rows.jsonl --card lesion.md
 
     The file takes `images`, uint8 [N, H, W, 3] RGB in batches of any size, each image squashed to H x W, and predicts
     `boxes`, float32 [N, 4]: x0, y0, x1, y1 as shares of the image's width and height; of a model of masks also with
@@ -56,7 +61,8 @@ def export(
     with the predictions for the mirror images that training saw, with --doubt look 1 - IoU with that of the first look alone: the higher,
     the less the prediction is to be trusted. A file that finds several objects also has `doubts`, of each object.
     With --quantize its mean IoU on the rows of the split val is held against float32 instead; int8 is calibrated on 256 rows
-    of the split train. With --model and no ROWS, stdin is not read.
+    of the split train. --card writes a model card: Markdown with the data, the training, the limits and the metrics of the file on the
+    split test. With --model and no ROWS, stdin is not read.
     Nothing is written to stdout but the table of --bench, which is measured on --device; the checks are made on the CPU.
     """
     if out is None:
@@ -65,12 +71,15 @@ def export(
         raise UsageError("--quantize int8 needs rows to calibrate and to measure on", "name a file of rows, or - for stdin")
     if quantize == Quantize.int8 and (any_size or doubt != Doubt.none):
         raise UsageError("--quantize int8 goes with neither --any-size nor --doubt", "use float16 or none")
+    if card and model is not None and rows is None:
+        raise UsageError("--card needs rows to describe the data and to measure on", "name a file of rows, or - for stdin")
     if model is None:
         options.rows_expected(rows)
     from htltools.formats.files.atomic import refuse_existing
 
-    refuse_existing(out, force)
+    for path in filter(None, (out, card)):
+        refuse_existing(path, force)
     from htltools.commands.export.write import Export, write_export
 
     asked = Export(str(quantize), max_loss, bench, device, seed, options.trusted_names(trust), any_size, str(doubt))
-    write_export(run, rows, model, out, asked, partial=partial)
+    write_export(run, rows, model, out, asked, card, partial=partial)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from htltools import console
+from htltools.commands.export.card import planned_card, write_model_card
 from htltools.commands.export.latency import latencies
 from htltools.commands.export.parity import agreement, checking_batches, inside_agreement, iou_loss_text, mean_ious, torch_outputs
 from htltools.commands.shared.models import model_path
@@ -57,7 +58,7 @@ class Export:
     doubt: str = "none"
 
 
-def write_export(run: Run, source: Path | None, model: Path | None, out: Path, asked: Export, *, partial: bool) -> None:
+def write_export(run: Run, source: Path | None, model: Path | None, out: Path, asked: Export, card: Path | None, *, partial: bool) -> None:
     """Write the ONNX file of a model, unless it does not predict as torch does; say how far it is from that, and time it if asked."""
     samples: list[Row] = []
     if source is not None or model is None:
@@ -67,6 +68,7 @@ def write_export(run: Run, source: Path | None, model: Path | None, out: Path, a
     runtime = Runtime("cpu", batch_size=AT_ONCE, seed=asked.seed, trusted=asked.trusted)
     dense = CheckpointPredictor(model, runtime)
     console.explain(str(dense))
+    planned = planned_card(card, samples, dense) if card else None
     wrapper = wrapped(dense, asked)
     held_out = validation_rows(samples, dense.task) if asked.kind != "none" else []
     calibration: Iterator[np.ndarray] = iter(())
@@ -95,6 +97,9 @@ def write_export(run: Run, source: Path | None, model: Path | None, out: Path, a
         about = metadata(dense, asked.kind, measured, history) | more_metadata(dense, wrapper) | {"htl.model": digest}
         write_metadata(temporary, about)
     console.say(f"{out}, {out.stat().st_size / 1e6:.2f} MB: {sentence}")
+    if planned:
+        read = "stdin" if source is None or str(source) == "-" else source.name
+        console.say(write_model_card(planned, out, dense, read, history, asked.seed))
     if place is not None:
         console.show_table(HEADINGS, bench_lines(dense, out, asked.device, place, asked.seed))
 
