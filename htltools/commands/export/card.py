@@ -115,7 +115,7 @@ def described_data(rows: Sequence[Row], source: str) -> dict[str, Any]:
     by_split = {split: [row for row in single if row.split == split] for split in (*SPLITS, None)}
     sizes = np.array([row.size for row in single if row.size])
     pixels = f" Originals have {sizes.min(0)[0]} x {sizes.min(0)[1]} to {sizes.max(0)[0]} x {sizes.max(0)[1]} pixels." if len(sizes) else ""
-    groups = {split: {row.group for row in own} for split, own in by_split.items() if own}
+    groups: dict[str | None, set[str]] = {split: {row.group for row in own} for split, own in by_split.items() if own}
     shared = len(groups.get("train", set()) & groups.get(SPLIT, set()))
     fields = {}
     for field in usual_fields(single):
