@@ -42,8 +42,8 @@ class Card:
 
     path: Path
     rows: Sequence[Row]
-    test: list[Row]
-    aside: list[Row]
+    test: Sequence[Row]
+    aside: Sequence[Row]
 
 
 def planned_card(path: Path, rows: Sequence[Row], dense: CheckpointPredictor) -> Card:
