@@ -110,6 +110,8 @@ Numbering = Annotated[Path | None, data("--coco", metavar="JSON", help="COCO dat
 Objects = Annotated[
     bool | None, data("--objects/--one-box", help="Predictions are several objects an image, or one box [by the rows' labels].")
 ]
+Ids = Annotated[list[Path] | None, data("--ids", metavar="FILE", help="Only rows with these ids: one a line, rows, or CSV.")]
+NotIds = Annotated[list[Path] | None, data("--not-ids", metavar="FILE", help="No rows with these ids; FILE:wrong: of one mark.")]
 Limit = Annotated[int | None, data("--limit", metavar="N", min=1, help="Use only the first N rows.")]
 PartText = Annotated[str | None, data("--part", metavar="k/N", help="Do only the k-th of N parts, by whole groups; htl join joins them.")]
 Partial = Annotated[bool, data("--partial", help="Accept rows that were cut short.", envvar="HTL_PARTIAL")]
@@ -205,6 +207,9 @@ def command(function):
 def run_in_processes(nproc: int, rows: Path | None, partial: bool, out: Path | None = None, force: bool = False, **others: Any) -> int:
     """Run the command in several processes, after checks of what is known beforehand: the exit code."""
     rows_expected(rows)
+    for path in [*(others.get("ids") or ()), *(others.get("not_ids") or ())]:
+        if path.exists() and not path.is_file():
+            raise UsageError(f"several processes cannot share {path}, which is no file", "write the ids to a file")
     from htltools.formats.files.atomic import refuse_existing
     from htltools.formats.models.checkpoint import may_be_a_result
     from htltools.launching import launch

@@ -32,6 +32,8 @@ FLAGS = {
     "--fold": "--kfold --folds --cv --n-folds",
     "--force": "--overwrite --exist-ok --overwrite-existing --clobber",
     "--limit": "--fraction --subset --head --max-samples --num-samples --n",
+    "--ids": "--include --only --image-ids",
+    "--not-ids": "--exclude --skip --ignore",
     "--gallery": "--images --thumbnails",
     "--thumbnails": "--images --show --plot --gallery",
     "--sheet": "--save --contact-sheet --grid --montage",

@@ -247,6 +247,7 @@ def workplace(followed, save_dicom):
     predictions = [{"image_id": row["id"], "category_id": 1, "bbox": [9, 9, 90, 80], "score": 0.9} for row in rows]
     for name in "yolo", "dense", "pruned":
         (followed / f"{name}.json").write_text(json.dumps(predictions))
+    (followed / "marks.csv").write_text(f"id,mark\n{rows[0].id},wrong\n{rows[1].id},keep\n")
     copies = {"dense": "s0 s1 d0 d1 f1 f2 dense1 dense2 dense3 attended1 attended2 attended3", "pruned": "p0 p1 p70 p80 p90"}
     for role, names in copies.items():
         for name in names.split():

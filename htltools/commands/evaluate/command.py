@@ -83,6 +83,8 @@ def evaluate(
     batch_size: options.BatchSize = 256,
     seed: options.Seed = 0,
     nproc: options.Nproc = 1,
+    ids: options.Ids = None,
+    not_ids: options.NotIds = None,
     limit: options.Limit = None,
     partial: options.Partial = False,
     force: options.Force = False,
@@ -147,6 +149,7 @@ def evaluate(
     options.rows_expected(rows)
     from htltools.commands.evaluate.referral import Promise
     from htltools.commands.evaluate.write import write_evaluation
+    from htltools.commands.shared.chosen_rows import ChosenRows
 
     runtime = Runtime(device, str(precision), batch_size, seed, options.trusted_names(trust))
     top = 0.3 if top is None else top
@@ -169,6 +172,7 @@ def evaluate(
         doubt or [],
         failure_iou,
         None if max_failure is None else Promise(max_failure, confidence or None, keep_threshold),
+        chosen=ChosenRows(ids, not_ids, run),
         limit=limit,
         partial=partial,
     )

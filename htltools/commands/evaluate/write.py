@@ -12,12 +12,12 @@ from htltools.commands.evaluate.measure import measured, measured_rows, metric_l
 from htltools.commands.evaluate.odds import odds_lines
 from htltools.commands.evaluate.referral import Promise, kept_referral, one_model, promise_text, referral_lines, set_threshold
 from htltools.commands.shared import next_steps
+from htltools.commands.shared.chosen_rows import ChosenRows, read_many_chosen
 from htltools.commands.shared.models import explain_runtime, model_path
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.subgroups import Crossing
 from htltools.formats.rows.provenance import Run
 from htltools.formats.rows.stream import check_groups, check_predictions
-from htltools.formats.sources.open_rows import read_many_rows
 from htltools.processes import first_process
 from htltools.tasks.rows import reasons_aside
 
@@ -42,6 +42,7 @@ def write_evaluation(
     failure_iou: float,
     promise: Promise | None,
     *,
+    chosen: ChosenRows,
     limit: int | None,
     partial: bool,
 ) -> None:
@@ -50,7 +51,7 @@ def write_evaluation(
 
     Raises: NotMet where a limit is not met, once all is written.
     """
-    everything, reader = read_many_rows(source, partial=partial, limit=limit)
+    everything, reader = read_many_chosen(source, chosen, partial=partial, limit=limit)
     check_groups(everything)
     check_predictions(everything)
     lines, predictors = [], []

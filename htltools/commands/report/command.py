@@ -36,6 +36,8 @@ def report(
     seed: options.Seed = 0,
     device: options.DeviceName = "auto",
     precision: options.PrecisionName = options.Precision.auto,
+    ids: options.Ids = None,
+    not_ids: options.NotIds = None,
     limit: options.Limit = None,
     partial: options.Partial = False,
     force: options.Force = False,
@@ -55,6 +57,7 @@ def report(
     """
     options.rows_expected(rows)
     from htltools.commands.report.write import write_report
+    from htltools.commands.shared.chosen_rows import ChosenRows
     from htltools.core.runtime.runtime import Runtime
     from htltools.core.statistics.subgroups import parsed_fields
     from htltools.formats.files.atomic import refuse_existing
@@ -65,6 +68,10 @@ def report(
     fields = parsed_fields(group_by) if group_by is not None else None
     refuse_existing(out, force)
     runtime = Runtime(device, str(precision), batch_size, seed, options.trusted_names(trust))
+    chosen = ChosenRows(ids, not_ids, run)
     write_report(
-        run, rows, out, model or [], pruned or [], attended, by, split, fields, gallery, meta, runtime, limit=limit, partial=partial
+        *(run, rows, out, model or [], pruned or [], attended, by, split, fields, gallery, meta, runtime),
+        chosen=chosen,
+        limit=limit,
+        partial=partial,
     )

@@ -7,6 +7,7 @@ from htltools.commands.report.finding import page_title
 from htltools.commands.report.gallery import gallery_data, shown_fields
 from htltools.commands.report.samples import report_samples
 from htltools.commands.report.sections import page_sections
+from htltools.commands.shared.chosen_rows import ChosenRows, read_chosen
 from htltools.commands.shared.columns import column_named
 from htltools.commands.shared.models import explain_runtime
 from htltools.core.runtime.runtime import Runtime
@@ -15,7 +16,6 @@ from htltools.formats.page.html import write_page
 from htltools.formats.rows.provenance import Run, file_digest
 from htltools.formats.rows.stream import check_predictions
 from htltools.formats.rows.vocabulary import HARDNESS
-from htltools.formats.sources.open_rows import read_rows
 
 
 def write_report(
@@ -32,11 +32,12 @@ def write_report(
     meta: bool,
     runtime: Runtime,
     *,
+    chosen: ChosenRows,
     limit: int | None,
     partial: bool,
 ) -> None:
     """Write the page of the rows of a source, with at most `count` images."""
-    rows, reader = read_rows(source, partial=partial, limit=limit)
+    rows, reader = read_chosen(source, chosen, partial=partial, limit=limit)
     check_predictions(rows)
     explain_runtime(runtime, filter(None, [*dense, *pruned, attended]))
     by = column_named(by, dict.fromkeys([*HARDNESS, *(name for row in rows for name in row.hardness)]))

@@ -70,6 +70,8 @@ def resample(
     drop_top: DropTop = 0.0,
     drop_by: DropBy = None,
     seed: options.Seed = 0,
+    ids: options.Ids = None,
+    not_ids: options.NotIds = None,
     limit: options.Limit = None,
     partial: options.Partial = False,
 ):
@@ -92,14 +94,14 @@ def resample(
 
     from htltools.commands.resample import flags, hard_rows, modes
     from htltools.commands.resample.pseudo_boxes import with_pseudo_box
+    from htltools.commands.shared.chosen_rows import ChosenRows, read_many_chosen
     from htltools.core.sampling.sample_weights import soft_weights
     from htltools.formats.rows.spooled import kept_rows, rows_at
     from htltools.formats.rows.stream import RowWriter, check_predictions
-    from htltools.formats.sources.open_rows import read_many_rows
 
     flags.refuse_two_criteria(by, top, where, soft, share, count, mark, drop_top, drop_by)
     flags.refuse_for_mode(mode, boost, soft, top, share, count, unlabelled, pseudo)
-    samples, reader = read_many_rows(rows, partial=partial, limit=limit)
+    samples, reader = read_many_chosen(rows, ChosenRows(ids, not_ids, run), partial=partial, limit=limit)
     check_predictions(samples)
     if pseudo:
         samples = kept_rows(map(with_pseudo_box, samples))

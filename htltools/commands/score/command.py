@@ -44,6 +44,8 @@ def score(
     device: options.DeviceName = "auto",
     precision: options.PrecisionName = options.Precision.auto,
     nproc: options.Nproc = 1,
+    ids: options.Ids = None,
+    not_ids: options.NotIds = None,
     limit: options.Limit = None,
     part: options.PartText = None,
     partial: options.Partial = False,
@@ -80,6 +82,7 @@ def score(
     """
     options.rows_expected(rows)
     from htltools.commands.score.write import score_rows
+    from htltools.commands.shared.chosen_rows import ChosenRows
     from htltools.commands.shared.columns import column_named
     from htltools.commands.shared.parts import parsed_part
     from htltools.core.runtime.runtime import Runtime
@@ -104,6 +107,7 @@ def score(
         runtime,
         results=bool(predictions),
         stability=stability,
+        chosen=ChosenRows(ids, not_ids, run),
         limit=limit,
         part=parsed_part(part),
         partial=partial,

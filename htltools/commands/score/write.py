@@ -9,6 +9,7 @@ from htltools.commands.score.results_scorer import ResultsScorer, are_results
 from htltools.commands.score.scored_rows import Scorer, show_stability
 from htltools.commands.score.scorer import ModelScorer
 from htltools.commands.shared import next_steps, streaming
+from htltools.commands.shared.chosen_rows import ChosenRows
 from htltools.commands.shared.models import explain_models, explain_runtime, model_path, warn_if_one_prediction
 from htltools.commands.shared.parts import PartRecord, write_part_note
 from htltools.core.hardness.rank_stability import Stability
@@ -33,6 +34,7 @@ def score_rows(
     *,
     results: bool,
     stability: bool,
+    chosen: ChosenRows,
     limit: int | None,
     part: Part | None,
     partial: bool,
@@ -43,7 +45,9 @@ def score_rows(
     results: whether the files can be nothing but predictions of another tool; else each says what it is.
     """
     roles = {role for role, flag in {"dense": dense, "pruned": pruned}.items() if not flag}
-    samples, reader = streaming.open_stream(source, roles - {"pruned"}, partial=partial, limit=limit, optional=roles & {"pruned"})
+    samples, reader = streaming.open_stream(
+        source, roles - {"pruned"}, partial=partial, limit=limit, optional=roles & {"pruned"}, chosen=chosen
+    )
     dense = dense or [model_path(None, reader, "dense")]
     pruned = pruned or ([model_path(None, reader, "pruned")] if "pruned" in reader.models else [])
     if not pruned:

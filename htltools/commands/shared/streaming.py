@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 
+from htltools.commands.shared.chosen_rows import ChosenRows
 from htltools.commands.shared.models import FLAGS
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
@@ -14,7 +15,13 @@ LOOKED_AHEAD = 1024  # rows among which a model is awaited that need not be ther
 
 
 def open_stream(
-    source: Path | RowReader | None, roles: set[str], *, partial: bool, limit: int | None, optional: Collection[str] = ()
+    source: Path | RowReader | None,
+    roles: set[str],
+    *,
+    partial: bool,
+    limit: int | None,
+    optional: Collection[str] = (),
+    chosen: ChosenRows | None = None,
 ) -> tuple[Iterator[Row], RowReader]:
     """The rows of a source, and their reader, which by then knows a model for each of the roles if there is one at all, and for the
     optional ones if the first LOOKED_AHEAD rows have it.
@@ -22,7 +29,7 @@ def open_stream(
     Raises: DataError where the source is bad or holds no row; MissingInput.
     """
     reader = source if isinstance(source, RowReader) else open_rows(source, partial=partial)
-    rows, waiting = first_rows(reader, limit), []
+    rows, waiting = first_rows(chosen.of(reader) if chosen else reader, limit), []
     for row in rows:
         waiting.append(row)
         missing = {*roles, *optional} - reader.models.keys()

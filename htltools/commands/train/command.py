@@ -178,6 +178,8 @@ def train(
     precision: options.PrecisionName = options.Precision.auto,
     compiled: Annotated[bool, options.in_runtime("--compile/--no-compile", help="Compile the net first; pays in long trainings.")] = False,
     nproc: options.Nproc = 1,
+    ids: options.Ids = None,
+    not_ids: options.NotIds = None,
     limit: options.Limit = None,
     partial: options.Partial = False,
     force: options.Force = False,
@@ -198,6 +200,7 @@ def train(
     Writes the rows again, and a note that names the model.
     """
     options.rows_expected(rows)
+    from htltools.commands.shared.chosen_rows import ChosenRows
     from htltools.commands.train import fit, flags
 
     tuning = {
@@ -232,4 +235,7 @@ def train(
         window=look_window,
         side=side,
     )
-    fit.train_rows(run, rows, plan, device, precision, compiled=compiled, resume=resume, limit=limit, partial=partial, force=force)
+    chosen = ChosenRows(ids, not_ids, run)
+    fit.train_rows(
+        run, rows, plan, device, precision, compiled=compiled, resume=resume, chosen=chosen, limit=limit, partial=partial, force=force
+    )

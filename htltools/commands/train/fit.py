@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from htltools import console
+from htltools.commands.shared.chosen_rows import ChosenRows, read_chosen
 from htltools.commands.shared.folds import exclude_fold
 from htltools.commands.shared.hardness import rounded_scores
 from htltools.commands.shared.models import explain_looks, explain_runtime, warn_if_constant, warn_if_sides_are_mirrored
@@ -31,7 +32,6 @@ from htltools.formats.rows.jsonlines import joined_lines
 from htltools.formats.rows.provenance import Run, file_digest
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.stream import RowWriter, check_groups
-from htltools.formats.sources.open_rows import read_rows
 from htltools.formats.store.shard import Images
 from htltools.processes import first_process
 from htltools.tasks.rows import in_order, matching_images, of_split
@@ -47,6 +47,7 @@ def train_rows(
     *,
     compiled: bool,
     resume: bool,
+    chosen: ChosenRows,
     limit: int | None,
     partial: bool,
     force: bool,
@@ -59,7 +60,7 @@ def train_rows(
     if is_pipe_or_device(plan.out):
         raise UsageError(f"-o {plan.out} is no file, and a training keeps its state beside it", "name a file, and copy that")
     refuse_another()
-    samples, reader = read_rows(source, partial=partial, limit=limit)
+    samples, reader = read_chosen(source, chosen, partial=partial, limit=limit)
     check_groups(samples)
     runtime = Runtime(device, str(precision), plan.batch_size, plan.seed, plan.trusted)
     explain_runtime(runtime)

@@ -58,6 +58,8 @@ def view(
     rows: Sources = None,
     split: Split = None,
     where: Where = None,
+    ids: options.Ids = None,
+    not_ids: options.NotIds = None,
     sort: Sort = None,
     limit: options.Limit = None,
     to: To = None,
@@ -101,6 +103,7 @@ def view(
 
             return show_model(source, kind[0])
     options.rows_expected(source)
+    from htltools.commands.shared.chosen_rows import ChosenRows
     from htltools.commands.view import outputs, selection
     from htltools.formats.models.file_kind import is_parquet
     from htltools.formats.rows.spooled import kept_rows
@@ -110,16 +113,16 @@ def view(
     query = selection.Query(split, where or [], sort, columns.split(",") if columns else None)
     outputs.refuse_existing_files(target, sheet, force)
     few = limit or (FEW if thumbnails else None)
-    chosen = None
-    if source and is_parquet(source) and not summary:
+    chosen, found = ChosenRows(ids, not_ids, run), None
+    if source and is_parquet(source) and not (summary or ids or not_ids):
         from htltools.commands.view.parquet import selected_in_parquet
 
-        chosen = selected_in_parquet(source, query, few)
-    if chosen:
-        selected, reader = chosen
+        found = selected_in_parquet(source, query, few)
+    if found:
+        selected, reader = found
     else:
         reader = open_rows(source, partial=partial)
-        selected = query.select(kept_rows(reader), few, means=summary)
+        selected = query.select(kept_rows(chosen.of(reader)), few, means=summary)
     if not selected.rows and str(query) and not sheet and target.form != "fiftyone":  # these refuse it
         console.say(f"no row meets {query}")
     if sheet:

@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,6 +26,7 @@ class Run:
     command: str
     parameters: dict[str, Any]
     history: bool = True
+    lists: dict[str, str] = field(default_factory=dict)  # digests of files that rows are chosen or corrected by, by path
 
     @cached_property
     def id(self) -> str:
@@ -42,7 +43,7 @@ class Run:
             "time": time_of_run(),
             "versions": {"htl": __version__, "python": sys.version.split()[0], **loaded_versions()},
             "parameters": self.lasting(self.parameters | resolved),
-            "inputs": inputs or {},
+            "inputs": (inputs or {}) | self.lists,
         }
 
     @staticmethod
