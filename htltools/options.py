@@ -207,9 +207,6 @@ def command(function):
 def run_in_processes(nproc: int, rows: Path | None, partial: bool, out: Path | None = None, force: bool = False, **others: Any) -> int:
     """Run the command in several processes, after checks of what is known beforehand: the exit code."""
     rows_expected(rows)
-    for path in [*(others.get("ids") or ()), *(others.get("not_ids") or ())]:
-        if path.exists() and not path.is_file():
-            raise UsageError(f"several processes cannot share {path}, which is no file", "write the ids to a file")
     from htltools.formats.files.atomic import refuse_existing
     from htltools.formats.models.checkpoint import may_be_a_result
     from htltools.launching import launch

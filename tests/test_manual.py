@@ -256,7 +256,7 @@ def workplace(followed, save_dicom):
     return followed
 
 
-ABSENT = "--init imagenet", "fiftyone datasets"  # what needs a network, or a program that htl does not bring
+ABSENT = "--init imagenet", "fiftyone datasets", "import fiftyone"  # what needs a network, or a program that htl does not bring
 OTHERS = [
     pytest.param(block, id=f"{page}-{i}")
     for page in ["htl.1", *(f"htl-{name}.1" for name in ORDER)]

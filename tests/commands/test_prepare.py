@@ -37,12 +37,16 @@ def test_a_study_becomes_rows_and_a_store(study, tmp_path, htl):
         "split": "train",
         "store": str(tmp_path / "s/00000.h5"),
         "index": 0,
+        "file": "images/a.png",
+        "source_folder": str(study),
+        "mask_files": ["masks/a.png"],
         "size": [40, 20],
         "boxes": [[10.0, 5.0, 25.0, 15.0]],
         "label": "nv",
         "meta": {"age": 45},
     }
-    assert list(rows[1]) == ["id", "group", "split", "store", "index", "size", "boxes", "label", "meta"]
+    assert list(rows[1])[:5] == ["id", "group", "split", "store", "index"]
+    assert list(rows[1])[5:] == ["file", "source_folder", "mask_files", "size", "boxes", "label", "meta"]
     assert rows[1]["meta"] == {"age": 60, "site": "back"} and "meta" not in rows[2]
     assert (notes[0]["htl"], notes[1]["htl"], notes[1]["rows"], notes[1]["skipped"]) == ("begin", "end", 3, 0)
     assert notes[0]["history"][0]["parameters"]["size"] == "16x32"

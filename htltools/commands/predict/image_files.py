@@ -73,5 +73,5 @@ def without_annotation(candidate: Candidate, settings: Settings) -> Sample | Ski
 
 def row_of(candidate: Candidate, sample: Sample) -> Row:
     """The row of an image that lies in no store."""
-    fields = {name: value for name, value in sample.row.items() if name not in ("id", "index")}
+    fields = {name: value for name, value in sample.row.items() if name not in ("id", "index", "file", "source_folder", "mask_files")}
     return Row({"id": sample.row.id, "file": candidate.origin, **fields})

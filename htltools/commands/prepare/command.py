@@ -38,6 +38,9 @@ Table = Annotated[list[Path] | None, data("--table", metavar="CSV", help="Table 
 Files = Annotated[
     list[Path] | None, data("--annotations", "--coco", metavar="FILE", help="COCO, VOC, YOLO, CVAT or Label Studio files; may be repeated.")
 ]
+Corrections = Annotated[
+    Path | None, data("--corrections", metavar="FILE", help="Annotations that come back from a review: they replace all others.")
+]
 Masks = Annotated[Path | None, data("--masks", metavar="DIR", help="Folder of lesion masks [SOURCE/masks].")]
 LesionValues = Annotated[str | None, data("--lesion-values", metavar="N,...", help="Values of masks that are lesions.")]
 Window = Annotated[str, setting("--window", metavar="auto|N|C/W|percentile", help="Window of grey DICOM images.")]
@@ -79,6 +82,7 @@ def prepare(
     size: Size = "96",
     table: Table = None,
     annotations: Files = None,
+    corrections: Corrections = None,
     masks: Masks = None,
     lesion_values: LesionValues = None,
     id_column: IdColumn = None,
@@ -123,7 +127,7 @@ def prepare(
     """
     from htltools.commands.prepare import flags, messages
     from htltools.commands.prepare.decode import Settings
-    from htltools.commands.prepare.gather import assign_splits, gather, gather_phantoms
+    from htltools.commands.prepare.gather import assign_splits, correct, gather, gather_phantoms
     from htltools.commands.prepare.understanding import doubts_of, understanding
     from htltools.commands.prepare.write import Store, write_store
     from htltools.commands.shared.parts import PartRecord, parsed_part
@@ -135,7 +139,7 @@ def prepare(
     from htltools.formats.tables.csv_table import Columns
 
     record = PartRecord(mine, run) if (mine := parsed_part(part)) else None
-    flags.check_sources(sources, phantom, [*(table or []), *(annotations or []), masks])
+    flags.check_sources(sources, phantom, [*(table or []), *(annotations or []), corrections, masks])
     frame, box_size, shares = flags.stored_frame(size), flags.table_frame(box_frame), flags.split_shares(splits)
     boxes, window, values = flags.box_sets(box_columns), checked_window(window), flags.lesion_values(lesion_values)
     columns = Columns(
@@ -151,6 +155,7 @@ def prepare(
     else:
         naming = Naming(table or (), annotations or (), masks, columns)
         findings = gather(sources or [], naming, id_key=id_key, out=out, limit=limit, part=record is not None)
+    review = correct(findings, corrections) if corrections else None
     messages.say_sources(findings)
     assign_splits(findings, shares, seed)
     understood = understanding(findings, shares, seed)
@@ -162,12 +167,13 @@ def prepare(
 
     boxed = findings.sources.labelled
     drawn = seed if phantom else 0
-    settings = Settings(frame, one_box.value, box_size, boxed, keep_unlabelled, drawn, labelled, label_seed, window, values)
+    settings = Settings(
+        frame, one_box.value, box_size, boxed, keep_unlabelled, drawn, labelled, label_seed, window, values, review.by if review else ""
+    )
     inputs = {name: file_digest(path) for name, path in findings.sources.files.items()}
     history = run.chain([], inputs, understood=understood)
     make_folder(out)
+    store = Store(out, findings.candidates, settings, history)
     with exclusive(out / ".lock", out):
-        write_store(
-            run, Store(out, findings.candidates, settings, history), findings, record, inputs, jobs=jobs, force=force, strict=strict
-        )
+        write_store(run, store, findings, review, record, inputs, jobs=jobs, force=force, strict=strict)
     messages.say_store(findings, out)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from htltools.commands.prepare.lesion_masks import LesionMask, Size, lesion_mask_of, outlined_lesions
+from htltools.commands.shared.corrections import corrected_row, without_objects
 from htltools.core.data_checks import Issue, odd_contrast
 from htltools.core.geometry.box_cleaning import border_loss, fitted_boxes
 from htltools.core.sampling.splits import is_labelled
@@ -33,6 +34,7 @@ class Settings:
     label_seed: int = 0
     window: str = "auto"  # of DICOM images
     lesion_values: tuple[int, ...] = ()  # of masks; none: guessed
+    corrections: str = ""  # the name of the file of corrections
 
 
 @dataclass
@@ -55,7 +57,7 @@ class Skip:
 def decoded(candidate: Candidate, settings: Settings) -> Sample | Skip:
     """The sample of a candidate, or why there is none."""
     try:
-        sample = file_sample(candidate, settings) if candidate.phantom is None else synthetic_sample(candidate, settings)
+        sample = corrected_sample(candidate, settings) if candidate.correction else annotated_sample(candidate, settings)
     except DataError as error:
         return Skip(str(error))
     if candidate.split == "train" and not is_labelled(sample.row.group, settings.label_share, settings.label_seed):
@@ -65,10 +67,42 @@ def decoded(candidate: Candidate, settings: Settings) -> Sample | Skip:
 
 def without_boxes(row: Row) -> Row:
     """The row as if nobody had annotated it."""
-    kept = Row({name: value for name, value in row.items() if name not in ("boxes", "labels")})
+    kept = Row({name: value for name, value in row.items() if name not in ("boxes", "labels", "corrected")})
     if "true_box" not in row.meta:  # of a phantom whose box was wrong
         return kept
     return kept.changed(meta={name: value for name, value in row.meta.items() if name != "true_box"})
+
+
+def annotated_sample(candidate: Candidate, settings: Settings) -> Sample:
+    """The sample of a candidate as its sources annotate it.
+
+    Raises: DataError with the reason why there is none.
+    """
+    return file_sample(candidate, settings) if candidate.phantom is None else synthetic_sample(candidate, settings)
+
+
+def corrected_sample(candidate: Candidate, settings: Settings) -> Sample:
+    """The sample of a candidate as a review corrected it. Its lesion mask is that of the outlines of the review, or else empty.
+
+    Raises: DataError with the reason why there is none.
+    """
+    assert candidate.correction is not None
+    try:
+        before = annotated_sample(candidate, settings)
+    except DataError:
+        if not candidate.correction.boxes:
+            raise
+        alone = replace(candidate, masks=(), segments=None, masked=False, facts=without_objects(candidate.facts))
+        before = annotated_sample(alone, replace(settings, keep_unlabelled=True))
+    row = corrected_row(before.row, candidate.correction, settings.corrections, settings.one_box)
+    if row is before.row:
+        return before
+    mask, outlines, size = None, candidate.correction.outlines, before.row.size or [1, 1]
+    if outlines:
+        frame = (1.0, 1.0) if candidate.correction.shares else candidate.correction.frame or (size[0], size[1])
+        mask = squashed_mask(outlined_lesions(outlines, frame, (size[0], size[1])).pixels, settings.frame)
+    row = row if before.lesion_mask is None else Row({name: value for name, value in row.items() if name != "mask_files"})
+    return Sample(row, before.image, mask, [issue for issue in before.issues if "mask" not in issue.kind])
 
 
 def file_sample(candidate: Candidate, settings: Settings) -> Sample:
@@ -173,6 +207,7 @@ def row_of(candidate: Candidate, size: Size, boxes: list[Box] | None, labels: li
         "group": facts.group,
         "split": candidate.split,
         "index": -1,  # set in its shard
+        **candidate.files(),
         "frame": candidate.frame,
         "size": list(size),
         "boxes": boxes,

@@ -11,6 +11,7 @@ from typing import Any
 
 from htltools.commands.prepare.dicom import expand_dicoms, key_of
 from htltools.commands.prepare.findings import PrepareFindings
+from htltools.commands.shared.corrections import Corrections, read_corrections
 from htltools.core.sampling.splits import settled_splits
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.stream import check_groups
@@ -33,6 +34,20 @@ def gather(sources: Sequence[str], naming: Naming, *, id_key: Path | None, out: 
     give_up(findings, naming.columns)
     findings.candidates = findings.candidates[:limit]
     return PrepareFindings(findings, dicom)
+
+
+def correct(findings: PrepareFindings, path: Path) -> Corrections:
+    """Give each candidate what a review says of it.
+
+    Raises: as `read_corrections`.
+    """
+    candidates = findings.candidates
+    corrections = read_corrections(path, [each.id for each in candidates], [each.image or each.id for each in candidates])
+    for candidate in candidates:
+        candidate.correction = corrections.facts.get(candidate.id)
+    findings.sources.labelled = True
+    findings.sources.files[str(path)] = path
+    return corrections
 
 
 def give_up(findings: Findings, columns: Columns) -> None:

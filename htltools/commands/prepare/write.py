@@ -15,6 +15,7 @@ from htltools.commands.prepare.findings import PrepareFindings
 from htltools.commands.prepare.messages import say_issues, say_left_out
 from htltools.commands.prepare.quality_checks import QualityChecks
 from htltools.commands.prepare.workers import decoded_samples, pool
+from htltools.commands.shared.corrections import Corrections, say_corrections
 from htltools.commands.shared.parts import PartRecord, write_part_note
 from htltools.core.data_checks import Issue
 from htltools.errors import DataError
@@ -50,6 +51,7 @@ def write_store(
     run: Run,
     store: Store,
     findings: PrepareFindings,
+    review: Corrections | None,
     record: PartRecord | None,
     inputs: dict[str, str],
     *,
@@ -68,7 +70,7 @@ def write_store(
     if standing:
         console.say(f"taking up an earlier run: {len(standing)} of {len(batches)} shards stand")
     todo = [candidate for number, batch in enumerate(batches) if number not in standing for candidate in batch]
-    checks = QualityChecks(frame)
+    checks, reviewed = QualityChecks(frame), list[Row]()
     with (
         pool(worthwhile_jobs(jobs, len(todo))) as executor,
         RowWriter(run, store.history) as writer,
@@ -86,11 +88,14 @@ def write_store(
             rows = [Row(row) for row in stored]
             writer.write(rows)
             writer.flush()
+            reviewed += [row for row in rows if review and row.id in review.facts]
             issues = [Issue(own["id"], own["kind"], own["reason"]) for own in skips if "kept" in own]
             checks.add_shard(rows, read_digests(path), issues)
             findings.add_shard(rows, [own for own in skips if "kept" not in own])
         writer.skipped = len(findings.skips)
         findings.issues = checks.issues(store.candidates)
+        if review:
+            say_corrections(review, reviewed, {})
         say_issues(findings)
         write_skips(run, store.folder, findings.lines())
         say_left_out(findings)
@@ -114,7 +119,7 @@ def write_next_shard(
 ) -> None:
     """Write the shard of one batch of candidates from the next samples; each image is released once it is copied to its place."""
     images, lesion_masks = buffers
-    masked = any(own.masked or own.phantom is not None or own.facts.outlines is not None for own in batch)
+    masked = any(own.masked or own.phantom is not None or has_outlines(own) for own in batch)
     rows: list[Row] = []
     skips: list[dict[str, Any]] = []  # with what looks wrong and is kept
     for candidate, sample in zip(batch, samples):  # in this order: zip takes no sample beyond the batch
@@ -128,6 +133,11 @@ def write_next_shard(
         rows.append(sample.row.changed(index=index))
         skips += [{"id": candidate.id, "kind": issue.kind, "reason": issue.reason, "kept": True} for issue in sample.issues]
     write_shard(path, images[: len(rows)], lesion_masks[: len(rows)] if masked else None, rows, skips, **about)
+
+
+def has_outlines(candidate: Candidate) -> bool:
+    """Whether there are outlines to make a lesion mask of."""
+    return any(facts is not None and facts.outlines is not None for facts in (candidate.facts, candidate.correction))
 
 
 def refuse_losses(findings: PrepareFindings, strict: bool, *, may_be_empty: bool) -> None:

@@ -31,6 +31,18 @@ def report(
         str | None, options.in_data("--group-by", metavar="FIELD[:WIDTH],...", help="Subgroups: sex,age:20,site.", show_default=False)
     ] = None,
     gallery: Annotated[int, options.in_output("--gallery", metavar="N", min=1, max=2000, help="Images in the gallery.")] = 200,
+    large: Annotated[
+        int, options.in_output("--large", metavar="N", min=0, max=4096, help="Pixels of an original on a click; 0 = none.")
+    ] = 640,
+    crop: Annotated[
+        float | None,
+        options.in_output(
+            "--crop", metavar="X", min=1, help="Show X times the sides of the boxes of it; default: all of it.", show_default=False
+        ),
+    ] = None,
+    originals: Annotated[
+        Path | None, options.in_output("--originals", metavar="DIR", help="Folder of the images by now.", show_default=False)
+    ] = None,
     meta: Annotated[bool, options.in_output("--meta/--no-meta", help="Show meta, label and group of each image.")] = True,
     batch_size: options.BatchSize = 256,
     seed: options.Seed = 0,
@@ -56,6 +68,7 @@ def report(
     --no-meta leaves out meta, label and group of each image; ids and images stay.
     """
     options.rows_expected(rows)
+    from htltools.commands.report.originals import LargeImages
     from htltools.commands.report.write import write_report
     from htltools.commands.shared.chosen_rows import ChosenRows
     from htltools.core.runtime.runtime import Runtime
@@ -70,7 +83,21 @@ def report(
     runtime = Runtime(device, str(precision), batch_size, seed, options.trusted_names(trust))
     chosen = ChosenRows(ids, not_ids, run)
     write_report(
-        *(run, rows, out, model or [], pruned or [], attended, by, split, fields, gallery, meta, runtime),
+        *(
+            run,
+            rows,
+            out,
+            model or [],
+            pruned or [],
+            attended,
+            by,
+            split,
+            fields,
+            gallery,
+            meta,
+            runtime,
+            LargeImages(large, crop, originals),
+        ),
         chosen=chosen,
         limit=limit,
         partial=partial,

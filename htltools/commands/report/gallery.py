@@ -1,12 +1,15 @@
 """The gallery of `report`: which images, and what the page may know of each."""
 
+import hashlib
+import shlex
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from htltools.commands.report.samples import ReportSamples
-from htltools.core.figures.gallery_selection import gallery_positions, gallery_sections
+from htltools.core.figures.gallery_selection import gallery_positions, gallery_sections, places_within_split
 from htltools.core.statistics.subgroups import Crossing, level, level_order, usual_fields, value_of
 from htltools.formats.images.webp import fitting_uris
 from htltools.formats.rows.fields import cell
@@ -39,8 +42,11 @@ def gallery_data(
     iou, splits, boxes = samples.iou, samples.splits, {role: box_lists(own) for role, own in samples.objects.items()}
     gain = iou["attended"] - iou["dense"] if {"attended", "dense"} <= iou.keys() else np.full(len(splits), np.nan)
     gain_of_split, ids = np.where(splits == split, gain, np.nan), [row["id"] for row in samples.rows]
-    chosen = gallery_sections(hardness, samples.known("suspect"), gain_of_split, splits, ids, count, samples.seed)
+    suspect = samples.known("suspect")
+    chosen = gallery_sections(hardness, suspect, gain_of_split, splits, ids, count, samples.seed)
     places = gallery_positions(chosen)
+    ranks = {"hardest": ranks_text(hardness, splits), "suspects": ranks_text(suspect, splits)}
+    ranks |= {"gains": ranks_text(gain_of_split, splits), "losses": ranks_text(-gain_of_split, splits)}
     rows = [samples.rows[place] for place in places]
     names = dict.fromkeys([by, *(name for row in rows for name in row.hardness)])
     columns = {name: samples.known(name) for name in names} | {f"IoU {role}": values for role, values in iou.items()} | {"gain": gain}
@@ -52,10 +58,14 @@ def gallery_data(
             "size": row.size,
             "image": uri,
             "about": about_row(row) if meta else [["split", row.split or "none"]],
+            **({"file": row.file} if meta and row.file else {}),
             "levels": {"split": row.split or "none"} | {field.name: level(value_of(row, field.name), field.width) for field in filters},
             "boxes": {role: rounded_boxes(own[place]) for role, own in boxes.items() if len(own[place])},
             "scores": {name: round(float(values[i]), 4) for name, values in columns.items() if np.isfinite(values[i])},
-            "sections": [name for name, own in chosen.items() if place in own],
+            "sections": [name for name, own in chosen.items() if place in own and name != "others"],
+            "ranks": {
+                name: own[place] for name, own in ranks.items() if own[place] and (name == "hardest" or place in chosen.get(name, ()))
+            },
         }
         for i, (place, row, uri) in enumerate(zip(places, rows, thumbnails(rows)))
     ]
@@ -65,7 +75,7 @@ def gallery_data(
     return {
         "by": by,
         "roles": list(boxes),
-        "sections": {name: TITLES[name] for name in chosen},
+        "sections": {name: TITLES[name] for name in chosen if name != "others"},
         "columns": list(columns),
         "main": [name for name in MAIN if name in columns],
         "meanings": {name: meaning(name) for name in columns},
@@ -84,6 +94,18 @@ def meaning(name: str) -> str:
     if name == "gain":
         return "IoU of the attended model less that of the dense one, in [-1, 1]; higher is better"
     return f"{HARDNESS.get(name, 'a column of these rows that htl does not know')}; higher is harder"
+
+
+def ranks_text(values: np.ndarray, splits: np.ndarray) -> list[str]:
+    """The place of each value [N] among those of its split, in words, 1 = the highest; empty where it is not known."""
+    places, counts = places_within_split(values, splits)
+    return ["" if np.isnan(place) else f"{place:.0f} of {count:.0f} in {split}" for place, count, split in zip(places, counts, splits)]
+
+
+def act_on(rows: list[Row], source: Path | None, by: str) -> dict[str, str]:
+    """What the page needs to keep marks and to propose commands: `key`, the same for the same images, and `rows`, their file."""
+    digest = hashlib.sha256("\n".join([by, *(row.id for row in rows)]).encode()).hexdigest()[:16]
+    return {"key": digest, "rows": shlex.quote(str(source)) if source and str(source) != "-" else "scored.jsonl"}
 
 
 def thumbnails(rows: list[Row]) -> list[str]:

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from htltools import console
 from htltools.commands.report.finding import page_title
-from htltools.commands.report.gallery import gallery_data, shown_fields
+from htltools.commands.report.gallery import act_on, gallery_data, shown_fields
+from htltools.commands.report.originals import LargeImages, large_images
 from htltools.commands.report.samples import report_samples
 from htltools.commands.report.sections import page_sections
 from htltools.commands.shared.chosen_rows import ChosenRows, read_chosen
@@ -31,6 +34,7 @@ def write_report(
     count: int,
     meta: bool,
     runtime: Runtime,
+    large: LargeImages,
     *,
     chosen: ChosenRows,
     limit: int | None,
@@ -47,7 +51,11 @@ def write_report(
     fields = shown_fields(samples.rows, fields, meta)
     found, sections, absent = page_sections(samples, by, hardness, split, fields, runtime.seed, history)
     data = gallery_data(samples, by, hardness, split, fields, count, meta)
-    size = write_page(out, page_title(samples), found, sections, data)
+    by_id = {row.id: row for row in samples.rows}
+    shown = [by_id[card["id"]] for card in data["samples"]]
+    boxes = [{role: np.array(own) for role, own in card["boxes"].items()} for card in data["samples"]]
+    data |= act_on(shown, source, by)
+    size = write_page(out, page_title(samples), found, sections, data, {"originals": large_images(shown, boxes, large)})
     if absent:
         console.say(f"not on the page: {'; '.join(absent)}")
     console.say(f"{out}: {len(samples.rows)} samples, {len(data['samples'])} images, {size / 1e6:.1f} MB")

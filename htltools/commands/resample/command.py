@@ -1,5 +1,6 @@
 """`htl resample`: hardness into training weights, repeats or a selection."""
 
+from pathlib import Path
 from typing import Annotated
 
 from htltools import console, options
@@ -47,6 +48,10 @@ DropTop = Annotated[float, options.in_data("--drop-top", min=0, max=1, help="Fir
 DropBy = Annotated[
     str | None, options.in_data("--drop-by", metavar="COLUMN", help="What --drop-top goes by; default: --by.", show_default=False)
 ]
+CorrectionFile = Annotated[
+    Path | None,
+    options.in_data("--corrections", metavar="FILE", help="A review that comes back: its boxes replace those of rows.", show_default=False),
+]
 Mark = Annotated[
     str | None, options.in_output("--mark", metavar="NAME", help="Write yes or no into meta of every row: is it hard?", show_default=False)
 ]
@@ -70,6 +75,7 @@ def resample(
     drop_top: DropTop = 0.0,
     drop_by: DropBy = None,
     seed: options.Seed = 0,
+    corrections: CorrectionFile = None,
     ids: options.Ids = None,
     not_ids: options.NotIds = None,
     limit: options.Limit = None,
@@ -82,6 +88,7 @@ def resample(
     htl resample scored.jsonl --by pruned_loss --boost 1 | htl train -o weighted.h5    the hard ones twice as much
     htl resample scored.jsonl --by random --boost 1    its control for chance, needs no scores
     htl resample rows.jsonl --mode select --where sex=female --share 0.03 --count 1500 --mark rare > rare.jsonl
+    htl resample scored.jsonl --corrections review.json | htl train -o corrected.h5    boxes that a review corrected
     htl resample rare.jsonl --where rare=yes --boost 8    the oracle, which knows the rare ones
     htl score rows.jsonl | htl resample --mode select --unlabelled --by pruned_disagreement --count 200    what to annotate next
     htl score rows.jsonl | htl resample --pseudo --by pruned_disagreement --boost -1    boxes where dense and pruned model agree
@@ -95,7 +102,9 @@ def resample(
     from htltools.commands.resample import flags, hard_rows, modes
     from htltools.commands.resample.pseudo_boxes import with_pseudo_box
     from htltools.commands.shared.chosen_rows import ChosenRows, read_many_chosen
+    from htltools.commands.shared.corrections import corrected_rows
     from htltools.core.sampling.sample_weights import soft_weights
+    from htltools.formats.rows.provenance import file_digest
     from htltools.formats.rows.spooled import kept_rows, rows_at
     from htltools.formats.rows.stream import RowWriter, check_predictions
 
@@ -103,6 +112,14 @@ def resample(
     flags.refuse_for_mode(mode, boost, soft, top, share, count, unlabelled, pseudo)
     samples, reader = read_many_chosen(rows, ChosenRows(ids, not_ids, run), partial=partial, limit=limit)
     check_predictions(samples)
+    if corrections:
+        samples = corrected_rows(samples, corrections)
+        run.lists[str(corrections)] = file_digest(corrections) if corrections.is_file() else "a folder"
+    if (corrections or ids or not_ids) and flags.nothing_asked(by, where, pseudo, boost, soft, mode, mark, drop_top):
+        with RowWriter(run, run.chain(reader.history), skipped=reader.skipped) as writer:
+            writer.models(reader.models)
+            writer.write(samples)
+        return
     if pseudo:
         samples = kept_rows(map(with_pseudo_box, samples))
     by, top = hard_rows.resolved_column(samples, by or "pruned_loss", "--by"), 0.3 if top is None else top

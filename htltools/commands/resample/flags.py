@@ -32,6 +32,13 @@ def refuse_two_criteria(
         raise UsageError("--drop-by needs --drop-top")
 
 
+def nothing_asked(
+    by: str | None, where: Sequence[str] | None, pseudo: bool, boost: float, soft: bool, mode: str, mark: str | None, drop_top: float
+) -> bool:
+    """Whether hardness is not to change anything: then rows need none."""
+    return not (by or where or pseudo or boost or soft or mark or drop_top) and mode == "weight"
+
+
 def refuse_for_mode(
     mode: str, boost: float, soft: bool, top: float | None, share: float | None, count: int | None, unlabelled: bool, pseudo: bool
 ) -> None:

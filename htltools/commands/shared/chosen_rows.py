@@ -6,13 +6,14 @@ from itertools import islice
 from pathlib import Path
 
 from htltools import console
-from htltools.errors import DataError
+from htltools.errors import DataError, UsageError
 from htltools.formats.rows.id_lists import IdList, read_ids
 from htltools.formats.rows.provenance import Run
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.spooled import kept_rows
 from htltools.formats.rows.stream import RowReader
 from htltools.formats.sources.open_rows import no_rows, open_rows
+from htltools.processes import several_processes
 
 SHOWN = 3  # ids that a sentence names
 
@@ -25,6 +26,8 @@ class ChosenRows:
 
     def __init__(self, wanted: Sequence[Path] | None, unwanted: Sequence[Path] | None, run: Run):
         self.left_none = 0  # rows that were read, where none of them stayed
+        if pipe := next((path for path in (*(wanted or ()), *(unwanted or ())) if several_processes() and path.is_fifo()), None):
+            raise UsageError(f"several processes cannot share the pipe {pipe}", "write the ids to a file")
         self.wanted, self.unwanted = ([read_ids(path) for path in paths] if paths else None for paths in (wanted, unwanted))
         for flag, lists in (("--ids", self.wanted), ("--not-ids", self.unwanted)):
             for own in lists or ():
@@ -83,7 +86,7 @@ def read_chosen(source: Path | None, chosen: ChosenRows, *, partial: bool = Fals
 def read_many_chosen(
     source: Path | None, chosen: ChosenRows, *, partial: bool = False, limit: int | None = None
 ) -> tuple[Sequence[Row], RowReader]:
-    """As `read_chosen`; many rows lie in a temporary file, see `read_many_rows`.
+    """As `read_chosen`; many rows lie in a temporary file, and each access to one parses it anew, so that a change of it would be lost.
 
     Raises: as `open_rows` and `ChosenRows.of`; DataError where the source holds no row at all, or none is left; StorageError.
     """

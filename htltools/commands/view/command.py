@@ -49,6 +49,8 @@ Summary = Annotated[bool, output("--summary", help="Counts and mean hardness by 
 GroupBy = Annotated[str | None, output("--group-by", metavar="FIELD[:WIDTH],...", help="Subgroups of --summary: sex,age:20.")]
 ShowImages = Annotated[Thumbnails | None, output("--thumbnails", help="Show the rows as small images too, on a terminal that can.")]
 Sheet = Annotated[Path | None, output("--sheet", metavar="PNG", help="Also draw the chosen rows with their boxes.")]
+Originals = Annotated[Path | None, output("--originals", metavar="DIR", help="Folder of the original images by now.")]
+CopyImages = Annotated[Path | None, output("--copy-images", metavar="DIR", help="Copy the original images too, for --to coco:FILE.")]
 Check = Annotated[bool, output("--check", help="Check every byte of stores, checkpoints and rows, and write nothing.")]
 
 
@@ -69,6 +71,8 @@ def view(
     group_by: GroupBy = None,
     thumbnails: ShowImages = None,
     sheet: Sheet = None,
+    copy_images: CopyImages = None,
+    originals: Originals = None,
     check: Check = False,
     partial: options.Partial = False,
     force: options.Force = False,
@@ -82,6 +86,7 @@ def view(
     htl view scored.jsonl --summary --group-by sex,age:20 --columns pruned_loss,pruned_disagreement
     htl view scored.jsonl --to coco:scored.json     a COCO data set; fiftyone:DIR for FiftyOne
     htl view scored.jsonl --to parquet:scored.parquet    rows as every command reads them too, sorted and filtered at once
+    htl view scored.jsonl --sort suspect --limit 100 --to coco:review.json --copy-images review     to be corrected elsewhere
     htl view store > rows.jsonl     the rows of a finished store, from where it lies now
     htl view dense.h5               what is in a checkpoint, or an ONNX file
     htl view --check store dense.h5 rows.jsonl     is every byte what htl wrote?
@@ -109,9 +114,9 @@ def view(
     from htltools.formats.rows.spooled import kept_rows
     from htltools.formats.sources.open_rows import open_rows
 
-    target = outputs.checked_target(to, columns=columns, summary=summary, group_by=group_by, thumbnails=thumbnails)
+    target = outputs.checked_target(to, columns=columns, summary=summary, group_by=group_by, thumbnails=thumbnails, copy_images=copy_images)
     query = selection.Query(split, where or [], sort, columns.split(",") if columns else None)
-    outputs.refuse_existing_files(target, sheet, force)
+    outputs.refuse_existing_files(target, sheet, copy_images, force)
     few = limit or (FEW if thumbnails else None)
     chosen, found = ChosenRows(ids, not_ids, run), None
     if source and is_parquet(source) and not (summary or ids or not_ids):
@@ -134,7 +139,7 @@ def view(
     elif target.form == "rows":
         outputs.write_rows(selected, run, reader, notes=not no_notes)
     else:
-        outputs.write(selected, target, run, reader, force=force)
+        outputs.write(selected, target, run, reader, copy_images, originals, force=force)
 
 
 def only_source(rows: list[Path] | None) -> Path | None:

@@ -26,7 +26,9 @@ class Target(NamedTuple):
     path: Path | None = None
 
 
-def checked_target(to: str | None, *, columns: str | None, summary: bool, group_by: str | None, thumbnails: str | None) -> Target:
+def checked_target(
+    to: str | None, *, columns: str | None, summary: bool, group_by: str | None, thumbnails: str | None, copy_images: Path | None
+) -> Target:
     """What --to names; without it a table where one is asked for or stdout is a terminal, else rows.
 
     Raises: UsageError where it names nothing, or other flags ask for something else.
@@ -35,6 +37,8 @@ def checked_target(to: str | None, *, columns: str | None, summary: bool, group_
         raise UsageError("--summary and --thumbnails exclude each other")
     if group_by is not None and not summary:
         raise UsageError("--group-by makes the subgroups of --summary", "give both")
+    if copy_images and not (to or "").startswith("coco:"):
+        raise UsageError("--copy-images copies what a COCO data set names", "give --to coco:FILE as well")
     if to is None:
         return Target("table" if columns or summary or thumbnails or console.is_terminal(sys.stdout) else "rows")
     target = parsed_target(to)
@@ -57,13 +61,15 @@ def parsed_target(text: str) -> Target:
     raise UsageError(f"--to takes {', '.join(FORMS)}, parquet:FILE, coco:FILE or fiftyone:DIR, not {text!r}")
 
 
-def refuse_existing_files(target: Target, sheet: Path | None, force: bool) -> None:
+def refuse_existing_files(target: Target, sheet: Path | None, images: Path | None, force: bool) -> None:
     """Refuse to replace files, before any row is read.
 
     Raises: CannotCreate.
     """
     if sheet:
         refuse_existing(sheet, force)
+    if images:
+        refuse_existing(images, force)
     match target:
         case Target("coco" | "parquet", Path() as path):
             refuse_existing(path, force)
@@ -84,8 +90,17 @@ def write_rows(selected: Selected, run: Run, reader: RowReader, *, notes: bool) 
         writer.write(selected.rows)
 
 
-def write(selected: Selected, target: Target, run: Run, reader: RowReader, *, force: bool) -> None:
-    """Write rows in any other form.
+def write(
+    selected: Selected,
+    target: Target,
+    run: Run,
+    reader: RowReader,
+    images: Path | None = None,
+    originals: Path | None = None,
+    *,
+    force: bool,
+) -> None:
+    """Write rows in any other form. images: where to copy the original images of a COCO data set; originals: where they lie now.
 
     Raises: UsageError where FiftyOne would get none; CannotCreate, StorageError.
     """
@@ -99,7 +114,12 @@ def write(selected: Selected, target: Target, run: Run, reader: RowReader, *, fo
         case Target("coco", Path() as path):
             from htltools.formats.tables.coco_export import write_coco
 
-            say_written(path, selected, write_coco(path, selected.rows))
+            names = None
+            if images:
+                from htltools.commands.view.review import copied_images
+
+                names = copied_images(selected.rows, images, originals)
+            say_written(path, selected, write_coco(path, selected.rows, names))
         case Target("fiftyone", Path() as path):
             from htltools.formats.tables.fiftyone_export import write_fiftyone
 

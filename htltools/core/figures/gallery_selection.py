@@ -37,12 +37,12 @@ def gallery_sections(
     """Positions of the samples of each section, in the order in which they are shown: at most `count` different ones in all.
 
     hardness, suspect, gain: [N], NaN = unknown. `hardest` and `suspects` have the highest ranks within their split, `gains` and
-    `losses` the highest and lowest gain. The hardest get half of the room, and what the others leave of it. Ties are broken by a
-    hash of seed and id.
+    `losses` the highest and lowest gain. The hardest get half of the room; `others`, drawn from all that are in none of these, what is
+    left of it: what is hard shows beside what is not. Ties are broken, and others drawn, by a hash of seed and id.
 
     >>> nothing = np.full(3, np.nan)
-    >>> gallery_sections(np.array([3, 1, 2.]), nothing, np.array([np.nan, -0.1, 0.2]), ["test"] * 3, "abc", 2)
-    {'hardest': array([0]), 'gains': array([2])}
+    >>> gallery_sections(np.array([3, 1, 2.]), nothing, np.array([np.nan, -0.1, 0.2]), ["test"] * 3, "abc", 3)
+    {'hardest': array([0]), 'gains': array([2]), 'others': array([1])}
     """
     ties = chance([f"tie/{name}" for name in ids], seed)
     ranked = {
@@ -57,10 +57,28 @@ def gallery_sections(
     for name, values in ranked.items():
         room = count - len(gallery_positions(sections))
         sections[name] = lowest_first(values, ties)[: min(share, room)]
-    shown = set(gallery_positions(sections))
-    more = [position for position in hardest if position not in shown][: count - len(shown)]
-    sections["hardest"] = np.array([position for position in hardest if position in {*sections["hardest"], *more}], int)
+    shown = gallery_positions(sections)
+    draw = np.array(chance([f"other/{name}" for name in ids], seed), float)
+    draw[shown] = np.nan
+    sections["others"] = lowest_first(draw, ties)[: max(count - len(shown), 0)]
     return {name: positions for name, positions in sections.items() if len(positions)}
+
+
+def places_within_split(values: np.ndarray, splits: Sequence[str] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The place of each value [N] within its split, 1 = the highest, equal ones sharing the first of theirs, and how many are known there.
+
+    Both are float [N], NaN where the value is.
+
+    >>> places_within_split(np.array([5, 1, 5, 3, np.nan]), ["train"] * 3 + ["test"] * 2)[0]
+    array([ 1.,  3.,  1.,  1., nan])
+    """
+    from scipy.stats import rankdata
+
+    places, counts = np.full(len(values), np.nan), np.full(len(values), np.nan)
+    for split in set(splits):
+        own = np.flatnonzero((np.asarray(splits) == split) & ~np.isnan(values))
+        places[own], counts[own] = rankdata(-values[own], "min"), len(own)
+    return places, counts
 
 
 def lowest_first(values: np.ndarray, ties: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 from htltools.errors import DataError
 from htltools.formats.csv.text import Table
-from htltools.formats.rows.schema import SIDE
+from htltools.formats.rows.objects import SIDE
 
 NUMBERS = re.compile(r"(?<![A-Za-z_\d.])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 KEY = re.compile(r"['\"]?([A-Za-z][A-Za-z0-9_]*)['\"]?\s*:")

@@ -15,9 +15,21 @@ from markupsafe import Markup
 
 from htltools.formats.files.atomic import replacing
 
+STYLES = "report.css", "marks.css"
+SCRIPTS = "large.js", "marks.js", "report.js"  # what each defines, the next may use
 
-def write_page(path: Path, title: str, lead: Markup, sections: Mapping[str, Sequence[Markup]], data: dict[str, Any]) -> int:
+
+def write_page(
+    path: Path,
+    title: str,
+    lead: Markup,
+    sections: Mapping[str, Sequence[Markup]],
+    data: dict[str, Any],
+    more: Mapping[str, Any] | None = None,
+) -> int:
     """Write a page of a lead, sections, parts by heading, and the data of its gallery; whole or not at all. Its size in bytes.
+
+    more: further data by name, which the script reads only once it needs them.
 
     Nothing but its own script may run on it, and nothing may be fetched: its content security policy says so.
 
@@ -25,10 +37,13 @@ def write_page(path: Path, title: str, lead: Markup, sections: Mapping[str, Sequ
     """
     environment = Environment(autoescape=True, keep_trailing_newline=True, trim_blocks=True)
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    style, script = own_file("report.css"), own_file("report.js")
+    style, script = ("".join(map(own_file, names)) for names in (STYLES, SCRIPTS))
     digest = "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     template = environment.from_string(own_file("report.html"))
-    text = template.render(title=title, lead=lead, sections=sections, data=data, style=Markup(style), script=Markup(script), digest=digest)
+    all_data = {"data": data} | dict(more or {})
+    text = template.render(
+        title=title, lead=lead, sections=sections, data=all_data, style=Markup(style), script=Markup(script), digest=digest
+    )
     page = text.encode("utf-8", "replace")
     with replacing(path) as temporary:
         temporary.write_bytes(page)

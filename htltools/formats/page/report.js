@@ -3,7 +3,7 @@
 addEventListener("error", event => { document.documentElement.dataset.error = event.message; });
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const RESERVED = ["show", "sort", "order", "find", "theme"];
+const RESERVED = ["show", "mark", "sort", "order", "find", "theme"];
 const ABOVE = ["dense", "attended", "pruned", "annotated"];  // the order in which boxes are drawn: gaps of dashes show what is below
 const STEP = 48;  // cards that are made at a time
 const SVG = "http://www.w3.org/2000/svg";
@@ -33,7 +33,8 @@ function choice(key, title, options) {
 }
 
 function makeForm() {
-  choice("show", "show", [["", "all images"], ...Object.entries(data.sections)]);
+  choice("show", "show", [["", "all images"], ...Object.entries(data.sections), ["others", "others, drawn at random"]]);
+  choice("mark", "marked", [["", "any"], ...Object.keys(MARKS).map(mark => [mark, mark]), ["none", "not yet"]]);
   choice("sort", "sort by", data.columns.map(name => [name, name]));
   choice("order", "order", [["", "highest first"], ["asc", "lowest first"]]);
   for (const filter of data.filters) choice(keyOf(filter.name), filter.name, [["", "any"], ...filter.levels.map(each => ["=" + each, each])]);
@@ -85,10 +86,11 @@ function toAddress() {
 }
 
 function choose() {
-  const show = valueOf("show"), sort = valueOf("sort"), find = valueOf("find").toLowerCase(), sign = valueOf("order") ? 1 : -1;
+  const show = valueOf("show"), mark = valueOf("mark"), sort = valueOf("sort"), find = valueOf("find").toLowerCase(), sign = valueOf("order") ? 1 : -1;
   const wanted = data.filters.map(each => [each.name, valueOf(keyOf(each.name))]).filter(pair => pair[1]);
   matches = data.samples.filter(sample =>
-    (!show || sample.sections.includes(show))
+    (!show || (show === "others" ? !sample.sections.length : sample.sections.includes(show)))
+    && (!mark || (marks.get(sample.id) ?? "none") === mark)
     && sample.id.toLowerCase().includes(find)
     && wanted.every(([name, value]) => "=" + sample.levels[name] === value));
   const rank = sample => sample.scores[sort];
@@ -123,8 +125,7 @@ function card(sample) {
   frame.append(image);
   const text = element("div", undefined, "text");
   text.append(element("h4", sample.id));
-  const tags = sample.sections.map(name => data.sections[name]).join(" · ");
-  if (tags) text.append(element("p", tags, "tag"));
+  text.append(element("p", tagsOf(sample), "tag"));
   if (sample.about.length) text.append(element("p", sample.about.map(([name, value]) => `${name} ${value}`).join(" · ")));
   const first = new Set([valueOf("sort"), data.by, ...data.main]), rest = Object.keys(sample.scores).filter(name => !first.has(name));
   text.append(list(sample.scores, first));
@@ -134,7 +135,15 @@ function card(sample) {
     text.append(details);
   }
   made.append(frame, text);
+  addLarge(frame, sample);
+  addMarks(made, sample);
   return made;
+}
+
+function tagsOf(sample) {  // why it is here, and where it stands in its split
+  const tags = sample.sections.map(name => sample.ranks[name] ? `${name}: ${sample.ranks[name]}` : name);
+  if (!sample.sections.includes("hardest") && sample.ranks.hardest) tags.push(`by ${data.by}: ${sample.ranks.hardest}`);
+  return tags.join(" · ");
 }
 
 function list(scores, names) {
@@ -147,9 +156,9 @@ function list(scores, names) {
   return made;
 }
 
-function boxes(byRole) {
+function boxes(byRole, [left, top, right, bottom] = [0, 0, 1, 1]) {  // those of a window of the image
   const made = document.createElementNS(SVG, "svg");
-  made.setAttribute("viewBox", "0 0 1 1");
+  made.setAttribute("viewBox", `${left} ${top} ${right - left} ${bottom - top}`);
   made.setAttribute("preserveAspectRatio", "none");
   const all = ABOVE.flatMap(role => (byRole[role] ?? []).map(box => [role, box]));
   for (const [kind, role, [x0, y0, x1, y1]] of [...all.map(each => ["shade " + each[0], ...each]), ...all.map(each => [each[0], ...each])]) {
@@ -162,6 +171,7 @@ function boxes(byRole) {
 }
 
 makeForm();
+startMarks();
 fromAddress();
 choose();
 form.addEventListener("submit", event => event.preventDefault());

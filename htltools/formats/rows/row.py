@@ -53,6 +53,11 @@ class Row(dict[str, Any]):
         return self["store"], self["index"]
 
     @property
+    def file(self) -> str | None:
+        """Path of the original image, relative to `source_folder` where the row names one."""
+        return self.get("file")
+
+    @property
     def size(self) -> list[int] | None:
         """Width and height of the original image, in pixels."""
         return self.get("size")

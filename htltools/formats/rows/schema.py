@@ -7,31 +7,14 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
+from htltools.formats.rows.objects import BoxField, Detected, Digest, NonNegativeInt, PositiveInt, Replaced, Side
+
 SCHEMA = 1
 Split = Literal["train", "val", "test"]
 Role = Literal["dense", "pruned"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 ROLES: tuple[Role, ...] = get_args(Role)
 OBJECT = "object"  # class of boxes without a class of their own
-
-SIDE = 2**31  # pixels of an image's side, and more than any number of a box
-NonNegativeInt = Annotated[int, Field(ge=0, le=2**53)]
-PositiveInt = Annotated[int, Field(ge=1, le=2**53)]
-Side = Annotated[int, Field(ge=1, le=SIDE)]
-Edge = Annotated[float, Field(ge=-SIDE, le=SIDE, allow_inf_nan=False)]
-Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-BoxField = Annotated[list[Edge], Field(min_length=4, max_length=4)]
-
-
-class Detected(BaseModel):
-    """The objects that a model predicts for an image and that score enough to count, highest first: three lists of one length."""
-
-    model_config = ConfigDict(strict=True)
-
-    boxes: list[BoxField] = Field(description="like `boxes` of the row")
-    labels: list[str] = Field(description="class of each")
-    scores: list[FiniteFloat] = Field(description="score of each, in (0, 1]")
-    doubts: list[FiniteFloat] | None = Field(None, description="doubt of each, in [0, 1]; of `predict`, `score --also mirror_disagreement`")
 
 
 class Sample(BaseModel):
@@ -44,7 +27,13 @@ class Sample(BaseModel):
     split: Split | None = Field(None, description="train, val or test")
     store: str | None = Field(None, description="path of the HDF5 shard that holds the image")
     index: NonNegativeInt | None = Field(None, description="place of the image in its shard")
-    file: str | None = Field(None, description="path of the image file that `predict` read, as it was named")
+    file: str | None = Field(
+        None, description="path of the image file: relative to `source_folder`, or as it was named; absent: DICOM, or synthetic"
+    )
+    source_folder: str | None = Field(
+        None, description="folder that the paths of the row are relative to, absolute; absent: they are as they were named"
+    )
+    mask_files: list[str] | None = Field(None, description="paths of the image's mask files, like `file`")
     frame: PositiveInt | None = Field(None, description="number of the frame in its DICOM file, from 1; absent: the only one")
     size: Annotated[list[Side], Field(min_length=2, max_length=2)] | None = Field(
         None, description="[width, height] of the original image, in pixels: the frame of every box"
@@ -55,6 +44,10 @@ class Sample(BaseModel):
         "[] = known to hold none, absent = not annotated",
     )
     labels: list[str] | None = Field(None, description="class of each of `boxes`, in their order; absent: all are of one class, object")
+    corrected: list[Replaced] | None = Field(None, description="what `boxes` and `labels` were before corrections, the oldest first")
+    mask_outdated: bool | None = Field(
+        None, description="whether the lesion mask in the store is of an annotation before the last correction, and not used"
+    )
     pseudo: bool | None = Field(None, description="whether `boxes` are a model's prediction instead of an annotation; absent: they are not")
     label: str | None = Field(None, description="class of the whole image")
     meta: dict[str, Any] | None = Field(None, description="metadata of the user's table by column")

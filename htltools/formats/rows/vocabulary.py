@@ -37,6 +37,9 @@ HARDNESS = {
     "random": "a number in [0, 1) that depends on seed and id alone: the control for chance",
 }
 
+# columns that do not follow from the annotation
+LABEL_FREE = frozenset(name for name, what in HARDNESS.items() if "needs no annotation" in what) | {"random"}
+
 METRICS = {
     "iou_mean": "mean IoU of predicted and annotated box",
     "iou_median": "median IoU",

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, field
+from typing import Any
 
 from htltools.formats.tables.facts import Facts
 
@@ -21,6 +22,8 @@ class Candidate:
     split: str | None = None  # once the splits are drawn
     dicom: bool = False
     frame: int | None = None  # number of the frame in a DICOM file of several, from 1
+    correction: Facts | None = None  # what a review says of it, instead of all that was known
+    root: str = ""  # the folder that was named as its source; empty: the image was named itself
     segments: tuple[tuple[str, int], ...] | None = None  # (path, frame) of DICOM segmentations; None: none refers to the image
 
     @property
@@ -32,16 +35,30 @@ class Candidate:
         """What tells the sample apart, without where its files lie and when they were written: other machines may have copies."""
         return [self.id, *self.known(), self.dicom]
 
+    def files(self) -> dict[str, Any]:
+        """The way back to the files, as fields of a row: see `schema.Sample`. None of DICOM, whose names may be those of patients."""
+        if not self.image or self.dicom:
+            return {}
+        if not self.root and os.path.isabs(self.image):
+            paths, folder = [os.path.abspath(path) for path in (self.image, *self.masks)], {}
+        else:
+            paths = [os.path.relpath(path, self.root) if self.root else path for path in (self.image, *self.masks)]
+            folder = {"source_folder": readable(os.path.abspath(self.root))}
+        own, *masks = map(readable, paths)
+        return {"file": own} | folder | ({"mask_files": masks} if masks else {})
+
     def stamp(self) -> list:
         """What the stored sample depends on: facts, and name, size and time of the files. An unchanged stamp means an unchanged sample."""
         files = [file_stamp(path) for path in (self.image, *(self.masks or (None,)), *dict(self.segments or ()))]
-        return [self.id, files, *self.known()]
+        return [self.id, self.root, files, *self.known()]
 
     def known(self) -> list:
         """What is known of the sample beside its files."""
         own = self.facts
+        other = self.correction
+        corrected = other and [other.boxes, other.categories, other.frame, other.shares, other.outlines]
         facts = [own.group, own.label, own.boxes, own.labels, own.frame, own.meta, own.known, own.shares, own.outlines]
-        return [facts, self.split, self.masked, self.phantom, self.frame, self.segments and len(self.segments)]
+        return [facts, corrected, self.split, self.masked, self.phantom, self.frame, self.segments and len(self.segments)]
 
 
 def file_stamp(path: str | None) -> list | None:

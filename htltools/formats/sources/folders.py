@@ -49,6 +49,7 @@ class Images:
     relative: list[str] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     own: list[str] = field(default_factory=list)  # the name of the source
+    roots: list[str] = field(default_factory=list)  # the folder that was named as the source
     numbers: list[list[int]] = field(default_factory=list)
 
     def some(self, numbers: Sequence[int]) -> ImageNames:
@@ -123,6 +124,7 @@ def images_of(listings: Sequence[Listing], findings: Findings) -> Images:
                 images.relative.append(relative[i])
                 images.ids.append(ids[i] or "")
                 images.own.append(listing.own if several else "")
+                images.roots.append(listing.root)
             i += 1
         images.numbers.append(list(range(start, len(images.paths))))
     return images
@@ -218,7 +220,7 @@ def candidates_of(images: Images, masks: ImageMasks, joined: JoinedFacts, findin
         if masked and i not in masks.of:
             findings.images_without_mask.append(images.ids[i])
         own = folders.added_to(own, i, free)
-        candidates.append(Candidate(images.ids[i], path, masks.of.get(i, ()), own, masked, dicom=dicom[i]))
+        candidates.append(Candidate(images.ids[i], path, masks.of.get(i, ()), own, masked, dicom=dicom[i], root=images.roots[i]))
     return candidates
 
 

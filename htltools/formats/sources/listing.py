@@ -30,6 +30,7 @@ class Listing:
     names: list[str] = field(default_factory=list)
     relative: list[str] = field(default_factory=list)
     folder: Path | None = None
+    root: str = ""  # the folder that was named; empty: its files were named one by one
     own: str = ""
     masks: dict[str, str] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
@@ -77,7 +78,7 @@ def folder_listing(folder: Path, *, look_beside: bool) -> Listing:
     root = str(folder) if str(folder) != "." else ""
     walked = walk(str(folder))
     layout = layout_of(walked.images)
-    listing = Listing(folder=folder, own=os.path.basename(os.path.abspath(folder)))
+    listing = Listing(folder=folder, root=str(folder), own=os.path.basename(os.path.abspath(folder)))
     listing.add_skips(root, walked)
     above = Path(os.path.abspath(folder)).parent
     if look_beside and not layout.masks and not layout.owners and mentions_images(listing.own) and (masks := masks_beside(above)):

@@ -1,16 +1,13 @@
 """Where rows come from: a file of JSON Lines or Parquet, the folder of a store, or stdin."""
 
 import sys
-from collections import deque
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from htltools.errors import DataError, MissingInput
 from htltools.formats.models.file_kind import is_parquet, kind_of_file
 from htltools.formats.rows.row import Row
-from htltools.formats.rows.spooled import kept_rows
 from htltools.formats.rows.stream import RowReader
 
 LONGEST = 2**26  # bytes of a line
@@ -60,20 +57,6 @@ def read_rows(source: Path | None, *, partial: bool = False, limit: int | None =
     if not rows:
         raise no_rows(reader)
     return rows[:limit], reader
-
-
-def read_many_rows(source: Path | None, *, partial: bool = False, limit: int | None = None) -> tuple[Sequence[Row], RowReader]:
-    """As `read_rows`; many rows lie in a temporary file, and each access to one parses it anew, so that a change of it would be lost.
-
-    Raises: as `read_rows`; StorageError where the folder of temporary files is full.
-    """
-    reader = open_rows(source, partial=partial)
-    everything = iter(reader)
-    rows = kept_rows(islice(everything, limit))
-    deque(everything, maxlen=0)  # the others are read and checked all the same
-    if not rows:
-        raise no_rows(reader)
-    return rows, reader
 
 
 def no_rows(reader: RowReader) -> DataError:

@@ -12,13 +12,14 @@ PIECE = 64  # masks read at a time
 
 
 def lesion_masks(rows: Sequence[Row]) -> np.ndarray | None:
-    """The lesion masks of rows with a store and an index: bool [N, H, W]; None where one of their stores holds no masks.
+    """The lesion masks of rows with a store and an index: bool [N, H, W]; None where one of their stores holds no masks,
+    or a mask is of an annotation that was corrected.
 
     Raises: DataError, MissingInput where a store is damaged or missing.
     """
     stored = [row.stored_at for row in rows]
     paths = {path for path, _ in stored}
-    if not all(map(holds_masks, paths)):
+    if any(row.get("mask_outdated") for row in rows) or not all(map(holds_masks, paths)):
         return None
     shards = {path: mapped_dataset(Path(path), "masks") for path in paths}
     return np.stack([shards[path][index] > 0 for path, index in stored])
@@ -33,7 +34,8 @@ def holds_masks(path: str) -> bool:
 class MaskedImages:
     """The images of some rows with their lesion masks as one channel more, 0 or 255 = lesion: shape (N, H, W, C + 1).
 
-    A mask is empty where the store holds none. `has_mask`: bool [N], which rows have a mask that is not empty.
+    A mask is empty where the store holds none, or one of an annotation that was corrected. `has_mask`: bool [N], which rows have a
+    mask that is not empty.
 
     Raises: as `Images`.
     """
@@ -42,7 +44,7 @@ class MaskedImages:
         self.images = Images(rows, place)
         paths = [row.stored_at[0] for row in rows]
         by_path = {path: holds_masks(path) for path in set(paths)}
-        holds = np.array([by_path[path] for path in paths], bool)
+        holds = np.array([by_path[path] and not row.get("mask_outdated") for path, row in zip(paths, rows)], bool)
         self.masks = Images([row for row, held in zip(rows, holds) if held], place, "masks") if holds.any() else None
         self.number = np.where(holds, holds.cumsum() - 1, -1)  # [N], the place of each row among those whose store holds masks
         self.shape = (*self.images.shape[:3], self.images.shape[3] + 1)

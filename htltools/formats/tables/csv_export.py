@@ -14,7 +14,10 @@ FIRST = {"id": "id", "group_id": "group", "split": "split", "label": "label"}  #
 EDGES = "x0", "y0", "x1", "y1"
 INNER = *NESTED, "predicted"
 # fields of another form, or without meaning elsewhere
-LEFT_OUT = {"boxes", "labels", "detected", "size", "store", "index", "repeat", *INNER}
+LEFT_OUT = {
+    *("boxes", "labels", "detected", "size", "store", "index", "repeat", *INNER),
+    *("file", "source_folder", "mask_files", "corrected", "mask_outdated"),  # `file` would name the image instead of the id
+}
 
 
 def csv_lines(rows: Sequence[Row], columns: Sequence[str] | None, shown: Callable[[str], str] = str) -> Iterator[str]:

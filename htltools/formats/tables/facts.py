@@ -28,6 +28,7 @@ class Facts:
     meta: dict[str, Any] = field(default_factory=dict)
     known: bool = True  # False: no table or file names the image
     shares: bool = False  # whether boxes and outlines are shares of the image's sides, and not pixels
+    categories: list[str | None] | None = None  # class of each box as it is written, where or not several are used
     outlines: list[Any] | None = None  # of objects, as COCO has them: polygons [[x, y, x, y, ...], ...] or run lengths {size, counts}
 
 

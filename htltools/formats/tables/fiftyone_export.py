@@ -23,7 +23,10 @@ from htltools.formats.rows.schema import OBJECT
 from htltools.formats.store.shard import Images
 from htltools.formats.tables.csv_export import csv_cell
 
-ELSEWHERE = {"id", "group", "split", "label", "size", "boxes", "labels", "predicted", "detected", "pseudo", "store", "index", "repeat"}
+ELSEWHERE = {
+    *("id", "group", "split", "label", "size", "boxes", "labels", "predicted", "detected", "pseudo", "store", "index", "repeat"),
+    *("source_folder", "mask_files", "corrected", "mask_outdated"),
+}
 BY = "htl view --to fiftyone"
 # names of FiftyOne's own fields, and of fields written here
 RESERVED = {

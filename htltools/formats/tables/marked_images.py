@@ -188,6 +188,7 @@ def facts_of(image: MarkedImage, *, several: bool, outlined: bool) -> Facts:
     own = replace(image.facts, label=image.facts.label or (classes.pop() if len(classes) == 1 else None))
     if image.is_known:
         own.boxes = [box for box, _, _ in objects]
+        own.categories = [category for _, category, _ in objects]
         own.labels = [category or OBJECT for _, category, _ in objects] if several and image.classed else None
         own.outlines = [outline for _, _, outline in objects] if outlined and all(outline for _, _, outline in objects) else None
     return own

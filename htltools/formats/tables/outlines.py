@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from htltools.formats.rows.objects import SIDE
 from htltools.formats.rows.row import Box
-from htltools.formats.rows.schema import SIDE
 
 Outline = list[list[float]] | dict[str, Any]
 ELLIPSE = 64  # corners of the polygon of an ellipse
