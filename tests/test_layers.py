@@ -47,6 +47,7 @@ BELONGS_TO = {
     "typer": {"cli", "options", "commands"},
     "rich": {"console", "commands"},
     "h5py": {"formats.store"},
+    "mlcroissant": {"formats.store"},
     "duckdb": {"formats.parquet"},
     "filelock": {"formats.files"},
     "cv2": {"formats.images"},

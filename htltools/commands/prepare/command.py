@@ -72,6 +72,9 @@ output = partial(Option, rich_help_panel="Output")
 Out = Annotated[Path, output("-o", "--out", metavar="DIR", help="Folder of the store.", show_default=False)]
 Size = Annotated[str, output("--size", metavar="N|HxW", help="Pixels of a stored image.")]
 Strict = Annotated[bool, output("--strict", help="Fail where a sample is left out or looks wrong, or something is doubted.")]
+Croissant = Annotated[
+    Path | None, output("--croissant", metavar="FILE.json", help="Also describe the data set as Croissant.", show_default=False)
+]
 
 
 @options.command
@@ -104,6 +107,7 @@ def prepare(
     window: Window = "auto",
     id_key: IdKey = None,
     strict: Strict = False,
+    croissant: Croissant = None,
     phantom: Phantoms = None,
     seed: options.Seed = 0,
     jobs: options.Jobs = 0,
@@ -123,10 +127,12 @@ def prepare(
     Boxes come from masks where there are some, else from the table or the annotations. What cannot be used is left out,
     counted by reason, and listed in DIR/skips.jsonl; so is what looks wrong and is kept: the same pixels under two ids, boxes
     of everything or nothing, images of one value, masks read by a guess, ages of 0, one word under several spellings. A run
-    that was killed is taken up where it stopped. With --part 2/8 only an eighth of the groups is prepared, in a folder of its own.
+    that was killed is taken up where it stopped. --croissant describes the data set for tools that load Croissant.
+    With --part 2/8 only an eighth of the groups is prepared, in a folder of its own.
     """
     from htltools.commands.prepare import flags, messages
     from htltools.commands.prepare.decode import Settings
+    from htltools.commands.prepare.describe import describe, refuse_croissant
     from htltools.commands.prepare.gather import assign_splits, correct, gather, gather_phantoms
     from htltools.commands.prepare.understanding import doubts_of, understanding
     from htltools.commands.prepare.write import Store, write_store
@@ -139,6 +145,8 @@ def prepare(
     from htltools.formats.tables.csv_table import Columns
 
     record = PartRecord(mine, run) if (mine := parsed_part(part)) else None
+    if croissant:
+        refuse_croissant(croissant, force)
     flags.check_sources(sources, phantom, [*(table or []), *(annotations or []), corrections, masks])
     frame, box_size, shares = flags.stored_frame(size), flags.table_frame(box_frame), flags.split_shares(splits)
     boxes, window, values = flags.box_sets(box_columns), checked_window(window), flags.lesion_values(lesion_values)
@@ -177,3 +185,5 @@ def prepare(
     with exclusive(out / ".lock", out):
         write_store(run, store, findings, review, record, inputs, jobs=jobs, force=force, strict=strict)
     messages.say_store(findings, out)
+    if croissant:
+        describe(croissant, out, findings.kept)
