@@ -35,7 +35,8 @@ ARMS = {  # what an arm is, in words; others stand under their own names
     "mirror4": "one look, mean box of 4 mirror images",
     "larger": "one look at an image of twice the pixels",
     "glance:pruned": "first look by a copy with 90 % of its weights cut",
-    "glance:channel": "first look by a copy with half of its channels cut",
+    "glance:channel": "first look by a copy that lost half of its weights, by whole channels",
+    "glance:channel70": "first look by a copy that lost 70 % of its weights, by whole channels",
     "glance:unpruned": "first look by a copy fine-tuned alike, not pruned",
     "hard:pruned_loss": "crops more often of what is hard by `pruned_loss`",
     "hard:random": "crops more often of a random choice",
@@ -50,9 +51,9 @@ MEASURES |= {"IoU < .1": ("test", "failure_rate"), "ISIC 2017: mean IoU": ("else
 DATA = {"test": "HAM10000", "elsewhere": "ISIC 2017"}
 MODELS = {f"{net}-{way}": f"{words}, {look}" for net, words in NETS.items() for way, look in (("plain", "one look"), ("look", "looks"))}
 COLUMNS = {
-    "three mirrors": "`mirror_disagreement`, 3 mirror images",
     "two mirrors": "`mirror_disagreement`, 2 mirror images",
-    "one mirror": "`mirror_disagreement`, 1 mirror image",
+    "three mirrors": "the same of 3 mirror images",
+    "one mirror": "the same of 1 mirror image",
     "look": "`look_disagreement`",
     "two mirrors and look": "mean of 2 mirror images and `look_disagreement`",
     "another seed": "`seed_disagreement` with the net of another seed",
@@ -66,9 +67,9 @@ COLUMNS = {
     "random": "`random`",
 }
 FEWEST = 3  # seeds that an interval needs; that of two is wider than all that is known
-MIRRORS = "three mirrors"  # what the other columns of doubt are compared with
+MIRRORS = "two mirrors"  # what the other columns of doubt are compared with
 GATES = {"none": "none", "random": "30 %, by chance", "all": "all"}
-BY = COLUMNS | {"mirror": COLUMNS["one mirror"]}
+BY = COLUMNS | {"mirror": "`mirror_disagreement`, 1 mirror image"}
 GATES |= {name: f"30 %, by {BY[name]}; minus chance" for name in ("mirror", *COLUMNS) if name not in GATES}
 
 
@@ -199,6 +200,23 @@ def doubt(arms: Arms) -> str:
     return "\n\n".join(parts)
 
 
+def promise(arms: Arms) -> str:
+    """Whether a threshold of doubt kept its promise on other patients, by model and limit."""
+    lines = []
+    for model in sorted(arms, key=lambda name: ([*MODELS] + [name]).index(name)):
+        for limit in dict.fromkeys(limit for run in arms[model].values() for limit in run["promise"]):
+            found = [run["promise"][limit] for run in arms[model].values()]
+            given, kept = (sum(each[name] for each in found) for name in ("given", "kept"))
+            rates = [
+                short(f"{sum(each[name] * each['given'] for each in found if each['given']) / given:.3f}") if given else "–"
+                for name in ("unreferred_failure_rate", "refer_rate")
+            ]
+            lines.append([MODELS.get(model, model), short(limit), str(len(found)), f"{kept} of {given}", *rates])
+    return table(
+        ["model", "`--max-failure`", "seeds", "promises kept, of those that could be given", "failures not referred", "referred"], lines
+    )
+
+
 def few(protocols: dict[str, Arms]) -> str:
     """Few boxes, by share and net."""
     parts = []
@@ -259,6 +277,7 @@ def blocks(runs: Path) -> dict[str, str]:
         "nets": made("looks", lambda: nets(looks)),
         "gates": made("looks", lambda: gates(looks)),
         "doubt": made("doubt", lambda: doubt(parts["doubt"]["all"])),
+        "promise": made("promise", lambda: promise(parts["promise"]["all"])),
         "few": made("few", lambda: few(parts["few"])),
         "weaklooks": made("weaklooks", lambda: weak(parts["weaklooks"]["all"])),
     }

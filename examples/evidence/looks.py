@@ -69,7 +69,12 @@ def measure_all(lab: Lab, rows: str, models: dict) -> None:
 
 def glances(lab: Lab, rows: str, net: str, model) -> None:
     """The first look by a copy that is pruned, and by one that is fine-tuned alike and not pruned."""
-    for name, flags in {"pruned": (), "channel": ("--method", "channel", "--sparsity", 0.5), "unpruned": ("--sparsity", 0)}.items():
+    for name, flags in {
+        "pruned": (),
+        "channel": ("--method", "channel", "--sparsity", 0.5),
+        "channel70": ("--method", "channel", "--sparsity", 0.7),
+        "unpruned": ("--sparsity", 0),
+    }.items():
         if f"{net}:glance:{name}" not in lab.done:
             copy = lab.pruned(f"{net}-{name}.h5", rows, model, *flags)
             measure_all(

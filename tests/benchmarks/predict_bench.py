@@ -26,7 +26,7 @@ from htltools.tasks.predictor import CheckpointPredictor
 
 ROOT = Path(__file__).parents[2]
 SIDE, FILES, DISTINCT = 96, 10_000, 50
-PASSES = {"none": 1, "mirror": 4}  # by the kind of doubt
+PASSES = {"none": 1, "mirror": 3}  # by the kind of doubt
 HTL = sys.executable, "-m", "htltools"
 
 

@@ -82,7 +82,7 @@ def predict(
 
     Writes a row for each image, with `predicted` (or `detected`) in pixels of the original, `file`, `size`, and `hardness` with
     columns of doubt, which need no annotation: higher = more doubtful. By default that is mirror_disagreement, 1 - mean IoU with
-    the predictions for the mirror images that training saw: three more passes. Images are found, decoded and resized as prepare
+    the predictions for the mirror images that training saw: two more passes. Images are found, decoded and resized as prepare
     does it; no splits are drawn, and annotation beside the images is kept but not needed. Those that cannot be read are left out,
     counted by reason, and listed by --skips.
     With --part 2/8 only an eighth of the groups, or images, is predicted for; htl join puts the parts together.
