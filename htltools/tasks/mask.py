@@ -22,6 +22,7 @@ from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.sample_metrics import BoxMetrics, MaskMetrics, SampleMetrics
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
+from htltools.formats.rows.spooled import rows_where
 from htltools.formats.rows.vocabulary import ONNX
 from htltools.formats.store.masked_images import MaskedImages
 from htltools.formats.store.shard import Placement
@@ -69,7 +70,7 @@ class Mask(Box):
             raise DataError(f"no row of split {split} has a lesion mask in its store", remedy)
         if not there.all():
             notes = [*notes, f"{(~there).sum()} rows of split {split} without a lesion mask are left aside"]
-        return Selection([row for row, has in zip(rows, there) if has], notes)
+        return Selection(rows_where(rows, there), notes)
 
     def validation_data(self, rows: Sequence[Row], classes: Sequence[str], frame: Sequence[int], path: Path) -> Data:
         """Images with their mask as one channel more; float [N, 5]: the box, and 1 where a mask is annotated, else 0."""

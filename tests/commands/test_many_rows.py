@@ -4,9 +4,11 @@ import random
 
 import pytest
 
+from htltools.formats.models.checkpoint import Checkpoint
 from htltools.formats.rows import spooled
-from htltools.formats.rows.jsonlines import joined_lines
+from htltools.formats.rows.jsonlines import joined_lines, split_lines
 from htltools.formats.rows.row import Row
+from tests.conftest import PLAIN
 
 CALLS = [
     "view --sort pruned_loss",
@@ -58,6 +60,16 @@ def test_spooled_rows_give_the_same(htl, monkeypatch, call):
     monkeypatch.setattr(spooled, "KEPT", 7)
     assert htl(command, "-", "--no-history", *flags, stdin=data) == first
     assert first[0] in ((0, 65) if "nobody" in call else (0,)), first[2]
+
+
+def test_a_training_on_spooled_rows_is_the_same(htl, monkeypatch, phantom, dense, tmp_path):
+    """Weights, and rows with their training dynamics, are those of rows in memory."""
+    monkeypatch.setattr(spooled, "KEPT", 7)
+    code, out, err = htl("train", phantom.rows, "-q", "-o", tmp_path / "d.h5", *PLAIN, "--epochs", 2, "--batch-size", 16)
+    assert code == 0, err
+    assert Checkpoint.load(tmp_path / "d.h5").digest == Checkpoint.load(dense).digest
+    before = (phantom.folder / "trained.jsonl").read_bytes()
+    assert [line for line in split_lines(out) if "id" in line] == [line for line in split_lines(before) if "id" in line]
 
 
 def test_spooled_rows_are_a_sequence():

@@ -38,6 +38,12 @@ class Flip(options.Choice):
     both, horizontal, vertical, none = "both", "horizontal", "vertical", "none"
 
 
+class Shuffle(options.Choice):
+    """What an epoch draws its batches from."""
+
+    auto, full, shards = "auto", "full", "shards"
+
+
 class PseudoLabelUse(options.Choice):
     """What rows without boxes are used for."""
 
@@ -120,6 +126,9 @@ def train(
             "--pseudo-labels", help="Use of rows without boxes by --supervision semi; default teacher.", show_default=False
         ),
     ] = None,
+    shuffle: Annotated[
+        Shuffle, options.in_training("--shuffle", help="Draw from all images, or where they exceed memory from a few shards at a time.")
+    ] = Shuffle.auto,
     resume: Annotated[bool, options.in_training("--resume/--no-resume", help="Go on where an interrupted training stopped.")] = True,
     attend: Annotated[
         Attend | None,
@@ -234,6 +243,7 @@ def train(
         looks=looks,
         window=look_window,
         side=side,
+        shuffle=shuffle,
     )
     chosen = ChosenRows(ids, not_ids, run)
     fit.train_rows(

@@ -1,22 +1,23 @@
 """`train` between its rows and its checkpoint."""
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from htltools import console
-from htltools.commands.shared.chosen_rows import ChosenRows, read_chosen
+from htltools.commands.shared.chosen_rows import ChosenRows, read_many_chosen
 from htltools.commands.shared.folds import exclude_fold
-from htltools.commands.shared.hardness import rounded_scores
 from htltools.commands.shared.models import explain_looks, explain_runtime, warn_if_constant, warn_if_sides_are_mirrored
+from htltools.commands.train.dynamics import Dynamics, training_dynamics, with_training_dynamics
 from htltools.commands.train.initial_model import fresh_localizer
 from htltools.commands.train.plan import Plan
 from htltools.commands.train.resume import load_state, resume_hint, save_state, training_identity
-from htltools.core.hardness.training_dynamics import dynamics
+from htltools.commands.train.shuffling import chosen_shuffle
 from htltools.core.nets.localizer import NORMALISATION, Localizer
 from htltools.core.nets.state_arrays import weights_of
 from htltools.core.runtime.batches import number_of_batches
@@ -28,9 +29,10 @@ from htltools.errors import DataError, UsageError
 from htltools.formats.files.atomic import is_pipe_or_device, refuse_existing, remove_leftovers
 from htltools.formats.files.lock import exclusive
 from htltools.formats.models.checkpoint import Checkpoint, is_result_of
-from htltools.formats.rows.jsonlines import joined_lines
+from htltools.formats.rows.jsonlines import compact_json
 from htltools.formats.rows.provenance import Run, file_digest
 from htltools.formats.rows.row import Row
+from htltools.formats.rows.spooled import rows_where
 from htltools.formats.rows.stream import RowWriter, check_groups
 from htltools.formats.store.shard import Images
 from htltools.processes import first_process
@@ -60,14 +62,14 @@ def train_rows(
     if is_pipe_or_device(plan.out):
         raise UsageError(f"-o {plan.out} is no file, and a training keeps its state beside it", "name a file, and copy that")
     refuse_another()
-    samples, reader = read_chosen(source, chosen, partial=partial, limit=limit)
+    samples, reader = read_many_chosen(source, chosen, partial=partial, limit=limit)
     check_groups(samples)
     runtime = Runtime(device, str(precision), plan.batch_size, plan.seed, plan.trusted)
     explain_runtime(runtime)
     inputs = input_digests(samples, plan.init)
     resolved = {"device": str(runtime.device), "precision": str(runtime.dtype).removeprefix("torch."), "rate": plan.rate}
 
-    def train() -> Checkpoint:
+    def train() -> tuple[Checkpoint, Dynamics]:
         def history(epochs: int | None) -> list[dict[str, Any]]:
             return run.chain(reader.history, inputs, **resolved, epochs=epochs)
 
@@ -79,33 +81,30 @@ def train_rows(
     with exclusive(plan.lock_path, plan.out):
         refuse_another()  # one that was written meanwhile
         remove_leftovers(plan.out, plan.resume_path, plan.log_path)
-        checkpoint = train()
+        checkpoint, dynamics = train()
         reached = "".join(f", {name} {value:.4f}" for name, value in checkpoint.metrics.items() if name.endswith("val_iou"))
         threshold = checkpoint.weights.get("threshold") if plan.task.kind == "objects" else None
         counts = "" if threshold is None else f", objects count from a score of {float(threshold):.4g} on"
         console.say(f"{plan.out}: epoch {checkpoint.metrics['epoch']} of {len(checkpoint.log)}{reached}{counts}")
         with RowWriter(run, checkpoint.history, skipped=reader.skipped) as writer:
             writer.models(reader.models | {"dense": str(plan.out.absolute())})
-            writer.write(samples)
+            writer.write(with_training_dynamics(samples, *dynamics))
         plan.resume_path.unlink(missing_ok=True)  # only now: until its rows are out, the same command goes on
 
 
 def train_localizer(
-    samples: list[Row],
+    samples: Sequence[Row],
     plan: Plan,
     runtime: Runtime,
     *,
     compiled: bool,
     resume: bool,
     history: Callable[[int | None], list[dict[str, Any]]],  # by the number of epochs
-) -> Checkpoint:
-    """Train on the training split of the samples and write the checkpoint, which is returned.
-
-    Rows whose training dynamics are recorded get, in place, the columns of hardness that follow from them.
-    """
+) -> tuple[Checkpoint, Dynamics]:
+    """Train on the training split of the samples and write the checkpoint, which is returned with the training dynamics of its rows."""
     plan = plan.for_rows(samples)
     task, frame, rows, held_out_rows = plan.task, *training_rows(samples, plan)
-    others = unlabelled_rows(samples, plan) if plan.pseudo_labels else []
+    others: Sequence[Row] = unlabelled_rows(samples, plan) if plan.pseudo_labels else []
     plan = with_epochs(plan, max(len(rows), len(others)))
     if plan.patience and not held_out_rows:
         raise DataError("no annotated row of split val, by which --patience could tell", "leave it out, or give some rows split val")
@@ -115,11 +114,12 @@ def train_localizer(
     training = task.training_data(rows, classes, frame, plan.out)
     validation = task.validation_data(held_out_rows, classes, frame, plan.out) if held_out_rows else None
     weights = sample_weights(rows)
-    identity = training_identity(plan, architecture, rows + others, weights)
+    shuffle = chosen_shuffle(plan, rows, frame)
+    identity = training_identity(plan, architecture, chain(rows, others), weights, by_shards=shuffle is not None)
     state = load_state(plan, identity) if resume else None
     if state:
         console.say(f"going on after epoch {state.epoch} of {plan.resume_path}")
-    recipe = plan.recipe
+    recipe = replace(plan.recipe, shuffle=shuffle)
     unlabelled = matching_images(others, frame, plan.out) if others else None
     extras = Extras(plan.attention, plan.pseudo_labels, unlabelled, compiled)
     objective = task.objective(model, training, weights, validation, recipe, runtime, extras)
@@ -136,7 +136,6 @@ def train_localizer(
                 console.say(ending_text(end, recipe.patience))
                 steps.expect(sum(end))
     assert state is not None
-    add_training_dynamics(rows, objective)
     model.load_state_dict(state.best)
     model.to(runtime.device).eval()
     best: dict[str, Any] = max(state.log, key=lambda entry: entry.get("val_iou", entry["epoch"]))
@@ -151,9 +150,11 @@ def train_localizer(
         weights_of(model), architecture, {"size": frame, **NORMALISATION}, metrics, None, state.log, history(plan.epochs)
     )
     checkpoint.fold, checkpoint.training = (asdict(plan.fold) if plan.fold else None), {"flip": list(plan.flip), "looks": plan.sees_crops}
+    if shuffle:
+        checkpoint.training["shuffle"] = "shards"
     if first_process():
         checkpoint.save(plan.out)
-    return checkpoint
+    return checkpoint, training_dynamics(rows, objective)
 
 
 def with_epochs(plan: Plan, samples: int) -> Plan:
@@ -190,58 +191,51 @@ def chosen_looks(plan: Plan, model: Localizer, validation: Data | None, runtime:
     return explain_looks(model.looks, tried)
 
 
-def training_rows(samples: list[Row], plan: Plan) -> tuple[list[int], list[Row], list[Row]]:
+def training_rows(samples: Sequence[Row], plan: Plan) -> tuple[list[int], Sequence[Row], Sequence[Row]]:
     """The stored frame [H, W, C], the rows to learn from, and those to validate on; what is left out is said.
 
     Raises: DataError where no row can be learned from.
     """
     training, validation = plan.task.training_rows(samples, semi=bool(plan.pseudo_labels)), plan.task.validation_rows(samples)
-    rows = list(exclude_fold(training.rows, plan.fold))
+    rows = exclude_fold(training.rows, plan.fold)
     for note in training.notes + validation.notes:
         console.say(note)
     if not validation.rows:
         console.say("no annotated row of split val: the last epoch is kept, not the best")
-    return list(Images(rows[:1]).shape[1:]), rows, list(validation.rows)
+    return list(Images(rows[:1]).shape[1:]), rows, validation.rows
 
 
-def add_training_dynamics(rows: list[Row], objective: Any) -> None:
-    """Add, in place, the columns of hardness that follow from the record of an objective, where it keeps one."""
-    record = getattr(objective, "record", None)
-    if record is None:
-        return
-    columns = dynamics(record.iou.numpy(), record.margin.numpy())
-    for i, row in enumerate(rows):
-        row["hardness"] = row.hardness | rounded_scores(columns, i)
-
-
-def unlabelled_rows(samples: list[Row], plan: Plan) -> list[Row]:
+def unlabelled_rows(samples: Sequence[Row], plan: Plan) -> Sequence[Row]:
     """The rows of the training split without `boxes`; an empty list of boxes says that there is none to find, which is a label.
 
     Raises: DataError where every one is annotated.
     """
-    rows = list(exclude_fold([row for row in of_split(samples, "train") if not row.is_known], plan.fold))
+    training = of_split(samples, "train")
+    rows = exclude_fold(rows_where(training, (not row.is_known for row in training)), plan.fold)
     if not rows:
         raise DataError("no row of split train lacks boxes", "--supervision semi needs some; prepare --labelled or --keep-unlabelled")
     return rows
 
 
-def counts_text(training: list[Row], others: list[Row]) -> str:
+def counts_text(training: Sequence[Row], others: Sequence[Row]) -> str:
     """How many rows a training learns from, in words."""
     return f"{len(training)} and {len(others)} without boxes" if others else str(len(training))
 
 
-def sample_weights(rows: list[Row]) -> np.ndarray:
+def sample_weights(rows: Sequence[Row]) -> np.ndarray:
     """The weight of each row in the loss: float32 [N], 1 where a row has none.
 
     Raises: DataError where all are zero.
     """
-    weights = np.array([row.weight for row in rows], np.float32)
+    weights = np.fromiter((row.weight for row in rows), np.float32, len(rows))
     if not weights.any():
         raise DataError("all weights are zero: nothing to learn from")
     return weights
 
 
-def input_digests(samples: list[Row], init: str) -> dict[str, str]:
+def input_digests(samples: Sequence[Row], init: str) -> dict[str, str]:
     """Digests of what a training depends on, for its history."""
-    digests = {"rows": hashlib.sha256(joined_lines(in_order(samples))).hexdigest()}
-    return digests | ({init: file_digest(init)} if init not in ("none", "imagenet") else {})
+    digest = hashlib.sha256()
+    for row in in_order(samples):
+        digest.update(compact_json(row) + b"\n")
+    return {"rows": digest.hexdigest()} | ({init: file_digest(init)} if init not in ("none", "imagenet") else {})

@@ -42,6 +42,7 @@ def planned(
     looks: int | None,
     window: float | None,
     side: int | None,
+    shuffle: str,
 ) -> Plan:
     """The plan that the flags come to.
 
@@ -54,6 +55,8 @@ def planned(
         raise UsageError(f"--init takes none, imagenet, a checkpoint or weights of torch.save, and {init!r} is no file")
     if freeze and init == "none":
         raise UsageError("--freeze keeps weights that know something, and fresh ones do not", "start with --init imagenet or FILE")
+    if semi and str(shuffle) == "shards":
+        raise UsageError("--shuffle shards does not go with --supervision semi", "its few labelled images are drawn again and again")
     if patience and attend == "replay":
         raise UsageError("--patience could end a training before --attend replay begins", "leave out one of them")
     trusted = (arch,) if arch else ()  # a net of the user's own that a file names is not
@@ -96,6 +99,7 @@ def planned(
         warm_up=warm_up,
         patience=patience,
         freeze=freeze,
+        shuffle=str(shuffle),
     )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -37,14 +37,19 @@ def resume_hint(plan: Plan) -> Iterator[None]:
         raise
 
 
-def training_identity(plan: Plan, architecture: dict[str, Any], rows: list[Row], weights: np.ndarray) -> dict[str, Any]:
-    """What must be the same for an interrupted training to go on: parameters and data."""
+def training_identity(
+    plan: Plan, architecture: dict[str, Any], rows: Iterable[Row], weights: np.ndarray, *, by_shards: bool
+) -> dict[str, Any]:
+    """What must be the same for an interrupted training to go on: parameters and data. by_shards: see `shuffling.chosen_shuffle`."""
     keys = ["id", *plan.task.target_fields, "size", "store", "index"]
-    data = compact_json([[row.get(key) for key in keys] for row in rows]) + weights.tobytes()
+    data = hashlib.sha256(weights.tobytes())
+    for row in rows:
+        data.update(compact_json([row.get(key) for key in keys]))
     return {
-        "parameters": {name: value for name, value in asdict(plan).items() if name != "out"},
+        "parameters": {name: value for name, value in asdict(plan).items() if name != "out"}
+        | {"shuffle": "shards" if by_shards else "full"},
         "architecture": architecture,
-        "data": hashlib.sha256(data).hexdigest(),
+        "data": data.hexdigest(),
     }
 
 

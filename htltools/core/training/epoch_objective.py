@@ -64,7 +64,9 @@ class EpochObjective:
 
     def epoch_samples(self, random: torch.Generator) -> Sequence[Tensor]:
         """The samples of each batch of an epoch: int64 [B] each."""
-        return torch.randperm(len(self.weights), generator=random).tensor_split(self.steps)
+        shuffle = self.recipe.shuffle
+        order = shuffle.order(random) if shuffle else torch.randperm(len(self.weights), generator=random)
+        return order.tensor_split(self.steps)
 
     def epoch_changes(self, random: torch.Generator) -> Tensor:
         """How each image of an epoch is augmented, in the order of the batches: [N, 5 + C]."""

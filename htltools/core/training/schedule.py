@@ -10,6 +10,7 @@ from torch import nn
 
 from htltools.core.runtime.batches import number_of_batches
 from htltools.core.training.augmentation import Augmentation
+from htltools.core.training.shuffle import ShardShuffle
 
 EPOCHS, MOST_EPOCHS = 30, 300  # of a training that asks for no number
 STEPS = 2000  # that it takes at least, within MOST_EPOCHS
@@ -31,6 +32,7 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     warm_up: float | None = None  # epochs in which the rate rises; None = 15 % of them with onecycle, none with cosine
     patience: int | None = None  # epochs without a better one, after which the training comes to its end
+    shuffle: ShardShuffle | None = None  # None: all samples at random
 
 
 def usual_epochs(samples: int, batch_size: int) -> int:

@@ -1,7 +1,7 @@
 """Shards of a store: HDF5 files of images, contiguous, so that readers can map the bytes."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -128,12 +128,8 @@ class Images:
     """
 
     def __init__(self, rows: Sequence[Row], place: Placement | None = None, name: str = "images"):
-        stored = [row.stored_at for row in rows]
-        paths = sorted({path for path, _ in stored})
+        shard, index, paths = stored_places(rows)  # [N], [N]
         self.maps = [mapped_dataset(Path(path), name, place) for path in paths]
-        number = {path: i for i, path in enumerate(paths)}
-        shard = np.array([number[path] for path, _ in stored], np.int64)  # [N]
-        index = np.array([place for _, place in stored], np.int64)  # [N]
         frames = {array.shape[1:] for array in self.maps}
         if len(frames) > 1:
             raise DataError(f"the rows mix stores of different frames {sorted(frames)}", "prepare them with one --size")
@@ -147,6 +143,25 @@ class Images:
     def batch(self, chosen: np.ndarray) -> np.ndarray:
         """Images of the chosen rows (int64 [B]), in that order: uint8 [B, H, W, C]. Near the speed of a plain memory copy."""
         return self.span[self.start[chosen]].view(np.uint8).reshape(len(chosen), *self.shape[1:])
+
+
+def stored_places(rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """The shard of each row and its place in it, int64 [N] each, and the paths of the shards, in order.
+
+    Raises: DataError where a row names no stored image.
+    """
+    numbers: dict[str, int] = {}
+
+    def places() -> Iterator[tuple[int, int]]:
+        for row in rows:
+            path, place = row.stored_at
+            yield numbers.setdefault(path, len(numbers)), place
+
+    pairs = np.fromiter(places(), [("shard", np.int64), ("place", np.int64)], len(rows))
+    paths = sorted(numbers)
+    rank = np.empty(len(paths), np.int64)
+    rank[[numbers[path] for path in paths]] = np.arange(len(paths))
+    return rank[pairs["shard"]], pairs["place"].copy(), paths
 
 
 def spanning_array(maps: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
