@@ -72,17 +72,22 @@ def write_rows(path: Path, count: int, stores: list[str]) -> None:
             file.write(json.dumps(row, separators=(",", ":")) + "\n")
 
 
-def measured(counts: list[int], most_images: int, names: list[str]) -> Iterator[dict]:
-    """Seconds and peak MiB of each step at each count: {what, count, seconds, own, mapped}."""
+def measured(counts: list[int], most_images: int, names: list[str], known: set[tuple[str, int]]) -> Iterator[dict]:
+    """Seconds and peak MiB of each step at each count: {what, count, seconds, own, mapped}. known: steps and counts that need no more.
+
+    A file that a later step reads is made again all the same.
+    """
     for count in counts:
         with tempfile.TemporaryDirectory(prefix="htl-rows-") as name:
             folder = Path(name)
             write_rows(folder / "rows", count, written_store(folder))
             for what, (line, target) in (STEPS | (WITH_IMAGES if count <= most_images else {})).items():
-                if what in names:
+                needed = what in names and (what, count) not in known
+                if needed or what == "view --to parquet":
                     cost = cost_of(line.split(), folder, target)
                     print(f"{count} rows, {what}: {cost['seconds']:.1f} s, {cost['own']:.0f} MiB", file=sys.stderr, flush=True)
-                    yield {"what": what, "count": count} | cost
+                    if needed:
+                        yield {"what": what, "count": count} | cost
 
 
 def extrapolated(points: list[tuple[int, float]], count: int) -> float:
@@ -144,7 +149,7 @@ def main() -> None:
     assert all(few < many for few, many in pairwise(counts))
     names = chosen.only.split(";") if chosen.only else [*STEPS, *WITH_IMAGES]
     costs = [json.loads(line) for line in chosen.costs.read_text().splitlines()] if chosen.costs and chosen.costs.exists() else []
-    for cost in measured(counts, chosen.most_images, names) if not costs else ():
+    for cost in measured(counts, chosen.most_images, names, {(cost["what"], cost["count"]) for cost in costs}):
         costs.append(cost)
         if chosen.costs:
             with chosen.costs.open("a") as file:

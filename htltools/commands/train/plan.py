@@ -29,7 +29,7 @@ class Plan:
     is to look again, None = as is best on validation. input: side of what the net takes, None = the stored image.
     trusted: names of nets of the user's own that may run. crops: share of the images that are cut for looking, None = as is best.
     decay, warm_up, patience: as in `Recipe`. freeze: what no step moves, as `freeze` takes it.
-    shuffle: `full`, `shards` (see `core.training.shuffle`), or `auto`: shards where the images take more than half of the memory.
+    shuffle: `full`, `shards` (see `core.sampling.shuffle`), or `auto`: shards where the images take more than half of the memory.
     """
 
     out: Path

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from htltools import console
 from htltools.commands.train.plan import Plan
-from htltools.core.training.shuffle import ShardShuffle, shards_at_once
+from htltools.core.sampling.shuffle import ShardShuffle, shards_at_once
 from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import stored_places
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from htltools.core.runtime.batches import number_of_batches
+from htltools.core.sampling.shuffle import ShardShuffle
 from htltools.core.training.augmentation import Augmentation
-from htltools.core.training.shuffle import ShardShuffle
 
 EPOCHS, MOST_EPOCHS = 30, 300  # of a training that asks for no number
 STEPS = 2000  # that it takes at least, within MOST_EPOCHS

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from htltools.core.training.shuffle import ShardShuffle
+from htltools.core.sampling.shuffle import ShardShuffle
 
 
 def drawn(shuffle, seed):
