@@ -126,9 +126,7 @@ def train(
             "--pseudo-labels", help="Use of rows without boxes by --supervision semi; default teacher.", show_default=False
         ),
     ] = None,
-    shuffle: Annotated[
-        Shuffle, options.in_training("--shuffle", help="Draw from all images, or where they exceed memory from a few shards at a time.")
-    ] = Shuffle.auto,
+    shuffle: Annotated[Shuffle, options.in_training("--shuffle", help="Draw from all images, or a few shards at a time.")] = Shuffle.auto,
     resume: Annotated[bool, options.in_training("--resume/--no-resume", help="Go on where an interrupted training stopped.")] = True,
     attend: Annotated[
         Attend | None,
