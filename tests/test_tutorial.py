@@ -6,12 +6,16 @@ HTL_TEST_RENEW=1 writes the output into the page instead.
 import json
 import os
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
 
 PAGE = Path(__file__).resolve().parents[1] / "man" / "htl-tutorial.7"
-BLOCK = re.compile(r'\.\\" (runs|session)\n\.Bd -literal\n(.*?)\n\.Ed\n', re.S)
+TYPED = re.compile(
+    r'\.\\" typed\n\.Bd -literal -offset indent\n(?P<typed>.*?)\n\.Ed\n(?P<shown>\.\\" shown\n\.Bd -literal\n(?P<output>.*?)\n\.Ed\n)?',
+    re.S,
+)
 RENEW = bool(os.environ.get("HTL_TEST_RENEW"))
 COLUMNS = 75  # these and the margin of a page are 80
 BAR = "\N{BOX DRAWINGS HEAVY HORIZONTAL}"  # the character of progress bars
@@ -27,15 +31,9 @@ def source(text: str) -> str:
     return re.sub(r"^(?=[.'])", r"\\&", text.replace("\\", "\\e").replace("-", "\\-"), flags=re.M).replace("'", "\\(aq")
 
 
-def commands(session: str) -> list[tuple[str, str]]:
-    """The commands of a session as they are typed, and the output of each."""
-    parts = re.split(r"^\$ ", plain(session) + "\n", flags=re.M)[1:]
-    return [re.fullmatch(r"(.*?(?:\n> .*?)*)\n(.*)", part, re.S).groups() for part in parts]
-
-
-def pasted_from(typed: str) -> str:
-    """A command as it is pasted: without the prompts of its further lines."""
-    return re.sub(r"^> ", "", typed, flags=re.M)
+def block(output: str) -> str:
+    """The literal block that shows an output; empty where there is none."""
+    return f'.\\" shown\n.Bd -literal\n{source(output)}\n.Ed\n' if output else ""
 
 
 def seen(shown: str) -> str:
@@ -58,22 +56,20 @@ def form(text: str) -> str:
 
 
 @pytest.mark.slow
-def test_the_tutorial_is_true(tmp_path, pasted, on_terminal):
-    """Its commands give the output of the page: up to the first training in every figure, then in form; its conclusion holds."""
+def test_the_tutorial_is_true(tmp_path, on_terminal):
+    """Its commands, pasted with the indentation of the page, give the output of the page: up to the first training in every figure, then in
+    form; its conclusions hold.
+    """
     page, trained = PAGE.read_text(), False
-    for kind, block in BLOCK.findall(page):
-        if kind == "runs":
-            done = pasted(plain(block), tmp_path)
-            assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    for found in TYPED.finditer(PAGE.read_text()):
+        typed = plain(found["typed"])
+        shown = seen(on_terminal(textwrap.indent(typed, "           "), tmp_path, COLUMNS, NO_COLOR="1")).strip("\n")
+        trained = trained or "htl train" in typed
+        if RENEW:
+            page = page.replace(found[0], found[0].removesuffix(found["shown"] or "") + block(shown))
             continue
-        played = ""
-        for typed, expected in commands(block):
-            shown = seen(on_terminal(pasted_from(typed), tmp_path, COLUMNS, NO_COLOR="1"))
-            played += f"$ {typed}\n{shown}"
-            trained = trained or "htl train" in typed
-            if not RENEW:
-                assert (form(expected) == form(shown)) if trained else (expected.strip("\n") == shown.strip("\n")), (typed, shown)
-        page = page.replace(block, source(re.sub("\n+$", "", played.replace("\n\n$ ", "\n$ "))))
+        expected = plain(found["output"] or "")
+        assert (form(expected) == form(shown)) if trained else (expected == shown), (typed, shown)
     if RENEW:
         PAGE.write_text(page)
     odds = [json.loads(line) for line in (tmp_path / "who.jsonl").read_text().splitlines()]
@@ -83,8 +79,19 @@ def test_the_tutorial_is_true(tmp_path, pasted, on_terminal):
     ] == ["sole"]
     assert by_level["pruned_loss", "sole"]["low"] > 1
     assert by_level["loss", "sole"]["q"] < 0.05 < by_level["random", "sole"]["q"]
-    gain = next(line for line in map(json.loads, (tmp_path / "gain.jsonl").read_text().splitlines()) if line["metric"] == "iou_mean.delta")
-    assert gain["low"] > 0
+    assert metric(tmp_path / "gain.jsonl", "iou_mean.delta")["low"] > 0, "the model is better"
+    doubt = {line.get("doubt"): line for line in lines(tmp_path / "doubt.jsonl") if line["metric"] == "failure_auroc"}
+    assert doubt["mirror_disagreement"]["low"] > 0.5, "and its doubt finds its failures"
+
+
+def lines(path: Path) -> list[dict]:
+    """The lines of a file of metrics."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def metric(path: Path, name: str) -> dict:
+    """The line of a metric."""
+    return next(line for line in lines(path) if line["metric"] == name)
 
 
 @pytest.mark.parametrize("text", ["a-b\n.c\n'd' \\\n", "$ x \\\n"])
