@@ -199,7 +199,9 @@ def test_groff_shows_the_whole_page(page):
 
     It takes a word such as Do or An in a reference for a macro, and then omits the rest of the page; mandoc does not.
     """
-    done = subprocess.run(["groff", "-ww", "-K", "utf8", "-m", "mandoc", "-T", "utf8", "-P", "-cbou", MAN / page], capture_output=True, text=True)
+    done = subprocess.run(
+        ["groff", "-ww", "-K", "utf8", "-m", "mandoc", "-T", "utf8", "-P", "-cbou", MAN / page], capture_output=True, text=True
+    )
     assert (done.stderr, done.returncode) == ("", 0)
     headings = re.findall(r"^\.Sh (.+)$", text_of(page), re.M)
     assert re.findall(rf"^({'|'.join(map(re.escape, headings))})$", done.stdout, re.M) == headings

@@ -18,7 +18,7 @@ TYPED = re.compile(
 )
 RENEW = bool(os.environ.get("HTL_TEST_RENEW"))
 COLUMNS = 75  # these and the margin of a page are 80
-BAR = "\N{BOX DRAWINGS HEAVY HORIZONTAL}"  # the character of progress bars
+PROGRESS = re.compile("\N{BOX DRAWINGS HEAVY HORIZONTAL}|^training on ")  # progress bars, and what is left of one on a narrow terminal
 
 
 def plain(text: str) -> str:
@@ -42,7 +42,7 @@ def seen(shown: str) -> str:
     """
     lines = re.sub("\x1b\\[[0-9;?]*[A-Za-z]", "", shown).split("\n")
     lines = [line.rstrip("\r").rpartition("\r")[2].rstrip() for line in lines]
-    lines = [line[i : i + COLUMNS].rstrip() for line in lines if BAR not in line for i in range(0, max(len(line), 1), COLUMNS)]
+    lines = [line[i : i + COLUMNS].rstrip() for line in lines if not PROGRESS.search(line) for i in range(0, max(len(line), 1), COLUMNS)]
     return "\n".join(lines).strip("\n") + "\n"
 
 
