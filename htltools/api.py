@@ -189,8 +189,8 @@ def load_model(path: str | Path, *, device: str = "auto", batch_size: int = 256,
 def write_phantoms(folder: str | Path, count: int = 600, *, seed: int = 0) -> None:
     """Write synthetic images with planted difficulties as a folder for `htl prepare`, to learn and to test with.
 
-    FOLDER/images/*.png, FOLDER/metadata.csv (lesion, split, class, box, age, sex, site), and beside the folder FOLDER.truth.csv with what
-    is planted in each image, which no real folder has. 70 % are of split train, where some boxes are wrong, 10 % val, 20 % test.
+    FOLDER/images/*.png, FOLDER/metadata.csv (lesion, split, class, box, age, sex, site), and beside the folder FOLDER.truth.csv, id and
+    what is planted in it or `nothing` for each image, without a heading, which no real folder has. 70 % are of split train, where some boxes are wrong, 10 % val, 20 % test.
 
     Raises: FileExistsError where the folder is there.
     """
@@ -204,7 +204,6 @@ def write_phantoms(folder: str | Path, count: int = 600, *, seed: int = 0) -> No
     with open(folder / "metadata.csv", "w", newline="") as table, open(truth_path, "w", newline="") as truth:
         write, write_truth = csv.writer(table, lineterminator="\n").writerow, csv.writer(truth, lineterminator="\n").writerow
         write(["image_id", "lesion_id", "split", "dx", "x0", "y0", "x1", "y1", "age", "sex", "site"])
-        write_truth(["image_id", "planted"])
         for i in range(count):
             split = (["train"] * 7 + ["val"] + ["test"] * 2)[i // 2 % 10]  # by pairs, which may show one lesion
             made = phantom(seed, i, split)

@@ -66,7 +66,7 @@ def test_masks_and_files(phantom, tmp_path):
     table = (tmp_path / "clinic" / "metadata.csv").read_text().splitlines()
     assert table[0] == "image_id,lesion_id,split,dx,x0,y0,x1,y1,age,sex,site" and len(table) == 21
     assert [line.split(",")[2] for line in table[1:]] == ["train"] * 14 + ["val"] * 2 + ["test"] * 4
-    assert len((tmp_path / "clinic.truth.csv").read_text().splitlines()) == 21
+    assert len((tmp_path / "clinic.truth.csv").read_text().splitlines()) == 20
     with pytest.raises(DataError, match=r"clinic\.truth\.csv: no image in a known format"):
         api.read_image(tmp_path / "clinic.truth.csv", (32, 32))
 
