@@ -189,8 +189,9 @@ def load_model(path: str | Path, *, device: str = "auto", batch_size: int = 256,
 def write_phantoms(folder: str | Path, count: int = 600, *, seed: int = 0) -> None:
     """Write synthetic images with planted difficulties as a folder for `htl prepare`, to learn and to test with.
 
-    FOLDER/images/*.png, FOLDER/metadata.csv (lesion, split, class, box, age, sex, site), and beside the folder FOLDER.truth.csv, id and
-    what is planted in it or `nothing` for each image, without a heading, which no real folder has. 70 % are of split train, where some boxes are wrong, 10 % val, 20 % test.
+    FOLDER/images/*.png and FOLDER/metadata.csv (lesion, split, class, box, age, sex, site); 70 % are of split train, where some boxes are
+    wrong, 10 % val, 20 % test. Beside the folder stands what no real one has, FOLDER.truth.csv: id and planted difficulty, or `nothing`,
+    of each image, without a heading.
 
     Raises: FileExistsError where the folder is there.
     """

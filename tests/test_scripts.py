@@ -16,9 +16,8 @@ from PIL import Image
 from htltools.cli import COMMANDS, HELP, app
 
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPTS = sorted(
-    path for folder in ("bin", ".ci", "examples", "docs") for path in (ROOT / folder).iterdir() if path.is_file() and path.suffix != ".png"
-)
+FOLDERS = "bin", ".ci", "examples", "docs"
+SCRIPTS = sorted(path for name in FOLDERS for path in (ROOT / name).iterdir() if path.is_file() and path.suffix not in (".png", ".css"))
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
