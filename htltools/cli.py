@@ -9,8 +9,8 @@ import typer
 from typer.core import TyperGroup
 
 from htltools import __version__, console, interruption
+from htltools.commandline import HtlCommand
 from htltools.errors import ClosedPipe, HtlError, UsageError, torch_missing
-from htltools.options import HtlCommand
 from htltools.synonyms import command_called
 
 COMMANDS = {  # each a module of htltools.commands; the summaries stand here so that `htl --help` need not import those

@@ -4,7 +4,7 @@ import io
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -126,6 +126,18 @@ class Steps:
 
 
 @contextmanager
+def hint_if_stopped(hint: Callable[[], str]) -> Iterator[None]:
+    """Say how to go on where Ctrl-C or SIGTERM, which are no `Exception`, end what is done here."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        say(hint())
+        raise
+
+
+@contextmanager
 def progress(description: str, total: int | None = None) -> Iterator[Steps]:
     """Show the progress of a loop on stderr."""
     if talk.quiet or not is_terminal(sys.stderr):
@@ -133,9 +145,10 @@ def progress(description: str, total: int | None = None) -> Iterator[Steps]:
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
-    columns = TextColumn("{task.description}", markup=False), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    words = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"))
+    with Progress(words, BarColumn(16), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True), expand=True) as bar:
         yield Steps(description, total, bar)
 
 

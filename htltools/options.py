@@ -9,83 +9,17 @@ from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
-from typer.core import TyperCommand, TyperGroup, TyperOption
+from typer.core import TyperGroup
 
 from htltools import console
 from htltools.config import ConfigFile, options_by_key, read_config
 from htltools.errors import UsageError
 from htltools.processes import first_process, several_processes
-from htltools.synonyms import dashed, known_here
-
-# groups of flags in the help of a command, in this order
-PANELS = "Data", "Table", "Boxes and splits", "Model", "Training", "Attention", "Runtime", "Output"
 
 # Option of each group
 in_data, in_model, in_training, in_attention, in_runtime, in_output = (
     functools.partial(Option, rich_help_panel=name) for name in ("Data", "Model", "Training", "Attention", "Runtime", "Output")
 )
-
-
-class HtlCommand(TyperCommand):
-    """A command whose help lists its flags in groups, and which knows what flags of other tools are called here.
-
-    Every option but --force has an environment variable: HTL_COMMAND_FLAG, or the one that `Option` names.
-    """
-
-    def __init__(self, name: str, **settings: Any):
-        super().__init__(name, **settings)
-        for option in self.params:
-            if isinstance(option, TyperOption):
-                option.show_envvar = False  # `htl --help` gives the rule
-                if not option.envvar and option.name != "force":
-                    flag = max(option.opts, key=len).removeprefix("--")
-                    option.envvar = f"HTL_{name}_{flag}".replace("-", "_").upper()
-
-    def format_options(self, ctx, formatter):
-        """Write the arguments and the groups of options, in columns of one width."""
-        sections: dict[str, list[tuple[str, str]]] = {name: [] for name in ("Arguments", *PANELS, "Other")}
-        for param in self.get_params(ctx):
-            if record := param.get_help_record(ctx):
-                is_option = param.param_type_name == "option"
-                sections[(getattr(param, "rich_help_panel", None) or "Other") if is_option else "Arguments"].append(record)
-        width = min(max(len(flags) for records in sections.values() for flags, _ in records), 30)  # write_dl's widest column
-        for name, records in sections.items():
-            if records:
-                with formatter.section(name):
-                    formatter.write_dl([(flags.ljust(width), text) for flags, text in records])
-
-    def parse_args(self, ctx, args):
-        """Parse the command line; the error for an unknown flag or argument names ours, where other tools call it so.
-
-        Raises: UsageError in place of typer's error.
-        """
-        words = list(args)
-        try:
-            return super().parse_args(ctx, args)
-        except typer.TyperException as error:
-            console.talk.command = ctx.command_path
-            if answer := self.answer(error, words):
-                raise UsageError(answer, f"see {ctx.command_path} --help") from None
-            param = getattr(error, "param", None)
-            if param is not None and param.name in (ctx.default_map or {}) and ctx.get_parameter_source(param.name).name == "DEFAULT_MAP":
-                raise UsageError(f"{ctx.params['config']}: {error.format_message().rstrip('.')}") from None
-            raise
-
-    def answer(self, error: typer.TyperException, words: list[str]) -> str | None:
-        """What a flag or word of other tools is called here, by typer's error for it."""
-        own = {flag for param in self.params for flag in (*param.opts, *param.secondary_opts)}
-        own |= {str(param.metavar) for param in self.params if param.param_type_name == "argument"}
-        if hasattr(error, "possibilities"):  # of an unknown flag
-            wrong = getattr(error, "option_name", "")
-            whole = next((word for word in words if word.startswith(wrong)), wrong).partition("=")[0]  # -epochs is read as -e
-            return known_here(whole, own)
-        if "unexpected extra argument" in error.format_message() or error.format_message().startswith("Missing option"):
-            for word in words:
-                name, equals, value = word.partition("=")
-                if equals and name.replace("_", "").isalpha() and not Path(word).exists():
-                    flag = dashed(name)
-                    return f"flags are written --name value: {flag} {value}" if flag in own else known_here(flag, own)
-        return None
 
 
 class Choice(StrEnum):
@@ -234,6 +168,21 @@ def rows_expected(rows: Path | None) -> None:
 def trusted_names(text: str | None) -> tuple[str, ...]:
     """Names of the nets in the text of --trust."""
     return tuple(text.split(",")) if text else ()
+
+
+SPLIT_WORDS = {"validation": "val", "valid": "val", "dev": "val", "training": "train", "testing": "test"}  # of other tools
+
+
+def split_named(text: str, *, every: bool = True) -> str:
+    """The split that --split names, train, val or test, or "all" where `every` allows it; also by the words of other tools.
+
+    Raises: UsageError.
+    """
+    name = SPLIT_WORDS.get(text.lower(), text.lower())
+    known = ["train", "val", "test", *(["all"] if every else [])]
+    if name not in known:
+        raise UsageError(f"--split takes {', '.join(known)}, not {text!r}")
+    return name
 
 
 def shares(text: str, flag: str) -> list[float]:

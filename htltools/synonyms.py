@@ -6,7 +6,7 @@ from collections.abc import Collection
 FLAGS = {
     "--model": "--weights --checkpoint --ckpt --ckpt-path --checkpoint-path --chk --load",
     "--init": "--weights --pretrained --pretrained-weights --weights-backbone --ckpt --checkpoint",
-    "--arch": "--model --backbone --model-name --net --network --architecture --cfg --trainer --tr --plans",
+    "--arch": "--model --backbone --model-name --net --network --architecture --trainer --tr --plans",
     "--attended": "--against --baseline",
     "--baseline": "--compare --reference --other",
     "--size": "--imgsz --img-size --img --image-size --resize --spacing",
@@ -45,6 +45,7 @@ FLAGS = {
     "--columns": "--fields --select --cols",
     "--where": "--filter --query --match",
     "--sort": "--sort-by --order-by --rank-by --return-indices-ranked-by",
+    "--ascending": "--reverse --asc",
     "--by": "--sort --score --metric --column",
     "--drop-by suspect": "--label-issues --filter-by --drop-label-issues",
     "--top": "--frac --keep",
@@ -69,6 +70,8 @@ FLAGS = {
     "--trust": "--trust-remote-code --weights-only",
     "--quiet": "--silent",
     "--verbose": "--loglevel --log-level",
+    "--tensorboard": "--logdir --log-dir --logger --tb",
+    "--config": "--cfg --hyp --settings --yaml --hyperparameters",
     "--out": "--output --project --name --save-dir --output-dir --out-dir --output-folder --save --output-file",
     "--summary": "--describe --stats --info",
     "ROWS": "--data --source --dataset --data-path --rows --input-file --data-dir --i",
@@ -104,7 +107,7 @@ NOTES = {
     "--nms --iou --iou-thres --agnostic-nms --max-det": "overlaps are resolved by the net's own setting",
     "--opset --simplify --workspace --batch-dynamic": "the file is checked as it is, and takes any batch",
     "--single-cls": "rows without labels are of one class",
-    "--wandb --mlflow --comet --clearml": "M.log.jsonl has a line per epoch, which these can read",
+    "--wandb --mlflow --comet --clearml": "M.log.jsonl has a line per epoch; see also --tensorboard",
     "--print-freq --log-interval": "M.log.jsonl has a line per epoch",
 }
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 import typer
 
-from htltools import cli, errors, options, synonyms
+from htltools import cli, commandline, errors, options, synonyms
 from htltools.formats.rows.jsonlines import joined_lines
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,9 +35,10 @@ def all_errors(kind=errors.HtlError):
 
 def test_the_commands_are_these(htl):
     """The commands, in the order of a session: the same in the help of the program as here. So are the groups of their flags."""
-    assert options.PANELS == ("Data", "Table", "Boxes and splits", "Model", "Training", "Attention", "Runtime", "Output")
+    groups = "Data", "Table", "Boxes and splits", "Model", "Training", "Attention", "Runtime", "Output", "Rarely needed"
+    assert groups == commandline.PANELS
     assert tuple(cli.COMMANDS) == (
-        "prepare", "train", "look", "prune", "score", "predict", "resample", "evaluate", "export", "report", "view",
+        "prepare", "train", "look", "prune", "score", "predict", "join", "resample", "evaluate", "export", "report", "view",
     )  # fmt: skip
     code, out, _ = htl("--help")
     assert code == 0
@@ -80,8 +81,8 @@ def test_every_command_has_its_help(htl, command):
 def test_help_lists_flags_in_groups(htl, command):
     """The help of a command has its flags in groups of known names and order, each in one; only what all commands share is in Other."""
     text = htl(command, "--help")[1].decode()
-    titles = re.findall(r"^(\w+):$", text, re.MULTILINE)
-    assert titles == [title for title in ("Arguments", *options.PANELS, "Other") if title in titles]
+    titles = re.findall(r"^(\w[\w ]+):$", text, re.MULTILINE)
+    assert titles == [title for title in ("Arguments", *commandline.PANELS, "Other") if title in titles]
     assert re.findall(r"^  (-.*?)(?:  |$)", text.split("\nOther:\n")[1], re.MULTILINE) == [
         "--config FILE.toml",
         "-q, --quiet",
@@ -92,6 +93,14 @@ def test_help_lists_flags_in_groups(htl, command):
     assert len({line.find(re.split(r"  +", line.strip())[1]) for line in text.splitlines() if re.match(r"  -.*\S  ", line)}) == 1, (
         "one column"
     )
+
+
+def test_no_flag_is_of_a_type_of_python(htl):
+    """What a flag takes is N, X, NAME or FILE, or more exact, and never a type; rare flags are known ones of some command."""
+    texts = [htl(command, "--help")[1].decode() for command in cli.COMMANDS]
+    assert not [line for text in texts for line in text.splitlines() if re.search(r"<(int|float|str|path|list|text)\b", line)]
+    every = {word for name in cli.COMMANDS for word in own_words(name)}
+    assert {words.split()[-1] for words in commandline.RARE} <= every
 
 
 def test_environment_is_told_once(htl):

@@ -307,3 +307,13 @@ def test_few_samples_make_no_gap(htl, fixed):
     _, out, err = htl("evaluate", fixed.file, "--model", fixed.half, "--group-by", "sex")
     assert not [line for line in split_lines(out) if "by" in line]
     assert "sex: fewer than two levels have 30 samples: there is no gap to speak of" in err
+
+
+def test_all_splits_and_words_for_them(htl, fixed):
+    """--split all measures every annotated row, and says that those of the training are among them; testing is test."""
+    code, out, err = htl("evaluate", fixed.file, "--model", fixed.half, "--split", "all")
+    lines = split_lines(out)
+    assert code == 0 and {(line["split"], line["n"]) for line in lines} == {("all", 5)}
+    assert "these include the samples that the model was fitted to: no held-out figure" in err
+    named = [htl("evaluate", fixed.file, "--model", fixed.half, "--split", name)[1] for name in ("test", "testing")]
+    assert named[0] == named[1] != out

@@ -189,6 +189,8 @@ def test_the_health_gate_takes_the_largest_healthy_sparsity(htl, phantom, dense,
     assert pruning["val_iou"] >= 0.9 * pruning["dense_val_iou"]
     assert "sparsity\tval IoU, cut\trecovered\t\n" in err
     assert err.count("<- taken") == 1
+    place = SWEEP.index(pruning["asked"]) + 1
+    assert f"htl prune: sparsity {pruning['asked']:g} ({place} of at most 7): validation IoU {pruning['val_iou']:.4f}\n" in err
     assert zero_share(tmp_path / "p.h5") == pytest.approx(pruning["asked"], abs=1e-3)
 
 
@@ -309,3 +311,16 @@ def test_a_result_whose_rows_were_lost(htl, phantom, dense, tmp_path, monkeypatc
     assert (tmp_path / "p.h5").read_bytes() == written
     (tmp_path / "p.h5").write_bytes(dense.read_bytes())
     assert htl(*command)[0] == 73 and (tmp_path / "p.h5").read_bytes() == dense.read_bytes()
+
+
+@pytest.mark.parametrize("sparsity, said", [("auto", "--sparsity SHARE tries one sparsity alone"), ("0.5", "--recover bn takes less time")])
+def test_ctrl_c_tells_how_to_go_on(htl, phantom, dense, tmp_path, monkeypatch, sparsity, said):
+    """A pruning that is interrupted writes nothing, ends with 130, and says what the same command does and what is faster."""
+
+    def interrupted(*args, **how):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(health_gate.Job, "at", interrupted)
+    code, out, err = htl("prune", phantom.rows, "--model", dense, "-o", tmp_path / "p.h5", "--sparsity", sparsity)
+    assert (code, out, list(tmp_path.iterdir())) == (130, b"", [])
+    assert err.endswith(f"htl prune: stopped; the same command starts anew, and {said}\n")

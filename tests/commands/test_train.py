@@ -1,5 +1,6 @@
 """`htl train`."""
 
+import itertools
 import json
 import os
 import signal
@@ -165,6 +166,24 @@ def test_ctrl_c_leaves_a_training_to_go_on_from(htl, phantom, tmp_path):
     assert not (tmp_path / "m.resume.h5").exists()
 
 
+@pytest.mark.parametrize(
+    "after, said",
+    [(0, "stopped before the first epoch was done; the same command starts anew"), (1, "stopped; the same command goes on from")],
+)
+def test_ctrl_c_tells_how_to_go_on(htl, phantom, tmp_path, monkeypatch, after, said):
+    """An interrupted training says whether the same command goes on or starts anew."""
+    from htltools.commands.train import fit
+
+    def stopping(*args, **how):
+        yield from itertools.islice(trained(*args, **how), after)
+        raise KeyboardInterrupt
+
+    trained = fit.trained
+    monkeypatch.setattr(fit, "trained", stopping)
+    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", *QUICK[:-1])
+    assert (code, said in err) == (130, True)
+
+
 def test_existing_output_is_refused_before_anything_is_read(htl, phantom, dense):
     """A checkpoint that exists is never overwritten without --force."""
     before = dense.read_bytes()
@@ -185,7 +204,7 @@ def test_few_rows_get_more_epochs(htl, phantom, tmp_path, monkeypatch):
     """Without --epochs the steps count: few rows get more epochs than 30, which stderr and the history say; weak gets 30."""
     monkeypatch.setattr("htltools.core.training.schedule.STEPS", 4 * 5)  # in place of 2,000
     monkeypatch.setattr("htltools.core.training.schedule.EPOCHS", 2)
-    monkeypatch.setattr("htltools.commands.train.fit.EPOCHS", 2)
+    monkeypatch.setattr("htltools.commands.train.duration.EPOCHS", 2)
     monkeypatch.setattr("htltools.commands.train.plan.EPOCHS", 2)
     count = sum(row["split"] == "train" for row in phantom.samples)
     assert 48 < count <= 64  # 4 batches of 16
@@ -210,7 +229,7 @@ def test_patience_and_its_last_epochs(htl, phantom, tmp_path):
     assert (
         f"htl train: validation IoU has not risen for 1 epochs: the learning rate falls to 0 within {more} more, which are the last" in err
     )
-    assert f" {out_at}/60  loss" in err and f" {len(log)}/{len(log)}  loss" in err
+    assert f" {out_at}/60  val_iou" in err and f" {len(log)}/{len(log)}  val_iou" in err
     assert f"m.h5: epoch {ious.index(max(ious)) + 1} of {len(log)}, val_iou" in err
     assert log[-1]["lr"] == 0
 
@@ -231,6 +250,26 @@ def test_numbers_that_contradict(htl, phantom, tmp_path, flags, code, said):
     """Freezing what is fresh, a warm-up without an end, and a patience that ends before what was asked for, are refused."""
     assert htl("train", phantom.rows, "-o", tmp_path / "m.h5", *QUICK, *flags) == (code, b"", f"htl train: {said}\n")
     assert not (tmp_path / "m.h5").exists()
+
+
+def test_tensorboard(htl, phantom, tmp_path):
+    """--tensorboard writes every number of the log as a scalar by epoch, below a folder of the model's name; it changes no weight."""
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    flags = [*QUICK, "--tensorboard", tmp_path / "board"]
+    assert htl("train", phantom.rows, "-o", tmp_path / "m.h5", *flags)[0] == 0
+    events = accumulator.EventAccumulator(str(tmp_path / "board" / "m"))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) == {"loss/train", "loss/val", "iou/val", "lr", "seconds/epoch"}
+    log = split_lines((tmp_path / "m.log.jsonl").read_bytes())
+    drawn = [(event.step, round(event.value, 4)) for event in events.Scalars("iou/val")]
+    assert drawn == [(entry["epoch"], round(entry["val_iou"], 4)) for entry in log]
+
+
+def test_tensorboard_that_is_not_installed(htl, phantom, tmp_path, monkeypatch):
+    """Without the package it is an error that tells how to install it, before any row is read."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    said = "htl train: --tensorboard needs the package tensorboard; pip install 'htltools[tensorboard]'\n"
+    assert htl("train", "nowhere", "-o", tmp_path / "m.h5", "--tensorboard", tmp_path / "b") == (2, b"", said)
 
 
 def test_patience_needs_validation(htl, phantom, tmp_path):

@@ -145,7 +145,7 @@ def test_sheet(htl, scored, tmp_path):
 @pytest.mark.parametrize(
     "args, said",
     [
-        (["--split", "dev"], "--split takes train, val, test, not 'dev'"),
+        (["--split", "nix"], "--split takes train, val, test, all, not 'nix'"),
         (["--where", "age"], "--where takes FIELD=VALUE (or !=, <, <=, >, >=), not 'age'"),
         (["--to", "xml"], "--to takes rows, table, tsv, csv, parquet:FILE, coco:FILE or fiftyone:DIR, not 'xml'"),
         (["--to", "coco"], "--to takes rows, table, tsv, csv, parquet:FILE, coco:FILE or fiftyone:DIR, not 'coco'"),

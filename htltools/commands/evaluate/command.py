@@ -64,7 +64,7 @@ def evaluate(
     objects: options.Objects = None,
     threshold: Threshold = None,
     trust: options.Trust = None,
-    split: Annotated[str, options.in_data("--split", metavar="train|val|test", help="The rows to measure on.")] = "test",
+    split: Annotated[str, options.in_data("--split", metavar="train|val|test|all", help="The rows to measure on.")] = "test",
     group_by: GroupBy = None,
     hard: Hard = None,
     top: Top = None,
@@ -124,13 +124,11 @@ def evaluate(
     from htltools.core.runtime.runtime import Runtime
     from htltools.core.statistics.subgroups import parsed_fields
     from htltools.formats.files.atomic import refuse_existing
-    from htltools.formats.rows.schema import SPLITS
 
     if model and predictions:
         raise UsageError("--model and --predictions exclude each other", "name one of them, and the other with --baseline")
     models, baselines = model or predictions or [], baseline or []
-    if split not in SPLITS:
-        raise UsageError(f"--split takes {', '.join(SPLITS)}, not {split!r}")
+    split = options.split_named(split)
     if top is not None and not hard:
         raise UsageError("--top says who is hard: it needs --hard")
     if baselines and len(baselines) != max(len(models), 1):

@@ -1,7 +1,7 @@
 """What `evaluate` and `report` measure of models: metrics of all samples and by subgroup, and differences."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from htltools import console
 from htltools.commands.evaluate.gaps import gap_lines
 from htltools.commands.evaluate.lines import metric_line
+from htltools.commands.shared.counted_images import CountedImages
 from htltools.commands.shared.models import explain_models
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.cluster_bootstrap import Estimate, estimates
@@ -19,7 +20,8 @@ from htltools.errors import DataError
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.spooled import rows_where
 from htltools.tasks.predictor import Predictor, of_one_kind, predictor
-from htltools.tasks.rows import of_split, reasons_aside
+from htltools.tasks.results import ResultsPredictor
+from htltools.tasks.rows import in_order, of_split, reasons_aside
 from htltools.tasks.task import Data
 
 
@@ -52,17 +54,21 @@ def open_predictors(
 def measured(predictor: Predictor, rows: Sequence[Row]) -> Measured:
     """The model on annotated rows. Processes that share the job take their parts."""
     data: Data = predictor.data(rows)
-    predictions = predictor.predict(data)
+    if isinstance(predictor, ResultsPredictor):
+        predictions = predictor.predict(data)
+    else:
+        with console.progress(f"measuring {predictor.path}", len(rows)) as steps:
+            predictions = predictor.predict(replace(data, images=CountedImages(data.images, steps)))
     samples = predictor.task.per_sample(predictions, data.targets, predictor.classes, predictor.threshold)
     return Measured(predictor, predictions, samples, predictor.more_metrics(data))
 
 
 def measured_rows(rows: Sequence[Row], split: str, is_annotated: Callable[[Row], bool]) -> tuple[Sequence[Row], Sequence[Row]]:
-    """The annotated rows of a split, repeats counted once, and the others.
+    """The annotated rows of a split, or of all, repeats counted once, and the others.
 
     Raises: DataError where none is annotated.
     """
-    there = of_split(rows, split)
+    there = in_order(rows) if split == "all" else of_split(rows, split)
     there = rows_where(there, (not row.repeat for row in there))
     measurable = np.fromiter((is_annotated(row) and not row.is_pseudo for row in there), bool)
     samples, others = rows_where(there, measurable), rows_where(there, ~measurable)

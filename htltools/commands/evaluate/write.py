@@ -103,8 +103,9 @@ def write_evaluation(
     for predictor in predictors if measures and threshold is None else ():
         if predictor.task.kind == "objects":
             console.say(f"{predictor.path}: objects count from a score of {predictor.threshold:.4g} on, {predictor.threshold_origin}")
-    if split == "train" and measures:
-        console.say("these are the samples that the model was fitted to: no held-out figure")
+    fitted = {"train": "these are", "all": "these include"}
+    if split in fitted and measures:
+        console.say(f"{fitted[split]} the samples that the model was fitted to: no held-out figure")
     dense = models[0] if models else Path(reader.models["dense"]) if "dense" in reader.models else None
     next_steps.after_evaluate(source, samples, lines, models, baselines, crossings, dense)
     require(limits, lines)

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from htltools import console
+from htltools.commands.shared.counted_images import CountedImages
 from htltools.core.nets.localizer import Localizer
 from htltools.core.nets.onnx_wrapper import OnnxWrapper
-from htltools.core.runtime.image_sources import ImageSource
 from htltools.errors import HtlError
 from htltools.formats.rows.row import Row
 from htltools.tasks.onnx_predictor import OnnxPredictor
@@ -75,18 +75,6 @@ def mean_ious(dense: CheckpointPredictor, file: OnnxPredictor, rows: list[Row]) 
         predictions = [predictor.predict(counted) for predictor in (dense, file)]
     measured = [dense.task.per_sample(each, data.targets, dense.classes, dense.threshold) for each in predictions]
     return [float(each.values()["iou_mean"][0]) for each in measured]
-
-
-class CountedImages:
-    """Images that tell a progress bar how many of them were read."""
-
-    def __init__(self, images: ImageSource, steps: console.Steps):
-        self.images, self.steps, self.shape = images, steps, images.shape
-
-    def batch(self, chosen: np.ndarray) -> np.ndarray:
-        """As `ImageSource.batch`."""
-        self.steps.advance(len(chosen))
-        return self.images.batch(chosen)
 
 
 def iou_loss_text(kind: str, theirs: float, ours: float, count: int, most: float) -> str:

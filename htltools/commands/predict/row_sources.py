@@ -39,14 +39,6 @@ def row_source(sources: Sequence[str], *, partial: bool) -> tuple[RowReader | No
     return reader, listed
 
 
-def row_count(source: str) -> int | None:
-    """The number of rows of a file, for a progress bar; None where it is no file of lines, such as a store or stdin."""
-    if not Path(source).is_file() or is_parquet(Path(source)):
-        return None
-    with open(source, "rb") as file:
-        return sum(not line.startswith(b'{"htl":') for line in file)
-
-
 def holds_rows(path: Path) -> bool:
     """Whether a path is a file of rows, or a store."""
     if path.is_dir():

@@ -14,7 +14,7 @@ from htltools.commands.predict.doubt_column import chosen_column, refer_threshol
 from htltools.commands.predict.doubtful_predictions import DoubtfulPredictor
 from htltools.commands.predict.image_files import Skips, file_batches, found_images
 from htltools.commands.predict.outputs import Outputs, Paths
-from htltools.commands.predict.row_sources import row_count, row_source
+from htltools.commands.predict.row_sources import row_source
 from htltools.commands.prepare.gather import list_lines
 from htltools.commands.prepare.messages import REASONS, examples
 from htltools.commands.prepare.workers import pool
@@ -28,6 +28,7 @@ from htltools.errors import DataError, MissingInput, UsageError
 from htltools.formats.files.atomic import replacing
 from htltools.formats.rows.provenance import Run, file_digest
 from htltools.formats.rows.stream import RowReader, RowWriter
+from htltools.formats.sources.open_rows import row_count
 from htltools.formats.sources.source_findings import Findings
 from htltools.formats.store.shard import placement
 from htltools.formats.tables.coco_results import is_json
@@ -78,7 +79,7 @@ def write_predictions(
     inputs = {str(path): file_digest(path) for path in [*models, *pruned]}
     devices = ", ".join({each.device: None for each in (*predictor.models, *predictor.pruned)})
     history = run.chain(reader.history if reader else [], inputs, device=devices)
-    total = len(findings.candidates) if findings else limit or row_count(sources[0])
+    total = len(findings.candidates) if findings else None if part else row_count(Path(sources[0]), limit)
     count = len(findings.candidates) if findings else sys.maxsize if paths.draws else 0
     with ExitStack() as stack:
         executor = stack.enter_context(pool(worthwhile_jobs(jobs, count)))

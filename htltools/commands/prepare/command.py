@@ -34,6 +34,8 @@ Sources = Annotated[
 
 setting = partial(Option, rich_help_panel="Data")  # with a default to show
 data = partial(setting, show_default=False)
+table_flag = partial(Option, rich_help_panel="Table", show_default=False)
+deal = partial(Option, rich_help_panel="Boxes and splits")
 Table = Annotated[list[Path] | None, data("--table", metavar="CSV", help="Table of the images [SOURCE/metadata.csv]; may be repeated.")]
 Files = Annotated[
     list[Path] | None, data("--annotations", "--coco", metavar="FILE", help="COCO, VOC, YOLO, CVAT or Label Studio files; may be repeated.")
@@ -48,25 +50,27 @@ IdKey = Annotated[Path | None, data("--id-key", metavar="FILE", help="Key of DIC
 Limit = Annotated[int | None, data("--limit", min=1, help="Use only the first N images.")]
 Phantoms = Annotated[int | None, data("--phantom", metavar="N", min=1, help="Make N synthetic images instead.")]
 
-IdColumn = Annotated[str | None, data("--id-column", metavar="NAME", help="Column of the image's name.")]
-GroupColumn = Annotated[str | None, data("--group-column", metavar="NAME,...", help="Columns of the lesion or patient, or none.")]
-LabelColumn = Annotated[str | None, data("--label-column", metavar="NAME", help="Column of the image's class.")]
-SplitColumn = Annotated[str | None, data("--split-column", metavar="NAME", help="Column of train, val or test, or none.")]
-SplitMap = Annotated[str | None, data("--split-map", metavar="WORD=SPLIT,...", help="Splits that its words mean.")]
-Missing = Annotated[str | None, data("--missing", metavar="WORD,...", help="More words for missing values.")]
-EmptyWhen = Annotated[list[str] | None, data("--empty-when", metavar="COLUMN=WORD", help="Lines whose image holds no object.")]
-ReadersRule = Annotated[Readers | None, data("--readers", help="Whose boxes to keep where an image has several readers.")]
-BoxColumns = Annotated[
-    list[str] | None, data("--box-columns", metavar="[CLASS=]A,B,C,D", help="Columns of the box; repeat it for several.")
+IdColumn = Annotated[str | None, table_flag("--id-column", metavar="NAME", help="Column of the image's name.")]
+GroupColumn = Annotated[str | None, table_flag("--group-column", metavar="NAME,...", help="Columns of the lesion or patient, or none.")]
+LabelColumn = Annotated[str | None, table_flag("--label-column", metavar="NAME", help="Column of the image's class.")]
+SplitColumn = Annotated[str | None, table_flag("--split-column", metavar="NAME", help="Column of train, val or test, or none.")]
+SplitMap = Annotated[str | None, table_flag("--split-map", metavar="WORD=SPLIT,...", help="Splits that its words mean.")]
+Missing = Annotated[str | None, table_flag("--missing", metavar="WORD,...", help="More words for missing values.")]
+EmptyWhen = Annotated[list[str] | None, table_flag("--empty-when", metavar="COLUMN=WORD", help="Lines whose image holds no object.")]
+ReadersRule = Annotated[
+    Readers | None, deal("--readers", help="Whose boxes to keep where an image has several readers.", show_default=False)
 ]
-Format = Annotated[BoxFormat | None, data("--box-format", help="What the columns of the box say.")]
-BoxFrame = Annotated[str | None, data("--box-frame", metavar="WxH", help="Frame of the table's boxes.")]
+BoxColumns = Annotated[
+    list[str] | None, table_flag("--box-columns", metavar="[CLASS=]A,B,C,D", help="Columns of the box; repeat it for several.")
+]
+Format = Annotated[BoxFormat | None, table_flag("--box-format", help="What the columns of the box say.")]
+BoxFrame = Annotated[str | None, table_flag("--box-frame", metavar="WxH", help="Frame of the table's boxes.")]
 
-One = Annotated[OneBox, setting("--one-box", help="What to do with several boxes.")]
-Keep = Annotated[bool, setting("--keep-unlabelled", help="Keep images without a usable box.")]
-Splits = Annotated[str, setting("--splits", metavar="A,B,C", help="Shares of train, val and test where no table says it.")]
-Labelled = Annotated[float, setting("--labelled", metavar="SHARE", min=0, max=1, help="Share of the training groups that keep boxes.")]
-LabelSeed = Annotated[int, setting("--label-seed", metavar="N", min=0, help="Seed of --labelled.")]
+One = Annotated[OneBox, deal("--one-box", help="What to do with several boxes.")]
+Keep = Annotated[bool, deal("--keep-unlabelled", help="Keep images without a usable box.")]
+Splits = Annotated[str, deal("--splits", metavar="A,B,C", help="Shares of train, val and test where no table says it.")]
+Labelled = Annotated[float, deal("--labelled", metavar="SHARE", min=0, max=1, help="Share of the training groups that keep boxes.")]
+LabelSeed = Annotated[int, deal("--label-seed", metavar="N", min=0, help="Seed of --labelled.")]
 
 output = partial(Option, rich_help_panel="Output")
 Out = Annotated[Path, output("-o", "--out", metavar="DIR", help="Folder of the store.", show_default=False)]

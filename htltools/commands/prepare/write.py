@@ -71,7 +71,14 @@ def write_store(
         console.say(f"taking up an earlier run: {len(standing)} of {len(batches)} shards stand")
     todo = [candidate for number, batch in enumerate(batches) if number not in standing for candidate in batch]
     checks, reviewed = QualityChecks(frame), list[Row]()
+    done = 0
+
+    def so_far() -> str:
+        stand = f"{done} of {len(batches)} shards stand, and" if done else "no shard was finished, but"
+        return f"stopped; {stand} the same command takes {store.folder} up"
+
     with (
+        console.hint_if_stopped(so_far),
         pool(worthwhile_jobs(jobs, len(todo))) as executor,
         RowWriter(run, store.history) as writer,
         console.progress("images", len(store.candidates)) as steps,
@@ -90,6 +97,7 @@ def write_store(
             writer.flush()
             reviewed += [row for row in rows if review and row.id in review.facts]
             issues = [Issue(own["id"], own["kind"], own["reason"]) for own in skips if "kept" in own]
+            done += 1
             checks.add_shard(rows, read_digests(path), issues)
             findings.add_shard(rows, [own for own in skips if "kept" not in own])
         writer.skipped = len(findings.skips)

@@ -106,12 +106,12 @@ class Job:
             return prune_channels(self.dense.localizer, sparsity, self.dense.frame).to(self.runtime.device)
         return prune_weights(self.dense.localizer.to(self.runtime.device), self.method, sparsity, self.runtime.seed)
 
-    def recovered(self, model: Localizer) -> Localizer:
-        """The cut model after its recovery, zeros held."""
+    def recovered(self, model: Localizer, title: str) -> Localizer:
+        """The cut model after its recovery, zeros held. title: of its progress."""
         if self.recover == "bn":
             self.renew_statistics(model)
         elif self.recover == "finetune":
-            self.finetune(model)
+            self.finetune(model, title)
         if self.validation:
             self.dense.task.calibrate(model, self.validation, self.runtime)
         return model
@@ -123,25 +123,25 @@ class Job:
         turns = np.array_split(np.arange(count), number_of_batches(count, self.runtime.batch_size))
         recalibrate(model, load_batches(images, turns, self.runtime.device))
 
-    def finetune(self, model: Localizer) -> None:
-        """Train the cut model on what the dense one learned from, without row weights; the best epoch is kept."""
+    def finetune(self, model: Localizer, title: str) -> None:
+        """Train the cut model on what the dense one learned from, without row weights; the best epoch is kept. title: of its progress."""
         before = self.dense.checkpoint.training
         flip, extras = tuple(before.get("flip", Augmentation.flip)), Extras(LOOKING if before.get("looks") else None)
         recipe = Recipe(self.epochs, self.runtime.batch_size, RATE, seed=self.runtime.seed, augmentation=Augmentation(flip=flip))
         uniform = np.ones(len(self.training.rows), np.float32)
         objective = self.dense.task.objective(model, self.training, uniform, self.validation, recipe, self.runtime, extras)
         held_out = (self.validation.images, self.validation.targets) if self.validation else None
-        with console.progress("recovering", self.epochs) as steps:
+        with console.progress(title, self.epochs) as steps:
             for state in trained(objective, held_out, recipe, self.runtime):
                 name = "val_iou" if held_out else "loss"
                 steps.advance(note=f"{name} {state.log[-1][name]:.4f}")
         model.load_state_dict(state.best)
 
-    def at(self, sparsity: float) -> tuple[Localizer, dict[str, Any]]:
-        """The model pruned to that sparsity, and how it fares."""
+    def at(self, sparsity: float, place: str = "") -> tuple[Localizer, dict[str, Any]]:
+        """The model pruned to that sparsity, and how it fares. place: in the sweep, in words."""
         cut = self.cut(sparsity)
         before = self.measured(cut)
-        pruned = baked(self.recovered(cut)).eval()
+        pruned = baked(self.recovered(cut, f"sparsity {sparsity:g}{place}, recovering")).eval()
         after = self.measured(pruned) if self.recover != "none" or self.dense.task.has_threshold else before
         pruning = {
             "method": self.method,
@@ -172,9 +172,10 @@ class Job:
             raise DataError("no annotated row of split val, where the health gate measures", "name a --sparsity, which needs none")
         console.say(f"health gate: validation IoU must stay above {HEALTHY} of {self.dense_iou:.4f}")
         sweep: list[dict[str, Any]] = []
-        for sparsity in SWEEP:
-            pruned, pruning = self.at(sparsity)
-            console.explain(f"pruned to {sparsity}: validation IoU {pruning['val_iou']:.4f}")
+        for number, sparsity in enumerate(SWEEP, 1):
+            place = f" ({number} of at most {len(SWEEP)})"
+            pruned, pruning = self.at(sparsity, place)
+            console.say(f"sparsity {sparsity:g}{place}: validation IoU {pruning['val_iou']:.4f}")
             sweep.append({name: pruning[name] for name in ("asked", "val_iou_before_recovery", "val_iou")})
             if pruning["val_iou"] >= HEALTHY * self.dense_iou:
                 break

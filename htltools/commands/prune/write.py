@@ -14,6 +14,14 @@ from htltools.formats.sources.open_rows import read_rows
 from htltools.processes import first_process
 
 
+def stopped_text(sparsity: float | None, recover: str) -> str:
+    """How to go on after Ctrl-C, in words."""
+    if sparsity is None:
+        return "stopped; the same command starts anew, and --sparsity SHARE tries one sparsity alone"
+    quick = ", and --recover bn takes less time" if recover == "finetune" else ""
+    return f"stopped; the same command starts anew{quick}"
+
+
 def prune_rows(
     run: Run,
     source: Path | None,
@@ -43,8 +51,9 @@ def prune_rows(
         pruned, pruning = None, standing.pruning
     else:
         refuse_existing(out, force)
-        pruned, pruning = job.gated() if sparsity is None else job.at(sparsity)
-        pruning |= job.checked(pruned)
+        with console.hint_if_stopped(lambda: stopped_text(sparsity, recover)):
+            pruned, pruning = job.gated() if sparsity is None else job.at(sparsity)
+            pruning |= job.checked(pruned)
     if not first_process():
         return
     inputs = {str(dense_path): file_digest(dense_path)}

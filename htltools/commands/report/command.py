@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 from htltools import options
-from htltools.errors import UsageError
 
 
 @options.command
@@ -74,10 +73,8 @@ def report(
     from htltools.core.runtime.runtime import Runtime
     from htltools.core.statistics.subgroups import parsed_fields
     from htltools.formats.files.atomic import refuse_existing
-    from htltools.formats.rows.schema import SPLITS
 
-    if split not in SPLITS:
-        raise UsageError(f"--split takes {', '.join(SPLITS)}, not {split!r}")
+    split = options.split_named(split, every=False)
     fields = parsed_fields(group_by) if group_by is not None else None
     refuse_existing(out, force)
     runtime = Runtime(device, str(precision), batch_size, seed, options.trusted_names(trust))

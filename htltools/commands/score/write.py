@@ -18,6 +18,7 @@ from htltools.core.sampling.parts import Part
 from htltools.errors import UsageError
 from htltools.formats.rows.provenance import Run, file_digest
 from htltools.formats.rows.stream import RowWriter
+from htltools.formats.sources.open_rows import row_count
 from htltools.processes import first_process
 from htltools.tasks.predictor import model_predictor, needs_torch
 
@@ -69,12 +70,22 @@ def score_rows(
     known = len(reader.history)
     last = {"dense": dense[-1], "pruned": pruned[-1] if pruned else None}  # of each role; notes of rows name checkpoints alone
     named = {role: str(path.absolute()) for role, path in last.items() if path and needs_torch(path)}
-    with RowWriter(run, own and [*reader.history, *own]) as writer, console.progress("scoring", limit) as steps:
+    done = 0
+
+    def so_far() -> str:
+        return f"stopped after {done} rows, and other commands refuse a stream that is cut: the same command starts anew"
+
+    with (
+        console.hint_if_stopped(so_far),
+        RowWriter(run, own and [*reader.history, *own]) as writer,
+        console.progress("scoring", None if part else row_count(source, limit)) as steps,
+    ):
         writer.models(reader.models | named)
         for batch in chain([first], scored):
             writer.write(batch)
             writer.flush()
             steps.advance(len(batch))
+            done += len(batch)
         for note in scorer.notes():
             console.say(note)
         for path, spread in zip(pruned, scorer.spreads):

@@ -103,7 +103,7 @@ def steps_by_metrics(
 ) -> list[Step]:
     """Look at the worst subgroup where there is a gap; measure with other seeds, by subgroup, or single samples."""
     named = "".join(f" {model_flag(path)}" for path in models)
-    split = samples[0].split
+    split = lines[0]["split"]
     part = "" if split == "test" else f" --split {split}"  # test is what evaluate measures by default
     worst = {line["by"]: line for line in lines if line["metric"] == "iou_mean.worst"}
     gaps = [line for line in lines if line["metric"] == "iou_mean.gap" and is_below_alpha(line["p"])]

@@ -1,11 +1,16 @@
 """`htl train`: rows in, a localizer out."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+from typer import Option
+
 from htltools import options
 
-DATA, MODEL, TRAINING, ATTENTION, RUNTIME = "Data", "Model", "Training", "Attention", "Runtime"
+training = partial(Option, rich_help_panel="Training", show_default=False)
+attention = partial(Option, rich_help_panel="Attention", show_default=False)
+model = partial(Option, rich_help_panel="Model", show_default=False)
 
 
 class Scheduler(options.Choice):
@@ -65,17 +70,13 @@ def train(
     out: Annotated[Path, options.in_output("-o", "--out", metavar="M.h5", help="The checkpoint to write.", show_default=False)],
     arch: Annotated[
         str | None,
-        options.in_model(
-            "--arch",
-            help="compact_unet (default), compact (default if weak), a torchvision net or detector, or package.module:function.",
-            show_default=False,
+        model(
+            "--arch", help="compact_unet (default), compact (default if weak), a torchvision net or detector, or package.module:function."
         ),
     ] = None,
     side: Annotated[
         int | None,
-        options.in_model(
-            "--input", metavar="N", min=8, help="Pixels of what the net takes; default: the stored image.", show_default=False
-        ),
+        model("--input", metavar="N", min=8, help="Pixels of what the net takes; default: the stored image."),
     ] = None,
     init: Annotated[str, options.in_model("--init", metavar="none|imagenet|FILE", help="Where the weights start.")] = "none",
     supervision: Annotated[
@@ -86,99 +87,73 @@ def train(
     ] = Targets.auto,
     epochs: Annotated[
         int | None,
-        options.in_training(
-            "--epochs", metavar="N", min=1, help="Passes over the training split; default 30, more of few rows.", show_default=False
-        ),
+        training("--epochs", metavar="N", min=1, help="Passes over the training split; default 30, more of few rows."),
     ] = None,
     batch_size: options.BatchSize = 32,
     rate: Annotated[
         float | None,
-        options.in_training("--lr", min=0, help="Highest learning rate; default 0.003 from scratch, 0.0005 otherwise.", show_default=False),
+        training("--lr", min=0, help="Highest learning rate; default 0.003 from scratch, 0.0005 otherwise."),
     ] = None,
     scheduler: Annotated[Scheduler, options.in_training("--lr-scheduler", help="How the learning rate falls.")] = Scheduler.onecycle,
     warm_up: Annotated[
         float | None,
-        options.in_training(
-            "--warmup-epochs", metavar="N", min=0, help="Epochs in which it rises; default 15 %, or 0 of cosine.", show_default=False
-        ),
+        training("--warmup-epochs", metavar="N", min=0, help="Epochs in which it rises; default 15 %, or 0 of cosine."),
     ] = None,
     decay: Annotated[float, options.in_training("--weight-decay", metavar="X", min=0, help="Of AdamW; not of biases and norms.")] = 0.05,
     patience: Annotated[
         int | None,
-        options.in_training("--patience", metavar="N", min=1, help="Stop early: after N epochs without a better one.", show_default=False),
+        training("--patience", metavar="N", min=1, help="Stop early: after N epochs without a better one."),
     ] = None,
     freeze: Annotated[
         str | None,
-        options.in_training(
-            "--freeze", metavar="backbone|N|PART,...", help="Keep these weights of --init, or the first N layers.", show_default=False
-        ),
+        training("--freeze", metavar="backbone|N|PART,...", help="Keep these weights of --init, or the first N layers."),
     ] = None,
     flip: Annotated[
         Flip, options.in_training("--flip", help="Mirror images that training may see; none where left is not right.")
     ] = Flip.both,
     fold: Annotated[
         str | None,
-        options.in_training("--fold", metavar="k/K", help="Leave out the k-th of K parts of the training split.", show_default=False),
+        training("--fold", metavar="k/K", help="Leave out the k-th of K parts of the training split."),
     ] = None,
     pseudo_labels: Annotated[
         PseudoLabelUse | None,
-        options.in_training(
-            "--pseudo-labels", help="Use of rows without boxes by --supervision semi; default teacher.", show_default=False
-        ),
+        training("--pseudo-labels", help="Use of rows without boxes by --supervision semi; default teacher."),
     ] = None,
     shuffle: Annotated[Shuffle, options.in_training("--shuffle", help="Draw from all images, or a few shards at a time.")] = Shuffle.auto,
     resume: Annotated[bool, options.in_training("--resume/--no-resume", help="Go on where an interrupted training stopped.")] = True,
     attend: Annotated[
         Attend | None,
-        options.in_attention(
-            "--attend", help="look (default where the net can): learn to look again; or attention by weights.", show_default=False
-        ),
+        attention("--attend", help="look (default where the net can): learn to look again; or attention by weights."),
     ] = None,
     looks: Annotated[
         int | None,
-        options.in_attention("--looks", min=1, max=8, help="Looks at an image; default: chosen on split val.", show_default=False),
+        attention("--looks", min=1, max=8, help="Looks at an image; default: chosen on split val."),
     ] = None,
     look_window: Annotated[
         float | None,
-        options.in_attention(
-            "--look-window",
-            min=1,
-            max=4,
-            help="Sides of what is looked at again, in sides of the box; default: chosen.",
-            show_default=False,
-        ),
+        attention("--look-window", min=1, max=4, help="Sides of what is looked at again, in sides of the box; default: chosen."),
     ] = None,
     attend_crops: Annotated[
         float | None,
-        options.in_attention(
-            "--attend-crops", min=0, max=1, help="Share of images that look enlarges; default 0.5, or 0 of masks.", show_default=False
-        ),
+        attention("--attend-crops", min=0, max=1, help="Share of images that look enlarges; default 0.5, or 0 of masks."),
     ] = None,
     attend_by: Annotated[
         By | None,
-        options.in_attention(
-            "--attend-by", help="What attention goes by; default pruned_loss, or pruned_disagreement with semi.", show_default=False
-        ),
+        attention("--attend-by", help="What attention goes by; default pruned_loss, or pruned_disagreement with semi."),
     ] = None,
-    attend_top: Annotated[
-        float | None, options.in_attention("--attend-top", min=0, max=1, help="Share that counts as hard; default 0.3.", show_default=False)
-    ] = None,
-    attend_boost: Annotated[
-        float | None, options.in_attention("--attend-boost", min=0, help="Extra weight of the hard; default 1.", show_default=False)
-    ] = None,
+    attend_top: Annotated[float | None, attention("--attend-top", min=0, max=1, help="Share that counts as hard; default 0.3.")] = None,
+    attend_boost: Annotated[float | None, attention("--attend-boost", min=0, help="Extra weight of the hard; default 1.")] = None,
     attend_renew: Annotated[
         int | None,
-        options.in_attention("--attend-renew", min=1, help="Epochs between choices of who is hard; default 3.", show_default=False),
+        attention("--attend-renew", min=1, help="Epochs between choices of who is hard; default 3."),
     ] = None,
     attend_sparsity: Annotated[
         float | None,
-        options.in_attention(
-            "--attend-sparsity",
-            min=0,
-            max=0.99,
-            help="Share of weights that attention cuts; default 0.8, or 0.4 if damaged.",
-            show_default=False,
-        ),
+        attention("--attend-sparsity", min=0, max=0.99, help="Share of weights that attention cuts; default 0.8, or 0.4 if damaged."),
+    ] = None,
+    tensorboard: Annotated[
+        Path | None,
+        options.in_output("--tensorboard", metavar="DIR", help="Also write the log for TensorBoard, as DIR/M.", show_default=False),
     ] = None,
     seed: options.Seed = 0,
     device: options.DeviceName = "auto",
@@ -243,7 +218,17 @@ def train(
         side=side,
         shuffle=shuffle,
     )
-    chosen = ChosenRows(ids, not_ids, run)
     fit.train_rows(
-        run, rows, plan, device, precision, compiled=compiled, resume=resume, chosen=chosen, limit=limit, partial=partial, force=force
+        run,
+        rows,
+        plan,
+        device,
+        precision,
+        compiled=compiled,
+        resume=resume,
+        tensorboard=tensorboard,
+        chosen=ChosenRows(ids, not_ids, run),
+        limit=limit,
+        partial=partial,
+        force=force,
     )

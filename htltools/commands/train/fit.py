@@ -1,7 +1,7 @@
 """`train` between its rows and its checkpoint."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
@@ -13,18 +13,19 @@ from htltools import console
 from htltools.commands.shared.chosen_rows import ChosenRows, read_many_chosen
 from htltools.commands.shared.folds import exclude_fold
 from htltools.commands.shared.models import explain_looks, explain_runtime, warn_if_constant, warn_if_sides_are_mirrored
+from htltools.commands.train.duration import ending_text, epoch_text, with_epochs
 from htltools.commands.train.dynamics import Dynamics, training_dynamics, with_training_dynamics
 from htltools.commands.train.initial_model import fresh_localizer
 from htltools.commands.train.plan import Plan
 from htltools.commands.train.resume import load_state, resume_hint, save_state, training_identity
 from htltools.commands.train.shuffling import chosen_shuffle
+from htltools.commands.train.tensorboard import require_tensorboard, scalars
 from htltools.core.nets.localizer import NORMALISATION, Localizer
 from htltools.core.nets.state_arrays import weights_of
-from htltools.core.runtime.batches import number_of_batches
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.choose_looks import choose_looks
 from htltools.core.training.loop import trained
-from htltools.core.training.schedule import EPOCHS, Cooling, cooling
+from htltools.core.training.schedule import cooling
 from htltools.errors import DataError, UsageError
 from htltools.formats.files.atomic import is_pipe_or_device, refuse_existing, remove_leftovers
 from htltools.formats.files.lock import exclusive
@@ -50,6 +51,7 @@ def train_rows(
     compiled: bool,
     resume: bool,
     chosen: ChosenRows,
+    tensorboard: Path | None,
     limit: int | None,
     partial: bool,
     force: bool,
@@ -62,6 +64,8 @@ def train_rows(
     if is_pipe_or_device(plan.out):
         raise UsageError(f"-o {plan.out} is no file, and a training keeps its state beside it", "name a file, and copy that")
     refuse_another()
+    if tensorboard:
+        require_tensorboard()
     samples, reader = read_many_chosen(source, chosen, partial=partial, limit=limit)
     check_groups(samples)
     runtime = Runtime(device, str(precision), plan.batch_size, plan.seed, plan.trusted)
@@ -73,7 +77,7 @@ def train_rows(
         def history(epochs: int | None) -> list[dict[str, Any]]:
             return run.chain(reader.history, inputs, **resolved, epochs=epochs)
 
-        return train_localizer(samples, plan, runtime, compiled=compiled, resume=resume, history=history)
+        return train_localizer(samples, plan, runtime, compiled=compiled, resume=resume, history=history, tensorboard=tensorboard)
 
     if not first_process():
         train()
@@ -100,6 +104,7 @@ def train_localizer(
     compiled: bool,
     resume: bool,
     history: Callable[[int | None], list[dict[str, Any]]],  # by the number of epochs
+    tensorboard: Path | None = None,
 ) -> tuple[Checkpoint, Dynamics]:
     """Train on the training split of the samples and write the checkpoint, which is returned with the training dynamics of its rows."""
     plan = plan.for_rows(samples)
@@ -124,12 +129,15 @@ def train_localizer(
     extras = Extras(plan.attention, plan.pseudo_labels, unlabelled, compiled)
     objective = task.objective(model, training, weights, validation, recipe, runtime, extras)
     held_out = (validation.images, validation.targets) if validation else None
-    with console.progress(f"training on {counts_text(rows, others)}", recipe.epochs) as steps, resume_hint(plan):
-        steps.advance(state.epoch if state else 0)
+    done = state.epoch if state else 0
+    drawn = scalars(tensorboard if first_process() else None, plan.out.stem, done)
+    with console.progress(f"training on {counts_text(rows, others)}", recipe.epochs) as steps, resume_hint(plan), drawn as board:
+        steps.advance(done)
         for reached in trained(objective, held_out, recipe, runtime, resume=state, measures_loss=True):
             state = reached
             if first_process():
                 save_state(plan, identity, state)
+            board.add(state.log[-1], state.seconds[-1])
             steps.advance(note=epoch_text(state.log[-1], state.seconds[-1]))
             end = cooling(state.log, recipe)
             if end and end.start == state.epoch:
@@ -155,31 +163,6 @@ def train_localizer(
     if first_process():
         checkpoint.save(plan.out)
     return checkpoint, training_dynamics(rows, objective)
-
-
-def with_epochs(plan: Plan, samples: int) -> Plan:
-    """The plan with its number of epochs, which is said where it follows from the number of samples.
-
-    Raises: UsageError as `Plan.for_samples`.
-    """
-    chosen = plan.for_samples(samples)
-    if not plan.epochs and chosen.epochs != EPOCHS:
-        steps = chosen.epochs * number_of_batches(samples, plan.batch_size) if chosen.epochs else 0
-        console.say(f"{chosen.epochs} epochs, as {samples} samples need for {steps} gradient steps; --epochs {EPOCHS} is faster and worse")
-    return chosen
-
-
-def epoch_text(record: Mapping[str, Any], seconds: float) -> str:
-    """The record of an epoch in words."""
-    values = [f"{name} {record[name]:.4f}" for name in ("loss", "val_loss", "val_iou") if name in record]
-    return "  ".join([*values, f"lr {record['lr']:.2g}", f"{seconds:.1f} s"])
-
-
-def ending_text(end: Cooling, patience: int | None) -> str:
-    """How a training goes on whose patience has run out, in words."""
-    if not end.epochs:
-        return f"--patience {patience} ran out with the last epoch"
-    return f"--patience {patience} ran out: the learning rate falls to 0 within {end.epochs} more epochs, which are the last"
 
 
 def chosen_looks(plan: Plan, model: Localizer, validation: Data | None, runtime: Runtime) -> dict[str, float]:

@@ -32,6 +32,8 @@ def resume_hint(plan: Plan) -> Iterator[None]:
     except BaseException as error:
         if plan.resume_path.exists():
             console.say(f"stopped; the same command goes on from {plan.resume_path}")
+        elif not isinstance(error, Exception):
+            console.say("stopped before the first epoch was done; the same command starts anew")
         if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise HtlError(f"the net cannot be compiled here ({type(error).__name__})", "leave out --compile") from error
         raise

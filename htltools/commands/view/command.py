@@ -22,16 +22,19 @@ class Thumbnails(options.Choice):
 Sources = Annotated[
     list[Path] | None,
     Argument(
-        metavar="ROWS", help="A file of rows, JSON Lines or Parquet, a store, a model, or - for stdin (the default).", show_default=False
+        metavar="ROWS",
+        help="A file of rows, JSON Lines or Parquet, a store, a model, training logs, or - for stdin (the default).",
+        show_default=False,
     ),
 ]
 
 data = preset(Option, rich_help_panel="Data", show_default=False)
-Split = Annotated[str | None, data("--split", metavar="train|val|test", help="Only rows of this split.")]
+Split = Annotated[str | None, data("--split", metavar="train|val|test|all", help="Only rows of this split.")]
 Where = Annotated[
     list[str] | None, data("--where", metavar="FIELD=VALUE", help="Only rows for which this holds; also != < <= > >=; repeat it for and.")
 ]
 Sort = Annotated[str | None, data("--sort", metavar="FIELD", help="Highest first; rows without the field come last.")]
+Ascending = Annotated[bool, data("--ascending", help="Lowest first.")]
 
 output = preset(Option, rich_help_panel="Output", show_default=False)
 To = Annotated[
@@ -63,6 +66,7 @@ def view(
     ids: options.Ids = None,
     not_ids: options.NotIds = None,
     sort: Sort = None,
+    ascending: Ascending = False,
     limit: options.Limit = None,
     to: To = None,
     columns: Columns = None,
@@ -89,6 +93,7 @@ def view(
     htl view scored.jsonl --sort suspect --limit 100 --to coco:review.json --copy-images review     to be corrected elsewhere
     htl view store > rows.jsonl     the rows of a finished store, from where it lies now
     htl view dense.h5               what is in a checkpoint, or an ONNX file
+    htl view *.log.jsonl            trainings, side by side
     htl view --check store dense.h5 rows.jsonl     is every byte what htl wrote?
 
     A field is a key of the row, or one of meta or hardness: age, meta.age, hardness.pruned_disagreement. --sort and --columns also take
@@ -99,6 +104,13 @@ def view(
         from htltools.commands.view.check import check_files
 
         return check_files(rows or [Path("-")])
+    if ascending and not sort:
+        raise UsageError("--ascending is the order of --sort", "name a field with it")
+    from htltools.commands.view import runs
+
+    if rows and all(map(runs.is_training_log, rows)):
+        runs.refuse_other_flags(split=split, where=where, summary=summary, group_by=group_by, thumbnails=thumbnails, sheet=sheet)
+        return runs.show_runs(rows, sort, ascending, columns, limit, to)
     source = only_source(rows)
     if source is not None:
         from htltools.formats.models.file_kind import CHECKPOINT, ONNX, kind_of_file
@@ -115,11 +127,13 @@ def view(
     from htltools.formats.sources.open_rows import open_rows
 
     target = outputs.checked_target(to, columns=columns, summary=summary, group_by=group_by, thumbnails=thumbnails, copy_images=copy_images)
-    query = selection.Query(split, where or [], sort, columns.split(",") if columns else None)
+    query = selection.Query(
+        split and options.split_named(split), where or [], sort, columns.split(",") if columns else None, ascending=ascending
+    )
     outputs.refuse_existing_files(target, sheet, copy_images, force)
     few = limit or (FEW if thumbnails else None)
     chosen, found = ChosenRows(ids, not_ids, run), None
-    if source and is_parquet(source) and not (summary or ids or not_ids):
+    if source and is_parquet(source) and not (summary or ids or not_ids or ascending):
         from htltools.commands.view.parquet import selected_in_parquet
 
         found = selected_in_parquet(source, query, few)
@@ -148,5 +162,5 @@ def only_source(rows: list[Path] | None) -> Path | None:
     Raises: UsageError where there are several.
     """
     if rows and len(rows) > 1:
-        raise UsageError(f"unexpected extra argument ({rows[1]})", "only --check takes several; join rows with cat")
+        raise UsageError(f"unexpected extra argument ({rows[1]})", "only --check and training logs take several; join rows with cat")
     return rows[0] if rows else None

@@ -42,8 +42,8 @@ class Drawing:
         return ", ".join(f"{count} {name}" if count > 1 else name for name, count in Counter(own).items())
 
 
-def drawing(rows: Sequence[Row], sort: str | None) -> Drawing:
-    """The drawing of at most 60 rows; the values are those that they were sorted by, else their labels.
+def drawing(rows: Sequence[Row], sort: str | None, order: str = "") -> Drawing:
+    """The drawing of at most 60 rows; the values are those that they were sorted by, else their labels. order: in words.
 
     Raises: UsageError where there is no row; DataError where one has no image, or no size.
     """
@@ -51,7 +51,7 @@ def drawing(rows: Sequence[Row], sort: str | None) -> Drawing:
     if not rows:
         raise UsageError("no row is left to draw")
     values = [cell(field(row, sort) if sort else row.label) for row in rows]
-    title = f"{len(rows)} samples" + (f", highest {sort} first" if sort else "")
+    title = f"{len(rows)} samples" + (f", {order}" if order else "")
     by_role, names = objects_by_role(rows), class_names(rows)
     boxes = {role: box_lists(objects) for role, objects in by_role.items()}
     classes = {role: name_lists(objects, names) for role, objects in by_role.items()}

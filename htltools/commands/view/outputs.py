@@ -129,7 +129,9 @@ def write(
         case Target("tsv"):
             print_tsv(*field_table(selected.rows, selected.columns))
         case _:
-            print_table(*field_table(selected.rows, selected.columns, selected.sort if console.is_terminal(sys.stdout) else None))
+            first = selected.sort if console.is_terminal(sys.stdout) else None
+            fixed = None if selected.columns else 2 if selected.sort else 1  # the id, and what the rows were sorted by
+            print_table(*field_table(selected.rows, selected.columns, first), fixed)
 
 
 def about_rows(run: Run, reader: RowReader) -> dict[str, Any]:
@@ -174,7 +176,7 @@ def show_thumbnails(selected: Selected, kind: str, limit: int | None) -> None:
     else:
         from htltools.commands.view.draw import drawing
 
-        terminal.show_images(drawing(selected.rows, selected.sort), protocol)
+        terminal.show_images(drawing(selected.rows, selected.sort, selected.order), protocol)
     if limit is None and len(selected.rows) < selected.matched:
         console.say(f"the first {len(selected.rows)} of {selected.matched} rows; more with --limit")
 
@@ -184,6 +186,6 @@ def write_sheet(selected: Selected, path: Path) -> None:
     from htltools.commands.view.draw import drawing
     from htltools.formats.images.png import write_png
 
-    drawn = drawing(selected.rows, selected.sort)
+    drawn = drawing(selected.rows, selected.sort, selected.order)
     write_png(path, drawn.sheet())
     console.say(f"{path}: {len(drawn.ids)} samples drawn")

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from htltools import console
 from htltools.commands.shared.columns import column_named
-from htltools.errors import UsageError
 from htltools.formats.rows.fields import compared_field, condition, explain_no_match, field, idle_exclusions, require_fields
 from htltools.formats.rows.row import Row
-from htltools.formats.rows.schema import SPLITS
 from htltools.formats.rows.spooled import rows_at, rows_where
 
 if TYPE_CHECKING:
@@ -28,18 +26,25 @@ class Selected:
     matched: int
     sort: str | None
     columns: list[str] | None
+    ascending: bool = False
+
+    @property
+    def order(self) -> str:
+        """The order in words."""
+        return f"{'lowest' if self.ascending else 'highest'} {self.sort} first" if self.sort else ""
 
 
 class Query:
-    """--split, --where, --sort and --columns, checked before any row is read.
+    """--split ("all" and None are the same), --where, --sort, --ascending and --columns, checked before any row is read.
 
-    Raises: UsageError where there is no such split, or a condition is none.
+    Raises: UsageError where a condition is none.
     """
 
-    def __init__(self, split: str | None, where: Sequence[str], sort: str | None, columns: Sequence[str] | None):
-        if split is not None and split not in SPLITS:
-            raise UsageError(f"--split takes {', '.join(SPLITS)}, not {split!r}")
-        self.split, self.sort, self.columns = split, sort, columns
+    def __init__(
+        self, split: str | None, where: Sequence[str], sort: str | None, columns: Sequence[str] | None, *, ascending: bool = False
+    ):
+        self.split = None if split == "all" else split
+        self.sort, self.columns, self.ascending = sort, columns, ascending
         self.where, self.compared = where, [compared_field(text) for text in where]
         self.conditions: list[Callable[[dict[str, Any]], bool]] = [condition(text) for text in where]
 
@@ -47,7 +52,8 @@ class Query:
         return " and ".join([*self.where, *([f"split={self.split}"] if self.split else [])])
 
     def select(self, rows: Sequence[Row], limit: int | None = None, *, means: bool = False) -> Selected:
-        """The rows that match, highest `sort` first, and the first `limit` of these. `means`: the columns are all of hardness.
+        """The rows that match, highest `sort` first (lowest with `ascending`; rows without it last), and the first `limit` of these.
+        `means`: the columns are all of hardness.
 
         Rows of one value come in the order of a hash of their ids; how many of them the limit leaves out is said.
 
@@ -62,23 +68,25 @@ class Query:
             console.say(sentence)
         matching = self.matching(rows) if self.split or self.conditions else rows
         if sort:
-            matching = highest_first(matching, sort, limit)
-        return Selected(matching[:limit], len(matching), sort, columns)
+            matching = in_order_of(matching, sort, limit, ascending=self.ascending)
+        return Selected(matching[:limit], len(matching), sort, columns, self.ascending)
 
     def matching(self, rows: Sequence[Row]) -> Sequence[Row]:
         """The rows that match."""
         return rows_where(rows, (self.split in (None, row.split) and all(holds(row) for holds in self.conditions) for row in rows))
 
 
-def highest_first(rows: Sequence[Row], sort: str, limit: int | None) -> Sequence[Row]:
-    """The rows in falling order of a field; how many of one value `limit` leaves out is said."""
+def in_order_of(rows: Sequence[Row], sort: str, limit: int | None, *, ascending: bool = False) -> Sequence[Row]:
+    """The rows in falling or rising order of a field, those without it last; how many of one value `limit` leaves out is said."""
     import numpy as np  # rows pass through without
 
     from htltools.core.sampling.sample_weights import tie_breakers
 
     ties = tie_breakers(row.unique_name for row in rows)
     kinds, ranks = sort_keys(field(row, sort) for row in rows)
-    order = np.lexsort((ties, ranks, kinds))[::-1]
+    order = np.lexsort((ties, ranks, kinds))
+    empty = kinds[order] == 0
+    order = np.concatenate([order[~empty], order[empty]]) if ascending else order[::-1]
     if limit and limit < len(order):
         tied = (kinds == kinds[order[limit]]) & (ranks == ranks[order[limit]])
         say_ties(int(tied[order[:limit]].sum()), int(tied.sum()), sort, limit)
@@ -86,7 +94,7 @@ def highest_first(rows: Sequence[Row], sort: str, limit: int | None) -> Sequence
 
 
 def say_ties(shown: int, tied: int, sort: str, limit: int) -> None:
-    """Say how many rows are no higher than the first that the limit leaves out, where some of these are shown."""
+    """Say how many rows have the value of the first that the limit leaves out, where some of these are shown."""
     if shown:
         console.say(f"{shown} of {tied} rows of one {sort} are among the first {limit}, by a hash of their ids")
 

@@ -23,16 +23,34 @@ def field_table(rows: Sequence[Row], columns: list[str] | None, first: str | Non
     return columns, [[cell(field(row, name)) for name in columns] for row in rows]
 
 
-def print_table(headings: list[str], lines: list[list[str]]) -> None:
-    """Print a table: tab-separated, or on a terminal aligned, with as many columns as fit and without the prefixes of their names."""
+def print_table(headings: list[str], lines: list[list[str]], words_first: int | None = None) -> None:
+    """Print a table: tab-separated, or on a terminal aligned, with as many columns as fit and without the prefixes of their names.
+
+    Where not all fit, columns of texts come before those of numbers, behind the first `words_first` ones; None: the order stays.
+    """
     if console.is_terminal(sys.stdout):
         columns, headings = headings, [name.rpartition(".")[2] for name in headings]
-        widths = [max(map(len, [heading, *(line[i] for line in lines)])) + 3 for i, heading in enumerate(headings)]
-        fitting = sum(total - 1 <= shutil.get_terminal_size().columns for total in accumulate(widths))
+        if words_first is not None and fitting_count(headings, lines) < len(headings):
+            order = sorted(range(len(headings)), key=lambda i: i >= words_first and is_number(lines, i))
+            columns, headings = [columns[i] for i in order], [headings[i] for i in order]
+            lines = [[line[i] for i in order] for line in lines]
+        fitting = fitting_count(headings, lines)
         if fitting < len(columns):
             console.say(f"columns left out: {', '.join(columns[fitting:])}; choose with --columns")
         headings, lines = headings[:fitting], [line[:fitting] for line in lines]
     console.show_table(headings, lines)
+
+
+def fitting_count(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> int:
+    """How many columns fit on the terminal, three characters apart."""
+    widths = [max(map(len, [heading, *(line[i] for line in lines)])) + 3 for i, heading in enumerate(headings)]
+    return sum(total - 1 <= shutil.get_terminal_size().columns for total in accumulate(widths))
+
+
+def is_number(lines: Sequence[Sequence[str]], column: int) -> bool:
+    """Whether a column has numbers, and nothing else but gaps."""
+    cells = [line[column] for line in lines if line[column]]
+    return bool(cells) and all(cell[:1] in "+-.0123456789" for cell in cells)
 
 
 def print_tsv(headings: list[str], lines: list[list[str]]) -> None:

@@ -71,7 +71,9 @@ def first_look_losses(model: Learning, images: ImageSource | OnDevice, targets: 
     try:
         for chosen, batch in zip(own, load_batches(images, own, runtime.device)):
             with torch.inference_mode(), runtime.autocast():
-                losses[chosen] = model.first_look_loss(batch, torch.from_numpy(targets[chosen]).float().to(batch.device))
+                losses[chosen[0] : chosen[-1] + 1] = model.first_look_loss(
+                    batch, torch.from_numpy(targets[chosen]).float().to(batch.device)
+                )
     finally:
         model.train(mode)
     return distributed.summed(losses).cpu().numpy()

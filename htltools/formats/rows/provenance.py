@@ -16,7 +16,7 @@ from htltools import __version__
 from htltools.errors import UsageError
 from htltools.formats.rows.jsonlines import compact_json
 
-HIDDEN = {"jobs", "force", "partial"}  # parameters that never change a result
+HIDDEN = {"jobs", "force", "partial", "tensorboard"}  # parameters that never change a result
 
 
 @dataclass

@@ -59,6 +59,19 @@ def read_rows(source: Path | None, *, partial: bool = False, limit: int | None =
     return rows[:limit], reader
 
 
+def row_count(source: Path | None, limit: int | None = None) -> int | None:
+    """The number of rows of a source, for a progress bar, at most `limit`; None where it is not known beforehand, as of a pipe."""
+    count: int | None = None
+    if source and source.is_dir():
+        from htltools.formats.store.store import store_size
+
+        count = store_size(source)
+    elif source and source.is_file() and not is_parquet(source):
+        with source.open("rb") as file:
+            count = sum(not line.startswith(b'{"htl":') for line in file)
+    return limit if count is None else min(count, limit or count)
+
+
 def no_rows(reader: RowReader) -> DataError:
     """The error for a stream that holds no row at all."""
     return DataError(f"no rows in {reader.name}", "did the command before fail, or a filter drop them all?")

@@ -89,6 +89,15 @@ def store_lines(folder: Path, *, partial: bool = False) -> Iterator[bytes]:
             yield compact_json(row) + b"\n"
 
 
+def store_size(folder: Path) -> int:
+    """The number of samples of a store, of the shards that there are."""
+    count = 0
+    for path in folder.glob("[0-9]*.h5"):
+        with open_shard(path) as file:
+            count += len(file["images"])
+    return count
+
+
 def shards_of(folder: Path, *, partial: bool = False) -> list[Path]:
     """The shards of a store, in their order.
 
