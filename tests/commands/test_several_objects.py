@@ -229,40 +229,45 @@ def test_onnx_predicts_alike_and_evaluates_alike(htl, chain, tmp_path):
     assert (code, "--quantize int8 is not for models of the task detect" in err, (tmp_path / "i.onnx").exists()) == (2, True, False)
 
 
-def test_doubt_of_each_object_and_inside_a_file(htl, chain, tmp_path):
-    """`score`, `predict` and an ONNX file doubt the same objects alike; what no mirror image has is wholly doubtful."""
-    from htltools.formats.models.onnx import OnnxModel
-    from htltools.formats.store.shard import Images
-
+def test_doubt_of_each_object(htl, chain):
+    """`score` and `predict` doubt the same objects alike; what no mirror image, or no pruned copy, has is wholly doubtful."""
     code, out, err = htl("score", chain.scored, "--model", chain.dense, "--also", "mirror_disagreement", "-q")
     assert code == 0, err
     scored = [row for row in split_lines(out) if "id" in row]
-    code, out, err = htl("predict", chain.scored, "--model", chain.dense, "-q")
-    predicted = [row for row in split_lines(out) if "id" in row]
-    code, _, err = htl("export", chain.scored, "--model", chain.dense, "-o", tmp_path / "m.onnx", "--doubt", "mirror")
-    assert code == 0 and "largest difference of doubt" in err, err
-    file = OnnxModel(tmp_path / "m.onnx", "cpu")
-    shapes = {"scores": (None,), "doubt": (), "doubts": (None,)}
-    outputs = file.predict(Images(chain.rows).batch(np.arange(len(chain.rows))), shapes)
+    predicted = [row for row in split_lines(htl("predict", chain.scored, "--model", chain.dense, "-q")[1]) if "id" in row]
     seen = []
-    for row, other, image, doubts, scores in zip(scored, predicted, outputs["doubt"], outputs["doubts"], outputs["scores"], strict=True):
+    for row, other in zip(scored, predicted, strict=True):
         found, doubt = row["detected"]["dense"], row["hardness"]["mirror_disagreement"]
         assert found == other["detected"]["dense"] and doubt == other["hardness"]["mirror_disagreement"]
         assert len(found["doubts"]) == len(found["boxes"]) and all(0 <= each <= 1 for each in found["doubts"])
-        assert image == pytest.approx(doubt, abs=1e-3)
-        counted = scores >= np.float32(file.threshold)
-        assert doubts[counted] == pytest.approx(found["doubts"], abs=1e-3) and (doubts[~counted] == 1).all()
         if found["doubts"]:
             assert doubt >= np.mean(found["doubts"]) - 1e-5, "what only a mirror image has counts too"
         seen += found["doubts"]
     assert min(seen) < 0.3 < max(seen)
-    both = "--pruned", chain.pruned
-    code, out, err = htl("predict", chain.scored, "--model", chain.dense, *both, "--doubt", "pruned", "-q")
+    code, out, err = htl("predict", chain.scored, "--model", chain.dense, "--pruned", chain.pruned, "--doubt", "pruned", "-q")
     assert code == 0, err
     for row in (row for row in split_lines(out) if "id" in row):
         dense, copy = (next(each for each in chain.rows if each["id"] == row["id"])["detected"][role] for role in ("dense", "pruned"))
         lonely = [label not in copy["labels"] for label in dense["labels"]]
         assert all(doubt == 1 for doubt, alone in zip(row["detected"]["dense"]["doubts"], lonely, strict=True) if alone)
+
+
+@pytest.mark.slow
+def test_doubt_of_each_object_inside_a_file(htl, chain, tmp_path):
+    """An ONNX file doubts images and objects as `predict` of the checkpoint does; objects that do not count are wholly doubtful."""
+    from htltools.formats.models.onnx import OnnxModel
+    from htltools.formats.store.shard import Images
+
+    predicted = [row for row in split_lines(htl("predict", chain.scored, "--model", chain.dense, "-q")[1]) if "id" in row]
+    code, _, err = htl("export", chain.scored, "--model", chain.dense, "-o", tmp_path / "m.onnx", "--doubt", "mirror")
+    assert code == 0 and "largest difference of doubt" in err, err
+    file = OnnxModel(tmp_path / "m.onnx", "cpu")
+    shapes = {"scores": (None,), "doubt": (), "doubts": (None,)}
+    outputs = file.predict(Images(chain.rows).batch(np.arange(len(chain.rows))), shapes)
+    for row, image, doubts, scores in zip(predicted, outputs["doubt"], outputs["doubts"], outputs["scores"], strict=True):
+        assert image == pytest.approx(row["hardness"]["mirror_disagreement"], abs=1e-3)
+        counted = scores >= np.float32(file.threshold)
+        assert doubts[counted] == pytest.approx(row["detected"]["dense"]["doubts"], abs=1e-3) and (doubts[~counted] == 1).all()
 
 
 def results_of(rows, role, numbers):
