@@ -89,7 +89,7 @@ def print_versions(wanted: bool) -> None:
         except PackageNotFoundError:
             return "not installed"
 
-    names = "torch", "torchvision", "numpy", "h5py", "pillow", "onnx", "onnxruntime-gpu", "onnxruntime", "typer"
+    names = "torch", "torchvision", "numpy", "h5py", "duckdb", "pillow", "onnx", "onnxruntime-gpu", "onnxruntime", "typer"
     print(f"htl {__version__}\npython {python_version()}")
     for name in names:
         print(f"{name} {installed(name)}")

@@ -123,6 +123,13 @@ def test_foreign_and_damaged_files(htl, tmp_path):
     assert code == 65 and err.count("\n") == 1 and "cannot be read as Parquet" in err
 
 
+def test_parquet_is_no_stream(htl, pair):
+    """Parquet on stdin is refused with the remedy."""
+    _, parquet = pair(ODD)
+    code, out, err = htl("view", "-", stdin=parquet.read_bytes())
+    assert (code, out) == (65, b"") and "it is Parquet, which is no stream: name the file" in err
+
+
 def test_names_that_differ_in_case(htl, tmp_path):
     """Fields that differ in case alone cannot be columns, which is said; in meta they are kept."""
     rows = tmp_path / "rows.jsonl"

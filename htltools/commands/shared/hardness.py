@@ -19,6 +19,15 @@ def known_hardness(rows: Sequence[Row], by: str, seed: int) -> np.ndarray:
     return np.fromiter((np.nan if (value := row.hardness.get(by)) is None else value for row in rows), float)
 
 
+def known_columns(rows: Sequence[Row], names: Sequence[str], seed: int) -> np.ndarray:
+    """As `known_hardness`, of C columns: float [N, C]. The rows are read once for all that they carry."""
+    values = np.fromiter(([row.hardness.get(name) for name in names] for row in rows), np.dtype((float, (len(names),))), len(rows))
+    for i, name in enumerate(names):
+        if name in ("random", "smallness"):
+            values[:, i] = known_hardness(rows, name, seed)
+    return values
+
+
 def hardness_column(rows: Sequence[Row], by: str, seed: int) -> np.ndarray:
     """As `known_hardness`, of all rows: float [N].
 

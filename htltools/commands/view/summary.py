@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from htltools.commands.shared.hardness import known_hardness
+from htltools.commands.shared.hardness import known_columns
 from htltools.commands.view.selection import hardness_columns
 from htltools.core.statistics.dataset_summary import subgroup_summaries
 from htltools.core.statistics.subgroups import Crossing, usual_fields
@@ -33,7 +33,7 @@ def summary_table(
             raise DataError(
                 f"no row has a hardness {name!r}", f"these have {', '.join(known) or 'none'}: a summary gives the means of those"
             )
-    values = np.column_stack([np.empty((len(once), 0)), *(known_hardness(once, name, 0) for name in names)])
+    values = known_columns(once, names, 0) if names else np.empty((len(once), 0))
     by = [(field,) for field in usual_fields(once)] if crossings is None else crossings
     lines = [
         [

@@ -86,6 +86,7 @@ def loaded_versions() -> dict[str, str | None]:
         "torch": "torch",
         "torchvision": "torchvision",
         "h5py": "h5py",
+        "duckdb": "duckdb",
         "PIL": "pillow",
         "pydicom": "pydicom",
         "onnxruntime": "onnxruntime-gpu",  # or the one for CPUs, whose name is that of the module

@@ -108,6 +108,8 @@ class RowReader:
 
 def remedy_for(line: bytes, number: int) -> str | None:
     """What to do about a line that is no JSON; None where that is not known."""
+    if number == 1 and line.startswith(b"PAR1"):
+        return "it is Parquet, which is no stream: name the file"
     if b"\0" in line:
         return "rows are separated by newlines, not by NUL: tr '\\0' '\\n' changes that"
     if number == 1 and line.strip() in (b"{", b"["):
