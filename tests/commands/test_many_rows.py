@@ -14,6 +14,8 @@ CALLS = [
     "view --sort pruned_loss",
     "view --sort pruned_l --limit 5",
     "view --sort sex --limit 9",
+    "view --sort pruned_loss --ascending --limit 11",
+    "view --sort sex --ascending",
     "view --sort age --where age>=40 --split train --limit 7",
     "view --where note!=x --to tsv --columns id,age,pruned_loss,note",
     "view --summary",

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from htltools import console, options
-from htltools.errors import MissingInput
+from htltools.errors import DataError, MissingInput
+from htltools.formats.models.file_kind import is_parquet
 from htltools.formats.models.onnx import check_onnx_checksum, is_onnx
 from htltools.formats.rows.stream_checksum import check_stream_checksum
 from htltools.formats.store.checksummed_hdf5 import check_hdf5_checksum
@@ -39,6 +40,8 @@ def checked_kind(path: Path) -> str:
     with open(path, "rb") as file:
         if file.peek(1).startswith(b"{"):
             return f"{check_stream_checksum(file, str(path))} rows"
+    if is_parquet(path):
+        raise DataError(f"{path} is Parquet, which has no checksum of htl", "check the rows that it was made from")
     if is_onnx(path):
         check_onnx_checksum(path)
         return "an ONNX file"

@@ -24,7 +24,7 @@ def selected_in_parquet(path: Path, query: Query, limit: int | None) -> tuple[Se
         sort = query.sort and whole_column(file, query.sort)
         columns = None if query.columns is None else [whole_column(file, name) for name in query.columns]
         tests = [comparison(file, text) for text in query.where]
-        sorting = order(file, sort) if sort else None
+        sorting = order(file, sort, ascending=query.ascending) if sort else None
         if (query.sort and not sorting) or (columns and None in columns) or None in tests or (query.split and "split" not in file.columns):
             return None
         used = [
@@ -41,7 +41,8 @@ def selected_in_parquet(path: Path, query: Query, limit: int | None) -> tuple[Se
             explain_ties(file, ordered, where, sorting[1], sort, limit)
         reader = RowReader(with_notes(file.lines(f"{ordered} LIMIT {limit}" if limit else ordered), file.about), name=str(path))
         rows = kept_rows(reader)
-    return Selected(rows, matched, sort, None if columns is None else [name for name in columns if name]), reader
+    named = None if columns is None else [name for name in columns if name]
+    return Selected(rows, matched, sort, named, query.ascending), reader
 
 
 def whole_column(file: ParquetFile, text: str) -> str | None:

@@ -1,7 +1,7 @@
 """The rows that `view` chooses, in their order, and the fields that its flags name."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+BATCH = 4096  # rows
 MOST = sys.float_info.max  # whole numbers may be beyond it
 
 
@@ -82,9 +83,20 @@ def in_order_of(rows: Sequence[Row], sort: str, limit: int | None, *, ascending:
 
     from htltools.core.sampling.sample_weights import tie_breakers
 
-    ties = tie_breakers(row.unique_name for row in rows)
-    kinds, ranks = sort_keys(field(row, sort) for row in rows)
-    order = np.lexsort((ties, ranks, kinds))
+    ties: list[np.ndarray] = []
+
+    def values() -> Iterator[Any]:  # with the ties beside them: rows are read once, for each access to a spooled one parses it
+        batch: list[str] = []
+        for row in rows:
+            batch.append(row.unique_name)
+            if len(batch) == BATCH:
+                ties.append(tie_breakers(batch))
+                batch.clear()
+            yield field(row, sort)
+        ties.append(tie_breakers(batch))
+
+    kinds, ranks = sort_keys(values())
+    order = np.lexsort((np.concatenate(ties), ranks, kinds))
     empty = kinds[order] == 0
     order = np.concatenate([order[~empty], order[empty]]) if ascending else order[::-1]
     if limit and limit < len(order):

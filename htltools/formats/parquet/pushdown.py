@@ -52,13 +52,17 @@ def comparison(file: ParquetFile, where: str) -> str | None:
     return f"coalesce({test}, {str(sign == '!=').lower()})"
 
 
-def order(file: ParquetFile, field: str) -> tuple[str, Column] | None:
-    """The order of rows, highest first, ties by a hash of their names, and the column; None where values are of several types."""
+def order(file: ParquetFile, field: str, *, ascending: bool) -> tuple[str, Column] | None:
+    """The order of rows, highest or lowest first, ties by a hash of their names, those without the field last, and its column.
+
+    None where values are of several types.
+    """
     column = column_of(file, field)
     if column is None or not (column.is_number or column.kind == "VARCHAR") or file.columns["id"] != "VARCHAR":
         return None
     tie = TIE.format(repeat="coalesce(repeat, 0)" if "repeat" in file.columns else "0")
-    return f"ORDER BY {column.sql} DESC NULLS LAST, {tie} DESC", column
+    direction = "ASC" if ascending else "DESC"
+    return f"ORDER BY {column.sql} {direction} NULLS LAST, {tie} {direction}", column
 
 
 def conjunction(tests: Sequence[str]) -> str:

@@ -40,21 +40,27 @@ class SpooledRows(Sequence[Row]):
         if isinstance(place, slice):
             return SpooledRows(self.data, self.starts, self.places[place])
         number = self.places[place]
-        return self.parsed(int(self.starts[number]), int(self.starts[number + 1]))
+        return parsed(self.data[self.starts[number] : self.starts[number + 1]])
 
     def __iter__(self) -> Iterator[Row]:
+        for line in self.lines():
+            yield parsed(line)
+
+    def lines(self) -> Iterator[bytes]:
+        """The rows as JSON, without newlines, as they will be written."""
         for first in range(0, len(self.places), KEPT):
             numbers = self.places[first : first + KEPT]
             for start, end in zip(self.starts[numbers].tolist(), self.starts[numbers + 1].tolist()):
-                yield self.parsed(start, end)
-
-    def parsed(self, start: int, end: int) -> Row:
-        """The row between two bytes of the file."""
-        return Row(from_json(self.data[start:end], cache_strings="all"))
+                yield self.data[start:end]
 
     def at(self, places: "np.ndarray") -> "SpooledRows":
         """The rows at these places (int64 [n]), in that order."""
         return SpooledRows(self.data, self.starts, self.places[places])
+
+
+def parsed(line: bytes) -> Row:
+    """The row of a line of a spool."""
+    return Row(from_json(line, cache_strings="all"))
 
 
 def kept_rows(rows: Iterable[Row]) -> Sequence[Row]:

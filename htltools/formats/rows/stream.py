@@ -163,6 +163,10 @@ class RowWriter:
 
     def write(self, rows: Iterable[dict[str, Any]]) -> None:
         """Write rows."""
+        if isinstance(rows, SpooledRows):
+            for line in rows.lines():
+                self.write_line(line + b"\n")
+            return
         for row in rows:
             self.line(row)
             self.rows += 1
