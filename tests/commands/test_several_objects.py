@@ -323,6 +323,10 @@ def test_pages_and_sheets_show_every_box(htl, chain, tmp_path):
     assert "mean IoU" in page
     for name in ("iou_mean", "ap", "ap50", "ap75"):
         assert f"<td>{name}</td><td>{measured[name, 'None']['value']:.3f} [" in page
+    of_class = next(line for line in split_lines(htl("evaluate", chain.scored)[1]) if line["metric"] == "class_ap")
+    objects, value = of_class["objects"], of_class["value"]
+    assert f"<td>{of_class['class']}</td><td>{objects}</td><td>dense</td><td>{value:.3f} [" in page
+    assert "false positives per image</text>" in page
     assert htl("view", chain.scored, "--to", f"coco:{tmp_path}/back.json", "-q")[0] == 0
     back, given = (json.loads(path.read_text()) for path in (tmp_path / "back.json", chain.coco))
     assert {each["name"] for each in back["categories"]} == set(CLASSES)

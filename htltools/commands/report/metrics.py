@@ -9,7 +9,8 @@ from markupsafe import Markup
 from htltools.commands.evaluate.measure import Measured, measured, metric_lines
 from htltools.commands.report.samples import ReportSamples
 from htltools.core.figures import svg_plots
-from htltools.core.statistics.sample_metrics import BoxMetrics
+from htltools.core.statistics.detection_rates import OperatingPoints, operating_points
+from htltools.core.statistics.sample_metrics import BoxMetrics, DetectionMetrics
 from htltools.core.statistics.subgroups import FEW, Crossing
 from htltools.formats.page import html
 from htltools.formats.rows.row import Row
@@ -34,6 +35,7 @@ class ReportMetrics:
         self.groups = set(samples.groups[places])
         self.by_boxes = [role for role in samples.iou if not samples.models.get(role)]
         self.lines: dict[str, Lines] = {}
+        self.objects: dict[str, OperatingPoints] = {}  # by role, of models that find several objects, the first of each role
         if not self.rows:
             return
         models = {
@@ -41,6 +43,11 @@ class ReportMetrics:
             for role, iou in samples.iou.items()
         }
         first, *others = models
+        self.objects = {
+            role: operating_points(own[0].samples.matches.pooled)
+            for role, own in models.items()
+            if isinstance(own[0].samples, DetectionMetrics)
+        }
         for role, own in models.items():
             compared = models[first] if role in others and len(models[first]) == len(own) else []
             by_iou = [Measured(each.predictor, each.predictions, BoxMetrics(each.samples.iou), {}) for each in own]
@@ -77,6 +84,7 @@ class ReportMetrics:
             html.paragraph(f"Split {self.split}: {len(self.rows)} samples of {len(self.groups)} groups.{absent}"),
             html.table(["metric", *headings], table),
             *self.by_class(),
+            *self.curves(),
             html.paragraph(
                 "Intervals come from 2,000 resamples of whole groups. They hold for patients like these and these very models: they say "
                 f"nothing of other training seeds, which may change a result by more.{few}",
@@ -94,11 +102,22 @@ class ReportMetrics:
         }
         names = [name for name in METRICS if any(name == metric for _, _, metric in found)]
         table = []
-        for of_class, role in dict.fromkeys(key[:2] for key in found):
-            objects = next(str(line["objects"]) for key, line in found.items() if key[:2] == (of_class, role))
+        classes = dict.fromkeys(of_class for of_class, _, _ in found)
+        for of_class, role in ((of_class, role) for of_class in classes for role in self.lines):
+            objects = next(str(line["objects"]) for key, line in found.items() if key[0] == of_class)
             table.append([of_class, objects, role, *(estimate_text(found.get((of_class, role, name))) for name in names)])
         headings = ["class", "objects", "model", *(name.removeprefix("class_") for name in names)]
         return [html.heading("By class"), html.table(headings, table)] if table else []
+
+    def curves(self) -> list[Markup]:
+        """Precision by recall, and FROC, of models that find several objects."""
+        if not self.objects:
+            return []
+        caption = (
+            f"Every score threshold, all classes together, split {self.split}; an object is found from IoU 0.5 on. Left: precision by "
+            "recall. Right: FROC, the share of objects found by the false positives per image."
+        )
+        return [html.figure(svg_plots.detection_curves({role: own._asdict() for role, own in self.objects.items()}), caption)]
 
     def by_subgroup(self) -> list[Markup]:
         """The forest plot of the mean IoU, and its table; levels of few samples are in the table alone."""

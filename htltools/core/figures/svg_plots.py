@@ -16,6 +16,7 @@ ORDER = list(SERIES.values())
 DASHES = "-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2))
 ROLE_DASHES = {"dense": DASHES[0], "pruned": DASHES[2], "attended": DASHES[3]}
 MARKERS = "os^D"
+POINTS = 400  # of a curve at most
 COUNTS = [count * 10**power for power in range(6) for count in (1, 2, 5)]  # on a scale of samples
 RATIOS = 0.02, 50.0  # odds ratios beyond are drawn at the edge
 WIDTH, HEIGHT = 5.2, 3.1  # inches of 72 points: as wide as a page on a phone, so that letters keep their size
@@ -153,6 +154,24 @@ def risk_coverage(columns: Mapping[str, tuple[np.ndarray, np.ndarray]], ideal: t
         axes.set_xlim(0, 1)
         axes.set_ylim(bottom=0)
         axes.legend(labelcolor=INK)
+
+    return svg(draw)
+
+
+def detection_curves(models: Mapping[str, Mapping[str, np.ndarray]]) -> str:
+    """Precision by recall, and recall by false positives per image up to 8, of models by role: [points] each, by falling threshold."""
+
+    def draw(figure) -> None:
+        left, right = figure.subplots(1, 2)
+        for role, points in models.items():
+            style = {"color": SERIES[role], "linestyle": ROLE_DASHES[role], "linewidth": 1.4, "label": role}
+            count = len(points["recall"])
+            kept = np.unique(np.linspace(0, count - 1, min(POINTS, count)).round().astype(int))
+            left.plot(points["recall"][kept], points["precision"][kept], **style)
+            right.plot(points["fp_per_image"][kept], points["recall"][kept], drawstyle="steps-post", **style)
+        left.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+        right.set(xlabel="false positives per image", ylabel="recall", xlim=(0, 8), ylim=(0, 1.02))
+        right.legend(loc="lower right", labelcolor=INK)
 
     return svg(draw)
 

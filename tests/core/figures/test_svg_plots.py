@@ -6,6 +6,7 @@ import numpy as np
 
 from htltools.core.figures import svg_plots
 
+RATES = "recall", "precision", "fp_per_image"
 EVIL = "<script>alert(1)</script> $x^2$"
 
 
@@ -33,6 +34,9 @@ def test_degenerate_data_is_drawn():
         svg_plots.cloud(one, one, "loss", "pruned_disagreement"),
         svg_plots.sweep([{"asked": 0.95, "val_iou": 0.8, "val_iou_before_recovery": 0.1}], 0.8, 0.9, 0.95),
         svg_plots.risk_coverage({"mirror_disagreement": (one, one)}, (one, one), 0.5),
+        svg_plots.detection_curves(
+            {"dense": {"recall": one, "precision": one, "fp_per_image": one}, "pruned": dict.fromkeys(RATES, one[:0])}
+        ),
         svg_plots.odds_forest(["a"], {"loss": [(None, None, None)]}, [None], "odds ratio"),
         svg_plots.odds_forest(["a"], {"loss": [(900.0, 0.0001, None)], "random": [(0.0, 0.0, 900.0)]}, [0.0], "odds ratio"),
         svg_plots.dots({"pruned_disagreement": {"test": float("nan")}}, "correlation"),
