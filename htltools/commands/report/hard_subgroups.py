@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from htltools.commands.evaluate.odds import odds_lines
 from htltools.commands.report.metrics import ReportMetrics, count_text, estimate_text, left_out_text, subgroup_text, tables_by_size
-from htltools.core.figures import svg_plots
+from htltools.core.figures import forest_plots
 from htltools.core.statistics.subgroups import FEW
 from htltools.formats.page import html
 
@@ -63,7 +63,7 @@ class HardSubgroups:
                 f"adjusted.{left_out_text(len(levels) - len(drawn))}"
             )
             parts.append(
-                html.figure(svg_plots.odds_forest(labels, adjusted, crude, f"odds ratio of being among the hardest {TOP:.0%}"), caption)
+                html.figure(forest_plots.odds_forest(labels, adjusted, crude, f"odds ratio of being among the hardest {TOP:.0%}"), caption)
             )
         others = [f"by {column}, adjusted" for column in columns[1:]]
         headings = ["subgroup", "n", "hard", f"by {columns[0]}", "adjusted", *others]

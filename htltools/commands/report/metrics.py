@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from htltools.commands.evaluate.measure import Measured, measured, metric_lines
 from htltools.commands.report.samples import ReportSamples
-from htltools.core.figures import svg_plots
+from htltools.core.figures import forest_plots, svg_plots
 from htltools.core.statistics.detection_rates import OperatingPoints, operating_points
 from htltools.core.statistics.sample_metrics import BoxMetrics, DetectionMetrics
 from htltools.core.statistics.subgroups import FEW, Crossing
@@ -139,7 +139,7 @@ class ReportMetrics:
                 f"Not corrected for looking at many subgroups.{left_out_text(len(table) - len(drawn))}"
             )
             overall = self.overall_lines[first]["iou_mean"]["value"]
-            parts.append(html.figure(svg_plots.forest(labels, points, overall, "mean IoU with 95 % interval"), caption))
+            parts.append(html.figure(forest_plots.forest(labels, points, overall, "mean IoU with 95 % interval"), caption))
         few = [line for line in table if "few" in line[1]]
         headings = ["subgroup", "n", *(f"{role}: mean IoU" for role in means)]
         return [*parts, *tables_by_size(headings, [line for line in table if line not in few], few)]

@@ -10,7 +10,7 @@ from htltools.commands.report.finding import correlation, finding
 from htltools.commands.report.hard_subgroups import HardSubgroups
 from htltools.commands.report.metrics import ReportMetrics
 from htltools.commands.report.samples import ReportSamples
-from htltools.core.figures import svg_plots
+from htltools.core.figures import forest_plots, svg_plots
 from htltools.core.hardness.baselines import smallness
 from htltools.core.statistics.subgroups import Crossing
 from htltools.formats.page import html
@@ -150,6 +150,8 @@ def stability_parts(samples: ReportSamples) -> list[Markup]:
     lines = [[name, *("-" if np.isnan(own[s]) else f"{own[s]:.3f}" for s in splits)] for name, own in samples.stability.items()]
     return [
         html.paragraph("Mean rank correlation over the pairs of models, by split; 1 = the same order."),
-        html.figure(svg_plots.dots(samples.stability, "rank correlation from model to model"), "Reliability of each column of hardness."),
+        html.figure(
+            forest_plots.dots(samples.stability, "rank correlation from model to model"), "Reliability of each column of hardness."
+        ),
         html.table(["column", *splits], lines),
     ]

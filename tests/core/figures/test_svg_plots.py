@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from htltools.core.figures import svg_plots
+from htltools.core.figures import forest_plots, svg_plots
 
 RATES = "recall", "precision", "fp_per_image"
 EVIL = "<script>alert(1)</script> $x^2$"
@@ -22,7 +22,7 @@ def test_figures_take_the_colours_of_the_page():
 
 def test_names_stay_as_they_are():
     """A name of a subgroup that looks like markup or mathematics is shown as it is."""
-    drawn = svg_plots.forest([EVIL], {"dense": [(0.5, None, None)], "attended": [(0.6, 0.5, 0.7)]}, 0.5, "IoU")
+    drawn = forest_plots.forest([EVIL], {"dense": [(0.5, None, None)], "attended": [(0.6, 0.5, 0.7)]}, 0.5, "IoU")
     assert "<script" not in drawn and "&lt;script&gt;alert(1)&lt;/script&gt; $x^2$" in drawn
 
 
@@ -37,9 +37,9 @@ def test_degenerate_data_is_drawn():
         svg_plots.detection_curves(
             {"dense": {"recall": one, "precision": one, "fp_per_image": one}, "pruned": dict.fromkeys(RATES, one[:0])}
         ),
-        svg_plots.odds_forest(["a"], {"loss": [(None, None, None)]}, [None], "odds ratio"),
-        svg_plots.odds_forest(["a"], {"loss": [(900.0, 0.0001, None)], "random": [(0.0, 0.0, 900.0)]}, [0.0], "odds ratio"),
-        svg_plots.dots({"pruned_disagreement": {"test": float("nan")}}, "correlation"),
+        forest_plots.odds_forest(["a"], {"loss": [(None, None, None)]}, [None], "odds ratio"),
+        forest_plots.odds_forest(["a"], {"loss": [(900.0, 0.0001, None)], "random": [(0.0, 0.0, 900.0)]}, [0.0], "odds ratio"),
+        forest_plots.dots({"pruned_disagreement": {"test": float("nan")}}, "correlation"),
     ):
         assert drawn.count("<svg") == 1
 
