@@ -3,6 +3,7 @@
 import functools
 import inspect
 import sys
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -101,6 +102,10 @@ Verbose = Annotated[bool, Option("-v", "--verbose", help="Print more.", envvar="
 Debug = Annotated[bool, Option("--debug", help="Print the traceback of an error.", envvar="HTL_DEBUG")]
 
 
+KEEPS_NOTHING = "look", "predict", "evaluate", "export", "report"  # commands of which nothing is left to go on from
+ANEW = "stopped; the same command starts anew"
+
+
 def command(function):
     """Give a command the flags that all share, and a `run` (`formats.rows.provenance.Run`) that knows how it was called.
 
@@ -132,7 +137,8 @@ def command(function):
         if config and config.left_out:
             console.say(f"{config}: left out, as only other commands have them: {', '.join(config.left_out)}")
         recorded = values | ({"config": str(config)} if config else {})
-        return function(Run(function.__name__, recorded, flags["history"]), **values)
+        with console.hint_if_stopped(lambda: ANEW) if function.__name__ in KEEPS_NOTHING else nullcontext():
+            return function(Run(function.__name__, recorded, flags["history"]), **values)
 
     shell.__signature__ = inspect.Signature(own + extra)  # type: ignore[attr-defined]
     return shell

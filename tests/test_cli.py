@@ -377,6 +377,18 @@ def test_no_variable_overwrites(htl, monkeypatch, tmp_path):
     assert htl(*command, "1")[0] == 73
 
 
+@pytest.mark.parametrize("command, said", [("evaluate", "htl evaluate: stopped; the same command starts anew\n"), ("view", "")])
+def test_ctrl_c_tells_how_to_go_on(htl, monkeypatch, command, said):
+    """A measurement that is interrupted says that it starts anew, unless -q; a filter in a pipe says nothing."""
+
+    def fail(*args, **how):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("htltools.options.rows_expected", fail)
+    assert htl(command, "-", stdin=b"") == (130, b"", said)
+    assert htl(command, "-", "-q", stdin=b"") == (130, b"", "")
+
+
 def test_a_signal_that_c_makes_an_error_of_is_that_signal(htl, monkeypatch):
     """Where C turns a Ctrl-C during a callback into a SystemError, the command ends as interrupted, and says nothing."""
     from htltools import interruption

@@ -226,9 +226,7 @@ def test_patience_and_its_last_epochs(htl, phantom, tmp_path):
     out_at = next(i for i in range(1, len(log)) if ious[i] <= max(ious[:i])) + 1  # the first epoch that was no better
     more = -(-out_at // 5)
     assert len(log) == out_at + more < 60
-    assert (
-        f"htl train: validation IoU has not risen for 1 epochs: the learning rate falls to 0 within {more} more, which are the last" in err
-    )
+    assert f"htl train: --patience 1 ran out: the learning rate falls to 0 within {more} more epochs, which are the last\n" in err
     assert f" {out_at}/60  val_iou" in err and f" {len(log)}/{len(log)}  val_iou" in err
     assert f"m.h5: epoch {ious.index(max(ious)) + 1} of {len(log)}, val_iou" in err
     assert log[-1]["lr"] == 0
