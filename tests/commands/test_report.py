@@ -240,6 +240,7 @@ def test_who_stands_out_is_named(htl, scored, tmp_path):
     for row in [*rows[: hard - 6], *rows[-(46 - hard) :]]:  # 40 of which all but 6 of the hard ones
         row["meta"]["ward"] = "east"
     assert htl("report", "--split", "train", "--gallery", 3, "-q", "-o", tmp_path / "r.html", stdin=joined_lines(rows))[0] == 0
+    assert finding_of(tmp_path / "r.html")[0].endswith("miss (IoU below 0.1): it was fitted to these samples, no held-out figure.")
     ratio = (hard - 6) * (len(rows) - 46) / ((46 - hard) * 6)
     who = finding_of(tmp_path / "r.html")[1]
     assert who.startswith(
@@ -255,6 +256,7 @@ def test_sort_keys_are_explained_and_filters_in_order(htl, scored, tmp_path):
     assert htl("report", "-q", "--no-history", "-o", tmp_path / "r.html", stdin=joined_lines(rows))[0] == 0
     data = data_of(tmp_path / "r.html")
     assert set(data["meanings"]) == set(data["columns"]) and "IoU dense" in data["meanings"]
+    assert "`" not in str(data["meanings"])
     levels = {each["name"]: each["levels"] for each in data["filters"]}
     assert levels["age"] == ["0-19", "20-39", "40-59", "60-79", "80-99", "100-119", "unknown"]
     assert levels["grade"] == [f"T{i}" for i in range(12)]

@@ -41,7 +41,8 @@ def how_good(metrics: ReportMetrics) -> str:
     interval = "" if ends is None else f" [{failures['low']:.1%}, {failures['high']:.1%}]"
     return (
         f"On the {len(metrics.rows)} samples of {len(metrics.groups)} groups of split {metrics.split} the {role} model has a mean IoU of "
-        f"{estimate_text(lines['iou_mean'])}{more}; {share}{interval} of its predictions miss (IoU below 0.1)."
+        f"{estimate_text(lines['iou_mean'])}{more}; {share}{interval} of its predictions miss (IoU below 0.1)"
+        f"{': it was fitted to these samples, no held-out figure' if metrics.split == 'train' else ''}."
     )
 
 

@@ -93,7 +93,7 @@ def meaning(name: str) -> str:
         return f"overlap of the {name.removeprefix('IoU ')} box with the annotated one, in [0, 1]; higher is better"
     if name == "gain":
         return "IoU of the attended model less that of the dense one, in [-1, 1]; higher is better"
-    return f"{HARDNESS.get(name, 'a column of these rows that htl does not know')}; higher is harder"
+    return f"{HARDNESS.get(name, 'a column of these rows that htl does not know')}; higher is harder".replace("`", "")
 
 
 def ranks_text(values: np.ndarray, splits: np.ndarray) -> list[str]:

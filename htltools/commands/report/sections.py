@@ -125,7 +125,7 @@ def hardness_parts(samples: ReportSamples, by: str, hardness: np.ndarray, split:
             drawn.append(html.figure(svg_plots.cloud(other[both], hardness[both], name, by), caption))
     own = np.flatnonzero(samples.splits == split)
     columns = [name for name in HARDNESS if np.isfinite(samples.known(name)[own]).sum() > 2 and name != "random"]
-    lines = [[name, *(with_others(samples.known(name)[own], samples, own)), HARDNESS[name]] for name in columns]
+    lines = [[name, *(with_others(samples.known(name)[own], samples, own)), HARDNESS[name].replace("`", "")] for name in columns]
     return [
         html.paragraph(
             "Higher is harder in every column. pruned_disagreement, 1 - IoU of the dense and the pruned box, also measures smallness: "
