@@ -202,6 +202,26 @@ def two_images():
     return ImageNames(["/s/a/1.png", "/s/b.png"], ["a/1.png", "b.png"])
 
 
+def ids(data: bytes) -> None:
+    """A list of ids."""
+    from htltools.formats.rows.id_lists import read_ids
+
+    listed = read_ids(placed(data, ".list"))
+    assert all(isinstance(own, str) and own for own in listed.marks) and listed.ids == set(listed.marks)
+
+
+def corrections(data: bytes) -> None:
+    """A review that comes back, and what becomes of the rows that it names: their boxes lie in their images."""
+    from htltools.commands.shared.corrections import read_corrections, with_corrections
+    from htltools.formats.rows.row import Row
+    from htltools.formats.rows.validation import check_row
+
+    rows = [Row(id="a", size=[64, 48], boxes=[[1.0, 2.0, 30.0, 40.0]], label="nv"), Row(id="b", size=[64, 48])]
+    review = read_corrections(placed(data, ".json"), ["a", "b"], ["/s/a/1.png", "/s/b.png"])
+    for row in with_corrections(rows, review, {}):
+        check_row(row, "row")
+
+
 def table(data: bytes) -> None:
     """A table of images."""
     from htltools.formats.tables.csv_table import read_table
@@ -220,7 +240,25 @@ def onnx(data: bytes) -> None:
 
 TARGETS = {
     each.__name__: each
-    for each in (rows, parquet, checkpoint, torch_weights, localizer, shard, image, dicom, coco, label_studio, cvat, voc, yolo, table, onnx)
+    for each in (
+        rows,
+        parquet,
+        checkpoint,
+        torch_weights,
+        localizer,
+        shard,
+        image,
+        dicom,
+        coco,
+        label_studio,
+        cvat,
+        voc,
+        yolo,
+        table,
+        onnx,
+        ids,
+        corrections,
+    )
 }
 
 
@@ -480,7 +518,16 @@ def parquet_seeds():
         yield (FOLDER / "seed.parquet").read_bytes()
 
 
+def id_seeds():
+    """Lists in each form."""
+    yield b"a\nb/c.png\r\n\n"
+    yield b'id,mark\r\na,wrong\r\n"b,c",keep\r\n'
+    yield b'{"htl":"begin","by":"x"}\n{"id":"a","mark":"wrong"}\n{"id":"b"}\n'
+
+
 SEEDS = {
+    "ids": id_seeds,
+    "corrections": lambda: (*coco_seeds(), *label_studio_seeds()),
     "parquet": parquet_seeds,
     "rows": row_seeds,
     "checkpoint": small_checkpoint_seeds,

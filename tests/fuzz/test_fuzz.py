@@ -34,6 +34,8 @@ CASES = {
     "yolo": 400,
     "table": 500,
     "onnx": 150,
+    "ids": 300,
+    "corrections": 300,
 }
 SECONDS = 10  # that a single case may take, on a slow machine
 ROOM = 2 * 2**30  # bytes that a case may allocate beyond those of the process

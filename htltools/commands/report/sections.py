@@ -51,7 +51,8 @@ def gallery_parts(by: str, split: str, compares: bool) -> list[Markup]:
     return [
         html.paragraph(
             f"The hardest and the suspects stand highest within their split by {by} and by suspect: scores of rows that a model was "
-            f"fitted to do not compare with those of others. A suspect is a guess, not a verdict; look before you drop it.{gains}"
+            f"fitted to do not compare with those of others. A suspect is a guess, not a verdict; look before you drop it.{gains} "
+            "Others are drawn at random, to compare with."
         ),
         html.gallery(),
     ]
