@@ -245,11 +245,19 @@ def results(parts: dict[str, dict[str, Arms]]) -> str:
             cells = (mean_and_interval(differences(ours, base, split, "iou_mean"), "+.3f", seeds) for split in DATA)
             lines.append([what, *cells, str(seeds)])
 
+    if start := arms.get("regressor:plain"):
+        lines.append(
+            [
+                f"IoU of a net that predicts {NETS['regressor']}, one look",
+                *(means(start, split, "iou_mean") for split in DATA),
+                str(len(start)),
+            ]
+        )
     for net in "boxes", "masks":
-        what = f"test IoU of a net that predicts {NETS[net]}, minus {NETS['regressor']}"
+        what = f"gain of predicting {NETS[net]}"
         line(what, arms.get(f"{net}:plain", {}), arms.get("regressor:plain", {}))
     for net, words in NETS.items():
-        line(f"test IoU of a net that looks again, minus one look; {words}", arms.get(f"{net}:look", {}), arms.get(f"{net}:plain", {}))
+        line(f"gain of looking again: {words}", arms.get(f"{net}:look", {}), arms.get(f"{net}:plain", {}))
     by_model = parts.get("doubt", {}).get("all", {})
     model = next((name for name in ("boxes-look", "masks-look", "regressor-look", "regressor-plain") if name in by_model), None)
     for column in (MIRRORS, "look", "pruned_disagreement", "smallness") if model else ():
