@@ -43,15 +43,18 @@ def test_requirements_are_those_of_the_package():
 
 @pytest.fixture(scope="module")
 def light(tmp_path_factory):
-    """`light(*args, stdin="")` runs htl in a process in which torch cannot be imported: exit code, stdout, stderr."""
+    """`light(*args, stdin="", beside=None)` runs htl in a process in which torch cannot be imported, with the packages of a folder more:
+    exit code, stdout, stderr.
+    """
     folder = tmp_path_factory.mktemp("light")
     (folder / "sitecustomize.py").write_text(WITHOUT)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HTL_")}
     environment = kept | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "COLUMNS": "200"}
 
-    def run(*args, stdin: str = ""):
+    def run(*args, stdin: str = "", beside: Path | None = None):
+        own = environment | ({"PYTHONPATH": f"{beside}{os.pathsep}{environment['PYTHONPATH']}"} if beside else {})
         line = [sys.executable, "-m", "htltools", *map(str, args)]
-        done = subprocess.run(line, input=stdin.encode(), capture_output=True, cwd=folder, env=environment)
+        done = subprocess.run(line, input=stdin.encode(), capture_output=True, cwd=folder, env=own)
         return done.returncode, done.stdout.decode(), done.stderr.decode()
 
     return run
@@ -138,6 +141,20 @@ def test_onnx_files_predict_and_are_measured(light, onnx, phantom, tmp_path):
     code, out, err = light("score", phantom.rows, "--predictions", tmp_path / "r.json", tmp_path / "r.json")
     assert code == 0, err
     assert {row["hardness"]["pruned_disagreement"] for row in rows_of(out)} == {0}
+
+
+def test_two_packages_of_onnxruntime_are_told(light, onnx, phantom, tmp_path):
+    """Where several packages that write onnxruntime's files are installed, and no GPU is used, a warning says how to mend that."""
+    for name in ("onnxruntime", "onnxruntime_gpu"):
+        (tmp_path / f"{name}-1.0.dist-info").mkdir()
+        (tmp_path / f"{name}-1.0.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    args = "predict", phantom.rows, "--model", onnx[0], "--limit", 1, "--doubt", "none", "--csv", "-", "-q"
+    remedy = "pip uninstall onnxruntime onnxruntime-gpu, then install the one that you want"
+    assert light(*args, beside=tmp_path)[2] == (
+        "htl predict: onnxruntime and onnxruntime-gpu are both installed, and write the same files, so that a GPU may go unused; "
+        f"{remedy}\n"
+    )
+    assert light(*args, "--device", "cpu", beside=tmp_path)[2] == ""
 
 
 REMEDY = "install htl whole (INSTALLATION in htl(1)), or take ONNX files, which htl export makes of checkpoints where torch is"

@@ -1,5 +1,6 @@
 """Masks from end to end: train, prune, score, evaluate and export with nets that predict lesion masks."""
 
+import json
 import re
 from types import SimpleNamespace
 
@@ -163,6 +164,19 @@ def test_evaluate_without_masks(htl, masked, onnx, tmp_path):
     assert "iou_mean" in expected and "dice" not in expected
     assert values(htl("evaluate", "--model", onnx[0], stdin=rows)[1]) == pytest.approx(expected, abs=1e-4)
     assert "without masks in the store" in htl("evaluate", "--model", masked.dense, "--fail-under", "dice=0.5", stdin=rows)[2]
+
+
+def test_onnx_scores_alike(htl, onnx, masked, phantom):
+    """`score` of the ONNX file gives the hardness that its checkpoint gives, of masks and of their boxes."""
+    rows = b"".join(masked.scored.read_bytes().splitlines(keepends=True)[:21])
+    (code, out, err), (_, theirs, _) = (
+        htl("score", "-", "--partial", "--model", each, "--also", "soft_dice_doubt", stdin=rows) for each in (onnx[0], masked.dense)
+    )
+    assert code == 0, err
+    hardness = [[row["hardness"] for line in own.splitlines() if "hardness" in (row := json.loads(line))] for own in (out, theirs)]
+    assert len(hardness[0]) > 10
+    for ours, expected in zip(*hardness):
+        assert ours == pytest.approx(expected, abs=2e-3)
 
 
 def test_export_has_masks(onnx, masked, phantom):

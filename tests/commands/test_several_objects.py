@@ -225,6 +225,10 @@ def test_onnx_predicts_alike_and_evaluates_alike(htl, chain, tmp_path):
     ours, theirs = (metrics(htl("evaluate", chain.scored, "--model", path)[1]) for path in (chain.dense, tmp_path / "m.onnx"))
     assert ours.keys() == theirs.keys()
     assert all(theirs[name]["value"] == pytest.approx(line["value"], abs=1e-4) for name, line in ours.items())
+    code, out, err = htl("score", chain.scored, "--model", tmp_path / "m.onnx")
+    assert code == 0 and "an ONNX file of several objects has no training loss: losses are 1 - overlap with the annotation" in err
+    rows = [row for line in out.splitlines() if "hardness" in (row := json.loads(line))]
+    assert all(0 <= row["hardness"]["loss"] <= 1 for row in rows) and len(rows) > 50
     code, _, err = htl("export", "--model", chain.dense, "-o", tmp_path / "i.onnx", chain.scored, "--quantize", "int8")
     assert (code, "--quantize int8 is not for models of the task detect" in err, (tmp_path / "i.onnx").exists()) == (2, True, False)
 
