@@ -1,12 +1,14 @@
 """Time and memory against the number of rows, 10^4 to 10^6, of every command that takes rows; 10^7 by extrapolation.
 
 The rows are synthetic and scored, two to a group, and name 512 images of 32 x 32 again and again: what grows is rows. Commands that run
-a net take `--most-images` rows at most. Memory is sampled as in `scaling.py`: own pages, which the system cannot take back.
+a net take `--most-images` rows at most. Memory is sampled as in `scaling.py`: own pages, which the system cannot take back. Time is that
+of the processor: on a machine that others use as well, the clock on the wall says more about them.
 """
 
 import argparse
 import json
 import random
+import resource
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -73,7 +75,7 @@ def write_rows(path: Path, count: int, stores: list[str]) -> None:
 
 
 def measured(counts: list[int], most_images: int, names: list[str], known: set[tuple[str, int]]) -> Iterator[dict]:
-    """Seconds and peak MiB of each step at each count: {what, count, seconds, own, mapped}. known: steps and counts that need no more.
+    """Seconds, those of the processor and peak MiB of each step at each count. known: steps and counts that need no more.
 
     A file that a later step reads is made again all the same.
     """
@@ -84,10 +86,17 @@ def measured(counts: list[int], most_images: int, names: list[str], known: set[t
             for what, (line, target) in (STEPS | (WITH_IMAGES if count <= most_images else {})).items():
                 needed = what in names and (what, count) not in known
                 if needed or what == "view --to parquet":
-                    cost = cost_of(line.split(), folder, target)
-                    print(f"{count} rows, {what}: {cost['seconds']:.1f} s, {cost['own']:.0f} MiB", file=sys.stderr, flush=True)
+                    before = processor_seconds()
+                    cost = cost_of(line.split(), folder, target) | {"cpu": round(processor_seconds() - before, 3)}
+                    print(f"{count} rows, {what}: {cost['cpu']:.1f} s, {cost['own']:.0f} MiB", file=sys.stderr, flush=True)
                     if needed:
                         yield {"what": what, "count": count} | cost
+
+
+def processor_seconds() -> float:
+    """Seconds of the processor that the processes which this one started, and which have ended, have taken."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def extrapolated(points: list[tuple[int, float]], count: int) -> float:
@@ -104,7 +113,7 @@ def table(costs: list[dict], beyond: int) -> str:
     lines.append(["---"] + ["---:"] * (len(lines[0]) - 1))
     for name in dict.fromkeys(cost["what"] for cost in costs):
         cells = [name]
-        for kind in "seconds", "own":
+        for kind in "cpu", "own":
             points = [(cost["count"], cost[kind]) for cost in costs if cost["what"] == name]
             known = dict(points)
             cells += [figure(known[count]) if count in known else "-" for count in counts]
@@ -123,12 +132,14 @@ def plot(costs: list[dict], beyond: int, path: Path) -> None:
     drawing, axes = pyplot.subplots(1, 2, figsize=(13, 5.5), layout="constrained")
     for i, name in enumerate(dict.fromkeys(cost["what"] for cost in costs)):
         look = {"color": f"C{i % 10}", "marker": "os^"[i // 10]}
-        for axis, kind in zip(axes, ("seconds", "own"), strict=True):
+        for axis, kind in zip(axes, ("cpu", "own"), strict=True):
             points = [(cost["count"], cost[kind]) for cost in costs if cost["what"] == name]
             axis.loglog(*zip(*points, strict=True), label=name, **look)
             if len(points) > 1:
                 axis.loglog([points[-1][0], beyond], [points[-1][1], extrapolated(points, beyond)], ":", color=look["color"])
-    for axis, title, unit in zip(axes, ("Time", "Peak memory"), ("seconds, wall", "MiB, own pages of all processes"), strict=True):
+    for axis, title, unit in zip(
+        axes, ("Time", "Peak memory"), ("seconds of the processor", "MiB, own pages of all processes"), strict=True
+    ):
         axis.set(xlabel="rows", ylabel=unit, title=f"{title}; dotted: extrapolated")
         axis.grid(alpha=0.3)
     drawing.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
@@ -139,7 +150,7 @@ def main() -> None:
     """Measure, print the table, and draw."""
     parser = argparse.ArgumentParser(description="Time and memory of each htl command against the number of rows.")
     parser.add_argument("png", nargs="?", type=Path, help="where to draw the plot")
-    parser.add_argument("--counts", default="10000,100000,1000000", help="numbers of rows, with commas in between")
+    parser.add_argument("--counts", default="1000,10000,100000,1000000", help="numbers of rows, with commas in between")
     parser.add_argument("--most-images", type=int, default=100_000, help="rows up to which commands run that need a net [100000]")
     parser.add_argument("--beyond", type=int, default=10_000_000, help="rows to extrapolate to")
     parser.add_argument("--only", help="steps, with semicolons in between [all]")

@@ -20,7 +20,8 @@ MOST_PARTS = 1_000_000
 # tables are compared by digests.
 FREE = {
     *("part", "rows", "sources", "out", "table", "annotations", "masks", "id_key", "limit", "model", "pruned", "predictions", "coco"),
-    *("csv", "coco_results", "yolo", "overlay", "skips", "strict", "device", "nproc", "batch_size", "jobs", "force", "partial"),
+    *("csv", "coco_results", "yolo", "overlay", "skips", "croissant", "strict", "device", "nproc", "batch_size", "jobs", "force"),
+    *("partial", "ids", "not_ids", "config"),
 }
 
 
