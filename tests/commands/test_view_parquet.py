@@ -67,6 +67,8 @@ def test_notes_are_kept(htl, pair, scored, tmp_path):
     assert [note for note in notes if note["htl"] == "model"] == [note for note in before if note["htl"] == "model"]
     assert notes[0]["history"][: len(before[0]["history"])] == before[0]["history"]
     assert htl("evaluate", target, "--split", "val", "--seed", 1)[1] == htl("evaluate", scored, "--split", "val", "--seed", 1)[1]
+    of_parquet, of_lines = (htl("predict", file, "--doubt", "none")[1] for file in (target, scored))
+    assert [row["predicted"] for row in rows_of(of_parquet)] == [row["predicted"] for row in rows_of(of_lines)] != []
 
 
 @pytest.mark.parametrize("call", [*(call for call in CALLS if call.startswith(("view", "resample"))), "view --where age!=44 --sort id"])
