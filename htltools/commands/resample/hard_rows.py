@@ -21,7 +21,8 @@ def resolved_column(rows: Sequence[Row], text: str, flag: str) -> str:
 
     Raises: UsageError where there is none, or several.
     """
-    return column_named(text, list(dict.fromkeys([*HARDNESS, *(name for row in rows for name in row.hardness)])), flag)
+    own = () if text in HARDNESS else (name for row in rows for name in row.hardness)  # rows are read only where their columns matter
+    return column_named(text, list(dict.fromkeys([*HARDNESS, *own])), flag)
 
 
 def training_places(rows: Sequence[Row], *, pseudo: bool, unlabelled: bool) -> np.ndarray:
