@@ -106,15 +106,15 @@ def test_predict_refers_by_the_kept_threshold(htl, fixed, tmp_path):
     """predict marks rows above the model's threshold where doubt is the same column, and so does its ONNX file."""
     checkpoint = Checkpoint.load(fixed.left)
     checkpoint.referral = {
-        "column": "mirror_disagreement", "threshold": 0.6, "max_failure": 0.05, "failure_iou": 0.5, "confidence": 0.95,
+        "column": "mirror_disagreement", "threshold": 0.4, "max_failure": 0.05, "failure_iou": 0.5, "confidence": 0.95,
         "models": [checkpoint.digest],
     }  # fmt: skip
     checkpoint.save(tmp_path / "m.h5")
     assert htl("export", "-q", "--model", tmp_path / "m.h5", "-o", tmp_path / "m.onnx")[0] == 0
     for name in "m.h5", "m.onnx":
         code, out, err = htl("predict", fixed.file, "--model", tmp_path / name, "--csv", "-")
-        assert (code, err) == (0, "htl predict: 8 of 8 are to be looked at by a person: their mirror_disagreement is above 0.6\n")
-        assert out.decode().splitlines()[1].endswith(",0.666667,true")
+        assert (code, err) == (0, "htl predict: 8 of 8 are to be looked at by a person: their mirror_disagreement is above 0.4\n")
+        assert out.decode().splitlines()[1].endswith(",0.5,true")
     code, _, err = htl("predict", fixed.file, "--model", tmp_path / "m.h5", "--doubt", "none", "--csv", "-")
     message = f"nobody is referred: the threshold of {tmp_path / 'm.h5'} is one of mirror_disagreement, and doubt is none"
     assert (code, err) == (0, f"htl predict: {message}\n")
