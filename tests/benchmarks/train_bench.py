@@ -131,15 +131,16 @@ def loader_rows(folder: Path, repeats: int) -> list[dict]:
     return lines
 
 
-def step_rows(folder: Path, repeats: int) -> list[dict]:
+def step_rows(folder: Path, repeats: int, device: str = "cpu") -> list[dict]:
     """An epoch of `train` against as many steps of the same model, optimizer and loss on one batch that lies in place."""
     rows, images = made_store(folder)
     stored, boxes = Images(rows), np.tile(np.float32([0.2, 0.2, 0.7, 0.7]), (COUNT, 1))
     shape, recipe = architecture("compact", (SIDE, SIDE, 3)), Recipe(1, BATCH)
-    model = build(shape).to(memory_format=torch.channels_last).train()
+    runtime = Runtime(device, "fp32", BATCH)
+    model = build(shape).to(device, memory_format=torch.channels_last).train()
     optimizer, _ = optimizer_for(model, recipe, COUNT // BATCH)
-    batch, y = torch.from_numpy(images[:BATCH]), torch.from_numpy(boxes[:BATCH])
-    change = draw_changes(BATCH, 3, recipe.augmentation, torch.Generator().manual_seed(0))
+    batch, y = torch.from_numpy(images[:BATCH]).to(device), torch.from_numpy(boxes[:BATCH]).to(device)
+    change = draw_changes(BATCH, 3, recipe.augmentation, torch.Generator().manual_seed(0)).to(device)
     ready = model.normalised(batch).contiguous(memory_format=torch.channels_last)
 
     def stepping(augment: bool) -> Callable[[], None]:
@@ -149,11 +150,14 @@ def step_rows(folder: Path, repeats: int) -> list[dict]:
                 optimizer.zero_grad()
                 box_loss(boxes_of(model.net(x.contiguous(memory_format=torch.channels_last))), targets).mean().backward()
                 optimizer.step()
+            if device != "cpu":
+                torch.cuda.synchronize()
 
         return work
 
     def epoch() -> None:
-        next(trained(BoxObjective(build(shape), stored, boxes, np.ones(COUNT, np.float32), recipe, CPU), None, recipe, CPU))
+        objective = BoxObjective(build(shape), stored, boxes, np.ones(COUNT, np.float32), recipe, runtime)
+        next(trained(objective, None, recipe, runtime))
 
     lines = []
     for augment, peer in (False, "the same steps on one batch in place"), (True, "the same, augmented as well"):
