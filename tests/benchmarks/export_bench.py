@@ -62,7 +62,7 @@ def compared(net: str, count: int, ours_name: str, ours, peer: str, theirs, size
     sides = [partial(in_a_row, predict, batch, CALLS[count]) for predict in (ours, theirs)]
     for side in sides:
         side()
-    mine, others, *ratio = alternating(*sides, repeats)
+    mine, others, *ratio = alternating(sides[0], sides[1], repeats)
     figures = mine * 1e3 / CALLS[count], others * 1e3 / CALLS[count], *ratio
     row = {"what": f"{net}, batch {count}, {ours_name}", "peer": peer, "unit": "ms"}
     return row | dict(zip(("ours", "theirs", "ratio", "low", "high"), figures, strict=True))

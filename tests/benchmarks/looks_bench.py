@@ -71,7 +71,7 @@ def compared(what: str, count: int, ours: Any, theirs: Any, repeats: int) -> dic
     turns = [partial(in_a_row, predict, batch, CALLS[count]) for predict in (ours, theirs)]
     for turn in turns:
         turn()
-    mine, others, *ratio = alternating(*turns, repeats)
+    mine, others, *ratio = alternating(turns[0], turns[1], repeats)
     row = {"what": what, "peer": "one look", "unit": "ms", "ours": mine * 1e3 / CALLS[count], "theirs": others * 1e3 / CALLS[count]}
     return row | dict(zip(("ratio", "low", "high"), ratio, strict=True))
 

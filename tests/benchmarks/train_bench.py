@@ -137,7 +137,7 @@ def step_rows(folder: Path, repeats: int, device: str = "cpu") -> list[dict]:
     stored, boxes = Images(rows), np.tile(np.float32([0.2, 0.2, 0.7, 0.7]), (COUNT, 1))
     shape, recipe = architecture("compact", (SIDE, SIDE, 3)), Recipe(1, BATCH)
     runtime = Runtime(device, "fp32", BATCH)
-    model = build(shape).to(device, memory_format=torch.channels_last).train()
+    model = build(shape).to(device).to(memory_format=torch.channels_last).train()
     optimizer = optimizer_for(model, recipe)
     batch, y = torch.from_numpy(images[:BATCH]).to(device), torch.from_numpy(boxes[:BATCH]).to(device)
     change = draw_changes(BATCH, 3, recipe.augmentation, torch.Generator().manual_seed(0)).to(device)
