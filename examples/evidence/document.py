@@ -195,7 +195,7 @@ def doubt(arms: Arms) -> str:
                 gains = [each[name]["failure_auroc"] - each[MIRRORS]["failure_auroc"] for each in found if {name, MIRRORS} <= each.keys()]
                 beside = "–" if name == MIRRORS else mean_and_interval(gains, "+.3f", len(found))
                 lines.append([COLUMNS.get(name, name), cells[0], beside, *cells[1:]])
-            heading = "doubt", "AUROC of failures", "minus 3 mirror images", "failures of the 80 % of least doubt", "their mean IoU"
+            heading = "doubt", "AUROC of failures", "minus 2 mirror images", "failures of the 80 % of least doubt", "their mean IoU"
             parts.append(f"{title}\n\n{table(heading, lines)}")
     return "\n\n".join(parts)
 
