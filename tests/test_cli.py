@@ -261,7 +261,7 @@ def test_what_nobody_foresaw_is_one_line_as_well(htl, monkeypatch, error, code, 
     def fail(*args, **how):
         raise error
 
-    monkeypatch.setattr("htltools.formats.sources.open_rows.open_rows", fail)
+    monkeypatch.setattr("htltools.options.rows_expected", fail)
     assert htl("view", stdin=ROWS) == (code, b"", f"htl view: {said}\n")
 
 
@@ -397,5 +397,5 @@ def test_a_signal_that_c_makes_an_error_of_is_that_signal(htl, monkeypatch):
         interruption.received.append(signal.SIGINT)
         raise SystemError("returned a result with an exception set")
 
-    monkeypatch.setattr("htltools.formats.sources.open_rows.open_rows", fail)
+    monkeypatch.setattr("htltools.options.rows_expected", fail)
     assert htl("view", "-", stdin=b"") == (130, b"", "")
