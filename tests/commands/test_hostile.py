@@ -20,6 +20,7 @@ from htltools.formats.sources.open_rows import read_rows
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202egnp\u2066\r\n[bold]x[/nothing]<b onclick='x'>&amp;</script>"
 STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+BAR = r"\r?\x1b\[(?:\?25[lh]|2K|1A)"  # what rich writes to draw a progress bar; none of it is in EVIL
 
 
 def steers(text: str) -> list[str]:
@@ -106,6 +107,7 @@ def test_terminal(evil, fixed, args, monkeypatch):
     monkeypatch.setenv("COLUMNS", "400")
     rows = [] if args[1:] == (EVIL,) else [evil]
     code, shown = on_terminal(args[0], *rows, *(fixed.folder / arg if arg.endswith(".h5") else arg for arg in args[1:]))
+    shown = re.sub(BAR, "", shown)
     assert code in (0, 1, 2, 65, 66) and shown and not steers(shown), (code, shown)
     if args == ("view",):
         assert "[bold]x[/nothing]" in shown
