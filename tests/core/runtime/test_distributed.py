@@ -72,7 +72,7 @@ def test_several_train_as_one(alone, tmp_path):
     """Two processes that share uneven batches end with gradients, statistics, loss, predictions and record of one, up to rounding."""
     state, predictions = alone
     first, second = together(tmp_path)
-    epoch, weights, optimizer, best, log, state_dict, shared_predictions = first
+    epoch, weights, optimizer, best, log, state_dict, _, shared_predictions = first
     for name, tensor in state.weights.items():
         assert torch.allclose(weights[name].double(), tensor.double(), rtol=1e-4, atol=1e-5), name
     for place, moments in state.optimizer["state"].items():
