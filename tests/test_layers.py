@@ -65,6 +65,7 @@ BELONGS_TO = {
     "defusedxml": {"formats.tables"},
     "torch_pruning": {"core.pruning"},
 }
+OF_NETS = {"htltools.commands.score.gradient_columns"}  # imported where gradients are asked for
 SHELL = {"htltools.options", "htltools.console", "htltools.errors", "htltools.processes", "htltools"}
 NAMES_TO_AVOID = {"utils", "helpers", "manager", "base"}
 MOST_LINES, MOST_MODULES = 250, 15
@@ -88,7 +89,8 @@ def room_of(name: str) -> tuple[str, str]:
 def imported(path: Path, at_start: bool = False) -> frozenset[str]:
     """The modules and names that a file imports, dotted; `at_start`: those outside of functions only."""
     tree = ast.parse(path.read_text())
-    inner = {id(node) for outer in ast.walk(tree) if isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef)) for node in ast.walk(outer)}
+    later = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or is_for_types(node)]
+    inner = {id(node) for outer in later for node in ast.walk(outer)}
     names: set[str] = set()
     for node in ast.walk(tree):
         if at_start and id(node) in inner:
@@ -99,6 +101,11 @@ def imported(path: Path, at_start: bool = False) -> frozenset[str]:
             assert node.level == 0, f"{path}: imports are absolute"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return frozenset(names)
+
+
+def is_for_types(node: ast.AST) -> bool:
+    """Whether a node is what only a type checker sees."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
 def modules_imported(path: Path, at_start: bool = False) -> set[str]:
@@ -205,6 +212,21 @@ def test_torch_waits():
     """No torch before a command needs it: neither at the start of the shell, nor to read rows."""
     early = [name for name in MODULES if room_of(name)[0] not in ("core", "tasks", "commands")]
     assert offences(lambda name, path: libraries(path, at_start=True) & {"torch", "torchvision", "onnxruntime"}, early) == {}
+
+
+def test_light_commands_do_without_torch():
+    """What a light installation runs imports torch inside of functions alone, by way of whatever modules: see tests/test_light.py."""
+    rooms = {"prepare", "view", "resample", "score", "predict", "evaluate", "shared"}
+    ahead = [name for name in MODULES if room_of(name)[0] == "commands" and room_of(name)[1] in rooms and name not in OF_NETS]
+    reached = {name: [name] for name in ahead}  # by which modules
+    while ahead:
+        name = ahead.pop()
+        for other in modules_imported(MODULES[name], at_start=True) - reached.keys():
+            reached[other] = [*reached[name], other]
+            ahead.append(other)
+    with_torch = {name: libraries(MODULES[name], at_start=True) & {"torch", "torchvision", "torch_pruning"} for name in reached}
+    assert {" -> ".join(reached[name]): own for name, own in with_torch.items() if own} == {}
+    assert len(reached) > 100
 
 
 def test_commands_import_inside():

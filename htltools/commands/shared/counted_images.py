@@ -3,7 +3,7 @@
 import numpy as np
 
 from htltools import console
-from htltools.core.runtime.prefetch import ImageSource
+from htltools.core.runtime.image_sources import ImageSource
 
 
 class CountedImages:
