@@ -21,6 +21,7 @@ from scaling import cost_of
 
 COLUMNS = "pruned_disagreement", "pruned_shift", "pruned_loss", "iou_drop", "loss_gap", "suspect", "loss", "el2n", "smallness", "random"
 SIDE = 32
+ENOUGH = 100_000  # rows
 STEPS = {  # what runs on rows alone, and the file that takes its stdout
     "view --sort": ("view rows --sort pruned_loss", "sorted"),
     "view --sort --limit 24": ("view rows --sort pruned_loss --limit 24", "hardest"),
@@ -99,8 +100,13 @@ def processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def extrapolated(points: list[tuple[int, float]], count: int) -> float:
-    """The value at a larger count, on the straight line through the last two points: an extrapolation, and no measurement."""
+def extrapolated(points: list[tuple[int, float]], count: int) -> float | None:
+    """The value at a larger count, on the straight line through the last two points: an extrapolation, and no measurement.
+
+    None unless both are of ENOUGH rows: up to 20,000 are kept in memory, and more are not.
+    """
+    if len(points) < 2 or points[-2][0] < ENOUGH:
+        return None
     (few, low), (many, high) = points[-2:]
     return max(high + (high - low) * (count - many) / (many - few), high)
 
@@ -117,7 +123,7 @@ def table(costs: list[dict], beyond: int) -> str:
             points = [(cost["count"], cost[kind]) for cost in costs if cost["what"] == name]
             known = dict(points)
             cells += [figure(known[count]) if count in known else "-" for count in counts]
-            cells.append(figure(extrapolated(points, beyond)) if len(points) > 1 else "-")
+            cells.append("-" if (value := extrapolated(points, beyond)) is None else figure(value))
         lines.append(cells)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -135,15 +141,15 @@ def plot(costs: list[dict], beyond: int, path: Path) -> None:
         for axis, kind in zip(axes, ("cpu", "own"), strict=True):
             points = [(cost["count"], cost[kind]) for cost in costs if cost["what"] == name]
             axis.loglog(*zip(*points, strict=True), label=name, **look)
-            if len(points) > 1:
-                axis.loglog([points[-1][0], beyond], [points[-1][1], extrapolated(points, beyond)], ":", color=look["color"])
+            if (value := extrapolated(points, beyond)) is not None:
+                axis.loglog([points[-1][0], beyond], [points[-1][1], value], ":", color=look["color"])
     for axis, title, unit in zip(
         axes, ("Time", "Peak memory"), ("seconds of the processor", "MiB, own pages of all processes"), strict=True
     ):
         axis.set(xlabel="rows", ylabel=unit, title=f"{title}; dotted: extrapolated")
         axis.grid(alpha=0.3)
     drawing.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
-    drawing.savefig(path, dpi=120)
+    drawing.savefig(path, dpi=80)
 
 
 def main() -> None:
