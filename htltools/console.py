@@ -18,6 +18,7 @@ class Talk:
     command: str = "htl"
     quiet: bool = False
     verbose: bool = False
+    named: Callable[[str], str] = str  # what messages call paths
 
 
 talk = Talk()
@@ -88,7 +89,7 @@ def warn(message: str) -> None:
 
 def printable(text: str) -> str:
     """The text on one line, without control characters: ids and metadata must not control the terminal."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in talk.named(text))
 
 
 def is_terminal(stream) -> bool:

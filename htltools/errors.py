@@ -5,10 +5,10 @@ HtlError                1    anything without a code of its own
 ├── NotMet              3    `evaluate --fail-under` was not reached
 ├── DataError          65    rows, images or files that are invalid, truncated or inconsistent
 ├── MissingInput       66    an input is not there
-├── DeviceMissing      69    the device or execution provider asked for is not there
+├── DeviceMissing      69    the device, execution provider or extra asked for is not there
 ├── CannotCreate       73    the output exists already, or its folder cannot be written
 ├── StorageError       74    reading or writing failed (a full disk)
-├── TryAgain           75    a temporary shortage, such as of memory: the same command may succeed
+├── TryAgain           75    a temporary shortage, such as of memory or a connection: the same command may succeed
 └── ClosedPipe        141    the reader of our output went away
 
 130 (Ctrl-C) and 143 (SIGTERM) are signals, not errors: see `cli.main`.

@@ -111,37 +111,47 @@ def command(function):
 
     The wrapped function takes `run` first, then its own parameters. With `nproc` over 1 it runs in several processes.
     """
-    shared = {
-        "history": (History, True),
-        "config": (Config, None),
-        "quiet": (Quiet, False),
-        "verbose": (Verbose, False),
-        "debug": (Debug, False),
-    }
+    shared: dict[str, Any] = {"history": (History, True), "config": (Config, None), "quiet": (Quiet, False)}
+    shared |= {"verbose": (Verbose, False), "debug": (Debug, False)}
     own = [p for p in inspect.signature(function).parameters.values() if p.name != "run"]
     extra = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
         for name, (kind, default) in shared.items()
     ]
 
+    outputs = {p.name: output_flag(p) for p in own if output_flag(p)}
+
     @functools.wraps(function)
     def shell(**values: Any):
+        from htltools.formats.remote.address import address_of, with_addresses
         from htltools.formats.rows.provenance import Run
 
         flags = {name: values.pop(name) for name in shared}
         console.talk.command = f"htl {function.__name__}"
+        console.talk.named = with_addresses
         console.talk.quiet, console.talk.verbose = flags["quiet"] or not first_process(), flags["verbose"]
+        named = values
+        if any(address_of(each) for value in values.values() for each in (value if isinstance(value, list) else [value])):
+            from htltools.formats.sources.remote_inputs import local_inputs
+
+            values = local_inputs(function.__name__, values, outputs)
         if values.get("nproc", 1) > 1 and not several_processes():
             raise typer.Exit(run_in_processes(**values))
         config = flags["config"]
         if config and config.left_out:
             console.say(f"{config}: left out, as only other commands have them: {', '.join(config.left_out)}")
-        recorded = values | ({"config": str(config)} if config else {})
+        recorded = named | ({"config": str(config)} if config else {})
         with console.hint_if_stopped(lambda: ANEW) if function.__name__ in KEEPS_NOTHING else nullcontext():
             return function(Run(function.__name__, recorded, flags["history"]), **values)
 
     shell.__signature__ = inspect.Signature(own + extra)  # type: ignore[attr-defined]
     return shell
+
+
+def output_flag(parameter: inspect.Parameter) -> str:
+    """The flag of a parameter that names what is written; empty for all others."""
+    kinds = (kind for kind in getattr(parameter.annotation, "__metadata__", ()) if getattr(kind, "rich_help_panel", None) == "Output")
+    return next((max(kind.param_decls or [parameter.name], key=len) for kind in kinds), "")
 
 
 def run_in_processes(nproc: int, rows: Path | None, partial: bool, out: Path | None = None, force: bool = False, **others: Any) -> int:

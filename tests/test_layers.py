@@ -34,7 +34,9 @@ ROOMS = {
     "core": (
         "geometry", "runtime", "nets", "pruning", "hardness", "sampling", "training", "statistics", "figures", "synthetic", "data_checks",
     ),
-    "formats": ("files", "rows", "parquet", "images", "store", "models", "dicom", "csv", "tables", "predictions", "sources", "page"),
+    "formats": (
+        "files", "remote", "rows", "parquet", "images", "store", "models", "dicom", "csv", "tables", "predictions", "sources", "page",
+    ),
     "commands": (
         "shared", "prepare", "train", "look", "prune", "score", "predict", "join", "resample", "evaluate", "export", "report", "view",
     ),
@@ -50,7 +52,8 @@ BELONGS_TO = {
     "h5py": {"formats.store"},
     "mlcroissant": {"formats.store"},
     "duckdb": {"formats.parquet"},
-    "filelock": {"formats.files"},
+    "filelock": {"formats.files", "formats.remote"},
+    "fsspec": {"formats.remote"},
     "cv2": {"formats.images"},
     "simplejpeg": {"formats.images"},
     "pydicom": {"formats.dicom"},

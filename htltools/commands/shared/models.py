@@ -10,6 +10,7 @@ from htltools.core.hardness.prediction_spread import PredictionSpread
 from htltools.core.runtime.runtime import Runtime
 from htltools.errors import DataError, MissingInput, torch_missing
 from htltools.formats.models.onnx_session import installed_runtimes
+from htltools.formats.remote.cache import local_path
 from htltools.formats.rows.provenance import file_digest
 from htltools.formats.rows.stream import RowReader
 from htltools.processes import several_processes
@@ -33,7 +34,7 @@ def model_path(flag: Path | None, reader: RowReader, role: str, name: str | None
         return flag
     if role not in reader.models:
         raise MissingInput(f"no {role} model in {reader.name} or {name}", "did a filter drop the notes? See htl-stream(5)")
-    path, digest = Path(reader.models[role]), reader.digests[role]
+    path, digest = local_path(reader.models[role]), reader.digests[role]
     if digest and path.is_file() and file_digest(path) != digest:
         raise DataError(
             f"{path} is no longer the {role} model that {reader.name} means", f"name it with {name} if it is right all the same"

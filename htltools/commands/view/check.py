@@ -8,6 +8,8 @@ from htltools import console, options
 from htltools.errors import DataError, MissingInput
 from htltools.formats.models.file_kind import is_parquet
 from htltools.formats.models.onnx import check_onnx_checksum, is_onnx
+from htltools.formats.remote.address import address_of
+from htltools.formats.remote.cache import local_folder
 from htltools.formats.rows.stream_checksum import check_stream_checksum
 from htltools.formats.store.checksummed_hdf5 import check_hdf5_checksum
 from htltools.formats.store.shard import read_shard
@@ -33,6 +35,8 @@ def checked_kind(path: Path) -> str:
     """
     if str(path) == "-":
         return f"{check_stream_checksum(sys.stdin.buffer, 'stdin')} rows"
+    if address := address_of(path):
+        path = local_folder(address)
     if path.is_dir():
         return checked_store(path)
     if not path.exists():

@@ -1,12 +1,14 @@
 """The original image files that rows name: where they are, and parts of them."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from htltools.errors import DataError
+from htltools.errors import DataError, MissingInput
 from htltools.formats.images.image import read_image
+from htltools.formats.remote.address import address_of
 from htltools.formats.rows.row import Row
 
 Window = tuple[float, float, float, float]  # x0, y0, x1, y1 as shares of an image's sides
@@ -19,6 +21,12 @@ def original_path(row: Row, folder: Path | None = None) -> Path | None:
     if not row.file:
         return None
     path = Path(os.path.join(folder or row.get("source_folder") or "", row.file))
+    if address_of(path):
+        from htltools.formats.remote.cache import local_path
+
+        with suppress(MissingInput, DataError):
+            return local_path(path)
+        return None
     return path if path.is_file() else None
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from htltools import __version__
 from htltools.errors import UsageError
+from htltools.formats.remote.address import shown
 from htltools.formats.rows.jsonlines import compact_json
 
 HIDDEN = {"jobs", "force", "partial", "tensorboard"}  # parameters that never change a result
@@ -43,7 +44,7 @@ class Run:
             "time": time_of_run(),
             "versions": {"htl": __version__, "python": sys.version.split()[0], **loaded_versions()},
             "parameters": self.lasting(self.parameters | resolved),
-            "inputs": (inputs or {}) | self.lists,
+            "inputs": {shown(name): digest for name, digest in ((inputs or {}) | self.lists).items()},
         }
 
     @staticmethod
@@ -76,7 +77,7 @@ def json_value(value: Any) -> Any:
         return [json_value(v) for v in value]
     if isinstance(value, (bool, int, float, str, type(None))):
         return value if not isinstance(value, str) else str(value)
-    return str(value)
+    return shown(value) if isinstance(value, Path) else str(value)
 
 
 def loaded_versions() -> dict[str, str | None]:

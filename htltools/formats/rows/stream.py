@@ -4,12 +4,13 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from pydantic_core import from_json
 
 from htltools.errors import DataError, MissingInput
+from htltools.formats.remote.address import shown
+from htltools.formats.remote.cache import local_path
 from htltools.formats.rows.jsonlines import compact_json, parsed_json, writing
 from htltools.formats.rows.provenance import Run, file_digest
 from htltools.formats.rows.row import Row
@@ -157,9 +158,10 @@ class RowWriter:
         Raises: MissingInput where one is not there.
         """
         for role, path in paths.items():
-            if not Path(path).is_file():  # an untrusted note may name a pipe, or a device that never ends
+            local = local_path(path)
+            if not local.is_file():  # an untrusted note may name a pipe, or a device that never ends
                 raise MissingInput(f"the {role} model {path} is not there", "drop its note, or name another")
-            self.line({"htl": "model", "role": role, "path": path, "sha256": file_digest(path)})
+            self.line({"htl": "model", "role": role, "path": shown(path), "sha256": file_digest(local)})
 
     def write(self, rows: Iterable[dict[str, Any]]) -> None:
         """Write rows."""

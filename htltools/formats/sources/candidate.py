@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
+from htltools.formats.remote.address import shown
 from htltools.formats.tables.facts import Facts
 
 UNKNOWN = Facts(known=False)
@@ -29,7 +30,7 @@ class Candidate:
     @property
     def origin(self) -> str:
         """The source of the candidate, as shown to people."""
-        return readable(self.image) if self.image else "phantom"
+        return readable(shown(self.image)) if self.image else "phantom"
 
     def content(self) -> list:
         """What tells the sample apart, without where its files lie and when they were written: other machines may have copies."""
@@ -40,17 +41,17 @@ class Candidate:
         if not self.image or self.dicom:
             return {}
         if not self.root and os.path.isabs(self.image):
-            paths, folder = [os.path.abspath(path) for path in (self.image, *self.masks)], {}
+            paths, folder = [shown(os.path.abspath(path)) for path in (self.image, *self.masks)], {}
         else:
             paths = [os.path.relpath(path, self.root) if self.root else path for path in (self.image, *self.masks)]
-            folder = {"source_folder": readable(os.path.abspath(self.root))}
+            folder = {"source_folder": readable(shown(os.path.abspath(self.root)))}
         own, *masks = map(readable, paths)
         return {"file": own} | folder | ({"mask_files": masks} if masks else {})
 
     def stamp(self) -> list:
         """What the stored sample depends on: facts, and name, size and time of the files. An unchanged stamp means an unchanged sample."""
         files = [file_stamp(path) for path in (self.image, *(self.masks or (None,)), *dict(self.segments or ()))]
-        return [self.id, self.root, files, *self.known()]
+        return [self.id, shown(self.root), files, *self.known()]
 
     def known(self) -> list:
         """What is known of the sample beside its files."""
@@ -69,6 +70,11 @@ def file_stamp(path: str | None) -> list | None:
         stat = os.stat(path)
     except OSError:
         return [readable(path)]
+    name = shown(path)
+    if name != path:  # a copy in the cache
+        from htltools.formats.remote.cache import version_of
+
+        return [readable(name), stat.st_size, version_of(path)]
     return [readable(path), stat.st_size, stat.st_mtime_ns]
 
 

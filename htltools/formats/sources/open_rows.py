@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from htltools.errors import DataError, MissingInput
 from htltools.formats.models.file_kind import is_parquet, kind_of_file
+from htltools.formats.remote.address import address_of
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.stream import RowReader
 
@@ -14,13 +15,19 @@ LONGEST = 2**26  # bytes of a line
 
 
 def open_rows(source: Path | None, *, partial: bool = False) -> RowReader:
-    """Rows of a file, of a finished store, or of stdin (None or "-").
+    """Rows of a file, of a finished store, or of stdin (None or "-"); also in object storage.
 
     Raises: MissingInput where there is no such file; DataError where it is an image, a model or another file that is no text.
     """
     if source is None or str(source) == "-":
         return RowReader(lines_of(sys.stdin.buffer, "stdin"), partial=partial)
-    if source.is_dir():
+    store = source.is_dir()
+    if address_of(source):
+        from htltools.formats.sources.remote_inputs import rows_path  # fsspec
+
+        source = rows_path(source)
+        store = address_of(source) is not None
+    if store:
         from htltools.formats.store.store import store_lines  # h5py: a file of rows does without
 
         return RowReader(store_lines(source, partial=partial), name=str(source), partial=partial)

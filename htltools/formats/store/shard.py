@@ -10,11 +10,13 @@ import h5py
 import numpy as np
 
 from htltools.errors import DataError, MissingInput
+from htltools.formats.remote.address import address_of
+from htltools.formats.remote.cache import fetch_ahead, local_path
 from htltools.formats.rows.jsonlines import compact_json, joined_lines, split_lines
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import SCHEMA
 from htltools.formats.store import safe_hdf5
-from htltools.formats.store.checksummed_hdf5 import written_with_checksum
+from htltools.formats.store.checksummed_hdf5 import check_hdf5_checksum, written_with_checksum
 
 SHARD_SAMPLES = 512
 STORE_KIND = "htl-store"
@@ -88,7 +90,7 @@ def read_shard(path: Path) -> tuple[list[Row], list[dict[str, Any]], str]:
     """
     with open_shard(path) as file:
         rows, skips = (split_lines(safe_hdf5.read_array(safe_hdf5.own_dataset(file, name)).tobytes()) for name in ("rows", "skips"))
-        plan, store = str(safe_hdf5.attribute(file, "plan")), str(path.absolute())
+        plan, store = str(safe_hdf5.attribute(file, "plan")), address_of(path) or str(path.absolute())
         return [with_store(row, store) for row in rows], skips, plan
 
 
@@ -104,9 +106,24 @@ def plan_of_shard(path: Path) -> str:
 def open_shard(path: Path) -> AbstractContextManager[h5py.File]:
     """A shard, opened to read from.
 
-    Raises: MissingInput; DataError where it is no shard of a store.
+    Raises: MissingInput; DataError where it is no shard of a store; of one in object storage as `local_path`.
     """
-    return safe_hdf5.open_hdf5(path, STORE_KIND, "shard of a store", "remove it and run prepare again")
+    return safe_hdf5.open_hdf5(local_shard(path), STORE_KIND, "shard of a store", "remove it and run prepare again")
+
+
+def local_shard(path: Path) -> Path:
+    """The path itself, or for a shard in object storage its copy in the cache; the two next ones are fetched ahead.
+
+    Raises: as `local_path`.
+    """
+    address = address_of(path)
+    if address is None:
+        return path
+    local = local_path(address, check_hdf5_checksum)
+    if path.stem.isdecimal():
+        for step in (1, 2):
+            fetch_ahead(address_of(shard_path(path.parent, int(path.stem) + step)) or "", check_hdf5_checksum)
+    return local
 
 
 def with_store(row: dict[str, Any], store: str) -> Row:
@@ -185,6 +202,7 @@ def mapped_dataset(path: Path, name: str = "images", place: Placement | None = N
     Raises: MissingInput, DataError.
     """
     offset, shape = (place or placement)(path, name)
+    path = local_shard(path)
     return np.memmap(path, np.uint8, "r", offset, shape) if np.prod(shape) else np.zeros(shape, np.uint8)
 
 
@@ -193,7 +211,7 @@ def placement(path: Path, name: str) -> tuple[int, tuple[int, ...]]:
 
     Raises: MissingInput, DataError.
     """
-    if not path.is_file():
+    if not local_shard(path).is_file():
         raise MissingInput(
             f"the store {path} is not there", "rows name their store by path: was it moved? `htl view FOLDER` gives its rows anew"
         )

@@ -1,18 +1,22 @@
 """Stores: folders of shards, those of an earlier run that can be reused, and the list of samples left out."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from htltools.errors import CannotCreate, DataError, MissingInput
 from htltools.formats.files.atomic import replacing
+from htltools.formats.remote.address import address_of
+from htltools.formats.remote.cache import objects_below
 from htltools.formats.rows.jsonlines import compact_json
 from htltools.formats.rows.provenance import Run
 from htltools.formats.rows.stream import RowWriter
 from htltools.formats.store import safe_hdf5
 from htltools.formats.store.shard import open_shard, plan_of_shard, read_shard, shard_path
 
+SHARD = re.compile(r"[0-9][^/]*\.h5")
 SKIPS = "skips.jsonl"
 
 
@@ -103,7 +107,11 @@ def shards_of(folder: Path, *, partial: bool = False) -> list[Path]:
 
     Raises: MissingInput where there is none; DataError where some are missing, unless `partial`, or one is damaged.
     """
-    paths = sorted(folder.glob("[0-9]*.h5"))
+    if address := address_of(folder):
+        names = [name for name in objects_below(address) or () if SHARD.fullmatch(name)]
+        paths = [folder / name for name in sorted(names)]
+    else:
+        paths = sorted(folder.glob("[0-9]*.h5"))
     if not paths:
         raise MissingInput(f"{folder} holds no shards (00000.h5 and so on)", "make a store with htl prepare")
     with open_shard(paths[0]) as file:
