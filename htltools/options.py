@@ -132,7 +132,7 @@ def command(function):
         console.talk.quiet, console.talk.verbose = flags["quiet"] or not first_process(), flags["verbose"]
         named = values
         if any(address_of(each) for value in values.values() for each in (value if isinstance(value, list) else [value])):
-            from htltools.formats.sources.remote_inputs import local_inputs
+            from htltools.formats.remote.inputs import local_inputs
 
             values = local_inputs(function.__name__, values, outputs)
         if values.get("nproc", 1) > 1 and not several_processes():

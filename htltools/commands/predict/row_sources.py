@@ -8,6 +8,7 @@ from pathlib import Path
 from htltools.errors import MissingInput, UsageError
 from htltools.formats.models.file_kind import is_parquet
 from htltools.formats.remote.address import address_of
+from htltools.formats.remote.inputs import rows_path
 from htltools.formats.rows.stream import RowReader
 from htltools.formats.sources.open_rows import lines_of, open_rows
 from htltools.formats.store.shard import shard_path
@@ -42,7 +43,8 @@ def row_source(sources: Sequence[str], *, partial: bool) -> tuple[RowReader | No
 
 def holds_rows(path: Path) -> bool:
     """Whether a path is a file of rows, or a store."""
-    if address_of(path):  # of all else there is a copy
+    path = rows_path(path)
+    if address_of(path):
         return True
     if path.is_dir():
         return shard_path(path, 0).is_file()

@@ -8,11 +8,12 @@ from pathlib import Path
 from htltools.errors import MissingInput
 from htltools.formats.files.collecting import without_collecting
 from htltools.formats.images.image import IMAGE_SUFFIXES
+from htltools.formats.remote.address import address_of
 from htltools.formats.sources.annotation_files import annotations_in, read_annotations
 from htltools.formats.sources.candidate import Candidate, readable
 from htltools.formats.sources.ids import COPY, copies, distinct_ids, second_suffixes, without_suffix
 from htltools.formats.sources.joined_facts import JoinedFacts, no_facts
-from htltools.formats.sources.listing import Listing, files_listing, folder_listing, is_dicom_image, listed_paths
+from htltools.formats.sources.listing import Listing, copied_source, files_listing, folder_listing, is_dicom_image, listed_paths
 from htltools.formats.sources.mask_sources import ImageMasks, take_named_masks
 from htltools.formats.sources.names import ImageNames
 from htltools.formats.sources.path_facts import PathFacts, path_facts
@@ -92,13 +93,14 @@ def listings_of(sources: list[str], listed: Iterable[str], naming: Naming, findi
     """
     folders, files = [], []
     for source in dict.fromkeys(sources):
-        path = Path(source)
+        look_beside, address = not naming.complete, address_of(source)
+        path = copied_source(address, look_beside=look_beside) if address else Path(source)
         if source == "-":
             paths, skips = listed_paths(listed)
             files += paths
             findings.skips += skips
         elif path.is_dir():
-            folders.append(folder_listing(path, look_beside=not naming.complete))
+            folders.append(folder_listing(path, look_beside=look_beside))
         elif not path.exists():
             raise MissingInput(f"{source} is not there")
         else:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from htltools.errors import MissingInput
+from htltools.errors import MissingInput, UsageError
 from htltools.formats.dicom.file import is_dicom
+from htltools.formats.remote.cache import local_folder, local_path, objects_below
 from htltools.formats.sources.candidate import readable
 from htltools.formats.sources.ids import TWICE, without_suffix
 from htltools.formats.sources.layouts import Layout, layout_of
@@ -91,6 +92,21 @@ def folder_listing(folder: Path, *, look_beside: bool) -> Listing:
     if listing.beside or is_image_folder(listing.own):
         listing.folder = folder if (folder / "metadata.csv").is_file() else above if is_image_folder(listing.own) else folder
     return listing
+
+
+def copied_source(address: str, *, look_beside: bool) -> Path:
+    """The copy of a source in object storage; `look_beside`: with the tables and the masks beside a folder of images alone.
+
+    Raises: as `local_path`; UsageError where it is a file, beside which nothing would be found.
+    """
+    if objects_below(address) is None:
+        if look_beside:
+            raise UsageError(f"{address} is a file", "prepare takes folders of object storage; choose with --limit or a table")
+        return local_path(address)
+    above, _, own = address.rpartition("/")
+    if look_beside and mentions_images(own) and above.count("/") > 2:
+        local_folder(above, lambda name: "/" not in name or mentions_masks(name.partition("/")[0]))
+    return local_folder(address)
 
 
 def masks_beside(above: Path) -> list[str]:

@@ -23,7 +23,7 @@ def open_rows(source: Path | None, *, partial: bool = False) -> RowReader:
         return RowReader(lines_of(sys.stdin.buffer, "stdin"), partial=partial)
     store = source.is_dir()
     if address_of(source):
-        from htltools.formats.sources.remote_inputs import rows_path  # fsspec
+        from htltools.formats.remote.inputs import rows_path  # fsspec
 
         source = rows_path(source)
         store = address_of(source) is not None

@@ -7,20 +7,21 @@ from typing import Any
 from htltools.errors import UsageError
 from htltools.formats.remote.address import address_of
 from htltools.formats.remote.cache import local_folder, local_path, objects_below
-from htltools.formats.sources.path_words import mentions_images, mentions_masks
 
 FIRST_SHARD = "00000.h5"
 
 
 def local_inputs(command: str, values: Mapping[str, Any], outputs: Mapping[str, str]) -> dict[str, Any]:
-    """The values of a command's parameters, with local paths in place of addresses; stores of rows stay where they are, and are read shard
-    by shard.
+    """The values of a command's parameters, with local paths in place of addresses. Stores of rows stay where they are, and are read shard
+    by shard; sources of images are copied by who lists them.
 
     outputs: the flags of parameters that take no address, by name.
 
     Raises: UsageError where an output has an address; as `local_path`.
     """
-    remote = [name for name, value in values.items() if any(map(address_of, value if isinstance(value, list) else [value]))]
+    remote = [
+        name for name, value in values.items() if name != "sources" and any(map(address_of, value if isinstance(value, list) else [value]))
+    ]
     if written := next((name for name in remote if name in outputs), None):
         raise UsageError(f"{outputs[written]} takes a local path, not an address", "write it here, and copy it when the command is done")
     local = dict(values)
@@ -35,12 +36,7 @@ def local_input(command: str, name: str, value: str | Path) -> str | Path:
     address = address_of(value)
     if address is None:
         return value
-    if (name == "rows" and command != "join") or (command == "predict" and name == "sources"):
-        local = rows_path(Path(value))
-    elif command == "prepare" and name == "sources":
-        local = images_path(address)
-    else:
-        local = local_folder(address)
+    local = rows_path(Path(value)) if name == "rows" and command != "join" else local_folder(address)
     return str(local) if isinstance(value, str) else local
 
 
@@ -56,16 +52,3 @@ def rows_path(path: Path) -> Path:
     if below is None:
         return local_path(address)
     return Path(address) if FIRST_SHARD in below else local_folder(address)
-
-
-def images_path(address: str) -> Path:
-    """The copy of a folder of images, with the tables and the masks that lie beside it where it holds images alone.
-
-    Raises: as `local_path`; UsageError where it is a file, beside which nothing would be found.
-    """
-    if objects_below(address) is None:
-        raise UsageError(f"{address} is a file", "prepare takes folders of object storage; choose with --limit or a table")
-    above, _, own = address.rpartition("/")
-    if mentions_images(own) and above.count("/") > 2:
-        local_folder(above, lambda name: "/" not in name or mentions_masks(name.partition("/")[0]))
-    return local_folder(address)
