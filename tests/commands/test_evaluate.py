@@ -145,7 +145,7 @@ def test_fail_under(htl, fixed, limits, code, message):
         (["--fail-under", "iou_mean"], "--fail-under takes NAME=VALUE"),
         (["--fail-under", "iou_mean=nan"], "--fail-under takes NAME=VALUE"),
         (["--group-by", "age:x"], "--group-by takes names and band widths"),
-        (["--split", "all"], "--split takes train, val, test, not 'all'"),
+        (["--split", "nix"], "--split takes train, val, test, all, not 'nix'"),
         (
             ["--model", "a", "--model", "b", "--baseline", "c"],
             "--model is given 2 times and --baseline 1; name them in pairs, one pair a seed",
