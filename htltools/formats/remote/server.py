@@ -1,6 +1,7 @@
 """Object storage as fsspec gives it: what is at an address, and whole files of it. Every failure is one of htl's errors."""
 
 import importlib
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -49,6 +50,7 @@ def file_system(scheme: str) -> Any:
     if scheme == "s3":
         tries = {"total_max_attempts": 1, "mode": "standard"}  # the tries are ours
         options["config_kwargs"] = {"connect_timeout": CONNECT, "read_timeout": READ, "retries": tries}
+    logging.getLogger(MODULES[scheme]).setLevel(logging.CRITICAL)  # errors are told once, by us
     found = asked(f"{scheme}://", lambda: fsspec.filesystem(scheme, **options))
     if scheme == "s3":
         found.retries = 2  # of s3fs, which goes on with a file where it was cut
@@ -116,7 +118,8 @@ def asked(address: str, ask: Callable[[], T]) -> T:
     Raises: MissingInput where it is not there or may not be read; TryAgain where the connection failed each time; StorageError,
     CannotCreate where it is our disk that fails.
     """
-    for pause in (*PAUSES, None):
+    pauses = () if address.startswith("gs:") else PAUSES  # gcsfs has tries of its own, over a minute
+    for pause in (*pauses, None):
         try:
             return ask()
         except HtlError:
@@ -126,7 +129,7 @@ def asked(address: str, ask: Callable[[], T]) -> T:
                 raise failure from None
             if pause is None:
                 reason = first_line(error)
-                tries = f"the connection failed {len(PAUSES) + 1} times ({reason})"
+                tries = f"the connection failed{f' {len(pauses) + 1} times' if pauses else ''} ({reason})"
                 raise TryAgain(f"{address}: {tries}", "run the command again; what has come is kept") from None
             time.sleep(pause)
     raise AssertionError
