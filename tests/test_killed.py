@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import select
 import shutil
 import signal
@@ -49,8 +50,9 @@ def forks():
 
 
 def contents(folder):
-    """The bytes of all files of a folder and those below it, by path; without stderr."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != "stderr"}
+    """The bytes of all files of a folder and those below it, by path; without stderr, and without the seconds of a training's log."""
+    found = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != "stderr"}
+    return {name: re.sub(rb',"seconds":[^,}]*', b"", data) if name.endswith(".log.jsonl") else data for name, data in found.items()}
 
 
 def said_in(folder):

@@ -45,7 +45,7 @@ def test_says_how_well_it_agrees(exported):
 def test_says_what_it_is(exported, fixed):
     """The file names its input, its output, its checkpoint and the whole history in its metadata."""
     about = OnnxModel(exported[0], "cpu").about
-    assert set(about) == set(ONNX) - {"htl.masks", "htl.objects", "htl.referral", "htl.frame", "htl.doubt"}
+    assert set(about) == set(ONNX) - {"htl.masks", "htl.objects", "htl.referral", "htl.frame", "htl.doubt", "htl.fold", "htl.copy_of"}
     assert about["htl.output"] == ONNX["htl.output"]
     assert about["htl.model"] == file_digest(fixed.half)
     history = json.loads(about["htl.history"])
@@ -80,7 +80,7 @@ def test_int8_tells_its_loss(int8, phantom):
     assert count == len(held_out)
     assert change == pytest.approx(ours - theirs, abs=1.1e-4)
     about = OnnxModel(int8[0], "cpu").about
-    assert set(about) == set(ONNX) - {"htl.masks", "htl.objects", "htl.referral", "htl.frame", "htl.doubt"}
+    assert set(about) == set(ONNX) - {"htl.masks", "htl.objects", "htl.referral", "htl.frame", "htl.doubt", "htl.fold", "htl.copy_of"}
     quantize = json.loads(about["htl.quantize"])
     assert (quantize["kind"], quantize["n"], round(quantize["iou_mean"], 4)) == ("int8", count, ours)
     assert quantize["calibration"] == "MinMax over up to 256 rows of the split train"

@@ -283,7 +283,7 @@ def test_rows_without_a_held_out_split(htl, scored, tmp_path):
 @pytest.mark.parametrize(
     "args, code, said",
     [
-        (["--split", "dev"], 2, "--split takes train, val, test, not 'dev'"),
+        (["--split", "fit"], 2, "--split takes train, val, test, not 'fit'"),
         (["--by", "drft"], 2, "--by knows no column 'drft'; it knows pruned_disagreement, pruned_shift"),
         (["--by", "grand"], 65, "rows have no hardness 'grand'"),
         (["--group-by", "sx"], 65, "no row has a field 'sx' to group by"),

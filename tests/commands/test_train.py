@@ -363,7 +363,10 @@ def test_init_from_a_checkpoint(htl, phantom, dense, tmp_path):
     assert code == 65
     assert "is a compact for [32, 32, 3], wanted is resnet18 for [32, 32, 3]" in err
     code, _, err = htl("train", phantom.rows, "-o", tmp_path / "n.h5", "--init", "nowhere.h5")
-    assert (code, err) == (2, "htl train: --init takes none, imagenet or a checkpoint, and 'nowhere.h5' is no file\n")
+    assert (code, err) == (
+        2,
+        "htl train: --init takes none, imagenet, a checkpoint or weights of torch.save, and 'nowhere.h5' is no file\n",
+    )
 
 
 def test_init_from_a_pruned_checkpoint(htl, phantom, dense, pruned, tmp_path):

@@ -42,7 +42,7 @@ def gallery_sections(
 
     >>> nothing = np.full(3, np.nan)
     >>> gallery_sections(np.array([3, 1, 2.]), nothing, np.array([np.nan, -0.1, 0.2]), ["test"] * 3, "abc", 3)
-    {'hardest': array([0]), 'gains': array([2]), 'others': array([1])}
+    {'hardest': array([0]), 'gains': array([2]), 'losses': array([1])}
     """
     ties = chance([f"tie/{name}" for name in ids], seed)
     ranked = {

@@ -25,7 +25,7 @@ def part_of(group: str, count: int) -> int:
     """The part of a group, from 1 to `count`: a function of its name and the count alone, so that no group is in two parts.
 
     >>> [part_of(group, 3) for group in ("P1", "P2", "P3", "P4")]
-    [2, 2, 2, 1]
+    [2, 3, 3, 1]
     """
     # not the digests of `splits` and `cross_fitting`: among the groups of one split or fold those are not evenly distributed
     digest = hashlib.sha256(f"part/{count}:{group}".encode("utf-8", "surrogatepass")).digest()
