@@ -186,3 +186,12 @@ def test_the_evidence_runs_and_is_printed(shell, phantom):
     assert re.search(r"\nwrong 20%, val: arm minus noisy\narm\tseeds\tiou_mean\t", tables.stdout)
     assert re.search(r"\ndrop:suspect\t2\t[+-]0\.\d{4} \[[+-]0\.\d{4}, [+-]0\.\d{4}\]\t", tables.stdout)
     assert shell(f"{evidence}/runs.py {phantom.rows} runs.jsonl work nothing").returncode == 1
+
+
+def test_the_demo_tells_several_objects_by_rows_alone(htl, tmp_path):
+    """What the notes of a stream say of labels does not make bin/demo train a net for several objects: rows do."""
+    pattern = re.search(r"grep -q '([^']*\"labels\":)'", (ROOT / "bin" / "demo").read_text())[1]
+    code, rows, err = htl("prepare", "--phantom", 8, "--size", 32, "-o", tmp_path / "store", "-q")
+    assert code == 0 and b'"labels":' in rows.splitlines()[0], err
+    found = [re.search(pattern, line) for line in (*rows.decode().splitlines(), '{"id":"a","boxes":[[0,0,1,1]],"labels":["lung"]}')]
+    assert [bool(each) for each in found] == [False] * (len(found) - 1) + [True]
