@@ -43,7 +43,7 @@ def rows_of(name: str, side: int, folder: Path, repeats: int) -> list[dict]:
     dense, noise = CheckpointPredictor(folder / "m.h5", Runtime("cpu")), np.random.default_rng(0)
     nets = {}
     for kind in ("none", "float16", "int8", "doubt"):
-        asked = Export("none" if kind == "doubt" else kind, 1.0, False, "cpu", 0, (), doubt=kind == "doubt")
+        asked = Export("none" if kind == "doubt" else kind, 1.0, False, "cpu", 0, (), doubt="mirror" if kind == "doubt" else "none")
         drawn = iter([noise.integers(0, 256, (16, *size), np.uint8)])
         write_as(asked.kind, folder / f"{kind}.onnx", dense, wrapped(dense, asked), drawn)
         nets[kind] = OnnxPredictor(folder / f"{kind}.onnx", Runtime("cpu"), torch.get_num_threads()).outputs_of
