@@ -4,6 +4,7 @@ The promise is about groups, such as patients, that can be exchanged with those 
 share that fails and is not referred is at most `limit` in the mean over groups. Nothing is promised for groups of another kind.
 """
 
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, log
@@ -82,19 +83,21 @@ def controlled_threshold(
     """
     known = ~np.isnan(doubt)
     names, member, sizes = np.unique(np.asarray(groups, str), return_inverse=True, return_counts=True)
-    single, count, total = sizes.max() == 1, len(names), 0.0
-    best = None
+    single, count = sizes.max() == 1, len(names)
     levels = np.unique(doubt[known])
     weight = np.where(fails & known, 1 / sizes[member], 0)  # what a sample adds to the sum of losses, once it is not referred
-    added = np.bincount(np.searchsorted(levels, doubt[known]), weight[known], len(levels))
-    for level, more in zip(levels, added):
-        total += more
-        kept = (total + 1) / (count + 1) <= limit if confidence is None else p_value(total / count, count, limit, single) <= 1 - confidence
-        if not kept:
-            break
-        best = level, total / count
-    if best is None:
+    totals = np.cumsum(np.bincount(np.searchsorted(levels, doubt[known]), weight[known], len(levels)))
+
+    def breaks(place: int) -> bool:
+        total = totals[place]
+        if confidence is None:
+            return (total + 1) / (count + 1) > limit
+        return p_value(total / count, count, limit, single) > 1 - confidence
+
+    place = bisect(range(len(levels)), False, key=breaks) - 1  # losses grow with the threshold, and so do bound and p-value
+    if place < 0:
         return None
+    best = levels[place], totals[place] / count
     referred = float(group_means(~(doubt <= best[0]), groups).mean())
     return Calibrated(float(best[0]), float(best[1]), referred, count)
 
