@@ -3,35 +3,16 @@
 import html
 import json
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
 
 from htltools.core.figures.outlines import COLOURS
 from htltools.formats.rows.jsonlines import joined_lines, split_lines
+from tests.browser import browsed, needs_browser
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-needs_browser = pytest.mark.skipif(BROWSER is None, reason="chromium is not installed")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--enable-logging=stderr", "--virtual-time-budget=5000",
-    "--dump-dom",
-]  # fmt: skip
 EVIL = '<img src=x onerror="document.title=1">'
 SCRIPT = "</script><script>document.title=2</script>$x^2$ & \u2028"
-
-
-def browsed(page, address: str, folder) -> str:
-    """The page after its script ran, as the browser holds it."""
-    done = subprocess.run(
-        [BROWSER, *FLAGS, f"--user-data-dir={folder}", f"file://{page}#{address}"], capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    assert "CONSOLE" not in done.stderr, done.stderr
-    assert not re.search(r"<html[^>]* data-error", done.stdout) and re.search(r"<html[^>]* data-ready", done.stdout)
-    return done.stdout
 
 
 def shown(dom: str) -> list[str]:

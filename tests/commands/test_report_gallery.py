@@ -6,21 +6,14 @@ import io
 import json
 import re
 import shutil
-import subprocess
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from htltools.formats.rows.jsonlines import joined_lines, split_lines
+from tests.browser import browsed, needs_browser
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-needs_browser = pytest.mark.skipif(BROWSER is None, reason="chromium is not installed")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--enable-logging=stderr", "--virtual-time-budget=8000",
-    "--dump-dom",
-]  # fmt: skip
 SIZE = 300, 200
 
 
@@ -76,14 +69,7 @@ def acted(page, folder, script: str, address: str = "") -> dict:
       .catch(error => { document.documentElement.dataset.error = error.stack; });
     </script>"""
     (folder / "acted.html").write_text(text.replace("</body>", act % script + "</body>"))
-    done = subprocess.run(
-        [BROWSER, *FLAGS, f"--user-data-dir={folder}/browser", f"file://{folder}/acted.html#{address}"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    tag = re.search(r"<html[^>]*>", done.stdout)[0]
-    assert "data-error" not in tag, tag
+    tag = re.search(r"<html[^>]*>", browsed(folder / "acted.html", address, folder / "browser"))[0]
     return json.loads(html.unescape(re.search(r'data-result="(.*?)"', tag)[1]))
 
 
