@@ -39,10 +39,10 @@ def htl(*words: Any, device: str = DEVICE) -> str:
     return done.stdout
 
 
-def metric(rows: Path, model: Path, *flags: Any, device: str = DEVICE, name: str = "iou_mean") -> float:
-    """A metric of a model on the test split."""
-    lines = map(json.loads, htl("evaluate", rows, "--model", model, "-q", *flags, device=device).splitlines())
-    return next(line["value"] for line in lines if line["metric"] == name and line["subgroup"] is None)
+def mean_iou(rows: Path, model: Path, device: str = DEVICE) -> float:
+    """Mean IoU of a model on the test split."""
+    lines = map(json.loads, htl("evaluate", rows, "--model", model, "-q", device=device).splitlines())
+    return next(line["value"] for line in lines if line["metric"] == "iou_mean" and line["subgroup"] is None)
 
 
 def log(model: Path) -> list[dict[str, Any]]:
@@ -57,7 +57,7 @@ def trained(rows: Path, model: Path, *flags: Any, device: str = DEVICE) -> dict[
     seconds = time.monotonic() - start
     epochs = sorted(line["seconds"] for line in log(model)[1:] if "seconds" in line)
     return {
-        "iou_mean": metric(rows, model, device=device),
+        "iou_mean": mean_iou(rows, model, device),
         "seconds": round(seconds, 2),
         "epoch_seconds": epochs[len(epochs) // 2] if epochs else None,
     }
@@ -141,7 +141,7 @@ def onnx(folder: Path) -> dict[str, Any]:
     """The ONNX file of a model on the device of that name."""
     lines = htl("export", "--model", folder / f"{DEVICE}.h5", "-o", folder / "m.onnx", "--bench", "--device", DEVICE, "--force", "-q")
     heads, *rows = [line.split("\t") for line in lines.splitlines()]
-    return {"latency": [dict(zip(heads, row)) for row in rows], "iou_mean": metric(folder / "rows.jsonl", folder / "m.onnx")}
+    return {"latency": [dict(zip(heads, row)) for row in rows], "iou_mean": mean_iou(folder / "rows.jsonl", folder / "m.onnx")}
 
 
 def evidence(folder: Path) -> dict[str, Any]:
