@@ -1,4 +1,4 @@
-"""The setting `doubt` of runs.py: which column tells failures, on the models of the setting `looks`, with the copy that is not pruned."""
+"""The setting `doubt` of runs.py: which column tells failures, on the models of `looks`, with an unpruned copy, and of `whole`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,12 +8,13 @@ from lab import ELSEWHERE, Lab, read_rows
 from looks import boxes_of
 
 MODELS = "regressor-plain", "regressor-look", "boxes-plain", "boxes-look", "masks-look"
+MODELS_OF = {"all": "looks", "whole": "whole"}  # the setting whose models a protocol takes
 FIGURES = "failure_auroc", "selective_failure_rate@0.8", "selective_iou@0.8"
 
 
 def doubt(lab: Lab) -> None:
     """Write a line for each model that there is: AUROC of IoU < .5, failures and mean IoU at 80 % coverage, by column and data set."""
-    folder = lab.folder.parent / f"looks-all-{lab.seed}"
+    folder = lab.folder.parent / f"{MODELS_OF[lab.about['protocol']]}-all-{lab.seed}"
     data = {split: (folder / "rows.jsonl", split) for split in ("val", "test")}
     if ELSEWHERE:
         data["elsewhere"] = Path(ELSEWHERE), "test"
@@ -21,6 +22,16 @@ def doubt(lab: Lab) -> None:
         model = folder / f"{name}.h5"
         if model.exists() and name not in lab.done:
             lab.write(name, doubt={key: figures(model, *place, lab.seed) for key, place in data.items()})
+
+
+def another_seed(model: Path, seed: int) -> Path | None:
+    """The model of the same name of the next seed that there is; after the last comes the first."""
+    folders = {int(path.name.rpartition("-")[2]): path for path in model.parent.parent.glob(f"{model.parent.name.rpartition('-')[0]}-*")}
+    others = sorted(
+        (other for other, path in folders.items() if other != seed and (path / model.name).exists()),
+        key=lambda other: (other < seed, other),
+    )
+    return folders[others[0]] / model.name if others else None
 
 
 def figures(model: Path, rows: Path, split: str, seed: int) -> dict[str, dict[str, float]]:
@@ -55,7 +66,7 @@ def figures(model: Path, rows: Path, split: str, seed: int) -> dict[str, dict[st
         columns["look"] = disagreement(predicted, boxes_of(opened, images))
         columns["two mirrors and look"] = np.mean([*mirrored[:2], columns["look"]], 0)
         opened.localizer.looks = looks
-    if (other := model.parent.with_name(f"looks-all-{(seed + 1) % 5}") / model.name).exists():
+    if other := another_seed(model, seed):
         columns["another seed"] = disagreement(predicted, against(other))
     for kind in "pruned", "unpruned":
         copy = model.with_name(f"{model.stem.partition('-')[0]}-{kind}.h5")

@@ -4,8 +4,9 @@
 usage: runs.py ROWS RUNS WORK [SETTING...]
     htl prepare ham10000 -o store --size 48 > rows.jsonl && examples/evidence/runs.py rows.jsonl runs.jsonl work
 
-ROWS are those of HAM10000 (for other data: edit GROUPS). A setting is looks, few, weaklooks (looking again), doubt, promise (on the
-models of looks), natural, rare, semi, weak, annotate or wrong (weights and scores, of a regressor that looks once); without one all run.
+ROWS are those of HAM10000 (for other data: edit GROUPS). A setting is looks, whole, few, weaklooks (looking again),
+doubt, promise (on the models of looks and whole), natural, rare, semi, weak, annotate or wrong (weights and scores, of a regressor that
+looks once); without one all run.
 One line of RUNS is one trained model: setting, protocol, seed, arm, metrics on val and test. Lines that exist are not run again.
 All arms of one setting, protocol and seed take the same number of gradient steps. Environment, with its defaults:
 SEEDS="0 1 2 3 4" EPOCHS=10 COUNT=1200 (training rows) VAL=400 JOBS=2 (processes) DEVICE=auto ELSEWHERE= (rows of another data set,
@@ -22,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from doubt import doubt
 from lab import COUNT, Lab, read_rows, write_rows
-from looks import few, looks, weak_looks
+from looks import few, looks, weak_looks, whole
 from promise import promise
 from wrong_boxes import auroc, planted
 
@@ -225,9 +226,10 @@ def few_labels(lab: Lab) -> None:
 
 SETTINGS = {
     "looks": (looks, ["all"]),
+    "whole": (whole, ["all"]),
     "few": (few_labels, SHARES),
     "weaklooks": (weak_looks, ["all"]),
-    "doubt": (doubt, ["all"]),  # after looks
+    "doubt": (doubt, ["all", "whole"]),  # after looks, and whole
     "promise": (promise, ["all"]),  # after looks
     "rare": (rare, GROUPS),
     "natural": (natural, ["all"]),
