@@ -147,10 +147,10 @@ class Localizer(nn.Module):
 
     def outputs_with_doubt(self, x: Tensor, mirrors: Sequence[Mirror]) -> tuple[Tensor, ...]:
         """The same, and `doubt_outputs`: by the mirror images; without any, by the first look alone."""
-        first = self.first_look(x)
-        own = self.all_looks(x, first)
-        mirrored = ((mirror, x.flip(mirror.axes)) for mirror in mirrors)
-        views = [self.mirrored_back(self.all_looks(each, self.first_look(each)), mirror) for mirror, each in mirrored]
+        images = torch.cat([x, *(x.flip(mirror.axes) for mirror in mirrors)])  # in one pass, which keeps all cores busy for one image too
+        first = self.first_look(images)
+        own, *mirrored = self.all_looks(images, first).unflatten(0, (1 + len(mirrors), -1)).unbind()
+        views = [self.mirrored_back(each, mirror) for mirror, each in zip(mirrors, mirrored)]
         return (*self.outputs_of(own), *self.doubts(own, views or [first]))
 
     def outputs_of(self, predictions: Tensor) -> tuple[Tensor, ...]:
