@@ -6,7 +6,7 @@ usage: runs.py ROWS RUNS WORK [SETTING...]
 
 ROWS are those of HAM10000 (for other data: edit GROUPS). A setting is looks, whole, few, weaklooks (looking again),
 doubt, promise (on the models of looks and whole), natural, rare, semi, weak, annotate or wrong (weights and scores, of a regressor that
-looks once); without one all run.
+looks once); without one all run. SETTING:PROTOCOL is a part of it, such as few:1%.
 One line of RUNS is one trained model: setting, protocol, seed, arm, metrics on val and test. Lines that exist are not run again.
 All arms of one setting, protocol and seed take the same number of gradient steps. Environment, with its defaults:
 SEEDS="0 1 2 3 4" EPOCHS=10 COUNT=1200 (training rows) VAL=400 JOBS=2 (processes) DEVICE=auto ELSEWHERE= (rows of another data set,
@@ -247,6 +247,13 @@ def with_few_val(rows: list[dict]) -> list[dict]:
     return [row for row in rows if row["split"] != "val" or row["id"] in kept]
 
 
+def chosen(word: str) -> list[tuple[str, str]]:
+    """The settings and protocols that SETTING or SETTING:PROTOCOL names; none where there is no such thing."""
+    name, _, protocol = word.partition(":")
+    known = SETTINGS[name][1] if name in SETTINGS else ()
+    return [(name, each) for each in known if protocol in ("", each)]
+
+
 def run(job: tuple) -> None:
     """Run one setting, protocol and seed; a failure is reported, and does not end the others."""
     rows, runs, work, setting, protocol, seed = job
@@ -264,7 +271,7 @@ def main(rows: Path, runs: Path, work: Path, settings: list[str]) -> None:
     fewer = work / "rows.jsonl"
     if not fewer.exists():
         write_rows(fewer, with_few_val(read_rows(rows)))
-    jobs = [(fewer, runs, work, name, protocol, seed) for seed in SEEDS for name in settings for protocol in SETTINGS[name][1]]
+    jobs = [(fewer, runs, work, name, protocol, seed) for seed in SEEDS for word in settings for name, protocol in chosen(word)]
     with multiprocessing.get_context("spawn").Pool(JOBS) as pool:
         pool.map(run, jobs, chunksize=1)
         pool.close()  # leaving the block would terminate the workers by SIGTERM, which htl reports as an interruption
@@ -272,6 +279,6 @@ def main(rows: Path, runs: Path, work: Path, settings: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 4 or not set(sys.argv[4:]) <= SETTINGS.keys():
+    if len(sys.argv) < 4 or not all(map(chosen, sys.argv[4:])):
         sys.exit(__doc__.partition("\n\n")[2].partition("\n")[0] + f"\nsettings: {', '.join(SETTINGS)}")
     main(*map(Path, sys.argv[1:4]), sys.argv[4:] or list(SETTINGS))
