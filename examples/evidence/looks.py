@@ -48,7 +48,7 @@ def looks(lab: Lab) -> None:
 
 
 def whole(lab: Lab) -> None:
-    """All training images, in as many epochs as two cores take ten minutes for: the default of three kinds of nets, and a plain regressor."""
+    """All training images, in as many epochs as two cores take ten minutes for: three nets by default, and a plain regressor."""
     write_rows(lab.path("rows.jsonl"), read_rows(lab.source))
     plain = {"regressor:plain": (*NETS["regressor"], *PLAIN)}
     for arm, flags in (plain | {f"{net}:look": flags for net, flags in NETS.items()}).items():
