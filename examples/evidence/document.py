@@ -217,6 +217,14 @@ def promise(arms: Arms) -> str:
     )
 
 
+def whole(arms: Arms) -> str:
+    """All training images: each net minus plain training of the net of four numbers."""
+    own = {name.replace(":", ", "): runs for name, runs in arms.items()}
+    ways = {"plain": "one look", "look": "the default"}
+    words = {f"{net}, {way}": f"{NETS[net]}, {look}" for net in NETS for way, look in ways.items()}
+    return against(own, "regressor, plain", words, "minus four numbers, one look")
+
+
 def few(protocols: dict[str, Arms]) -> str:
     """Few boxes, by share and net."""
     parts = []
@@ -258,6 +266,12 @@ def results(parts: dict[str, dict[str, Arms]]) -> str:
         line(what, arms.get(f"{net}:plain", {}), arms.get("regressor:plain", {}))
     for net, words in NETS.items():
         line(f"gain of looking again: {words}", arms.get(f"{net}:look", {}), arms.get(f"{net}:plain", {}))
+    for share, few_arms in parts.get("few", {}).items():
+        what = f"gain of looking again and a mean teacher, of {share} of the boxes: {NETS['boxes']}"
+        line(what, few_arms.get("boxes:teacher:look", {}), few_arms.get("boxes:plain", {}))
+    labels = parts.get("weaklooks", {}).get("all", {})
+    what = f"gain over a class activation map, of image labels alone: {NETS['boxes']}, looks again"
+    line(what, labels.get("boxes:look", {}), labels.get("maps", {}))
     by_model = parts.get("doubt", {}).get("all", {})
     model = next((name for name in ("boxes-look", "masks-look", "regressor-look", "regressor-plain") if name in by_model), None)
     for column in (MIRRORS, "look", "pruned_disagreement", "smallness") if model else ():
@@ -275,19 +289,23 @@ def blocks(runs: Path) -> dict[str, str]:
         lines[run["setting"]][run["protocol"]].append(run)
     parts = {setting: {name: by_arm(own) for name, own in protocols.items()} for setting, protocols in lines.items()}
 
-    def made(setting: str, maker: Callable[[], str]) -> str:
-        return (maker() if setting in parts else "") or f"No run of the setting `{setting}` is in the repository."
+    def made(maker: Callable[[Arms], str], setting: str, protocol: str = "all") -> str:
+        arms = parts.get(setting, {}).get(protocol, {})
+        return (maker(arms) if arms else "") or f"No run of the setting `{setting}` is in the repository."
 
-    looks = parts.get("looks", {}).get("all", {})
-    found = {f"looks.{net}": made("looks", lambda net=net: against(of_net(looks, net), "plain", ARMS, "minus one look")) for net in NETS}
+    found = {
+        f"looks.{net}": made(lambda arms, net=net: against(of_net(arms, net), "plain", ARMS, "minus one look"), "looks") for net in NETS
+    }
     return found | {
-        "results": made("looks", lambda: results(parts)),
-        "nets": made("looks", lambda: nets(looks)),
-        "gates": made("looks", lambda: gates(looks)),
-        "doubt": made("doubt", lambda: doubt(parts["doubt"]["all"])),
-        "promise": made("promise", lambda: promise(parts["promise"]["all"])),
-        "few": made("few", lambda: few(parts["few"])),
-        "weaklooks": made("weaklooks", lambda: weak(parts["weaklooks"]["all"])),
+        "results": made(lambda _: results(parts), "looks"),
+        "nets": made(nets, "looks"),
+        "gates": made(gates, "looks"),
+        "whole": made(whole, "whole"),
+        "doubt": made(doubt, "doubt"),
+        "doubt.whole": made(doubt, "doubt", "whole"),
+        "promise": made(promise, "promise"),
+        "few": few(parts.get("few", {})) or "No run of the setting `few` is in the repository.",
+        "weaklooks": made(weak, "weaklooks"),
     }
 
 
