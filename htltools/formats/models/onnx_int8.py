@@ -12,7 +12,7 @@ from htltools.formats.models.onnx_session import first_line, silenced
 
 IMAGES = 256  # from 64 on, more change the mean IoU by less than 0.0005
 METHOD = "MinMax"  # Entropy and Percentile predict no better, and take twice as long
-WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}  # products without weights are those that enlarge images
 
 
 def write_int8(path: Path, source: Path, batches: Iterable[np.ndarray]) -> None:
@@ -60,13 +60,19 @@ class Calibration:
 
 
 def kept_in_float(graph) -> list[str]:
-    """The names of the nodes before the first weighted layer, of the last one, and of those after it."""
+    """The names of the nodes before the first weighted layer, of the last one, of those after it, and of products without weights."""
+    constants = {constant.name for constant in graph.initializer}
+
+    def is_weighted(node) -> bool:
+        return node.op_type in WEIGHTED and not constants.isdisjoint(node.input)
+
     reached: set[str] = set()  # values that depend on a weighted layer
     for node in graph.node:
-        if node.op_type in WEIGHTED or reached.intersection(node.input):
+        if is_weighted(node) or reached.intersection(node.input):
             reached.update(node.output)
     awaited: set[str] = set()  # values that a weighted layer depends on
     for node in reversed(graph.node):
-        if node.op_type in WEIGHTED or awaited.intersection(node.output):
+        if is_weighted(node) or awaited.intersection(node.output):
             awaited.update(node.input)
-    return [node.name for node in graph.node if not (reached.intersection(node.output) and awaited.intersection(node.output))]
+    between = reached & awaited
+    return [node.name for node in graph.node if between.isdisjoint(node.output) or (node.op_type in WEIGHTED and not is_weighted(node))]

@@ -24,6 +24,19 @@ def test_no_change_is_none():
     assert torch.allclose(warp(images, *PLAIN), images, atol=1e-5)
 
 
+def test_exported_windows_are_the_same(monkeypatch):
+    """What is exported samples by products of matrices, and sees the same as what is not, also beyond the border and where it averages."""
+    images = torch.rand(3, 2, 24, 40, generator=torch.Generator().manual_seed(0))
+    factor, offset = torch.tensor([[-1.3, 0.8], [0.4, -0.5], [1.2, 1.1]]), torch.tensor([[0.3, -0.2], [-0.6, -0.5], [-0.7, 0.4]])
+    changes = [(warp, images, factor, offset, size) for size in (None, (30, 50), (9, 16))]
+    changes.append((pasted, images[:, 0], factor.abs(), offset, torch.zeros(3, 48, 48)))
+    plain = [change(*values) for change, *values in changes]
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    exported = [change(*values) for change, *values in changes]
+    for ours, theirs in zip(exported, plain, strict=True):
+        assert ours.shape == theirs.shape and torch.allclose(ours, theirs, atol=1e-4)
+
+
 def test_a_window_shows_its_box():
     """A window of 1.5 times a box shows the box in its middle, two thirds as wide and high as the window."""
     factor, offset = windows(BOXES[:2], 1.5)
