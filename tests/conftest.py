@@ -20,6 +20,23 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: proce
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores Ctrl-C for what it runs behind, and so would the children
 ROOT = Path(__file__).resolve().parents[1]
 PLAIN = "--arch", "compact", "--attend", "none"  # flags of a training that takes little time
+# Files with a test that takes long, the longest first: whoever gets one last ends last. xdist itself puts files of few tests at the end.
+LONGEST = (
+    "test_tutorial",
+    "test_killed",
+    "test_manual",
+    "test_launching",
+    "test_several_objects",
+    "test_look",
+    "test_matrix",
+    "test_scripts",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest files start first; the order within a file stays."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
 def call_htl(*args, stdin: bytes = b"") -> tuple[int, bytes, str]:
@@ -73,11 +90,16 @@ def shell(tmp_path):
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory):
-    """An environment whose htl starts at once, because it is forked from a process that has imported torch."""
+    """An environment whose htl starts at once, because it is forked from a process that has imported torch.
+
+    So are the processes that share its work, where WORKERS in the environment is the program `workers` beside it.
+    """
     place = tmp_path_factory.mktemp("bin")
     serving = f'"{sys.executable}" -SE "{ROOT / "tests" / "serving.py"}" "{place / "socket"}"'
     (place / "htl").write_text(f'#!/bin/sh\nexec {serving} "$@"\n')
-    (place / "htl").chmod(0o755)
+    (place / "workers").write_text(f'#!/bin/sh\n[ "$1 $2" = "-m htltools" ] && shift 2 && exec {serving} "$@"\n')
+    for program in "htl", "workers":
+        (place / program).chmod(0o755)
     path = os.pathsep.join([str(place), str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "HTL_JOBS": "1"}
     how = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}

@@ -1,9 +1,11 @@
 """htl in lines of bash without its start-up: each call is a fork of one process that has imported torch.
 
 `python serving.py SOCKET` serves; `python serving.py SOCKET ARGUMENTS...` is htl, with the caller's folder, environment and streams.
-Where the environment has MOST_BYTES, files may be no larger, as on a full disk.
+Where the environment has MOST_BYTES, files may be no larger, as on a full disk; where it has WORKERS, that is the Python by which htl
+starts processes of its own.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -15,6 +17,8 @@ def serve(path: str) -> None:
     import resource
     import select
     import signal
+
+    import torch.distributed.launcher.api  # noqa: F401
 
     import htltools.commands.export.parity
     import htltools.commands.score.scorer
@@ -40,6 +44,7 @@ def serve(path: str) -> None:
             os.environ.update(environment)
             if most := environment.get("MOST_BYTES"):
                 resource.setrlimit(resource.RLIMIT_FSIZE, (int(most), int(most)))
+            sys.executable = environment.get("WORKERS", sys.executable)
             sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
             for number, stream in enumerate(streams):
                 os.dup2(stream, number)
@@ -47,7 +52,8 @@ def serve(path: str) -> None:
             sys.argv = ["htl", *arguments]
             code = cli.main()
             sys.stderr.flush()
-            call.sendall(bytes([code]))
+            with contextlib.suppress(BrokenPipeError):  # whoever waited was killed
+                call.sendall(bytes([code]))
             os._exit(code)
         call.close()
 

@@ -19,7 +19,7 @@ from PIL import Image
 from htltools.formats.store.checksummed_hdf5 import check_hdf5_checksum
 
 ROOT = Path(__file__).resolve().parents[1]
-KILLS = int(os.environ.get("HTL_TEST_KILLS", 6))  # of each command; 99 for a long look
+KILLS = int(os.environ.get("HTL_TEST_KILLS", 3))  # of each command, by each signal in turn; 99 for a long look
 ENDS = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 143, signal.SIGINT: 130}
 
 
@@ -88,7 +88,7 @@ def survives(forks, folder, arguments, whole_part, kills=KILLS):
     seconds = min(seconds, seconds_of_a_run())
     assert contents(place) == undisturbed
     chance, cut = random.Random(0), 0
-    for i in range(5 * kills):
+    for i in range(10 * kills):
         if cut == kills:
             break
         anew()

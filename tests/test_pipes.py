@@ -108,7 +108,7 @@ def test_the_whole_chain(pasted, tmp_path):
     done = pasted(
         "set -o pipefail; htl prepare --phantom 80 --size 32 -j 1 -o store | htl train --attend none -o dense.h5 --epochs 2 --batch-size 16"
         " | htl prune -o pruned.h5 --sparsity 0.5 --epochs 1 --batch-size 16 | htl score"
-        " | htl train -o attended.h5 --epochs 2 --batch-size 16 | htl evaluate --baseline dense.h5"
+        " | htl train -o attended.h5 --looks 1 --epochs 2 --batch-size 16 | htl evaluate --baseline dense.h5"
         " && htl export --model attended.h5 -o lesion.onnx",
         tmp_path,
     )

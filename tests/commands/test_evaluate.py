@@ -1,7 +1,6 @@
 """`htl evaluate`."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -197,11 +196,10 @@ def test_training_rows_are_no_test(htl, fixed):
     assert "no held-out figure" in err
 
 
-def test_a_real_pipe(fixed):
+def test_a_real_pipe(served, fixed):
     """As a process of its own it reads a pipe, and its output is plain JSON Lines, without notes or NaN."""
-    environment = {**os.environ, "HTL_DEVICE": "cpu"}
-    command = [sys.executable, "-m", "htltools", "evaluate", "--model", fixed.half, "-q"]
-    done = subprocess.run(command, input=fixed.file.read_bytes(), capture_output=True, env=environment, check=True)
+    command = ["htl", "evaluate", "--model", fixed.half, "-q"]
+    done = subprocess.run(command, input=fixed.file.read_bytes(), capture_output=True, env=served | {"HTL_DEVICE": "cpu"}, check=True)
     assert done.stderr == b""
     assert [json.loads(line)["metric"] for line in done.stdout.splitlines()][:2] == ["iou_mean", "iou_median"]
 

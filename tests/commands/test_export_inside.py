@@ -77,7 +77,7 @@ def test_what_is_refused(htl, phantom, dense, by_map, tmp_path):
 
 
 @pytest.mark.slow
-def test_doubt_by_looks_inside(htl, phantom, masks, tmp_path):
+def test_doubt_by_looks_inside(htl, phantom, dense, masks, tmp_path):
     """A file of a net that looks twice gives the disagreement of its looks, as `score` and `predict` of the checkpoint do."""
     twice, file = tmp_path / "m.h5", tmp_path / "m.onnx"
     checkpoint = Checkpoint.load(masks)
@@ -92,6 +92,6 @@ def test_doubt_by_looks_inside(htl, phantom, masks, tmp_path):
         assert code == 0, err
         columns.append([row["hardness"]["look_disagreement"] for row in split_lines(out) if "id" in row])
     assert max(columns[0]) > 0 and columns[1] == pytest.approx(columns[0], abs=1e-3)
-    htl("export", phantom.rows, "--model", twice, "-o", tmp_path / "plain.onnx", "-q")
+    htl("export", phantom.rows, "--model", dense, "-o", tmp_path / "plain.onnx", "-q")
     code, _, err = htl("predict", phantom.rows, "--model", tmp_path / "plain.onnx", "--doubt", "look", "-q")
     assert code == 65 and "without --doubt look of export" in err

@@ -27,6 +27,15 @@ def start(*arguments, stdin=None, module="htltools", **environment) -> subproces
     return subprocess.Popen(words, stdin=stdin or subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)
 
 
+@pytest.fixture(scope="module")
+def forked(served):
+    """As `start`, of htl whose processes, as this one, are forks: they need not import torch."""
+    workers = Path(served["PATH"].split(os.pathsep)[0], "workers")
+    environment = served | {"WORKERS": str(workers), "OMP_NUM_THREADS": "1"}
+    how = {"env": environment, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return lambda *arguments, stdin=subprocess.DEVNULL: subprocess.Popen(["htl", *map(str, arguments)], stdin=stdin, **how)
+
+
 def ended(process: subprocess.Popen) -> tuple[int, list[dict], str]:
     """Exit code, stdout as JSON Lines, stderr."""
     out, err = process.communicate(timeout=300)
@@ -48,11 +57,11 @@ def rows(phantom):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(rows, tmp_path_factory):
+def undisturbed(forked, rows, tmp_path_factory):
     """A training in two processes: its checkpoint and what it said."""
     out = tmp_path_factory.mktemp("two") / "two.h5"
     with rows.open("rb") as stdin:
-        return out, *ended(start("train", "-o", out, "--nproc-per-node", 2, *QUICK, stdin=stdin))
+        return out, *ended(forked("train", "-o", out, "--nproc-per-node", 2, *QUICK, stdin=stdin))
 
 
 def test_rows_from_stdin_and_one_voice(undisturbed):
@@ -97,17 +106,16 @@ def test_a_killed_worker_changes_nothing(rows, undisturbed, tmp_path):
     assert all(np.array_equal(array, expected[name]) for name, array in weights(out).items())
 
 
-def test_evaluate_shares_the_rows(htl, rows, dense):
+def test_evaluate_shares_the_rows(htl, forked, rows, dense):
     """Two processes measure what one measures, and write it once."""
-    code, shared, err = ended(start("evaluate", rows, "--model", dense, "--batch-size", 3, "--nproc-per-node", 2))
+    code, shared, err = ended(forked("evaluate", rows, "--model", dense, "--batch-size", 3, "--nproc-per-node", 2))
     assert code == 0, err
     for ours, theirs in zip(shared, split_lines(htl("evaluate", rows, "--model", dense)[1]), strict=True):
         assert ours["metric"] == theirs["metric"]
         assert ours["value"] == pytest.approx(theirs["value"], abs=1e-5)
 
 
-@pytest.mark.slow
-def test_score_shares_the_rows(htl, rows, dense, pruned, tmp_path):
+def test_score_shares_the_rows(htl, forked, rows, dense, pruned, tmp_path):
     """Two processes give every row, in order, the hardness that one gives it, also where models have folds."""
     flags = ["--also", "grand,dropout_disagreement"]
     figures = Checkpoint.load(pruned).pruning
@@ -120,7 +128,7 @@ def test_score_shares_the_rows(htl, rows, dense, pruned, tmp_path):
             checkpoint.save(path)
         flags += ["--model", whole, "--pruned", copy]
     with rows.open("rb") as stdin:
-        code, shared, err = ended(start("score", "--nproc-per-node", 2, *flags, "--batch-size", 7, stdin=stdin))
+        code, shared, err = ended(forked("score", "--nproc-per-node", 2, *flags, "--batch-size", 7, stdin=stdin))
     assert code == 0, err
     alone = split_lines(htl("score", rows, *flags)[1])
     assert [line.get("id") for line in shared] == [line.get("id") for line in alone]
@@ -129,11 +137,10 @@ def test_score_shares_the_rows(htl, rows, dense, pruned, tmp_path):
         assert ours.get("hardness", {}) == pytest.approx(theirs.get("hardness", {}), abs=1e-4)
 
 
-@pytest.mark.slow
-def test_prune_shares_the_recovery(rows, dense, tmp_path):
+def test_prune_shares_the_recovery(forked, rows, dense, tmp_path):
     """Two processes recover one pruned model, with the zeros held, and write it once."""
     out = tmp_path / "p.h5"
-    code, lines, err = ended(start("prune", rows, "--model", dense, "-o", out, "--sparsity", 0.6, "--epochs", 1, "--nproc-per-node", 2))
+    code, lines, err = ended(forked("prune", rows, "--model", dense, "-o", out, "--sparsity", 0.6, "--epochs", 1, "--nproc-per-node", 2))
     assert code == 0, err
     assert sum("id" in line for line in lines) == 80
     assert err.count("of the weights cut") == 1
@@ -157,12 +164,11 @@ def test_wrong_calls_start_nothing(rows, tmp_path):
     assert ended(start("train", rows, "-o", out, "--nproc-per-node", 0))[0] == 2
 
 
-@pytest.mark.slow
-def test_a_failure_of_the_workers_has_its_code(rows, tmp_path):
+def test_a_failure_of_the_workers_has_its_code(forked, rows, tmp_path):
     """A worker that fails gives its exit code to the whole, and its message is printed once: here rows without a split."""
     path = tmp_path / "all.jsonl"
     path.write_text(rows.read_text().replace('"split":"train"', '"split":"test"'))
-    code, _, err = ended(start("train", path, "-o", tmp_path / "m.h5", "--nproc-per-node", 2))
+    code, _, err = ended(forked("train", path, "-o", tmp_path / "m.h5", "--nproc-per-node", 2))
     assert code == 65
     assert err.count("no annotated row of split train") == 1
     assert "Traceback" not in err
@@ -175,13 +181,12 @@ def test_stdin_cannot_be_shared(tmp_path):
     assert (code, err) == (2, "htl train: several processes cannot share stdin; name a file of rows, or start them with --nproc-per-node\n")
 
 
-@pytest.mark.slow
-def test_a_result_that_stands_goes_on_to_its_rows(htl, rows, dense, tmp_path):
+def test_a_result_that_stands_goes_on_to_its_rows(htl, forked, rows, dense, tmp_path):
     """The same prune again, whose checkpoint is there, writes the rows of before, in two processes as in one; another is refused (73)."""
     command = "prune", rows, "--model", dense, "-o", tmp_path / "p.h5", "--recover", "none", "--sparsity"
     code, out, err = htl(*command, 0.5)
     assert code == 0, err
-    code, again, err = ended(start(*command, 0.5, "--nproc-per-node", 2))
+    code, again, err = ended(forked(*command, 0.5, "--nproc-per-node", 2))
     assert code == 0, err
     assert [line for line in again if "id" in line] == [line for line in split_lines(out) if "id" in line]
     assert htl(*command, 0.6)[0] == 73

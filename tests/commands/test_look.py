@@ -52,17 +52,21 @@ def test_default_training(htl, phantom, tmp_path):
 
 @pytest.mark.parametrize("kind", ["boxes", "masks"])
 def test_every_command_follows(htl, made, kind, tmp_path):
-    """score, evaluate, export and report take a model that looks twice as any other; the ONNX file predicts the same."""
+    """score, evaluate, export and report take a model that looks twice as any other; the ONNX file predicts the same.
+
+    A file takes long to write: here of masks, of boxes with a glance below.
+    """
     dense, pruned = getattr(made, kind), getattr(made, f"{kind}_pruned")
     assert looks(dense)["count"] == looks(pruned)["count"] == 2
     code, scored, err = htl("score", made.rows, "--model", dense, "--pruned", pruned, "-q")
     assert code == 0, err
     code, out, err = htl("evaluate", made.rows, "--model", dense)
     assert code == 0, err
-    code, _, err = htl("export", made.rows, "--model", dense, "-o", tmp_path / "m.onnx")
-    assert code == 0 and "largest difference from torch" in err, err
-    code, again, err = htl("evaluate", made.rows, "--model", tmp_path / "m.onnx")
-    assert code == 0 and value(again) == pytest.approx(value(out), abs=1e-4)
+    if kind == "masks":
+        code, _, err = htl("export", made.rows, "--model", dense, "-o", tmp_path / "m.onnx")
+        assert code == 0 and "largest difference from torch" in err, err
+        code, again, err = htl("evaluate", made.rows, "--model", tmp_path / "m.onnx")
+        assert code == 0 and value(again) == pytest.approx(value(out), abs=1e-4)
     code, _, err = htl("report", "-", "-o", tmp_path / "r.html", "--model", dense, "--pruned", pruned, "-q", stdin=scored)
     assert code == 0, err
 
@@ -79,10 +83,11 @@ def test_a_glance_by_the_pruned_copy(htl, made, kind, tmp_path):
     code, measured, err = htl("evaluate", made.rows, "--model", out, "--split", "val")
     assert code == 0, err
     assert kind == "masks" or value(measured) == pytest.approx(checkpoint.metrics["val_iou"], abs=1e-4)
-    code, _, err = htl("export", made.rows, "--model", out, "-o", tmp_path / "g.onnx", "-q")
-    assert code == 0, err
-    code, again, _ = htl("evaluate", made.rows, "--model", tmp_path / "g.onnx", "--split", "val")
-    assert value(again) == pytest.approx(value(measured), abs=1e-4)
+    if kind == "boxes":
+        code, _, err = htl("export", made.rows, "--model", out, "-o", tmp_path / "g.onnx", "-q")
+        assert code == 0, err
+        code, again, _ = htl("evaluate", made.rows, "--model", tmp_path / "g.onnx", "--split", "val")
+        assert value(again) == pytest.approx(value(measured), abs=1e-4)
     code, _, err = htl("prune", made.rows, "--model", out, "-o", tmp_path / "p.h5", "--sparsity", 0.5)
     assert (code, "holds two nets, one for the first look; prune the model that it was made from" in err) == (65, True), err
 
@@ -107,9 +112,8 @@ def test_other_looks(htl, made, tmp_path):
 def test_small_input_of_a_fine_store(htl, phantom, tmp_path):
     """--input: the net takes smaller images than the store has, and looks again at a part in full; all commands follow."""
     model = tmp_path / "m.h5"
-    for targets in "boxes", "masks":
-        args = ("--input", 16, "--targets", targets, "--looks", 2, "--force")
-        code, _, err = htl("train", phantom.rows, "-o", model, *args, *QUICK)
+    for net in ("--targets", "masks"), ("--arch", "compact"):  # a file of the latter is written soon
+        code, _, err = htl("train", phantom.rows, "-o", model, "--input", 16, *net, "--looks", 2, "--force", *QUICK)
         assert code == 0, err
         assert Checkpoint.load(model).architecture["input"] == [16, 16]
     code, _, err = htl("export", phantom.rows, "--model", model, "-o", tmp_path / "m.onnx")
@@ -118,13 +122,12 @@ def test_small_input_of_a_fine_store(htl, phantom, tmp_path):
     assert ours == pytest.approx(theirs, abs=1e-4)
 
 
-@pytest.mark.parametrize("by", ["pruned_loss", "loss", "random"])
-def test_crops_go_to_the_hard(htl, phantom, by, tmp_path):
+@pytest.mark.parametrize("by, targets", [("pruned_loss", "boxes"), ("pruned_loss", "masks"), ("loss", "boxes"), ("random", "masks")])
+def test_crops_go_to_the_hard(htl, phantom, by, targets, tmp_path):
     """Enlarged crops can be given more often to hard samples."""
-    flags = ("--attend", "look", "--attend-by", by, "--attend-renew", 1, "--epochs", 3, "--batch-size", 16, "-q")
-    for targets in "boxes", "masks":
-        code, _, err = htl("train", phantom.rows, "-o", tmp_path / f"{targets}.h5", "--targets", targets, *flags)
-        assert code == 0, err
+    flags = ("--attend", "look", "--attend-by", by, "--attend-renew", 1, "--epochs", 2, "--batch-size", 16, "-q")
+    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", "--targets", targets, *flags)
+    assert code == 0, err
 
 
 def test_crops_by_default(htl, phantom, tmp_path):

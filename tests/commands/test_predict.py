@@ -341,7 +341,7 @@ def test_other_processes_decode_and_draw(htl, phantom, dense, tmp_path):
     assert (code, err, len(list((tmp_path.parent / "stored").iterdir()))) == (0, "", 80)
 
 
-def test_a_reader_that_goes_away(shell, phantom, dense):
+def test_a_reader_that_goes_away(pasted, phantom, dense, tmp_path):
     """head ends the pipe early, and the command with 141, in silence."""
-    ran = shell(f"htl predict {phantom.rows} --model {dense} -q --batch-size 1 | head -2")
+    ran = pasted(f"set -o pipefail; htl predict {phantom.rows} --model {dense} -q --batch-size 1 | head -2", tmp_path)
     assert (ran.returncode, len(ran.stdout.splitlines()), ran.stderr.count("\n") <= 1) == (141, 2, True)

@@ -2,8 +2,6 @@
 
 import json
 import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,7 +18,6 @@ from htltools.formats.rows.stream import RowReader
 from htltools.formats.rows.vocabulary import HARDNESS
 from htltools.formats.sources.open_rows import read_rows
 
-ROOT = Path(__file__).parents[2]
 DYNAMICS = {"forgetting", "cartography_error", "cartography_spread", "negative_aum"}  # those that a training leaves
 ON_REQUEST = {"grand", "dropout_disagreement", "mirror_disagreement", "look_disagreement", "soft_dice_doubt"}
 SEVERAL = {*ON_REQUEST, "pie", "seed_disagreement"}  # columns that take a flag, or several models
@@ -463,10 +460,10 @@ def test_history_that_comes_late_stands_at_the_end(htl, phantom, dense, pruned):
     assert htl("score", "-q", "--no-history", stdin=stdin)[1].count(b'"htl":"begin"') == 1
 
 
-def test_rows_go_out_while_others_come_in(phantom, dense, pruned):
+def test_rows_go_out_while_others_come_in(served, phantom, dense, pruned):
     """The first batch is written, and can be read, before the last row has come."""
-    command = [sys.executable, "-m", "htltools", "score", "-q", "--batch-size", "4", "--model", str(dense), "--pruned", str(pruned)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
+    command = ["htl", "score", "-q", "--batch-size", "4", "--model", str(dense), "--pruned", str(pruned)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=served) as process:
         process.stdin.write(joined_lines(phantom.samples[:5]))
         process.stdin.flush()
         lines = [process.stdout.readline() for _ in range(7)]  # begin, two models, four rows

@@ -3,10 +3,6 @@
 import itertools
 import json
 import os
-import signal
-import subprocess
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,10 +12,9 @@ from htltools.formats.models.checkpoint import Checkpoint, read_arrays
 from htltools.formats.rows.jsonlines import joined_lines, split_lines
 from htltools.formats.sources.open_rows import read_rows
 
-ROOT = Path(__file__).resolve().parents[2]
 PLAIN = ["--arch", "compact", "--attend", "none"]
 QUICK = [*PLAIN, "--epochs", 2, "--batch-size", 16, "-q"]
-LONG = [*PLAIN, "--epochs", 12, "--batch-size", 16, "-q"]
+LONG = [*PLAIN, "--epochs", 5, "--batch-size", 16, "-q"]
 
 
 def same_weights(first, second):
@@ -28,30 +23,31 @@ def same_weights(first, second):
     return a.keys() == b.keys() and all(a[name].tobytes() == b[name].tobytes() for name in a)
 
 
-def started(*args):
-    """A real `htl train`, in a process of its own."""
-    return subprocess.Popen([ROOT / "bin" / "htl", "train", *map(str, args)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-
-def epochs_in(log):
-    """The number of epochs in a log."""
-    return len(log.read_bytes().splitlines()) if log.exists() else 0
-
-
 def timeless(log):
     """The epochs of a log, without the time that each took."""
     return [{name: value for name, value in entry.items() if name != "seconds"} for entry in split_lines(log.read_bytes())]
 
 
-def wait_for_epoch(process, log):
-    """Wait until an epoch is logged, and can be gone on from."""
-    name = log.name.removesuffix(".log.jsonl")
-    resume, done = log.with_name(f"{name}.resume.h5"), log.with_name(f"{name}.h5")
-    deadline = time.monotonic() + 120
-    while not (epochs_in(log) and (resume.exists() or done.exists())):
-        assert process.poll() is None, process.stderr.read().decode()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+@pytest.fixture
+def stopped(htl, monkeypatch):
+    """`stopped(epochs, *arguments)` runs a training and stops it after so many epochs, as Ctrl-C does: exit code and stderr.
+
+    tests/test_killed.py sends signals to real processes.
+    """
+    from htltools.commands.train import fit
+
+    def stop(after, *args):
+        def stopping(*own, **how):
+            yield from itertools.islice(trained(*own, **how), after)
+            raise KeyboardInterrupt
+
+        trained = fit.trained
+        with monkeypatch.context() as patched:
+            patched.setattr(fit, "trained", stopping)
+            code, _, err = htl("train", *args)
+        return code, err
+
+    return stop
 
 
 def without_hardness(rows):
@@ -61,7 +57,7 @@ def without_hardness(rows):
 
 @pytest.fixture(scope="module")
 def undisturbed(phantom, tmp_path_factory, htl):
-    """A checkpoint of twelve epochs that nothing interrupted; beside it the rows that came out, as rows.jsonl."""
+    """A checkpoint of five epochs that nothing interrupted; beside it the rows that came out, as rows.jsonl."""
     path = tmp_path_factory.mktemp("undisturbed") / "m.h5"
     code, out, _ = htl("train", phantom.rows, "-o", path, *LONG)
     assert code == 0
@@ -97,7 +93,7 @@ def test_training_rows_get_training_dynamics(phantom, undisturbed):
     """Rows that were trained on get the columns of training dynamics, within their ranges, and no others do; they go on to any command."""
     rows = read_rows(undisturbed.with_name("rows.jsonl"))[0]
     assert [row["split"] == "train" for row in rows] == ["hardness" in row for row in rows]
-    limits = {"forgetting": (0, 12), "cartography_error": (0, 1), "cartography_spread": (0, 0.5), "negative_aum": (-1, 1)}
+    limits = {"forgetting": (0, 5), "cartography_error": (0, 1), "cartography_spread": (0, 0.5), "negative_aum": (-1, 1)}
     for row in rows:
         for name, value in row.get("hardness", {}).items():
             assert limits[name][0] <= value <= limits[name][1]
@@ -122,15 +118,11 @@ def test_same_seed_same_weights(htl, phantom, dense, tmp_path):
     assert not same_weights(tmp_path / "b.h5", dense)
 
 
-@pytest.mark.slow
-def test_killed_and_run_again_equals_undisturbed(htl, phantom, undisturbed, tmp_path):
-    """A training killed by SIGKILL between two epochs, and run again, ends with the weights and rows of one that was never killed."""
-    process = started(phantom.rows, "-o", tmp_path / "m.h5", *LONG)
-    wait_for_epoch(process, tmp_path / "m.log.jsonl")
-    process.kill()
-    process.communicate()
+def test_stopped_and_run_again_equals_undisturbed(htl, stopped, phantom, undisturbed, tmp_path):
+    """A training that stops between two epochs, and is run again, ends with the weights and rows of one that was never stopped."""
+    assert stopped(3, phantom.rows, "-o", tmp_path / "m.h5", *LONG) == (130, "")
     assert not (tmp_path / "m.h5").exists()
-    assert 1 <= read_arrays(tmp_path / "m.resume.h5", "htl-resume")[1]["epoch"] < 12
+    assert read_arrays(tmp_path / "m.resume.h5", "htl-resume")[1]["epoch"] == len((tmp_path / "m.log.jsonl").read_bytes().splitlines()) == 3
     code, out, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", *LONG[:-1])
     assert code == 0
     assert "going on after epoch" in err
@@ -140,14 +132,9 @@ def test_killed_and_run_again_equals_undisturbed(htl, phantom, undisturbed, tmp_
     assert not (tmp_path / "m.resume.h5").exists()
 
 
-@pytest.mark.slow
-def test_ctrl_c_leaves_a_training_to_go_on_from(htl, phantom, tmp_path):
+def test_ctrl_c_leaves_a_training_to_go_on_from(htl, stopped, phantom, tmp_path):
     """Ctrl-C ends with 130 and no traceback, and leaves M.resume.h5; other parameters or rows are then refused, --no-resume starts anew."""
-    process = started(phantom.rows, "-o", tmp_path / "m.h5", *LONG)
-    wait_for_epoch(process, tmp_path / "m.log.jsonl")
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate()
-    assert (process.returncode, err) == (130, b"")
+    assert stopped(1, phantom.rows, "-o", tmp_path / "m.h5", *LONG) == (130, "")
     assert (tmp_path / "m.resume.h5").exists()
     assert not (tmp_path / "m.h5").exists()
 
@@ -170,17 +157,9 @@ def test_ctrl_c_leaves_a_training_to_go_on_from(htl, phantom, tmp_path):
     "after, said",
     [(0, "stopped before the first epoch was done; the same command starts anew"), (1, "stopped; the same command goes on from")],
 )
-def test_ctrl_c_tells_how_to_go_on(htl, phantom, tmp_path, monkeypatch, after, said):
+def test_ctrl_c_tells_how_to_go_on(stopped, phantom, tmp_path, after, said):
     """An interrupted training says whether the same command goes on or starts anew."""
-    from htltools.commands.train import fit
-
-    def stopping(*args, **how):
-        yield from itertools.islice(trained(*args, **how), after)
-        raise KeyboardInterrupt
-
-    trained = fit.trained
-    monkeypatch.setattr(fit, "trained", stopping)
-    code, _, err = htl("train", phantom.rows, "-o", tmp_path / "m.h5", *QUICK[:-1])
+    code, err = stopped(after, phantom.rows, "-o", tmp_path / "m.h5", *QUICK[:-1])
     assert (code, said in err) == (130, True)
 
 
@@ -495,8 +474,7 @@ def test_attention_while_training(htl, phantom, dense, tmp_path, flags):
     assert (parameters["attend"], parameters["attend_top"], parameters["attend_boost"]) == (flags[1], 0.25, 2)
 
 
-@pytest.mark.slow
-def test_rows_without_boxes(htl, phantom, tmp_path):
+def test_rows_without_boxes(htl, stopped, phantom, tmp_path):
     """Semi-supervision trains on rows with and without boxes, goes on after a stop, and needs some of both."""
     few = [row if i % 4 == 0 or row["split"] != "train" else without_boxes(row) for i, row in enumerate(phantom.samples)]
     rows = tmp_path / "few.jsonl"
@@ -509,12 +487,8 @@ def test_rows_without_boxes(htl, phantom, tmp_path):
     code, _, err = htl("train", phantom.rows, "-o", tmp_path / "none.h5", "--supervision", "semi", *QUICK)
     assert (code, "no row of split train lacks boxes" in err) == (65, True)
 
-    process = started(rows, "-o", tmp_path / "stopped.h5", "--supervision", "semi", *QUICK)
-    wait_for_epoch(process, tmp_path / "stopped.log.jsonl")
-    process.kill()
-    process.communicate()
-    if not (tmp_path / "stopped.h5").exists():
-        assert htl("train", rows, "-o", tmp_path / "stopped.h5", "--supervision", "semi", *QUICK)[0] == 0
+    assert stopped(1, rows, "-o", tmp_path / "stopped.h5", "--supervision", "semi", *QUICK)[0] == 130
+    assert htl("train", rows, "-o", tmp_path / "stopped.h5", "--supervision", "semi", *QUICK)[0] == 0
     assert same_weights(tmp_path / "stopped.h5", tmp_path / "semi.h5")
 
 

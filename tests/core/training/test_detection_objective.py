@@ -63,11 +63,11 @@ def objective_of(scenes, recipe, weights=None):
 
 
 def test_learns_and_is_the_same_after_a_stop(scenes):
-    """A few epochs find most objects of unseen scenes; one that stopped after two epochs goes on to the same weights, bit for bit."""
+    """A few epochs find most objects of unseen scenes; one that stopped after four epochs goes on to the same weights, bit for bit."""
     recipe, held_out = Recipe(epochs=6, batch_size=16, rate=3e-3), (scenes[1], scenes[1].objects)
     states = list(trained(objective_of(scenes, recipe), held_out, recipe, CPU))
     assert states[-1].log[-1]["val_iou"] > 0.5
-    resumed = list(trained(objective_of(scenes, recipe), held_out, recipe, CPU, resume=states[1]))[-1]
+    resumed = list(trained(objective_of(scenes, recipe), held_out, recipe, CPU, resume=states[3]))[-1]
     assert all(torch.equal(tensor, states[-1].weights[name]) for name, tensor in resumed.weights.items())
     model = build(SHAPE)
     model.load_state_dict(states[-1].best)
