@@ -12,6 +12,7 @@ from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.map_metrics import LEVELS, maxboxacc_v2, pixel_counts, pxap
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
+from htltools.formats.rows.spooled import rows_where
 from htltools.formats.store.masked_images import lesion_masks
 from htltools.tasks.box import Box
 from htltools.tasks.rows import matching_images, of_split
@@ -35,7 +36,7 @@ class ClassMap(Box):
     def training_rows(self, rows: Sequence[Row], *, semi: bool = False) -> Selection:
         """As `Task.training_rows`: rows with a label."""
         candidates = of_split(rows, "train")
-        labelled = [row for row in candidates if row.label is not None]
+        labelled = rows_where(candidates, (row.label is not None for row in candidates))
         if not labelled:
             raise DataError("no row of split train has a label", "weak supervision needs the field label; prepare --label-column")
         left_out = len(candidates) - len(labelled)

@@ -203,19 +203,19 @@ def target_objects(rows: Sequence[Row], classes: Sequence[str]) -> np.ndarray:
     Raises: DataError where a row has an object of none of the classes.
     """
     number = {name: place for place, name in enumerate(classes)}
-    objects: list[np.ndarray | None] = []
-    for row in rows:
+
+    def objects(row: Row) -> np.ndarray | None:
         if row.boxes is None:
-            objects.append(None)
-            continue
+            return None
         labels = object_labels(row)
         unknown = next((label for label in labels if label not in number), None)
         if unknown is not None:
             raise DataError(f"the row {row.id!r} has an object of class {unknown!r}, and the model knows {', '.join(classes)}")
         size = (row.size or [1, 1]) * 2
         own = np.array([[*np.clip(np.divide(box, size), 0, 1), number[label]] for box, label in zip(row.boxes, labels)])
-        objects.append(own.reshape(-1, 5))
-    return packed(objects, 5)
+        return own.reshape(-1, 5)
+
+    return packed(map(objects, rows), 5)
 
 
 def detected_field(objects: np.ndarray, size: Sequence[float], classes: Sequence[str]) -> dict[str, list]:

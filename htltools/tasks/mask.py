@@ -184,7 +184,7 @@ class Mask(Box):
 
 def has_mask(rows: Sequence[Row], images: MaskedImages) -> np.ndarray:
     """Which rows have an annotated lesion mask: bool [N]; none where boxes are hidden, or a model's, whatever the store holds."""
-    return images.has_mask & [row.is_annotated and not row.is_pseudo for row in rows]
+    return images.has_mask & np.fromiter((row.is_annotated and not row.is_pseudo for row in rows), bool, len(rows))
 
 
 def proportions(rows: Sequence[Row], masks: np.ndarray) -> np.ndarray:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from htltools.core.geometry.objects import packed, present
+from htltools.core.geometry.objects import is_known, joined, packed, present
 from htltools.formats.rows.row import Box, Row
 from htltools.formats.rows.schema import OBJECT, ROLES
-from htltools.tasks.detect import object_classes, object_labels
+from htltools.formats.rows.spooled import KEPT
+from htltools.tasks.detect import object_labels
 
 
 def objects_by_role(rows: Sequence[Row], roles: Sequence[str] = ROLES) -> dict[str, np.ndarray]:
@@ -35,14 +36,21 @@ def objects_by_role(rows: Sequence[Row], roles: Sequence[str] = ROLES) -> dict[s
         box = row.predicted.get(role)
         return array(row, [box] if box else None, (row.labels or [OBJECT])[:1])
 
-    by_role = {"annotated": [annotated(row) for row in rows]} | {role: [predicted(row, role) for row in rows] for role in roles}
-    return {role: packed(own, 5) for role, own in by_role.items() if role == "annotated" or any(each is not None for each in own)}
+    by_role: dict[str, list[np.ndarray]] = {role: [] for role in dict.fromkeys(["annotated", *roles])}
+    for piece in (list(rows[first : first + KEPT]) for first in range(0, max(len(rows), 1), KEPT)):
+        by_role["annotated"].append(packed(map(annotated, piece), 5))
+        for role in roles:
+            by_role[role].append(packed((predicted(row, role) for row in piece), 5))
+    found = {role: joined(own) for role, own in by_role.items()}
+    return {role: own for role, own in found.items() if role == "annotated" or is_known(own).any()}
 
 
 def class_names(rows: Sequence[Row]) -> list[str]:
     """The classes of all boxes of rows, annotated and predicted, in the order in which `objects_by_role` numbers them."""
-    predicted = {name for row in rows for own in row.detected.values() for name in own["labels"]}
-    return sorted({OBJECT, *object_classes(rows), *predicted})
+    names = {OBJECT}
+    for row in rows:
+        names.update(object_labels(row), *(own["labels"] for own in row.detected.values()))
+    return sorted(names)
 
 
 def name_lists(objects: np.ndarray, names: Sequence[str]) -> list[list[str]]:

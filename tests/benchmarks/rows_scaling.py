@@ -1,13 +1,15 @@
 """Time and memory against the number of rows, 10^4 to 10^6, of every command that takes rows; 10^7 by extrapolation.
 
-The rows are synthetic and scored, two to a group, and name 512 images of 32 x 32 again and again: what grows is rows. Commands that run
-a net take `--most-images` rows at most. Memory is sampled as in `scaling.py`: own pages, which the system cannot take back. Time is that
+The rows are synthetic and scored, two to a group, and name 512 images of 32 x 32 again and again: what grows is rows. Those of `report`
+hold predicted boxes as well. Commands that run a net take `--most-images` rows at most; what `prepare` costs with its images, `scaling.py`
+measures. Memory is sampled as in `scaling.py`: own pages, which the system cannot take back. Time is that
 of the processor: on a machine that others use as well, the clock on the wall says more about them.
 """
 
 import argparse
 import json
 import random
+import re
 import resource
 import sys
 import tempfile
@@ -27,7 +29,7 @@ STEPS = {  # what runs on rows alone, and the file that takes its stdout
     "view --sort --limit 24": ("view rows --sort pruned_loss --limit 24", "hardest"),
     "view --where": ("view rows --where age>=60 --where sex=female", "chosen"),
     "view --summary": ("view rows --summary", "summary"),
-    "view --to parquet": ("view rows --to parquet:rows.parquet", "none"),
+    "view --to parquet": ("view rows --to parquet:rows.parquet", "nothing"),
     "view --sort, Parquet": ("view rows.parquet --sort pruned_loss", "sorted"),
     "view --sort --limit 24, Parquet": ("view rows.parquet --sort pruned_loss --limit 24", "hardest"),
     "resample": ("resample rows --boost 1", "weighted"),
@@ -37,8 +39,12 @@ WITH_IMAGES = {
     "train, 1 epoch": ("train rows -o dense.h5 --arch compact --attend none --epochs 1 --batch-size 256 --force", "trained"),
     "prune": ("prune rows --model dense.h5 -o pruned.h5 --recover none --sparsity 0.5 --force", "pruned"),
     "score": ("score rows --model dense.h5 --pruned pruned.h5", "scored"),
-    "predict": ("predict rows --model dense.h5 --doubt none", "predicted"),
+    "predict": ("predict rows --model dense.h5 --doubt none --part 1/1", "predicted"),
+    "join": ("join predicted", "joined"),
     "evaluate": ("evaluate rows --model dense.h5 --split val", "metrics"),
+    "look": ("look rows --model dense.h5 -o looks.h5 --looks 2 --look-window 1.5 --force", "looked"),
+    "export --card": ("export rows --model dense.h5 -o dense.onnx --card card.md --force", "nothing"),
+    "report": ("report predictions -o page.html --split val --large 0 --force", "nothing"),
 }
 
 
@@ -53,12 +59,16 @@ def written_store(folder: Path) -> list[str]:
     return [str(path)] * SHARD_SAMPLES
 
 
-def write_rows(path: Path, count: int, stores: list[str]) -> None:
-    """A file of so many scored rows, 70 % of them in split train, 15 % in val and test each."""
+def write_rows(path: Path, count: int, stores: list[str], *, predicted: bool = False) -> None:
+    """A file of so many scored rows, 70 % of them in split train, 15 % in val and test each; with `predicted` boxes of two models."""
     draw = random.Random(0)
+
+    def box() -> list[int]:
+        x, y = draw.randrange(12), draw.randrange(12)
+        return [x, y, x + 4 + draw.randrange(12), y + 4 + draw.randrange(12)]
+
     with path.open("w") as file:
         for i in range(count):
-            x, y = draw.randrange(12), draw.randrange(12)
             place = i // 2 % 20
             row = {
                 "id": f"ISIC_{i:08d}",
@@ -67,31 +77,49 @@ def write_rows(path: Path, count: int, stores: list[str]) -> None:
                 "store": stores[i % len(stores)],
                 "index": i % len(stores),
                 "size": [SIDE, SIDE],
-                "boxes": [[x, y, x + 4 + draw.randrange(12), y + 4 + draw.randrange(12)]],
+                "boxes": [box()],
                 "label": draw.choice(("nv", "mel", "bkl")),
                 "meta": {"age": draw.randrange(20, 85), "sex": draw.choice(("male", "female")), "site": draw.choice(("trunk", "face"))},
                 "hardness": {name: round(draw.random(), 6) for name in COLUMNS},
-            }
+            } | ({"predicted": {"dense": box(), "pruned": box()}} if predicted else {})
             file.write(json.dumps(row, separators=(",", ":")) + "\n")
 
 
 def measured(counts: list[int], most_images: int, names: list[str], known: set[tuple[str, int]]) -> Iterator[dict]:
     """Seconds, those of the processor and peak MiB of each step at each count. known: steps and counts that need no more.
 
-    A file that a later step reads is made again all the same.
+    A file that a later step reads is made all the same; a model of the first rows alone.
     """
     for count in counts:
+        steps = STEPS | (WITH_IMAGES if count <= most_images else {})
+        needed = {what for what in steps if what in names and (what, count) not in known}
         with tempfile.TemporaryDirectory(prefix="htl-rows-") as name:
             folder = Path(name)
-            write_rows(folder / "rows", count, written_store(folder))
-            for what, (line, target) in (STEPS | (WITH_IMAGES if count <= most_images else {})).items():
-                needed = what in names and (what, count) not in known
-                if needed or what == "view --to parquet":
-                    before = processor_seconds()
-                    cost = cost_of(line.split(), folder, target) | {"cpu": round(processor_seconds() - before, 3)}
-                    print(f"{count} rows, {what}: {cost['cpu']:.1f} s, {cost['own']:.0f} MiB", file=sys.stderr, flush=True)
-                    if needed:
-                        yield {"what": what, "count": count} | cost
+            stores = written_store(folder)
+            write_rows(folder / "rows", count, stores)
+            if "report" in needed:
+                write_rows(folder / "predictions", count, stores, predicted=True)
+            for what, (line, target) in steps.items():
+                if what not in needed | read_later(steps, needed):
+                    continue
+                first = [] if what in needed or not what.startswith("train") else ["--limit", "1000"]
+                before = processor_seconds()
+                cost = cost_of([*line.split(), *first], folder, target) | {"cpu": round(processor_seconds() - before, 3)}
+                print(f"{count} rows, {what}: {cost['cpu']:.1f} s, {cost['own']:.0f} MiB", file=sys.stderr, flush=True)
+                if what in needed:
+                    yield {"what": what, "count": count} | cost
+
+
+def read_later(steps: dict[str, tuple[str, str]], needed: set[str]) -> set[str]:
+    """The steps that write a file which one of those needed reads, or one that is in turn needed for it."""
+    found, files = set[str](), set[str]()
+    for what, (line, target) in reversed(steps.items()):
+        written = {target, *re.findall(r"(?:-o |parquet:)(\S+)", line)}
+        if written & files:
+            found.add(what)
+        if what in needed or written & files:
+            files |= set(line.split()) - written
+    return found
 
 
 def processor_seconds() -> float:

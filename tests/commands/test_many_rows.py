@@ -1,13 +1,18 @@
-"""Rows beyond those that are kept in memory: every command that spools them gives the same, byte for byte."""
+"""Rows beyond those that are kept in memory: every command that spools them gives the same, byte for byte, and holds few of them."""
 
 import random
 
+import numpy as np
 import pytest
 
+from htltools.commands.export.card import described_data
+from htltools.commands.export.write import calibration_images, validation_rows
+from htltools.core.runtime.runtime import Runtime
 from htltools.formats.models.checkpoint import Checkpoint
 from htltools.formats.rows import spooled
 from htltools.formats.rows.jsonlines import joined_lines, split_lines
 from htltools.formats.rows.row import Row
+from htltools.tasks.predictor import CheckpointPredictor
 from tests.conftest import PLAIN
 
 CALLS = [
@@ -36,6 +41,20 @@ CALLS = [
     "evaluate --hard pruned_loss --split train --group-by sex",
     "evaluate --hard loss --top 0.2 --split train",
 ]
+WITH_MODELS = {  # command lines; {name} is a file
+    "prune": "prune {rows} --model {dense} -o {out}.h5 --sparsity 0.6 --recover bn --batch-size 16",
+    "look": "look {rows} --model {dense} -o {out}.h5 --looks 2 --look-window 1.7 --look-at median --batch-size 16",
+    "report": "report {scored} --attended {pruned} -o {out}.html --split train --gallery 8 --batch-size 16",
+    "report, scoring": "report {rows} --model {dense} --pruned {pruned} -o {out}.html --gallery 8 --batch-size 16",
+}
+HELD = WITH_MODELS | {
+    "train": "train {rows} -o {out}.h5 --arch compact --attend none --epochs 1 --batch-size 16",
+    "score": "score {rows} --model {dense} --pruned {pruned} --batch-size 8",
+    "predict": "predict {rows} --model {dense} --batch-size 8",
+    "evaluate": "evaluate {scored} --model {dense} --split train --hard pruned_loss --group-by sex --batch-size 8",
+    "resample": "resample {scored}",
+    "view": "view {scored} --sort pruned_loss --where age>=0",
+}
 
 
 def synthetic_rows(count: int) -> list[dict]:
@@ -72,6 +91,69 @@ def test_a_training_on_spooled_rows_is_the_same(htl, monkeypatch, phantom, dense
     assert Checkpoint.load(tmp_path / "d.h5").digest == Checkpoint.load(dense).digest
     before = (phantom.folder / "trained.jsonl").read_bytes()
     assert [line for line in split_lines(out) if "id" in line] == [line for line in split_lines(before) if "id" in line]
+
+
+@pytest.fixture
+def places(phantom, dense, pruned, scored, tmp_path):
+    """The files that command lines name."""
+    return {"rows": phantom.rows, "dense": dense, "pruned": pruned, "scored": scored, "out": tmp_path / "out"}
+
+
+@pytest.mark.parametrize("name", WITH_MODELS)
+def test_what_is_made_of_spooled_rows_is_the_same(htl, monkeypatch, places, name):
+    """A pruned copy, other looks and a page are those of rows in memory, and so are the rows that go on."""
+    call = [*WITH_MODELS[name].format(**places).split(), "-q"]
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+
+    def made():
+        code, out, err = htl(*call)
+        assert code == 0, err
+        path = next(places["out"].parent.glob("out.*"))
+        content = path.read_bytes()
+        path.unlink()
+        return content, err, [line for line in split_lines(out) if "id" in line]
+
+    first = made()
+    monkeypatch.setattr(spooled, "KEPT", 7)
+    assert made() == first
+
+
+def test_what_export_takes_of_spooled_rows_is_the_same(phantom, dense):
+    """A card describes the same data, and a file is calibrated and measured on the same rows."""
+    rows = [row.changed(repeat=1) if i % 9 == 0 else row for i, row in enumerate(phantom.samples)]
+    several, model = spooled.spooled(rows), CheckpointPredictor(dense, Runtime("cpu"))
+    assert described_data(several, "rows.jsonl") == described_data(rows, "rows.jsonl")
+    assert list(validation_rows(several, model.task)) == validation_rows(rows, model.task) != []
+    for ours, theirs in zip(calibration_images(several, model, 0), calibration_images(rows, model, 0), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_few_rows_are_held(htl, monkeypatch, places, name):
+    """The number of rows that are in memory at a time does not grow with the number of rows."""
+    for place in "formats.rows.spooled.KEPT", "tasks.role_objects.KEPT", "commands.report.samples.AT_ONCE":
+        monkeypatch.setattr(f"htltools.{place}", 5)
+    held = peak = 0
+
+    def begin(row, *args, **fields):
+        nonlocal held, peak
+        dict.__init__(row, *args, **fields)
+        held += 1
+        peak = max(peak, held)
+
+    def end(row):
+        nonlocal held
+        held -= 1
+
+    monkeypatch.setattr(Row, "__init__", begin)
+    monkeypatch.setattr(Row, "__del__", end, raising=False)
+    peaks = []
+    for limit in (40, 80):
+        peak, held = 0, 0
+        code, _, err = htl(*HELD[name].format(**places).split(), "-q", "--limit", limit, *(["--force"] if "{out}" in HELD[name] else []))
+        assert code == 0, err
+        peaks.append(peak)
+    assert peaks[1] <= max(peaks[0], 30) < 40, peaks
 
 
 def test_spooled_rows_are_a_sequence():

@@ -19,6 +19,7 @@ from htltools.core.statistics.risk_coverage import DoubtMetrics
 from htltools.core.statistics.subgroups import Crossing, subgroups
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
+from htltools.formats.rows.spooled import text_array
 from htltools.formats.rows.vocabulary import HARDNESS
 from htltools.formats.store.shard import Images, placement
 from htltools.processes import process_count
@@ -81,7 +82,7 @@ def doubt_lines(
 
     Of K runs, the mean over them. By subgroup only those of the columns.
     """
-    groups = np.array([row.group for row in rows])
+    groups = text_array(row.group for row in rows)
     by_column = {
         name: [DoubtMetrics(run.samples.iou, own, failure_iou) for run, own in zip(ours, by_run)] for name, by_run in columns.items()
     }

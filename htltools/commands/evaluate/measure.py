@@ -18,7 +18,7 @@ from htltools.core.statistics.sample_metrics import DetectionMetrics, SampleMetr
 from htltools.core.statistics.subgroups import Crossing, subgroups
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
-from htltools.formats.rows.spooled import rows_where
+from htltools.formats.rows.spooled import rows_where, text_array
 from htltools.tasks.predictor import Predictor, of_one_kind, predictor
 from htltools.tasks.results import ResultsPredictor
 from htltools.tasks.rows import in_order, of_split, reasons_aside
@@ -94,7 +94,7 @@ def metric_lines(
 
     With `theirs`, as many models, also the differences, each model's to the one in its place.
     """
-    groups, baselines = np.array([row.group for row in rows]), [each.predictor.path for each in theirs if each.predictor]
+    groups, baselines = text_array(row.group for row in rows), [each.predictor.path for each in theirs if each.predictor]
     mine, others = [each.samples for each in ours], [each.samples for each in theirs]
 
     def lines_of(subgroup: dict[str, str] | None, places: np.ndarray) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from htltools.core.statistics.odds_ratios import Odds, adjusted_odds, odds, q_va
 from htltools.core.statistics.subgroups import FEW, Crossing, level, metadata_fields, subgroups, value_of
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
+from htltools.formats.rows.spooled import text_array
 from htltools.formats.rows.vocabulary import HARDNESS
 
 CONTROLS = "loss", "random"
@@ -31,13 +32,13 @@ def odds_lines(
     members = np.zeros((len(rows), len(found)), bool)
     for member, (_, places) in zip(members.T, found):
         member[places] = True
-    groups, shape = [row.group for row in rows], outline(rows)
+    groups, shape = text_array(row.group for row in rows), outline(rows)
     classes = other_diagnoses(rows, found)
     by = [column_named(name, dict.fromkeys([*HARDNESS, *(own for row in rows for own in row.hardness)]), "--hard") for name in by]
     lines = []
     for column in [*dict.fromkeys([*by, *known_controls(rows, seed, notes)])]:
         hardness = hardness_column(rows, column, seed)
-        is_hard = hardest(hardness, top, [row.id for row in rows], seed)
+        is_hard = hardest(hardness, top, text_array(row.id for row in rows), seed)
         crude = odds(is_hard, members, groups, seed=seed)
         equal = [adjusted_odds(is_hard, member, shape, kinds, groups) for member, kinds in zip(members.T, classes)]
         for (names, places), plain, adjusted in zip(found, with_q(crude), with_q(equal)):

@@ -17,6 +17,7 @@ from htltools.core.statistics.subgroups import Crossing, subgroups
 from htltools.errors import DataError, UsageError
 from htltools.formats.rows.provenance import Run, file_digest
 from htltools.formats.rows.row import Row
+from htltools.formats.rows.spooled import text_array
 from htltools.tasks.predictor import CheckpointPredictor, Predictor
 
 ALIKE = "this holds for groups like those of the calibration, and is not known for others, such as those of another clinic"
@@ -94,7 +95,7 @@ def referral_lines(
     rows: Sequence[Row], measured: Measured, columns: Doubts, referral: dict[str, Any], crossings: list[Crossing], split: str, seed: int
 ) -> list[dict[str, Any]]:
     """How many samples are referred, and how many fail unreferred, of all and by subgroup; `held`: whether that is what was promised."""
-    groups, column = np.array([row.group for row in rows]), referral["column"]
+    groups, column = text_array(row.group for row in rows), referral["column"]
     fails = np.nan_to_num(measured.samples.iou) < referral["failure_iou"]
     metrics = ReferralMetrics(fails, ~(columns[column][0] <= referral["threshold"]), groups)
 

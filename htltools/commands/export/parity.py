@@ -1,7 +1,7 @@
 """`export`: an ONNX file is held against torch, on noise and images, or by what it loses of the mean IoU."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ def torch_outputs(localizer: Localizer, device: torch.device, names: list[str]) 
     return outputs
 
 
-def checking_batches(rows: list[Row], dense: CheckpointPredictor, seed: int) -> tuple[list[np.ndarray], str]:
+def checking_batches(rows: Sequence[Row], dense: CheckpointPredictor, seed: int) -> tuple[list[np.ndarray], str]:
     """Noise in several batch sizes, and the images of the first rows where there are rows; and what that is, in words."""
     random = np.random.default_rng(seed)
     noise = [random.integers(0, 256, (count, *dense.frame), np.uint8) for count in BATCHES]
@@ -67,7 +67,7 @@ def agreement(kind: str, task: Task, ours: Outputs, theirs: Outputs, batches: li
     return f"largest difference from torch {differences[first]:.1e} of the image's sides, on {what}{unknown}{further}"
 
 
-def mean_ious(dense: CheckpointPredictor, file: OnnxPredictor, rows: list[Row]) -> list[float]:
+def mean_ious(dense: CheckpointPredictor, file: OnnxPredictor, rows: Sequence[Row]) -> list[float]:
     """The mean IoU of the checkpoint and of the file with the annotation of the rows; of several objects the overlap of sets."""
     data = dense.data(rows)
     with console.progress("measuring", 2 * len(rows)) as steps:

@@ -1,7 +1,7 @@
 """`export` from a model to a checked ONNX file."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from htltools import console
 from htltools.commands.export.card import planned_card, write_model_card
 from htltools.commands.export.latency import latencies
-from htltools.commands.export.parity import agreement, checking_batches, inside_agreement, iou_loss_text, mean_ious, torch_outputs
+from htltools.commands.export.parity import REAL, agreement, checking_batches, inside_agreement, iou_loss_text, mean_ious, torch_outputs
 from htltools.commands.shared.models import model_path
 from htltools.core.geometry.mirroring import allowed_mirrors
 from htltools.core.nets.onnx_wrapper import OnnxWrapper
@@ -26,8 +26,9 @@ from htltools.formats.models.onnx_int8 import IMAGES, METHOD, write_int8
 from htltools.formats.rows.jsonlines import compact_json
 from htltools.formats.rows.provenance import Run, file_digest
 from htltools.formats.rows.row import Row
+from htltools.formats.rows.spooled import rows_at, rows_where
 from htltools.formats.rows.vocabulary import ONNX
-from htltools.formats.sources.open_rows import read_rows
+from htltools.formats.sources.open_rows import read_many_rows
 from htltools.tasks.doubt import missing_reason
 from htltools.tasks.onnx_predictor import OnnxPredictor
 from htltools.tasks.predictor import CheckpointPredictor
@@ -60,9 +61,10 @@ class Export:
 
 def write_export(run: Run, source: Path | None, model: Path | None, out: Path, asked: Export, card: Path | None, *, partial: bool) -> None:
     """Write the ONNX file of a model, unless it does not predict as torch does; say how far it is from that, and time it if asked."""
-    samples: list[Row] = []
+    samples: Sequence[Row] = []
     if source is not None or model is None:
-        samples, reader = read_rows(source, partial=partial)
+        enough = REAL if asked.kind == "none" and not card else None  # the check on images takes no more
+        samples, reader = read_many_rows(source, partial=partial, limit=enough)
         model = model_path(model, reader, "dense")
     place = chosen_device(asked.device) if asked.bench else None
     runtime = Runtime("cpu", batch_size=AT_ONCE, seed=asked.seed, trusted=asked.trusted)
@@ -159,7 +161,7 @@ def as_json(values: dict[str, Any]) -> dict[str, str]:
     return {name: value if isinstance(value, str) else compact_json(value).decode() for name, value in values.items()}
 
 
-def calibration_images(rows: list[Row], dense: CheckpointPredictor, seed: int) -> Iterator[np.ndarray]:
+def calibration_images(rows: Sequence[Row], dense: CheckpointPredictor, seed: int) -> Iterator[np.ndarray]:
     """Images of some rows of the split train, drawn at random, in batches uint8 [B, H, W, C].
 
     Raises: DataError where there are none.
@@ -168,13 +170,14 @@ def calibration_images(rows: list[Row], dense: CheckpointPredictor, seed: int) -
     if not fitted:
         raise DataError("no row is of the split train", "--quantize int8 is calibrated on those")
     drawn = np.random.default_rng(seed).permutation(len(fitted))[:IMAGES]
-    images = matching_images([fitted[place] for place in drawn], dense.frame, dense.path)
+    images = matching_images(rows_at(fitted, drawn), dense.frame, dense.path)
     return (images.batch(chosen) for chosen in batches(images.shape[0], AT_ONCE))
 
 
-def validation_rows(rows: list[Row], task: Task) -> list[Row]:
+def validation_rows(rows: Sequence[Row], task: Task) -> Sequence[Row]:
     """The annotated rows of the split val, as `evaluate` measures them: repeats once, and no model's predictions."""
-    return [row for row in of_split(rows, "val") if task.is_annotated(row) and not row.repeat and not row.is_pseudo]
+    there = of_split(rows, "val")
+    return rows_where(there, (task.is_annotated(row) and not row.repeat and not row.is_pseudo for row in there))
 
 
 def bench_lines(dense: CheckpointPredictor, path: Path, device: str, place: torch.device, seed: int) -> Iterator[list[str]]:

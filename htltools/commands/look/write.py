@@ -1,5 +1,6 @@
 """`look` from rows to rows: a checkpoint of the same weights is written in between."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from htltools.formats.models.checkpoint import Checkpoint
 from htltools.formats.rows.provenance import Run, file_digest
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.stream import RowWriter, check_groups
-from htltools.formats.sources.open_rows import read_rows
+from htltools.formats.sources.open_rows import read_many_rows
 from htltools.tasks.predictor import CheckpointPredictor
 from htltools.tasks.rows import annotated_rows, target_boxes
 
@@ -47,7 +48,7 @@ def look_rows(
 ) -> None:
     """Write the model with other looks, and the rows again."""
     refuse_existing(out, force)
-    samples, reader = read_rows(source, partial=partial, limit=limit)
+    samples, reader = read_many_rows(source, partial=partial, limit=limit)
     check_groups(samples)
     path = model_path(model, reader, "dense")
     explain_runtime(runtime)
@@ -76,7 +77,7 @@ def glancing(dense: CheckpointPredictor, pruned: CheckpointPredictor) -> Any:
     return pruned.localizer.net
 
 
-def chosen(dense: CheckpointPredictor, wish: Wish, samples: list[Row], runtime: Runtime) -> dict[str, float]:
+def chosen(dense: CheckpointPredictor, wish: Wish, samples: Sequence[Row], runtime: Runtime) -> dict[str, float]:
     """Metrics of the looks that are best on the split val, or asked for, to which the model is set, in place."""
     selection = dense.task.validation_rows(samples)
     box = tuple(median_box(samples)) if wish.place == "median" else None
@@ -91,7 +92,7 @@ def chosen(dense: CheckpointPredictor, wish: Wish, samples: list[Row], runtime: 
     return explain_looks(dense.localizer.looks, tried)
 
 
-def median_box(samples: list[Row]) -> list[float]:
+def median_box(samples: Sequence[Row]) -> list[float]:
     """The median of the training boxes, shares of the sides.
 
     Raises: DataError where there is none.

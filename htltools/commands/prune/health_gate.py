@@ -1,6 +1,7 @@
 """`prune` between its rows and its checkpoint: recovery, and the health gate."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,7 +41,7 @@ LOOKING = Attention("look", by="none")  # what the recovery keeps of a model tha
 class Job:
     """One dense model, and how to prune it."""
 
-    samples: list[Row]
+    samples: Sequence[Row]
     dense_path: Path
     method: str
     recover: str
@@ -199,11 +200,11 @@ class Job:
         ).save(path)
 
 
-def selected(selection: Selection) -> list[Row]:
+def selected(selection: Selection) -> Sequence[Row]:
     """The rows of a selection; what is left out is said."""
     for note in selection.notes:
         console.say(note)
-    return list(selection.rows)
+    return selection.rows
 
 
 def show_sweep(sweep: list[dict[str, Any]], chosen: float) -> None:

@@ -10,7 +10,7 @@ from htltools.formats.files.atomic import is_pipe_or_device, refuse_existing
 from htltools.formats.models.checkpoint import pruned_at
 from htltools.formats.rows.provenance import Run, file_digest
 from htltools.formats.rows.stream import RowWriter, check_groups
-from htltools.formats.sources.open_rows import read_rows
+from htltools.formats.sources.open_rows import read_many_rows
 from htltools.processes import first_process
 
 
@@ -41,7 +41,7 @@ def prune_rows(
     standing = None if force else pruned_at(out)  # perhaps of this very command, killed before its rows were out
     if not standing:
         refuse_existing(out, force)
-    samples, reader = read_rows(source, partial=partial, limit=limit)
+    samples, reader = read_many_rows(source, partial=partial, limit=limit)
     check_groups(samples)
     dense_path = model_path(model, reader, "dense")
     explain_runtime(runtime)

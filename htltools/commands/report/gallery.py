@@ -2,6 +2,7 @@
 
 import hashlib
 import shlex
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -30,24 +31,25 @@ TITLES = {
 MAIN = "gain", "IoU dense", "IoU pruned", "IoU attended", "pruned_disagreement", "suspect", "loss"
 
 
-def shown_fields(rows: list[Row], asked: list[Crossing] | None, meta: bool) -> list[Crossing]:
+def shown_fields(rows: Sequence[Row], asked: list[Crossing] | None, meta: bool) -> list[Crossing]:
     """The fields to group and to filter by: those asked for, else the usual ones unless patient-level fields are left out."""
     return asked if asked is not None else [(field,) for field in usual_fields(rows)] if meta else []
 
 
 def gallery_data(
     samples: ReportSamples, by: str, hardness: np.ndarray, split: str, fields: list[Crossing], count: int, meta: bool
-) -> dict[str, Any]:
-    """What the script of the page needs."""
-    iou, splits, boxes = samples.iou, samples.splits, {role: box_lists(own) for role, own in samples.objects.items()}
+) -> tuple[list[Row], dict[str, Any]]:
+    """The samples of the gallery, and what the script of the page needs."""
+    iou, splits = samples.iou, samples.splits
     gain = iou["attended"] - iou["dense"] if {"attended", "dense"} <= iou.keys() else np.full(len(splits), np.nan)
-    gain_of_split, ids = np.where(splits == split, gain, np.nan), [row["id"] for row in samples.rows]
+    gain_of_split, ids = np.where(splits == split, gain, np.nan), samples.ids
     suspect = samples.known("suspect")
     chosen = gallery_sections(hardness, suspect, gain_of_split, splits, ids, count, samples.seed)
     places = gallery_positions(chosen)
-    ranks = {"hardest": ranks_text(hardness, splits), "suspects": ranks_text(suspect, splits)}
-    ranks |= {"gains": ranks_text(gain_of_split, splits), "losses": ranks_text(-gain_of_split, splits)}
+    ranked = {"hardest": hardness, "suspects": suspect, "gains": gain_of_split, "losses": -gain_of_split}
+    ranks = {name: ranks_text(values, splits, places) for name, values in ranked.items()}
     rows = [samples.rows[place] for place in places]
+    boxes = {role: box_lists(own[places]) for role, own in samples.objects.items()}
     names = dict.fromkeys([by, *(name for row in rows for name in row.hardness)])
     columns = {name: samples.known(name) for name in names} | {f"IoU {role}": values for role, values in iou.items()} | {"gain": gain}
     columns = {name: values[places] for name, values in columns.items() if np.isfinite(values[places]).any()}
@@ -60,19 +62,17 @@ def gallery_data(
             "about": about_row(row) if meta else [["split", row.split or "none"]],
             **({"file": row.file} if meta and row.file else {}),
             "levels": {"split": row.split or "none"} | {field.name: level(value_of(row, field.name), field.width) for field in filters},
-            "boxes": {role: rounded_boxes(own[place]) for role, own in boxes.items() if len(own[place])},
+            "boxes": {role: rounded_boxes(own[i]) for role, own in boxes.items() if len(own[i])},
             "scores": {name: round(float(values[i]), 4) for name, values in columns.items() if np.isfinite(values[i])},
             "sections": [name for name, own in chosen.items() if place in own and name != "others"],
-            "ranks": {
-                name: own[place] for name, own in ranks.items() if own[place] and (name == "hardest" or place in chosen.get(name, ()))
-            },
+            "ranks": {name: own[i] for name, own in ranks.items() if own[i] and (name == "hardest" or place in chosen.get(name, ()))},
         }
         for i, (place, row, uri) in enumerate(zip(places, rows, thumbnails(rows)))
     ]
     values = {field.name: {level(value := value_of(row, field.name), field.width): value for row in rows} for field in filters}
     shown_splits = {card["levels"]["split"] for card in cards}
     values = {"split": {part: part for part in (*SPLITS, "none") if part in shown_splits}} | values
-    return {
+    return rows, {
         "by": by,
         "roles": list(boxes),
         "sections": {name: TITLES[name] for name in chosen if name != "others"},
@@ -96,10 +96,12 @@ def meaning(name: str) -> str:
     return f"{HARDNESS.get(name, 'a column of these rows that htl does not know')}; higher is harder".replace("`", "")
 
 
-def ranks_text(values: np.ndarray, splits: np.ndarray) -> list[str]:
-    """The place of each value [N] among those of its split, in words, 1 = the highest; empty where it is not known."""
-    places, counts = places_within_split(values, splits)
-    return ["" if np.isnan(place) else f"{place:.0f} of {count:.0f} in {split}" for place, count, split in zip(places, counts, splits)]
+def ranks_text(values: np.ndarray, splits: np.ndarray, chosen: list[int]) -> list[str]:
+    """The place of each chosen value of [N] among those of its split, in words, 1 = the highest; empty where it is not known."""
+    places, counts = (own[chosen] for own in places_within_split(values, splits))
+    return [
+        "" if np.isnan(place) else f"{place:.0f} of {count:.0f} in {split}" for place, count, split in zip(places, counts, splits[chosen])
+    ]
 
 
 def act_on(rows: list[Row], source: Path | None, by: str) -> dict[str, str]:

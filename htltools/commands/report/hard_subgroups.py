@@ -6,6 +6,7 @@ from markupsafe import Markup
 
 from htltools.commands.evaluate.odds import odds_lines
 from htltools.commands.report.metrics import ReportMetrics, count_text, estimate_text, left_out_text, subgroup_text, tables_by_size
+from htltools.commands.shared.hardness import OF_ROWS
 from htltools.core.figures import forest_plots
 from htltools.core.statistics.subgroups import FEW
 from htltools.formats.page import html
@@ -20,13 +21,13 @@ class HardSubgroups:
     def __init__(self, metrics: ReportMetrics, by: str):
         self.by, self.split = by, metrics.split
         self.lines: list[dict[str, Any]] = []
-        known = [row for row in metrics.rows if by in row.hardness or by in ("random", "smallness")]
+        unknown = 0 if by in OF_ROWS else sum(by not in row.hardness for row in metrics.rows)
         if not metrics.crossings:
             self.absent = "there are no fields to group by"
         elif not metrics.rows:
             self.absent = f"no row of split {self.split} can be measured"
-        elif len(known) < len(metrics.rows):
-            self.absent = f"{len(metrics.rows) - len(known)} rows of split {self.split} have no {by}"
+        elif unknown:
+            self.absent = f"{unknown} rows of split {self.split} have no {by}"
         else:
             self.absent = ""
             self.lines = odds_lines(metrics.rows, [by], TOP, metrics.crossings, self.split, metrics.seed)[0]

@@ -13,7 +13,7 @@ from htltools.core.statistics.detection_rates import OperatingPoints, operating_
 from htltools.core.statistics.sample_metrics import BoxMetrics, DetectionMetrics
 from htltools.core.statistics.subgroups import FEW, Crossing
 from htltools.formats.page import html
-from htltools.formats.rows.row import Row
+from htltools.formats.rows.spooled import rows_at
 from htltools.formats.rows.vocabulary import METRICS
 
 FEW_GROUPS = 30  # below which an interval is too narrow
@@ -31,7 +31,7 @@ class ReportMetrics:
         self.split, self.seed, self.crossings = split, seed, crossings
         known = np.isfinite(list(samples.iou.values())).all(0) if samples.iou else np.zeros(len(samples.rows), bool)
         places = np.flatnonzero((samples.splits == split) & known)
-        self.rows: list[Row] = [samples.rows[place] for place in places]
+        self.rows = rows_at(samples.rows, places)
         self.groups = set(samples.groups[places])
         self.by_boxes = [role for role in samples.iou if not samples.models.get(role)]
         self.lines: dict[str, Lines] = {}

@@ -10,7 +10,7 @@ import numpy as np
 from htltools import console
 from htltools.commands.evaluate.measure import open_predictors
 from htltools.commands.score.scorer import ModelScorer
-from htltools.commands.shared.hardness import hardness_column, known_hardness
+from htltools.commands.shared.hardness import OF_ROWS, hardness_column, known_columns
 from htltools.commands.shared.models import FLAGS, model_path
 from htltools.core.geometry.matching import set_overlap
 from htltools.core.hardness.rank_stability import Stability
@@ -18,12 +18,14 @@ from htltools.core.runtime.runtime import Runtime
 from htltools.formats.models.checkpoint import Checkpoint
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import ROLES, SPLITS
+from htltools.formats.rows.spooled import kept_rows, rows_where, text_array
 from htltools.formats.rows.stream import RowReader
 from htltools.tasks.predictor import CheckpointPredictor, Predictor, of_one_kind, predictor
 from htltools.tasks.role_objects import objects_by_role
 from htltools.tasks.rows import image_sizes, in_order
 
 ATTENDED = "attended"  # the role of a model that attended
+AT_ONCE = 1024  # rows
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class ReportSamples:
     column and split.
     """
 
-    rows: list[Row]
+    rows: Sequence[Row]
     models: dict[str, list[Predictor]]
     stability: dict[str, dict[str, float]]
     seed: int
@@ -52,12 +54,17 @@ class ReportSamples:
     @cached_property
     def splits(self) -> np.ndarray:
         """The split of each row."""
-        return np.array([row.split or "none" for row in self.rows])
+        return text_array(row.split or "none" for row in self.rows)
 
     @cached_property
     def groups(self) -> np.ndarray:
         """The group of each row."""
-        return np.array([row.group for row in self.rows])
+        return text_array(row.group for row in self.rows)
+
+    @cached_property
+    def ids(self) -> np.ndarray:
+        """The id of each row."""
+        return text_array(row.id for row in self.rows)
 
     @cached_property
     def known_splits(self) -> list[str]:
@@ -73,9 +80,15 @@ class ReportSamples:
         """The checkpoints among the models of a role."""
         return [each.checkpoint for each in self.models.get(role, []) if isinstance(each, CheckpointPredictor)]
 
+    @cached_property
+    def hardness(self) -> dict[str, np.ndarray]:
+        """The columns of hardness that rows carry, and those that follow from them, by name: float [N] each. Rows are read once for all."""
+        names = list(dict.fromkeys([*OF_ROWS, *(name for row in self.rows for name in row.hardness)]))
+        return dict(zip(names, known_columns(self.rows, names, self.seed).T))
+
     def known(self, name: str) -> np.ndarray:
         """A column of hardness: float [N], NaN where a row lacks it."""
-        return known_hardness(self.rows, name, self.seed)
+        return self.hardness.get(name, np.full(len(self.rows), np.nan))
 
     def column(self, name: str) -> np.ndarray:
         """As `known`.
@@ -93,7 +106,7 @@ def report_samples(
 
     Raises: DataError where some models find several objects and some predict one box.
     """
-    rows = list(in_order(row for row in rows if not row.repeat))
+    rows = in_order(rows_where(rows, (not row.repeat for row in rows)))
     stability: dict[str, dict[str, float]] = {}
     models: dict[str, list[Predictor]] = {}
     others = [predictor(attended, rows, runtime)] if attended else []
@@ -114,32 +127,40 @@ def report_samples(
 
 
 def scored(
-    rows: list[Row], models: dict[str, list[CheckpointPredictor]], runtime: Runtime
-) -> tuple[list[Row], dict[str, dict[str, float]]]:
+    rows: Sequence[Row], models: dict[str, list[CheckpointPredictor]], runtime: Runtime
+) -> tuple[Sequence[Row], dict[str, dict[str, float]]]:
     """The rows as `score` writes them, and how alike the models rank them: rank correlation by column and split."""
     stability = Stability() if max(map(len, models.values())) > 1 else None
     scorer = ModelScorer(models["dense"], models["pruned"], [], runtime, stability)
-    results: list[Row] = []
     with console.progress("scoring", len(rows)) as steps:
-        for batch in in_batches(rows, runtime.batch_size):
-            results += scorer.scored(batch)
-            steps.advance(len(batch))
-    return results, stability.correlations() if stability else {}
+
+        def results() -> Iterator[Row]:
+            for batch in in_batches(rows, runtime.batch_size):
+                yield from scorer.scored(batch)
+                steps.advance(len(batch))
+
+        return kept_rows(results()), stability.correlations() if stability else {}
 
 
-def in_batches(rows: list[Row], size: int) -> Iterator[list[Row]]:
+def in_batches(rows: Sequence[Row], size: int) -> Iterator[list[Row]]:
     """The rows in lists of at most `size`."""
-    return (rows[start : start + size] for start in range(0, len(rows), size))
+    return (list(rows[start : start + size]) for start in range(0, len(rows), size))
 
 
-def with_predictions(rows: list[Row], model: Predictor, role: str) -> list[Row]:
+def with_predictions(rows: Sequence[Row], model: Predictor, role: str) -> Sequence[Row]:
     """The rows with what a model predicts, as a role beside what they have."""
     task, data = model.task, model.data(rows)
     predictions = task.counted(model.predict(data), model.threshold)
     for note in model.notes():
         console.say(note)
-    values = task.field_values(predictions[None], image_sizes(rows), model.classes)
-    return [row.changed(**{task.field: (row.get(task.field) or {}) | {role: value}}) for row, value in zip(rows, values)]
+
+    def changed() -> Iterator[Row]:
+        for number, batch in enumerate(in_batches(rows, AT_ONCE)):
+            own = predictions[None, number * AT_ONCE :][:, : len(batch)]
+            for row, value in zip(batch, task.field_values(own, image_sizes(batch), model.classes)):
+                yield row.changed(**{task.field: (row.get(task.field) or {}) | {role: value}})
+
+    return kept_rows(changed())
 
 
 def models_at_hand(reader: RowReader, role: str) -> list[Path]:

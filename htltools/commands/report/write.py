@@ -10,7 +10,7 @@ from htltools.commands.report.gallery import act_on, gallery_data, shown_fields
 from htltools.commands.report.originals import LargeImages, large_images
 from htltools.commands.report.samples import report_samples
 from htltools.commands.report.sections import page_sections
-from htltools.commands.shared.chosen_rows import ChosenRows, read_chosen
+from htltools.commands.shared.chosen_rows import ChosenRows, read_many_chosen
 from htltools.commands.shared.columns import column_named
 from htltools.commands.shared.models import explain_runtime
 from htltools.core.runtime.runtime import Runtime
@@ -41,7 +41,7 @@ def write_report(
     partial: bool,
 ) -> None:
     """Write the page of the rows of a source, with at most `count` images."""
-    rows, reader = read_chosen(source, chosen, partial=partial, limit=limit)
+    rows, reader = read_many_chosen(source, chosen, partial=partial, limit=limit)
     check_predictions(rows)
     explain_runtime(runtime, filter(None, [*dense, *pruned, attended]))
     by = column_named(by, dict.fromkeys([*HARDNESS, *(name for row in rows for name in row.hardness)]))
@@ -50,9 +50,7 @@ def write_report(
     history = run.chain(reader.history, {str(path): file_digest(path) for path in samples.paths})
     fields = shown_fields(samples.rows, fields, meta)
     found, sections, absent = page_sections(samples, by, hardness, split, fields, runtime.seed, history)
-    data = gallery_data(samples, by, hardness, split, fields, count, meta)
-    by_id = {row.id: row for row in samples.rows}
-    shown = [by_id[card["id"]] for card in data["samples"]]
+    shown, data = gallery_data(samples, by, hardness, split, fields, count, meta)
     boxes = [{role: np.array(own) for role, own in card["boxes"].items()} for card in data["samples"]]
     data |= act_on(shown, source, by)
     size = write_page(out, page_title(samples), found, sections, data, {"originals": large_images(shown, boxes, large)})

@@ -1,6 +1,6 @@
 """`score` on predictions of other tools, COCO results, in place of models."""
 
-import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from htltools.core.hardness.scores import Sides, scores, scores_by_model, two_si
 from htltools.errors import MissingInput, UsageError
 from htltools.formats.rows.row import Row
 from htltools.formats.tables.coco_results import is_json
-from htltools.tasks.results import ResultsPredictor, results_predictor
+from htltools.tasks.results import results_predictor
 
 
 def are_results(paths: list[Path]) -> bool:
@@ -37,32 +37,28 @@ def are_results(paths: list[Path]) -> bool:
 
 @dataclass
 class ResultsScorer:
-    """As `scorer.ModelScorer`, of files of predictions: rows need no store."""
+    """As `scorer.ModelScorer`, of files of predictions: rows need no store. All rows must be known before the first is scored, for a name
+    of a prediction may fit several of them."""
 
+    rows: Sequence[Row]
     dense: list[Path]
     pruned: list[Path]
-    batch_size: int
+    rows_at_once: int
     seed: int
     coco: Path | None
     objects: bool | None = None
     stability: Stability | None = None
     paths: list[Path] = field(init=False)
-    rows_at_once: int = field(init=False, default=sys.maxsize)  # all: a name of a prediction may fit several of them
 
     def __post_init__(self):
-        self.predictors: list[ResultsPredictor] = []
-        self.spreads: list[PredictionSpread] = []
+        files = [*self.dense, *self.pruned]
+        self.predictors = [results_predictor(path, self.rows, self.coco, self.objects) for path in files]
+        self.spreads = [PredictionSpread(self.predictors[0].task.comparison.distance) for _ in self.pruned]
         self.paths = [*self.dense, *self.pruned, *([self.coco] if self.coco else [])]
         self.pairs = pairs_by_place(len(self.dense), len(self.pruned))
 
     def scored(self, rows: list[Row]) -> list[Row]:
-        """As `Scorer.scored`, of all rows."""
-        self.predictors = [results_predictor(path, rows, self.coco, self.objects) for path in [*self.dense, *self.pruned]]
-        self.spreads = [PredictionSpread(self.predictors[0].task.comparison.distance) for _ in self.pruned]
-        return [row for first in range(0, len(rows), self.batch_size) for row in self.batch(rows[first : first + self.batch_size])]
-
-    def batch(self, rows: list[Row]) -> list[Row]:
-        """The rows of one batch with their hardness and predictions."""
+        """As `Scorer.scored`."""
         task, classes = self.predictors[0].task, self.predictors[0].classes
         annotation = task.annotation(rows, classes)
         predictions = [predictor.predictions(rows) for predictor in self.predictors]

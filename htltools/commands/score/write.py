@@ -1,6 +1,7 @@
 """`score` from rows to rows, as a stream."""
 
 from collections import deque
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from htltools.core.runtime.runtime import Runtime
 from htltools.core.sampling.parts import Part
 from htltools.errors import UsageError
 from htltools.formats.rows.provenance import Run, file_digest
+from htltools.formats.rows.row import Row
+from htltools.formats.rows.spooled import kept_rows
 from htltools.formats.rows.stream import RowWriter
 from htltools.formats.sources.open_rows import row_count
 from htltools.processes import first_process
@@ -57,8 +60,9 @@ def score_rows(
     if part and by_others:
         raise UsageError("predictions are matched with all rows: they do not go with --part")
     record = PartRecord(part, run) if part else None
-    scorer = chosen_scorer(dense, pruned, coco, objects, also, runtime, Stability() if stability else None, by_others=by_others)
-    samples = record.rows(samples, reader) if record else samples
+    matched = kept_rows(samples) if by_others else []
+    scorer = chosen_scorer(matched, dense, pruned, coco, objects, also, runtime, Stability() if stability else None, by_others=by_others)
+    samples = record.rows(samples, reader) if record else iter(matched) if by_others else samples
     scored = map(scorer.scored, streaming.row_batches(samples, scorer.rows_at_once, reader, roles))
     if not first_process():
         deque(scored, maxlen=0)
@@ -102,6 +106,7 @@ def score_rows(
 
 
 def chosen_scorer(
+    rows: Sequence[Row],
     dense: list[Path],
     pruned: list[Path],
     coco: Path | None,
@@ -112,14 +117,14 @@ def chosen_scorer(
     *,
     by_others: bool,
 ) -> Scorer:
-    """The scorer for models, or for predictions of other tools.
+    """The scorer for models, or for predictions of other tools for these rows.
 
     Raises: UsageError for options that the one or the other does not have; DataError where models do not go together.
     """
     if by_others:
         if also:
             raise UsageError(f"--also {also[0]} needs models: it does not follow from predictions")
-        return ResultsScorer(dense, pruned, runtime.batch_size, runtime.seed, coco, objects, stability)
+        return ResultsScorer(rows, dense, pruned, runtime.batch_size, runtime.seed, coco, objects, stability)
     if coco or objects is not None:
         flag, use = ("--coco", "numbers the images of predictions") if coco else ("--objects", "says what predictions are")
         raise UsageError(f"{flag} {use}, and there are none", "name some with --predictions")

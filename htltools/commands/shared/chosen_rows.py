@@ -1,8 +1,6 @@
 """Rows by their ids: --ids and --not-ids."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 
 from htltools import console
@@ -12,7 +10,7 @@ from htltools.formats.rows.provenance import Run
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.spooled import kept_rows
 from htltools.formats.rows.stream import RowReader
-from htltools.formats.sources.open_rows import no_rows, open_rows
+from htltools.formats.sources.open_rows import first_rows, no_rows, open_rows
 from htltools.processes import several_processes
 
 SHOWN = 3  # ids that a sentence names
@@ -72,28 +70,17 @@ def say_missing(own: IdList, missing: set[str]) -> None:
         console.say(f"{len(lost)} of the {len(own.marks)} ids of {own.name} are in no row: {', '.join(lost[:SHOWN])}{more}")
 
 
-def read_chosen(source: Path | None, chosen: ChosenRows, *, partial: bool = False, limit: int | None = None) -> tuple[list[Row], RowReader]:
-    """The rows of a source that are chosen, or the first `limit` of these, and the reader that knows its notes.
-
-    Raises: as `read_many_chosen`.
-    """
-    reader = open_rows(source, partial=partial)
-    rows = list(chosen.of(reader))
-    refuse_nothing(rows, chosen, reader)
-    return rows[:limit], reader
-
-
 def read_many_chosen(
     source: Path | None, chosen: ChosenRows, *, partial: bool = False, limit: int | None = None
 ) -> tuple[Sequence[Row], RowReader]:
-    """As `read_chosen`; many rows lie in a temporary file, and each access to one parses it anew, so that a change of it would be lost.
+    """The rows of a source that are chosen, or the first `limit` of these, and the reader that knows its notes.
+
+    Many rows lie in a temporary file, and each access to one parses it anew, so that a change of it would be lost.
 
     Raises: as `open_rows` and `ChosenRows.of`; DataError where the source holds no row at all, or none is left; StorageError.
     """
     reader = open_rows(source, partial=partial)
-    everything = chosen.of(reader)
-    rows = kept_rows(islice(everything, limit))
-    deque(everything, maxlen=0)  # the others are read and checked all the same
+    rows = kept_rows(first_rows(chosen.of(reader), limit))
     refuse_nothing(rows, chosen, reader)
     return rows, reader
 

@@ -9,6 +9,8 @@ from htltools.core.hardness.baselines import chance, smallness
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
 
+OF_ROWS = "random", "smallness"  # columns that follow from rows, which need not carry them
+
 
 def known_hardness(rows: Sequence[Row], by: str, seed: int) -> np.ndarray:
     """A column of hardness: float [N], NaN where a row lacks it. `random` and `smallness` follow from the rows themselves."""
@@ -23,7 +25,7 @@ def known_columns(rows: Sequence[Row], names: Sequence[str], seed: int) -> np.nd
     """As `known_hardness`, of C columns: float [N, C]. The rows are read once for all that they carry."""
     values = np.fromiter(([row.hardness.get(name) for name in names] for row in rows), np.dtype((float, (len(names),))), len(rows))
     for i, name in enumerate(names):
-        if name in ("random", "smallness"):
+        if name in OF_ROWS:
             values[:, i] = known_hardness(rows, name, seed)
     return values
 
@@ -45,8 +47,8 @@ def hardness_column(rows: Sequence[Row], by: str, seed: int) -> np.ndarray:
 def annotated_boxes(rows: Sequence[Row]) -> np.ndarray:
     """All annotated boxes of each row as shares of its image's sides: float [N, M, 4]; zeros where there are fewer, NaN where nobody
     annotated anything, or there is nothing."""
-    objects = [np.divide(row.boxes, (row.size or [1, 1]) * 2).clip(0, 1) if row.boxes else None for row in rows]
-    return packed([None if own is None else np.pad(own, ((0, 0), (0, 1))) for own in objects], 5)[..., :4]
+    objects = (np.divide(row.boxes, (row.size or [1, 1]) * 2).clip(0, 1) if row.boxes else None for row in rows)
+    return packed((None if own is None else np.pad(own, ((0, 0), (0, 1))) for own in objects), 5)[..., :4]
 
 
 def rounded_scores(columns: dict[str, np.ndarray], i: int) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Rows as a stream, for commands that write the first ones before they have read the last."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain, islice
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from htltools.commands.shared.models import FLAGS
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.stream import RowReader
-from htltools.formats.sources.open_rows import no_rows, open_rows
+from htltools.formats.sources.open_rows import first_rows, no_rows, open_rows
 
 LOOKED_AHEAD = 1024  # rows among which a model is awaited that need not be there
 
@@ -38,14 +38,6 @@ def open_stream(
     if not waiting:
         raise no_rows(reader)
     return chain(waiting, rows), reader
-
-
-def first_rows(rows: Iterable[Row], limit: int | None) -> Iterator[Row]:
-    """The first rows. The others are read and checked all the same, so that the command before them ends well."""
-    rows = iter(rows)
-    yield from islice(rows, limit)
-    for _ in rows:
-        pass
 
 
 def row_batches(rows: Iterator[Row], size: int, reader: RowReader, roles: set[str]) -> Iterator[list[Row]]:

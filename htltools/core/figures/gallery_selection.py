@@ -30,7 +30,7 @@ def gallery_sections(
     suspect: np.ndarray,
     gain: np.ndarray,
     splits: Sequence[str] | np.ndarray,
-    ids: Sequence[str],
+    ids: Sequence[str] | np.ndarray,
     count: int,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
@@ -44,7 +44,7 @@ def gallery_sections(
     >>> gallery_sections(np.array([3, 1, 2.]), nothing, np.array([np.nan, -0.1, 0.2]), ["test"] * 3, "abc", 3)
     {'hardest': array([0]), 'gains': array([2]), 'losses': array([1])}
     """
-    ties = chance([f"tie/{name}" for name in ids], seed)
+    ties = chance((f"tie/{name}" for name in ids), seed)
     ranked = {
         "suspects": -rank_within_split(suspect, splits),
         "gains": np.where(gain > 0, -gain, np.nan),
@@ -58,7 +58,7 @@ def gallery_sections(
         room = count - len(gallery_positions(sections))
         sections[name] = lowest_first(values, ties)[: min(share, room)]
     shown = gallery_positions(sections)
-    draw = np.array(chance([f"other/{name}" for name in ids], seed), float)
+    draw = chance((f"other/{name}" for name in ids), seed)
     draw[shown] = np.nan
     sections["others"] = lowest_first(draw, ties)[: max(count - len(shown), 0)]
     return {name: positions for name, positions in sections.items() if len(positions)}

@@ -5,27 +5,30 @@ objects are [N, D, 6], the highest score first: the same, and the score in (0, 1
 image that is not annotated, or for which its model is not eligible, is unknown: all NaN.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 EMPTY = -1  # the class of a place without an object
 
 
-def packed(objects: Sequence[np.ndarray | None], columns: int) -> np.ndarray:
+def packed(objects: Iterable[np.ndarray | None], columns: int) -> np.ndarray:
     """Objects of N images, [n, columns] each or None where they are unknown, as one array float64 [N, M, columns], M >= 1.
+
+    They are taken one by one, so that they need not all be in memory.
 
     >>> packed([np.array([[0, 0, 0.5, 1, 2]]), np.zeros((0, 5)), None], 5).tolist()
     [[[0.0, 0.0, 0.5, 1.0, 2.0]], [[0.0, 0.0, 0.0, 0.0, -1.0]], [[nan, nan, nan, nan, nan]]]
     """
-    most = max((len(own) for own in objects if own is not None), default=1)
-    array = np.zeros((len(objects), max(most, 1), columns))
+    values, counts = bytearray(), list[int]()
+    for own in objects:
+        counts.append(-1 if own is None else len(own))
+        values += b"" if own is None else np.ascontiguousarray(own, float).tobytes()
+    number = np.array(counts, int)
+    array = np.zeros((len(number), max(number.max(initial=1), 1), columns))
     array[:, :, 4] = EMPTY
-    for place, own in zip(array, objects):
-        if own is None:
-            place[:] = np.nan
-        elif len(own):
-            place[: len(own)] = own
+    array[np.arange(array.shape[1]) < number[:, None]] = np.frombuffer(values).reshape(-1, columns)
+    array[number < 0] = np.nan
     return array
 
 
@@ -39,6 +42,20 @@ def stacked(several: Sequence[np.ndarray]) -> np.ndarray:
         more[~is_known(own)] = np.nan
         out.append(np.concatenate([own, more], 1))
     return np.stack(out)
+
+
+def joined(pieces: Sequence[np.ndarray]) -> np.ndarray:
+    """Objects [N_i, M_i, C] of several sets of images, one set after the other: [sum of N_i, largest M_i, C]."""
+    most = max(own.shape[1] for own in pieces)
+    out = np.zeros((sum(map(len, pieces)), most, pieces[0].shape[2]))
+    out[..., 4] = EMPTY
+    start = 0
+    for own in pieces:
+        place = out[start : start + len(own)]
+        place[:, : own.shape[1]] = own
+        place[~is_known(own)] = np.nan
+        start += len(own)
+    return out
 
 
 def first_known(several: np.ndarray) -> np.ndarray:

@@ -78,7 +78,7 @@ def bootstrap_values(models: Sequence[SampleMetrics], groups: Sequence[str], see
     return [{name: np.concatenate([piece[i][name] for piece in pieces]) for name in pieces[0][i]} for i in range(len(models))]
 
 
-def multiplicities(groups: Sequence[str], seed: int, resamples: int) -> Iterator[np.ndarray]:
+def multiplicities(groups: Sequence[str] | np.ndarray, seed: int, resamples: int) -> Iterator[np.ndarray]:
     """How often each of N samples is taken in each draw of groups: whole numbers [r, N], in pieces that add up to R draws."""
     names, member = np.unique(np.asarray(groups, str), return_inverse=True)  # [G], [N]
     generator = np.random.default_rng(seed)

@@ -26,7 +26,9 @@ class Odds:
     p: float | None
 
 
-def odds(is_hard: np.ndarray, members: np.ndarray, groups: Sequence[str], *, seed: int, resamples: int = RESAMPLES) -> list[Odds]:
+def odds(
+    is_hard: np.ndarray, members: np.ndarray, groups: Sequence[str] | np.ndarray, *, seed: int, resamples: int = RESAMPLES
+) -> list[Odds]:
     """The odds ratio of each of L subgroups, members bool [N, L], of being hard, bool [N], against all samples outside of it.
 
     p: Fisher's exact test, or chi-square (with Yates' correction) where at least 5 are expected in each cell. Both assume independent
@@ -79,7 +81,9 @@ def p_value(table: np.ndarray) -> float:
     return float(fisher_exact(table).pvalue if expected_freq(table).min() < EXPECTED else chi2_contingency(table).pvalue)
 
 
-def adjusted_odds(is_hard: np.ndarray, member: np.ndarray, covariates: np.ndarray, classes: np.ndarray, groups: Sequence[str]) -> Odds:
+def adjusted_odds(
+    is_hard: np.ndarray, member: np.ndarray, covariates: np.ndarray, classes: np.ndarray, groups: Sequence[str] | np.ndarray
+) -> Odds:
     """The odds ratio of a subgroup, member bool [N], of being hard, at equal covariates [N, K] and equal class, int [N].
 
     Logistic regression, fitted by maximum likelihood; interval and p by Wald, with errors that are robust to groups [N].

@@ -109,15 +109,22 @@ def levels(rows: Sequence[Mapping[str, Any]], field: Field) -> tuple[list[str], 
 
     Raises: DataError where no row has the field: a typing error must not pass for a result.
     """
-    values = [value_of(row, field.name) for row in rows]
-    names = [level(value, field.width) for value in values]
-    first = dict(zip(names, values))
-    if set(first) == {UNKNOWN}:
+    last: dict[str, Any] = {}  # a value of each level
+    places: dict[str, int] = {}
+
+    def place(value: Any) -> int:
+        name = level(value, field.width)
+        last[name] = value
+        return places.setdefault(name, len(places))
+
+    found = np.fromiter((place(value_of(row, field.name)) for row in rows), np.int64, len(rows))
+    if set(places) == {UNKNOWN}:
         known = sorted({key for row in rows for key in row.get("meta") or {}})
         raise DataError(f"no row has a field {field.name!r} to group by", f"their meta has {', '.join(known) or 'none'}")
-    ordered = sorted(first, key=lambda name: level_order(name, first[name]))
-    position = {name: i for i, name in enumerate(ordered)}
-    return ordered, np.array([position[name] for name in names])
+    ordered = sorted(places, key=lambda name: level_order(name, last[name]))
+    rank = np.empty(len(ordered), np.int64)
+    rank[[places[name] for name in ordered]] = np.arange(len(ordered))
+    return ordered, rank[found]
 
 
 def subgroups(rows: Sequence[Mapping[str, Any]], crossing: Crossing) -> list[tuple[dict[str, str], np.ndarray]]:
@@ -155,11 +162,6 @@ def number_of(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def is_groupable(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
-    """Whether several samples may share a value of a field: not where it holds lists, such as boxes."""
-    return not any(isinstance(value_of(row, name), (list, dict)) for row in rows)
-
-
 def usual_fields(rows: Sequence[Mapping[str, Any]]) -> list[Field]:
     """The fields that make subgroups where none are asked for, see `metadata_fields`."""
     return metadata_fields(rows)[0]
@@ -175,22 +177,47 @@ def metadata_fields(rows: Sequence[Mapping[str, Any]]) -> tuple[list[Field], dic
     ([Field(name='age', width=20.0), Field(name='sex', width=None)], {'doi': 'describes the file'})
     """
     names = list(dict.fromkeys(["label", *(name for row in rows for name in row.get("meta") or {})]))
+    values = {name: Values() for name in names}
+    for row in rows:  # once for all fields
+        for name, own in values.items():
+            own.add(value_of(row, name))
     fields, left_out = [], {}
-    for name in (name for name in names if is_groupable(rows, name)):
-        known = [value for row in rows if (value := value_of(row, name)) not in (None, "")]
-        count = len({level(value, None) for value in known})
-        numbers = [number for value in known if (number := number_of(value)) is not None]
-        if count < 2:
+    for name, own in values.items():
+        if own.nested or len(own.levels) < 2:
             continue
         if describes_file(name, names):
             left_out[name] = "describes the file"
-        elif count > MOST_NUMBERS and len(numbers) == len(known):
-            fields.append(Field(name, band_width(max(numbers) - min(numbers))))
-        elif count <= MOST_LEVELS:
+        elif len(own.levels) > MOST_NUMBERS and own.are_numbers:
+            fields.append(Field(name, band_width(own.high - own.low)))
+        elif len(own.levels) <= MOST_LEVELS:
             fields.append(Field(name))
         else:
             left_out[name] = f"has more than {MOST_LEVELS} levels"
     return fields, left_out
+
+
+class Values:
+    """What the values of a field are, as far as it decides whether they make subgroups.
+
+    levels: the first of them, as names; nested: whether lists or objects are among them; are_numbers: whether all are numbers, or text
+    that says one, from `low` to `high`. A value that is missing is none.
+    """
+
+    def __init__(self) -> None:
+        self.levels: set[str] = set()
+        self.nested, self.are_numbers, self.low, self.high = False, True, math.inf, -math.inf
+
+    def add(self, value: Any) -> None:
+        """Take a value into account."""
+        if isinstance(value, (list, dict)):
+            self.nested = True
+        elif value not in (None, ""):
+            if len(self.levels) <= MOST_LEVELS:
+                self.levels.add(level(value, None))
+            if (number := number_of(value)) is None:
+                self.are_numbers = False
+            else:
+                self.low, self.high = min(self.low, number), max(self.high, number)
 
 
 def describes_file(name: str, names: Sequence[str]) -> bool:

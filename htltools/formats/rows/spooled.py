@@ -91,6 +91,16 @@ def spooled(rows: Iterable[Row]) -> SpooledRows:
     return SpooledRows(data, np.concatenate([[0], ends]), np.arange(len(ends)))
 
 
+def text_array(texts: Iterable[str]) -> "np.ndarray":
+    """Texts as an array [N], without all of them as objects of Python, which take more room."""
+    import numpy as np
+
+    texts, pieces = iter(texts), [np.empty(0, "U1")]
+    while piece := list(islice(texts, KEPT)):
+        pieces.append(np.array(piece))
+    return np.concatenate(pieces)
+
+
 def rows_at(rows: Sequence[Row], places: "np.ndarray") -> Sequence[Row]:
     """The rows at these places (int64 [n]), in that order; of spooled ones none is parsed."""
     return rows.at(places) if isinstance(rows, SpooledRows) else [rows[place] for place in places.tolist()]

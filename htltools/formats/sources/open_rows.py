@@ -1,7 +1,8 @@
 """Where rows come from: a file of JSON Lines or Parquet, the folder of a store, or stdin."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,6 +10,7 @@ from htltools.errors import DataError, MissingInput
 from htltools.formats.models.file_kind import is_parquet, kind_of_file
 from htltools.formats.remote.address import address_of
 from htltools.formats.rows.row import Row
+from htltools.formats.rows.spooled import kept_rows
 from htltools.formats.rows.stream import RowReader
 
 LONGEST = 2**26  # bytes of a line
@@ -64,6 +66,26 @@ def read_rows(source: Path | None, *, partial: bool = False, limit: int | None =
     if not rows:
         raise no_rows(reader)
     return rows[:limit], reader
+
+
+def read_many_rows(source: Path | None, *, partial: bool = False, limit: int | None = None) -> tuple[Sequence[Row], RowReader]:
+    """As `read_rows`; many rows lie in a temporary file, and each access to one parses it anew, so that a change of it would be lost.
+
+    Raises: as `read_rows`; StorageError where the folder of temporary files is full.
+    """
+    reader = open_rows(source, partial=partial)
+    rows = kept_rows(first_rows(reader, limit))
+    if not rows:
+        raise no_rows(reader)
+    return rows, reader
+
+
+def first_rows(rows: Iterable[Row], limit: int | None) -> Iterator[Row]:
+    """The first rows. The others are read and checked all the same, so that the command before them ends well."""
+    rows = iter(rows)
+    yield from islice(rows, limit)
+    for _ in rows:
+        pass
 
 
 def row_count(source: Path | None, limit: int | None = None) -> int | None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from htltools.formats.rows.row import Row
-from htltools.formats.store.shard import Images, Placement, mapped_dataset, open_shard
+from htltools.formats.rows.spooled import rows_where
+from htltools.formats.store.shard import Images, Placement, mapped_dataset, open_shard, stored_places
 
 PIECE = 64  # masks read at a time
 
@@ -42,10 +43,10 @@ class MaskedImages:
 
     def __init__(self, rows: Sequence[Row], place: Placement | None = None):
         self.images = Images(rows, place)
-        paths = [row.stored_at[0] for row in rows]
-        by_path = {path: holds_masks(path) for path in set(paths)}
-        holds = np.array([by_path[path] and not row.get("mask_outdated") for path, row in zip(paths, rows)], bool)
-        self.masks = Images([row for row, held in zip(rows, holds) if held], place, "masks") if holds.any() else None
+        of_sample, _, paths = stored_places(rows)
+        current = np.fromiter((not row.get("mask_outdated") for row in rows), bool, len(rows))
+        holds = np.array([holds_masks(path) for path in paths], bool)[of_sample] & current
+        self.masks = Images(rows_where(rows, holds), place, "masks") if holds.any() else None
         self.number = np.where(holds, holds.cumsum() - 1, -1)  # [N], the place of each row among those whose store holds masks
         self.shape = (*self.images.shape[:3], self.images.shape[3] + 1)
         pieces = np.split(np.arange(len(rows)), range(PIECE, len(rows), PIECE))
