@@ -12,7 +12,17 @@ from pathlib import Path
 from measuring import figure, ratio_cells
 
 sys.path.insert(1, str(Path(__file__).parents[2]))  # this checkout, installed or not; the processes started from here inherit it
-BENCHES = "prepare_bench", "tables_bench", "train_bench", "score_bench", "prune_bench", "export_bench", "predict_bench", "looks_bench"
+BENCHES = (
+    "prepare_bench",
+    "tables_bench",
+    "train_bench",
+    "score_bench",
+    "prune_bench",
+    "export_bench",
+    "predict_bench",
+    "looks_bench",
+    "report_bench",
+)
 HEADER = "| what | peer | htl | peer's | unit | ratio | 10-90 % |\n|---|---|---:|---:|---|---:|---|"
 
 

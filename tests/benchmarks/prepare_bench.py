@@ -1,5 +1,6 @@
-"""Decode and squash: `prepare` against a plain Pillow loop, one core each, on JPEGs it makes itself."""
+"""`prepare`: decode and squash against a plain Pillow loop, one core each; the command with two processes against one."""
 
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -14,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # this checkout, installed o
 from htltools.formats.images import jpeg
 from htltools.formats.images.image import read_image
 
+ROOT = Path(__file__).parents[2]
 FRAME = 256, 256
 KINDS = {"JPEG 600x450 to 256": ((600, 450), 24), "JPEG 4000x3000 to 256": ((4000, 3000), 3)}  # size, how many
 FILTERS = {"Pillow, bilinear": Image.Resampling.BILINEAR, "Pillow, bicubic (its default)": Image.Resampling.BICUBIC}
@@ -54,6 +56,25 @@ def over(paths: list[Path], decode: Callable[[Path], Any]) -> Callable[[], Any]:
     return lambda: [decode(path) for path in paths]
 
 
+def by_processes(folder: Path, count: int, repeats: int) -> dict:
+    """The whole command on so many files of 600 x 450, with `-j 2` and with `-j 1`: what the second core brings; needs two idle ones."""
+    (folder / "images").mkdir()
+    paths = saved(folder, (600, 450), min(count, 50))
+    for place in range(count):
+        (folder / "images" / f"{place:06d}.jpg").hardlink_to(paths[place % len(paths)])
+
+    def prepared(jobs: int) -> Callable[[], Any]:
+        flags = "-o", folder / "store", "--size", FRAME[0], "-j", jobs, "--keep-unlabelled", "--force", "-q"
+        words = map(str, (sys.executable, "-m", "htltools", "prepare", folder / "images", *flags))
+        whole = [*words]
+        return lambda: subprocess.run(whole, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+
+    mine, others, *ratio = alternating(prepared(2), prepared(1), repeats)
+    speeds = {"ours": count / mine, "theirs": count / others, "unit": "images/s"}
+    what = {"what": f"prepare -j 2, {count:,} JPEG of 600x450 to 256", "peer": "prepare -j 1"}
+    return what | speeds | dict(zip(("ratio", "low", "high"), ratio, strict=True))
+
+
 def rows(quick: bool = False) -> list[dict]:
     """Images per second of each, and their ratio."""
     jpeg.use_one_thread()
@@ -67,6 +88,7 @@ def rows(quick: bool = False) -> list[dict]:
                 mine, others, *ratio = alternating(over(paths, ours), theirs, 5 if quick else 21)
                 speeds = {"ours": count / mine, "theirs": count / others, "unit": "images/s"}
                 lines.append({"what": what, "peer": peer} | speeds | dict(zip(("ratio", "low", "high"), ratio, strict=True)))
+        lines.append(by_processes(Path(folder), *((100, 1) if quick else (4000, 5))))
     return lines
 
 

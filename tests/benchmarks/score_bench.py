@@ -1,4 +1,4 @@
-"""`score`: several nets in one pass against a pass for each, gradient norms against a loop, rows against plain json."""
+"""`score`: several nets in one pass against a pass for each, pruned copies against dense ones, gradient norms, rows against plain json."""
 
 import io
 import json
@@ -17,6 +17,7 @@ from htltools.core.geometry.box_loss import box_loss
 from htltools.core.hardness.grand import gradient_norms
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.localizer import Localizer, boxes_of
+from htltools.core.pruning.structured import prune_channels
 from htltools.core.runtime.predict import predict_all
 from htltools.core.runtime.runtime import Runtime
 from htltools.formats.rows.jsonlines import joined_lines
@@ -25,7 +26,7 @@ from htltools.formats.rows.row import Row
 from htltools.formats.rows.stream import RowReader, RowWriter
 from htltools.formats.store.shard import Images, write_shard
 
-SIDE, NETS, BATCH = 64, 4, 256
+SIDE, NETS, BATCH, CUT = 64, 4, 256, 0.7
 CPU = Runtime("cpu", "fp32", BATCH)
 
 
@@ -72,6 +73,32 @@ def by_json(lines: list[bytes]) -> None:
         out.write(json.dumps(json.loads(line), separators=(",", ":")).encode() + b"\n")
 
 
+def operations(nets: list[Localizer]) -> float:
+    """Multiplications and additions of the convolutions and linear layers of all nets, for one image."""
+    from torch_pruning.utils import count_ops_and_params
+
+    return sum(count_ops_and_params(net.net, torch.zeros(1, 3, SIDE, SIDE))[0] for net in nets)
+
+
+def pruned_copies(samples: list[Row], name: str, repeats: int) -> dict[str, Any]:
+    """The dense net and its copies with CUT of their weights gone by whole channels, beside as many dense ones, in one pass each.
+
+    The peer's name has how many times as many operations the dense ones take: the ratio to hope for.
+    """
+    dense = build(architecture(name, (SIDE, SIDE, 3))).eval()
+    pruned = [dense, *(prune_channels(dense, CUT, [SIDE, SIDE, 3]).eval() for _ in range(NETS))]
+    whole = [dense, *(build(architecture(name, (SIDE, SIDE, 3))).eval() for _ in range(NETS))]
+    more = operations(whole) / operations(pruned)
+    return compared(
+        f"{name} and {NETS} copies without {CUT:.0%} of their weights, by channels",
+        f"{NETS + 1} dense nets, {more:.2f} times the operations",
+        len(samples),
+        lambda: one_pass(pruned, samples),
+        lambda: one_pass(whole, samples),
+        repeats,
+    )
+
+
 def rows(quick: bool = False) -> list[dict[str, Any]]:
     """Lines of the table."""
     repeats, count, few = (2, 256, 16) if quick else (7, 1024, 64)
@@ -90,6 +117,7 @@ def rows(quick: bool = False) -> list[dict[str, Any]]:
                 repeats,
             )
         )
+        table += [pruned_copies(samples, name, repeats) for name in ("compact", "compact_unet")]
         images = torch.from_numpy(Images(samples).batch(np.arange(few)))
     boxes = np.tile(np.float32([0.3, 0.1, 0.8, 0.9]), (few, 1))
     for name in ("compact", "resnet18"):
