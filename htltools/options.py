@@ -66,6 +66,7 @@ BatchSize = Annotated[int, runtime("--batch-size", metavar="N", min=1, help="Sam
 DeviceName = Annotated[str, runtime("--device", metavar="auto|cpu|cuda[:N]", help="Where to compute.", envvar="HTL_DEVICE")]
 PrecisionName = Annotated[Precision, runtime("--precision", help="Arithmetic of the heavy part.", envvar="HTL_PRECISION")]
 Jobs = Annotated[int, runtime("-j", "--jobs", metavar="N", min=0, help="Processes; 0 = one for each core.", envvar="HTL_JOBS")]
+RayAddress = Annotated[str | None, runtime("--ray", metavar="auto|ADDRESS", help="Work on a Ray cluster.", show_default=False)]
 Nproc = Annotated[int, runtime("--nproc-per-node", metavar="N", min=1, help="Processes that share the work, each with its GPU.")]
 
 output = functools.partial(Option, rich_help_panel="Output")
@@ -156,6 +157,8 @@ def output_flag(parameter: inspect.Parameter) -> str:
 
 def run_in_processes(nproc: int, rows: Path | None, partial: bool, out: Path | None = None, force: bool = False, **others: Any) -> int:
     """Run the command in several processes, after checks of what is known beforehand: the exit code."""
+    if others.get("ray"):
+        raise UsageError("--ray spreads the work itself", "leave out --nproc-per-node")
     rows_expected(rows)
     from htltools.formats.files.atomic import refuse_existing
     from htltools.formats.models.checkpoint import may_be_a_result

@@ -67,6 +67,8 @@ BELONGS_TO = {
     "yaml": {"formats.tables"},
     "defusedxml": {"formats.tables"},
     "torch_pruning": {"core.pruning"},
+    "ray": {"commands.shared"},
+    "pyarrow": {"commands.shared"},
 }
 OF_NETS = {"htltools.commands.score.gradient_columns"}  # imported where gradients are asked for
 SHELL = {"htltools.options", "htltools.console", "htltools.errors", "htltools.processes", "htltools"}

@@ -50,8 +50,9 @@ def test_citation_is_of_this_version():
 
 
 def test_groups_follow_the_extras():
-    """The group of the tests decodes the DICOM files that the extra does."""
-    assert PROJECT["dependency-groups"]["dicom"] == PROJECT["project"]["optional-dependencies"]["dicom"]
+    """The groups of the tests decode the DICOM files, and work on the clusters, that the extras do."""
+    for name in ("dicom", "ray"):
+        assert PROJECT["dependency-groups"][name] == PROJECT["project"]["optional-dependencies"][name]
 
 
 def test_recipe_has_the_dependencies():

@@ -101,6 +101,22 @@ def test_an_indexed_job_scores_every_row_once(shell, served, phantom, dense, pru
     assert (joined.returncode, joined.stdout.strip()) == (0, "81")
 
 
+def test_the_ray_job_predicts(served, dense, tmp_path):
+    """The job of the Ray example predicts for the images of its volume, which all of its pods mount where it works; here without a cluster."""
+    spec = yaml.safe_load((ROOT / "examples/kubernetes/ray.yaml").read_text())["spec"]
+    pods = [group["template"]["spec"] for group in (spec["rayClusterSpec"]["headGroupSpec"], *spec["rayClusterSpec"]["workerGroupSpecs"])]
+    mounted = {mount["mountPath"] for pod in pods for container in pod["containers"] for mount in container["volumeMounts"]}
+    assert mounted == {*yaml.safe_load(spec["runtimeEnvYAML"])["env_vars"].values()}
+    assert len({container["image"] for pod in pods for container in pod["containers"]}) == 1
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (40, 20)).save(tmp_path / "images" / "a.png")
+    shutil.copy(dense, tmp_path / "model.h5")
+    line = spec["entrypoint"].replace(" --ray auto", "")
+    assert line != spec["entrypoint"]
+    subprocess.run(["bash", "-c", line], env=served | {"DATA": str(tmp_path)}, check=True, capture_output=True)
+    assert [json.loads(row)["id"] for row in (tmp_path / "predicted.jsonl").read_text().splitlines() if row.startswith('{"id"')] == ["a"]
+
+
 def test_same_scores_reports_a_difference(shell, scored, examples, tmp_path):
     """The comparison of the examples fails where a score, a split or an id differs, and where there is nothing to compare."""
     rows = [json.loads(line) for line in scored.read_text().splitlines() if line.startswith('{"id"')]

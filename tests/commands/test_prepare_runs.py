@@ -176,14 +176,14 @@ def test_a_list_on_stdin(study, save_image):
 
 def test_ctrl_c_tells_how_to_go_on(htl, tmp_path, monkeypatch):
     """An interrupted prepare ends with 130 and says that the same command takes the store up, and so it does."""
-    from htltools.commands.prepare import write
+    from htltools.commands.prepare import shards
 
     def interrupted(*args, **how):
         raise KeyboardInterrupt
 
     asked = "prepare", "--phantom", 3, "--size", 8, "-j", 1, "-o", tmp_path / "store"
     with monkeypatch.context() as patch:
-        patch.setattr(write, "write_next_shard", interrupted)
+        patch.setattr(shards, "write_next_shard", interrupted)
         code, _, err = htl(*asked)
     said = f"htl prepare: stopped; no shard was finished, but the same command takes {tmp_path}/store up\n"
     assert (code, err.endswith(said)) == (130, True), err

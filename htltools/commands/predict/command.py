@@ -67,6 +67,7 @@ def predict(
     precision: options.PrecisionName = options.Precision.auto,
     batch_size: options.BatchSize = 256,
     jobs: options.Jobs = 0,
+    ray: options.RayAddress = None,
     limit: Limit = None,
     part: options.PartText = None,
     partial: options.Partial = False,
@@ -85,11 +86,13 @@ def predict(
     the predictions for the mirror images that training saw: two more passes. Images are found, decoded and resized as prepare
     does it; no splits are drawn, and annotation beside the images is kept but not needed. Those that cannot be read are left out,
     counted by reason, and listed by --skips.
-    With --part 2/8 only an eighth of the groups, or images, is predicted for; htl join puts the parts together.
+    With --part 2/8 only an eighth of the groups, or images, is predicted for; htl join puts the parts together. With --ray images are
+    decoded, and the models run, on a Ray cluster.
     A model whose threshold of doubt was set by evaluate --keep-threshold marks rows above it with refer: true.
     """
     from htltools.commands.predict.outputs import Paths
     from htltools.commands.predict.write import write_predictions
+    from htltools.commands.shared.cluster import ray_cluster
     from htltools.commands.shared.parts import parsed_part
     from htltools.core.runtime.runtime import Runtime
     from htltools.formats.dicom.windowing import checked_window
@@ -97,22 +100,24 @@ def predict(
     if (not sources or "-" in sources) and (sys.stdin is None or sys.stdin.isatty()):
         cause = "- expects paths or rows on stdin, which is a terminal" if sources else "nothing to predict for"
         raise UsageError(cause, "name a folder, images, or a file of rows")
-    write_predictions(
-        run,
-        sources or ["-"],
-        model or [],
-        pruned or [],
-        doubt and doubt.value,
-        refer_threshold,
-        threshold,
-        Paths(csv, coco_results, yolo, masks, overlay, skips),
-        Runtime(device, str(precision), batch_size, 0, options.trusted_names(trust)),
-        window=checked_window(window),
-        id_key=id_key,
-        jobs=jobs,
-        limit=limit,
-        part=parsed_part(part),
-        partial=partial,
-        strict=strict,
-        force=force,
-    )
+    with ray_cluster(ray, device, jobs) as cluster:
+        write_predictions(
+            run,
+            sources or ["-"],
+            model or [],
+            pruned or [],
+            doubt and doubt.value,
+            refer_threshold,
+            threshold,
+            Paths(csv, coco_results, yolo, masks, overlay, skips),
+            Runtime("cpu" if ray else device, str(precision), batch_size, 0, options.trusted_names(trust)),
+            window=checked_window(window),
+            id_key=id_key,
+            jobs=jobs,
+            limit=limit,
+            part=parsed_part(part),
+            partial=partial,
+            strict=strict,
+            force=force,
+            cluster=cluster,
+        )

@@ -17,6 +17,15 @@ from htltools.tasks.predictor import ModelPredictor, of_one_task
 from htltools.tasks.rows import image_sizes
 
 
+@dataclass(frozen=True)
+class Predicted:
+    """A batch, its rows with what K models predict, and that as arrays, [K, N, ...]."""
+
+    batch: Batch
+    rows: list[Row]
+    predictions: np.ndarray
+
+
 @dataclass
 class DoubtfulPredictor:
     """Models that predict together. column: of doubt, None = none; refer: the doubt above which a person should look, None = nobody says.
@@ -39,8 +48,8 @@ class DoubtfulPredictor:
                 raise DataError(f"{self.models[0].path} and {other.path} take images of {sizes}", "name models of one --size")
         self.pairs = pairs_of_copies(self.models, self.pruned)
 
-    def predicted(self, batch: Batch) -> tuple[list[Row], np.ndarray]:
-        """The rows of a batch with what the models predict, its doubt, and whether to refer it; and the predictions [K, N, ...]."""
+    def predicted(self, batch: Batch) -> Predicted:
+        """A batch with what the models predict, its doubt, and whether to refer it."""
         images, comparison = batch.images, self.task.comparison
         predictions = predictions_of([*self.models, *self.pruned], images)
         dense, pruned = predictions[: len(self.models)], predictions[len(self.models) :]
@@ -58,7 +67,7 @@ class DoubtfulPredictor:
         if self.task.kind == "objects" and self.column in ("seed_disagreement", "pruned_disagreement"):
             others = dense[1:] if self.column == "seed_disagreement" else [pruned[other] for one, other in self.pairs if one == 0]
             by_object = object_disagreement(dense[0], list(others))[1] if len(others) else None
-        return self.rows(batch.rows, dense, columns, by_object), dense
+        return Predicted(batch, self.rows(batch.rows, dense, columns, by_object), dense)
 
     def rows(self, rows: Sequence[Row], dense: np.ndarray, columns: dict[str, np.ndarray], by_object: np.ndarray | None) -> list[Row]:
         """The rows with predictions [K, N, ...], hardness by column [N], and the doubt of each object [N, D] where it is known."""

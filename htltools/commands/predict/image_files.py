@@ -49,21 +49,20 @@ def found_images(sources: Sequence[str], listed: Sequence[str], id_key: Path | N
 def file_batches(
     candidates: Sequence[Candidate], frame: Sequence[int], window: str, executor: Executor | None, size: int, skips: Skips
 ) -> Iterator[Batch]:
-    """Batches of at most `size` decoded images in the frame [H, W, C], decoded ahead on all cores; unreadable ones are added to `skips`."""
+    """Batches of the images of `size` candidates, in the frame [H, W, C], decoded ahead on all cores; unreadable ones are added to `skips`,
+    and a batch of none is left out."""
     settings = Settings((frame[0], frame[1]), keep_unlabelled=True, window=window)
     waiting: list[tuple[Row, np.ndarray, Original]] = []
-    for candidate, sample in zip(candidates, decoded_samples(executor, candidates, settings)):
+    for count, (candidate, sample) in enumerate(zip(candidates, decoded_samples(executor, candidates, settings)), 1):
         sample = without_annotation(candidate, settings) if isinstance(sample, Skip) else sample
         if isinstance(sample, Skip):
             skips.append({"id": candidate.id, "source": candidate.origin, "reason": sample.reason})
-            continue
-        original = Original(os.path.abspath(candidate.image), candidate.dicom, candidate.frame or 1, window)
-        waiting.append((row_of(candidate, sample), sample.image, original))
-        if len(waiting) == size:
+        else:
+            original = Original(os.path.abspath(candidate.image), candidate.dicom, candidate.frame or 1, window)
+            waiting.append((row_of(candidate, sample), sample.image, original))
+        if waiting and (count % size == 0 or count == len(candidates)):
             yield in_memory(waiting)
             waiting = []
-    if waiting:
-        yield in_memory(waiting)
 
 
 def without_annotation(candidate: Candidate, settings: Settings) -> Sample | Skip:

@@ -1,7 +1,6 @@
 """What `predict` writes: rows on stdout, and files of other forms beside them."""
 
 import sys
-from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from htltools import console
-from htltools.commands.predict.batches import Batch
-from htltools.commands.predict.doubtful_predictions import DoubtfulPredictor
+from htltools.commands.predict.doubtful_predictions import DoubtfulPredictor, Predicted
 from htltools.commands.predict.drawing import write_mask, write_overlay
 from htltools.core.geometry.mask_comparison import LIMIT
 from htltools.core.hardness.scores import present_mean
@@ -23,7 +21,6 @@ from htltools.formats.predictions.coco_results_export import CocoResults
 from htltools.formats.predictions.output_folder import OutputFolder
 from htltools.formats.predictions.yolo_labels import YoloLabels
 from htltools.formats.rows.jsonlines import writing
-from htltools.formats.rows.row import Row
 from htltools.formats.rows.schema import OBJECT
 
 
@@ -80,9 +77,10 @@ class Outputs:
             with writing():
                 self.table.write(self.csv.heading())
 
-    def write(self, batch: Batch, rows: Sequence[Row], predictions: np.ndarray) -> None:
-        """Write the predictions of a batch, [K, N, ...] of K models; images are drawn on other cores while the next batch comes in."""
+    def write(self, done: Predicted) -> None:
+        """Write the predictions of a batch; images are drawn on other cores while the next batch comes in."""
         self.wait()
+        rows = done.rows
         if self.table:
             with writing():
                 self.table.write(self.csv.of(rows))
@@ -92,12 +90,12 @@ class Outputs:
         for row in rows if self.yolo else ():
             self.yolo.write(row)  # type: ignore[union-attr]  # it is there where there are rows
         if self.masks:
-            for row, mask in zip(rows, present_mean(predictions)):
+            for row, mask in zip(rows, present_mean(done.predictions)):
                 width, height = row.size or mask.shape[::-1]
                 self.draw(write_mask, self.masks.path_of(row.id), mask, LIMIT, (width, height))
         if self.overlays:
-            stored = batch.images.batch(np.arange(len(rows)))[..., :3]
-            for row, image, original in zip(rows, stored, batch.originals):
+            stored = done.batch.images.batch(np.arange(len(rows)))[..., :3]
+            for row, image, original in zip(rows, stored, done.batch.originals):
                 self.draw(write_overlay, self.overlays.path_of(row.id), row, image, original, self.column)
 
     def draw(self, write: Any, *arguments: Any) -> None:

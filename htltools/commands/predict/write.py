@@ -9,10 +9,11 @@ from itertools import chain
 from pathlib import Path
 
 from htltools import console
-from htltools.commands.predict.batches import Batch, stored_batches
+from htltools.commands.predict.batches import stored_batches
 from htltools.commands.predict.doubt_column import chosen_column, refer_threshold
 from htltools.commands.predict.doubtful_predictions import DoubtfulPredictor
 from htltools.commands.predict.image_files import Skips, file_batches, found_images
+from htltools.commands.predict.on_cluster import image_files, predicted_on_cluster
 from htltools.commands.predict.outputs import Outputs, Paths
 from htltools.commands.predict.row_sources import row_source
 from htltools.commands.prepare.gather import list_lines
@@ -20,6 +21,7 @@ from htltools.commands.prepare.messages import REASONS, examples
 from htltools.commands.prepare.workers import pool
 from htltools.commands.prepare.write import worthwhile_jobs
 from htltools.commands.shared import streaming
+from htltools.commands.shared.cluster import Cluster
 from htltools.commands.shared.models import explain_models, explain_runtime, model_path
 from htltools.commands.shared.parts import PartRecord, candidates_of_part, write_part_note
 from htltools.core.runtime.runtime import Runtime
@@ -27,9 +29,8 @@ from htltools.core.sampling.parts import Part
 from htltools.errors import DataError, MissingInput, UsageError
 from htltools.formats.files.atomic import replacing
 from htltools.formats.rows.provenance import Run, file_digest
-from htltools.formats.rows.stream import RowReader, RowWriter
+from htltools.formats.rows.stream import RowWriter
 from htltools.formats.sources.open_rows import row_count
-from htltools.formats.sources.source_findings import Findings
 from htltools.formats.store.shard import placement
 from htltools.formats.tables.coco_results import is_json
 from htltools.tasks.predictor import CheckpointPredictor, ModelPredictor, model_predictor
@@ -54,6 +55,7 @@ def write_predictions(
     partial: bool,
     strict: bool,
     force: bool,
+    cluster: Cluster | None,
 ) -> None:
     """Write what models predict for new images, or for those of rows, batch by batch.
 
@@ -68,6 +70,8 @@ def write_predictions(
         models = models or [model_path(None, reader, "dense")]
     if not models:
         raise UsageError("no model is named", "name it with --model")
+    if not cluster:
+        explain_runtime(runtime, [*models, *pruned])
     predictor = opened_predictor(models, pruned, doubt, refer, threshold, runtime)
     record = PartRecord(part, run) if part else None
     findings = None if reader else found_images(sources, list_lines(listed), id_key, limit)
@@ -78,12 +82,20 @@ def write_predictions(
     skips: Skips = [skip for skip in findings.skips if part is None or part.holds(skip["id"])] if findings else []
     inputs = {str(path): file_digest(path) for path in [*models, *pruned]}
     devices = ", ".join({each.device: None for each in (*predictor.models, *predictor.pruned)})
-    history = run.chain(reader.history if reader else [], inputs, device=devices)
+    history = run.chain(reader.history if reader else [], inputs, device=cluster.device if cluster else devices)
     total = len(findings.candidates) if findings else None if part else row_count(Path(sources[0]), limit)
-    count = len(findings.candidates) if findings else sys.maxsize if paths.draws else 0
+    count = len(findings.candidates) if findings and not cluster else sys.maxsize if paths.draws else 0
     with ExitStack() as stack:
         executor = stack.enter_context(pool(worthwhile_jobs(jobs, count)))
-        batches = batches_of(findings, rows, reader, predictor, window, executor, runtime.batch_size, skips, roles)
+        size = runtime.batch_size
+        batched_rows = streaming.row_batches(rows, size, reader, roles) if reader else iter(())
+        if cluster:
+            items = image_files(findings.candidates, size) if findings else batched_rows
+            batches = predicted_on_cluster(cluster, predictor, threshold, items, runtime, window, paths, skips)
+        elif findings:
+            batches = map(predictor.predicted, file_batches(findings.candidates, predictor.frame, window, executor, size, skips))
+        else:
+            batches = map(predictor.predicted, stored_batches(batched_rows, predictor.frame, predictor.models[0].path, cache(placement)))
         first = next(batches, None)
         if first is None and not part:
             raise nothing_read(skips)
@@ -94,13 +106,12 @@ def write_predictions(
         steps = stack.enter_context(console.progress("predicting", total))
         referred = done = 0
         for batch in chain([first] if first else [], batches):
-            predicted, predictions = predictor.predicted(batch)
             if writer:
-                writer.write(predicted)
+                writer.write(batch.rows)
                 writer.flush()
-            outputs.write(batch, predicted, predictions)
-            referred, done = referred + sum(bool(row.get("refer")) for row in predicted), done + len(predicted)
-            steps.advance(len(predicted))
+            outputs.write(batch)
+            referred, done = referred + sum(bool(row.get("refer")) for row in batch.rows), done + len(batch.rows)
+            steps.advance(len(batch.rows))
         outputs.finish()
         if writer:
             writer.skipped = len(skips) + (reader.skipped if reader and not (part and part.k > 1) else 0)
@@ -117,7 +128,6 @@ def opened_predictor(
 
     Raises: MissingInput; DataError where one is no model, or they do not go together; UsageError.
     """
-    explain_runtime(runtime, [*models, *pruned])
     opened: list[ModelPredictor] = []
     for path in [*models, *pruned]:
         if not path.is_file():
@@ -134,25 +144,6 @@ def opened_predictor(
             each.use_threshold(threshold)
     column = chosen_column(doubt, dense, copies)
     return DoubtfulPredictor(dense, copies, column, refer_threshold(refer, dense, column))
-
-
-def batches_of(
-    findings: Findings | None,
-    rows: Iterator,
-    reader: RowReader | None,
-    predictor: DoubtfulPredictor,
-    window: str,
-    executor,
-    size: int,
-    skips: Skips,
-    roles: set[str],
-) -> Iterator[Batch]:
-    """The batches of files, or else those of rows; `roles`: of models that the stream names, so that no other may follow."""
-    if findings:
-        return file_batches(findings.candidates, predictor.frame, window, executor, size, skips)
-    assert reader is not None
-    batches = streaming.row_batches(rows, size, reader, roles)
-    return stored_batches(batches, predictor.frame, predictor.models[0].path, cache(placement))
 
 
 def nothing_read(skips: Skips) -> DataError:

@@ -115,6 +115,7 @@ def prepare(
     phantom: Phantoms = None,
     seed: options.Seed = 0,
     jobs: options.Jobs = 0,
+    ray: options.RayAddress = None,
     limit: Limit = None,
     part: options.PartText = None,
     force: options.Force = False,
@@ -132,7 +133,7 @@ def prepare(
     counted by reason, and listed in DIR/skips.jsonl; so is what looks wrong and is kept: the same pixels under two ids, boxes
     of everything or nothing, images of one value, masks read by a guess, ages of 0, one word under several spellings. A run
     that was killed is taken up where it stopped. --croissant describes the data set for tools that load Croissant.
-    With --part 2/8 only an eighth of the groups is prepared, in a folder of its own.
+    With --part 2/8 only an eighth of the groups is prepared, in a folder of its own. --ray makes the shards on a Ray cluster.
     """
     from htltools.commands.prepare import flags, messages
     from htltools.commands.prepare.decode import Settings
@@ -140,6 +141,7 @@ def prepare(
     from htltools.commands.prepare.gather import assign_splits, correct, gather, gather_phantoms
     from htltools.commands.prepare.understanding import doubts_of, understanding
     from htltools.commands.prepare.write import Store, write_store
+    from htltools.commands.shared.cluster import ray_cluster
     from htltools.commands.shared.parts import PartRecord, parsed_part
     from htltools.formats.dicom.windowing import checked_window
     from htltools.formats.files.lock import exclusive
@@ -186,8 +188,8 @@ def prepare(
     history = run.chain([], inputs, understood=understood)
     make_folder(out)
     store = Store(out, findings.candidates, settings, history)
-    with exclusive(out / ".lock", out):
-        write_store(run, store, findings, review, record, inputs, jobs=jobs, force=force, strict=strict)
+    with exclusive(out / ".lock", out), ray_cluster(ray, jobs=jobs) as cluster:
+        write_store(run, store, findings, review, record, inputs, cluster=cluster, jobs=jobs, force=force, strict=strict)
     messages.say_store(findings, out)
     if croissant:
         describe(croissant, out, findings.kept)

@@ -2,19 +2,19 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from htltools import __version__, console
-from htltools.commands.prepare.decode import Sample, Settings, Skip
+from htltools.commands.prepare.decode import Settings
 from htltools.commands.prepare.findings import PrepareFindings
 from htltools.commands.prepare.messages import say_issues, say_left_out
 from htltools.commands.prepare.quality_checks import QualityChecks
-from htltools.commands.prepare.workers import decoded_samples, pool
+from htltools.commands.prepare.shards import made_here, made_on_cluster
+from htltools.commands.prepare.workers import pool
+from htltools.commands.shared.cluster import Cluster
 from htltools.commands.shared.corrections import Corrections, say_corrections
 from htltools.commands.shared.parts import PartRecord, write_part_note
 from htltools.core.data_checks import Issue
@@ -23,7 +23,7 @@ from htltools.formats.rows.provenance import Run
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.stream import RowWriter
 from htltools.formats.sources.candidate import Candidate
-from htltools.formats.store.shard import SHARD_SAMPLES, read_digests, read_shard, shard_path, write_shard
+from htltools.formats.store.shard import SHARD_SAMPLES, read_digests, read_shard, shard_path
 from htltools.formats.store.store import plan_of, reusable_shards, write_skips
 
 WORTH_A_PROCESS = 64  # candidates
@@ -55,49 +55,50 @@ def write_store(
     record: PartRecord | None,
     inputs: dict[str, str],
     *,
+    cluster: Cluster | None,
     jobs: int,
     force: bool,
     strict: bool,
 ) -> None:
     """Write the shards that are not there yet, and the rows of all, and add to the findings what they hold, lack and look like.
 
-    record: of a part, which may be empty; inputs: digests of the tables that were read.
+    cluster: that makes the shards, or none. record: of a part, which may be empty; inputs: digests of the tables that were read.
 
     Raises: CannotCreate, DataError (see `reusable_shards` and `refuse_losses`).
     """
-    batches, plan, frame = store.batches(), store.plan(), store.settings.frame
+    batches, plan = store.batches(), store.plan()
     standing = reusable_shards(store.folder, len(batches), plan, force=force)
     if standing:
         console.say(f"taking up an earlier run: {len(standing)} of {len(batches)} shards stand")
-    todo = [candidate for number, batch in enumerate(batches) if number not in standing for candidate in batch]
-    checks, reviewed = QualityChecks(frame), list[Row]()
-    done = 0
+    todo = {shard_path(store.folder, number): batch for number, batch in enumerate(batches) if number not in standing}
+    about: dict[str, Any] = {"plan": plan, "history": store.history, "shards": len(batches)}
+    checks, reviewed = QualityChecks(store.settings.frame), list[Row]()
 
     def so_far() -> str:
+        done = sum(shard_path(store.folder, number).is_file() for number in range(len(batches)))
         stand = f"{done} of {len(batches)} shards stand, and" if done else "no shard was finished, but"
         return f"stopped; {stand} the same command takes {store.folder} up"
 
     with (
         console.hint_if_stopped(so_far),
-        pool(worthwhile_jobs(jobs, len(todo))) as executor,
+        pool(1 if cluster else worthwhile_jobs(jobs, sum(map(len, todo.values())))) as executor,
         RowWriter(run, store.history) as writer,
         console.progress("images", len(store.candidates)) as steps,
     ):
-        samples = with_progress(decoded_samples(executor, todo, store.settings), steps.advance)
-        buffers = np.empty((SHARD_SAMPLES, *frame, 3), np.uint8), np.empty((SHARD_SAMPLES, *frame), np.uint8)
+        how = todo, store.settings, steps.advance
+        made = made_on_cluster(cluster, *how, **about) if cluster else made_here(executor, *how, **about)
         for number, batch in enumerate(batches):
             path = shard_path(store.folder, number)
             if number in standing:
                 steps.advance(len(batch))
             else:
-                write_next_shard(path, batch, samples, buffers, plan=plan, history=store.history, shards=len(batches))
+                next(made)
             stored, skips, _ = read_shard(path)
             rows = [Row(row) for row in stored]
             writer.write(rows)
             writer.flush()
             reviewed += [row for row in rows if review and row.id in review.facts]
             issues = [Issue(own["id"], own["kind"], own["reason"]) for own in skips if "kept" in own]
-            done += 1
             checks.add_shard(rows, read_digests(path), issues)
             findings.add_shard(rows, [own for own in skips if "kept" not in own])
         writer.skipped = len(findings.skips)
@@ -109,43 +110,6 @@ def write_store(
         say_left_out(findings)
         refuse_losses(findings, strict, may_be_empty=record is not None)
         write_part_note(writer, record, None, run, inputs)
-
-
-def with_progress(samples: Iterator[Sample | Skip], advance: Callable[[int], None]) -> Iterator[Sample | Skip]:
-    """The samples, each a step of a progress bar."""
-    for sample in samples:
-        advance(1)
-        yield sample
-
-
-def write_next_shard(
-    path: Path,
-    batch: Sequence[Candidate],
-    samples: Iterator[Sample | Skip],
-    buffers: tuple[np.ndarray, np.ndarray],  # uint8 [512, H, W, 3] and [512, H, W], used again for each shard
-    **about: Any,  # as `write_shard`
-) -> None:
-    """Write the shard of one batch of candidates from the next samples; each image is released once it is copied to its place."""
-    images, lesion_masks = buffers
-    masked = any(own.masked or own.phantom is not None or has_outlines(own) for own in batch)
-    rows: list[Row] = []
-    skips: list[dict[str, Any]] = []  # with what looks wrong and is kept
-    for candidate, sample in zip(batch, samples):  # in this order: zip takes no sample beyond the batch
-        if isinstance(sample, Skip):
-            skips.append({"id": candidate.id, "source": candidate.origin, "reason": sample.reason})
-            continue
-        index = len(rows)
-        images[index] = sample.image
-        if masked:
-            lesion_masks[index] = 0 if sample.lesion_mask is None else sample.lesion_mask
-        rows.append(sample.row.changed(index=index))
-        skips += [{"id": candidate.id, "kind": issue.kind, "reason": issue.reason, "kept": True} for issue in sample.issues]
-    write_shard(path, images[: len(rows)], lesion_masks[: len(rows)] if masked else None, rows, skips, **about)
-
-
-def has_outlines(candidate: Candidate) -> bool:
-    """Whether there are outlines to make a lesion mask of."""
-    return any(facts is not None and facts.outlines is not None for facts in (candidate.facts, candidate.correction))
 
 
 def refuse_losses(findings: PrepareFindings, strict: bool, *, may_be_empty: bool) -> None:

@@ -44,6 +44,7 @@ def score(
     device: options.DeviceName = "auto",
     precision: options.PrecisionName = options.Precision.auto,
     nproc: options.Nproc = 1,
+    ray: options.RayAddress = None,
     ids: options.Ids = None,
     not_ids: options.NotIds = None,
     limit: options.Limit = None,
@@ -78,11 +79,13 @@ def score(
     models rank the rows, by column.
     --predictions takes predictions of another tool: COCO results, by image_id. Then no image is read, and no store needed.
     With --part 2/8 only the rows of an eighth of the groups are scored; htl join puts the parts together, and refuses missing ones.
-    Rows of models go out batch by batch while others come in, so any number of them fits in memory.
+    Rows of models go out batch by batch while others come in, so any number of them fits in memory. With --ray the models run on a
+    Ray cluster.
     """
     options.rows_expected(rows)
     from htltools.commands.score.write import score_rows
     from htltools.commands.shared.chosen_rows import ChosenRows
+    from htltools.commands.shared.cluster import ray_cluster
     from htltools.commands.shared.columns import column_named
     from htltools.commands.shared.parts import parsed_part
     from htltools.core.runtime.runtime import Runtime
@@ -95,20 +98,22 @@ def score(
     if part and (predictions or stability):
         cause = "--predictions are matched with all rows" if predictions else "--stability compares all rows"
         raise UsageError(f"{cause}: they do not go with --part" if predictions else f"{cause}: it does not go with --part")
-    runtime = Runtime(device, str(precision), batch_size, seed, options.trusted_names(trust))
-    score_rows(
-        run,
-        rows,
-        model,
-        pruned,
-        coco,
-        objects,
-        columns,
-        runtime,
-        results=bool(predictions),
-        stability=stability,
-        chosen=ChosenRows(ids, not_ids, run),
-        limit=limit,
-        part=parsed_part(part),
-        partial=partial,
-    )
+    runtime = Runtime("cpu" if ray else device, str(precision), batch_size, seed, options.trusted_names(trust))
+    with ray_cluster(ray, device) as cluster:
+        score_rows(
+            run,
+            rows,
+            model,
+            pruned,
+            coco,
+            objects,
+            columns,
+            runtime,
+            results=bool(predictions),
+            stability=stability,
+            chosen=ChosenRows(ids, not_ids, run),
+            limit=limit,
+            part=parsed_part(part),
+            partial=partial,
+            cluster=cluster,
+        )

@@ -6,11 +6,13 @@ from itertools import chain
 from pathlib import Path
 
 from htltools import console
+from htltools.commands.score.on_cluster import scored_on_cluster
 from htltools.commands.score.results_scorer import ResultsScorer, are_results
 from htltools.commands.score.scored_rows import Scorer, show_stability
 from htltools.commands.score.scorer import ModelScorer
 from htltools.commands.shared import next_steps, streaming
 from htltools.commands.shared.chosen_rows import ChosenRows
+from htltools.commands.shared.cluster import Cluster
 from htltools.commands.shared.models import explain_models, explain_runtime, model_path, warn_if_one_prediction
 from htltools.commands.shared.parts import PartRecord, write_part_note
 from htltools.core.hardness.rank_stability import Stability
@@ -42,9 +44,10 @@ def score_rows(
     limit: int | None,
     part: Part | None,
     partial: bool,
+    cluster: Cluster | None,
 ) -> None:
-    """Write the rows of a source with their hardness, batch by batch, while others come in. The models are those named, or the stream's;
-    there need be no pruned one. Of a `part` there may be no row at all.
+    """Write the rows of a source with their hardness, batch by batch, while others come in; of a cluster once all are read. The models are
+    those named, or the stream's; there need be no pruned one. Of a `part` there may be no row at all.
 
     results: whether the files can be nothing but predictions of another tool; else each says what it is.
     """
@@ -59,18 +62,23 @@ def score_rows(
     by_others = results or are_results([*dense, *pruned])
     if part and by_others:
         raise UsageError("predictions are matched with all rows: they do not go with --part")
+    if cluster and by_others:
+        raise UsageError("predictions are matched with all rows: they do not go with --ray")
     record = PartRecord(part, run) if part else None
+    if not by_others and not cluster:
+        explain_runtime(runtime, [*dense, *pruned])
     matched = kept_rows(samples) if by_others else []
     scorer = chosen_scorer(matched, dense, pruned, coco, objects, also, runtime, Stability() if stability else None, by_others=by_others)
     samples = record.rows(samples, reader) if record else iter(matched) if by_others else samples
-    scored = map(scorer.scored, streaming.row_batches(samples, scorer.rows_at_once, reader, roles))
+    batches = streaming.row_batches(samples, scorer.rows_at_once, reader, roles)
+    scored = scored_on_cluster(cluster, scorer, batches) if cluster and isinstance(scorer, ModelScorer) else map(scorer.scored, batches)
     if not first_process():
         deque(scored, maxlen=0)
         return
     first = next(scored, [])  # what is wrong with all rows is wrong with these, and said before anything is written
     inputs = {str(path): file_digest(path) for path in scorer.paths}
-    devices = {each.device: None for each in scorer.predictors} if isinstance(scorer, ModelScorer) else ["cpu"]
-    own = run.chain([], inputs, device=", ".join(devices))
+    own_devices = {each.device: None for each in scorer.predictors} if isinstance(scorer, ModelScorer) else ["cpu"]
+    own = run.chain([], inputs, device=", ".join([cluster.device] if cluster else own_devices))
     known = len(reader.history)
     last = {"dense": dense[-1], "pruned": pruned[-1] if pruned else None}  # of each role; notes of rows name checkpoints alone
     named = {role: str(path.absolute()) for role, path in last.items() if path and needs_torch(path)}
@@ -128,7 +136,6 @@ def chosen_scorer(
     if coco or objects is not None:
         flag, use = ("--coco", "numbers the images of predictions") if coco else ("--objects", "says what predictions are")
         raise UsageError(f"{flag} {use}, and there are none", "name some with --predictions")
-    explain_runtime(runtime, [*dense, *pruned])
     models = [model_predictor(path, runtime) for path in [*dense, *pruned]]
     explain_models(models)
     return ModelScorer(models[: len(dense)], models[len(dense) :], also, runtime, stability)

@@ -18,6 +18,7 @@ class PredictionSpread:
     def __init__(self, distance: Callable[[np.ndarray, np.ndarray], np.ndarray]):
         self.distance = distance
         self.total, self.count = 0.0, 0
+        self.first: np.ndarray | None = None  # [1, ...]
         self.last: np.ndarray | None = None  # [1, ...]
 
     def add(self, predictions: np.ndarray) -> None:
@@ -27,11 +28,19 @@ class PredictionSpread:
         there = predictions[~np.isnan(predictions.reshape(len(predictions), -1)).any(1)]
         if not len(there):
             return
-        pairs = [(there[:-1], there[1:])] if len(there) > 1 else []
+        batch = PredictionSpread(self.distance)
+        batch.first, batch.last, batch.count = there[:1], there[-1:], len(there)
+        batch.total = float(self.distance(there[:-1], there[1:]).sum()) if len(there) > 1 else 0.0
+        self.join(batch)
+
+    def join(self, later: "PredictionSpread") -> None:
+        """Add what was gathered of the predictions that follow."""
+        if later.first is None or (self.count >= ENOUGH and not self.is_constant):
+            return
         if self.last is not None:  # a pair apart: batches of objects may have places for more or fewer of them
-            pairs.append((self.last, there[:1]))
-        self.total += sum(float(self.distance(one, other).sum()) for one, other in pairs)
-        self.count, self.last = self.count + len(there), there[-1:]
+            self.total += float(self.distance(self.last, later.first).sum())
+        self.first = later.first if self.first is None else self.first
+        self.total, self.count, self.last = self.total + later.total, self.count + later.count, later.last
 
     @property
     def value(self) -> float | None:

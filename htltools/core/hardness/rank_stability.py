@@ -18,6 +18,11 @@ class Stability:
         self.batches.append({name: values.astype(np.float32) for name, values in columns.items()})
         self.splits += splits
 
+    def join(self, later: "Stability") -> None:
+        """Add what was gathered of the samples that follow."""
+        self.batches += later.batches
+        self.splits += later.splits
+
     def correlations(self) -> dict[str, dict[str, float]]:
         """Mean rank correlation over all pairs of models, in [-1, 1], by column and split; NaN for too few samples.
 

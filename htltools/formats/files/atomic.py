@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +42,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path, through = Path(path), is_pipe_or_device(Path(path))
     folder = tempfile.mkdtemp(prefix="htl-") if through else path.parent
-    temporary = Path(folder, f".{path.name}.{os.getpid()}.tmp")
+    temporary = Path(folder, f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         yield temporary
         if through:

@@ -17,7 +17,7 @@ from htltools.errors import UsageError
 from htltools.formats.remote.address import shown
 from htltools.formats.rows.jsonlines import compact_json
 
-HIDDEN = {"jobs", "force", "partial", "tensorboard"}  # parameters that never change a result
+HIDDEN = {"jobs", "ray", "force", "partial", "tensorboard"}  # parameters that never change a result
 
 
 @dataclass
