@@ -102,7 +102,7 @@ def test_an_indexed_job_scores_every_row_once(shell, served, phantom, dense, pru
 
 
 def test_the_ray_job_predicts(served, dense, tmp_path):
-    """The job of the Ray example predicts for the images of its volume, which all of its pods mount where it works; here without a cluster."""
+    """The job of the Ray example predicts for the images of its volume, which all pods mount where it works; here without a cluster."""
     spec = yaml.safe_load((ROOT / "examples/kubernetes/ray.yaml").read_text())["spec"]
     pods = [group["template"]["spec"] for group in (spec["rayClusterSpec"]["headGroupSpec"], *spec["rayClusterSpec"]["workerGroupSpecs"])]
     mounted = {mount["mountPath"] for pod in pods for container in pod["containers"] for mount in container["volumeMounts"]}

@@ -16,7 +16,7 @@ pytest.importorskip("ray")
 psutil = pytest.importorskip("psutil")  # which Ray brings
 
 from htltools.commands.prepare import shards, write  # noqa: E402
-from htltools.commands.shared.cluster import ray_cluster  # noqa: E402
+from htltools.commands.shared.ray_connection import ray_cluster  # noqa: E402
 from htltools.formats.sources.candidate import Candidate  # noqa: E402
 
 QUIET = {"RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT)}

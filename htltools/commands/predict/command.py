@@ -92,8 +92,8 @@ def predict(
     """
     from htltools.commands.predict.outputs import Paths
     from htltools.commands.predict.write import write_predictions
-    from htltools.commands.shared.cluster import ray_cluster
     from htltools.commands.shared.parts import parsed_part
+    from htltools.commands.shared.ray_connection import ray_cluster
     from htltools.core.runtime.runtime import Runtime
     from htltools.formats.dicom.windowing import checked_window
 

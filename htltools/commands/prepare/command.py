@@ -141,8 +141,8 @@ def prepare(
     from htltools.commands.prepare.gather import assign_splits, correct, gather, gather_phantoms
     from htltools.commands.prepare.understanding import doubts_of, understanding
     from htltools.commands.prepare.write import Store, write_store
-    from htltools.commands.shared.cluster import ray_cluster
     from htltools.commands.shared.parts import PartRecord, parsed_part
+    from htltools.commands.shared.ray_connection import ray_cluster
     from htltools.formats.dicom.windowing import checked_window
     from htltools.formats.files.lock import exclusive
     from htltools.formats.rows.provenance import file_digest

@@ -85,9 +85,9 @@ def score(
     options.rows_expected(rows)
     from htltools.commands.score.write import score_rows
     from htltools.commands.shared.chosen_rows import ChosenRows
-    from htltools.commands.shared.cluster import ray_cluster
     from htltools.commands.shared.columns import column_named
     from htltools.commands.shared.parts import parsed_part
+    from htltools.commands.shared.ray_connection import ray_cluster
     from htltools.core.runtime.runtime import Runtime
 
     columns = [column_named(name, ALSO, "--also") for name in also.split(",")] if also else []
