@@ -14,7 +14,7 @@ from htltools.synonyms import dashed, known_here
 PANELS = "Data", "Table", "Boxes and splits", "Model", "Training", "Attention", "Runtime", "Output", "Rarely needed"
 
 RARE_FLAGS = """
-    --partial --history --precision --nproc-per-node --compile --trust --onnx --no-notes --id-key --skips
+    --partial --history --precision --nproc-per-node --ray --compile --trust --onnx --no-notes --id-key --skips
     --lr-scheduler --warmup-epochs --weight-decay --freeze --pseudo-labels --tensorboard
     --attend-crops --attend-by --attend-top --attend-boost --attend-renew --attend-sparsity
     --lesion-values --split-map --missing --empty-when --box-frame --label-seed --readers

@@ -30,7 +30,7 @@ RUNS = r'\.\\" runs\n'  # the mark of examples that need nothing but what stands
 ALWAYS = {0, 1, 2, 65, 66, 73, 74, 75, 130, 141, 143}
 DEVICE = ALWAYS | {69}
 CODES = {
-    "prepare": ALWAYS,
+    "prepare": DEVICE,
     "train": DEVICE,
     "look": DEVICE,
     "prune": DEVICE,

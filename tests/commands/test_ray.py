@@ -74,10 +74,10 @@ def test_nobody_answers(htl, phantom, dense):
 
 
 def squared(folder: Path) -> Callable[[int], tuple[int, str]]:
-    """Work on numbers; not on 99."""
+    """Work on numbers; not on negative ones."""
 
     def work(item: int) -> tuple[int, str]:
-        if item == 99:
+        if item < 0:
             raise DataError("no such item")
         return item * item, os.getcwd()
 
@@ -88,11 +88,11 @@ def test_results_come_in_order(cluster, tmp_path, monkeypatch):
     """Each item has its result, in the order of the items, made in the folder of the caller; errors are those of the work."""
     monkeypatch.chdir(tmp_path)
     with ray_cluster(cluster.address) as connected:
-        results = connected.results(squared, (tmp_path,), range(300), actors=False)  # some share a block
-        assert list(results) == [(item * item, str(tmp_path)) for item in range(300)]
+        results = connected.results(squared, (tmp_path,), range(260), actors=False)  # some share a block
+        assert list(results) == [(item * item, str(tmp_path)) for item in range(260)]
         assert list(connected.results(squared, (tmp_path,), [], actors=False)) == []
         with pytest.raises(DataError, match="^no such item$"):
-            list(connected.results(squared, (tmp_path,), [1, 99], actors=False))
+            list(connected.results(squared, (tmp_path,), [1, -1], actors=False))
         unseen = shards.ShardOrder(tmp_path / "00000.h5", [Candidate("a", str(tmp_path / "a.png"))], frozenset())
         with pytest.raises(MissingInput, match=r"^on the node \S+: \S+a\.png cannot be read; all nodes must see the same files"):
             list(connected.results(shards.ShardMaker, (None, {"plan": ""}), [unseen], actors=False))
