@@ -147,19 +147,19 @@ def test_score_says_the_same_though_a_node_is_lost(cluster, htl, once_busy, phan
 
 
 def test_usage_is_refused(htl, cluster, phantom, dense):
-    """Flags that do not go with a cluster, and a cluster that is not there, are one line each."""
+    """Flags that do not go with a cluster, and a GPU that it does not have, are one line each."""
     score = "score", phantom.rows, "--model", dense
     for more, code, said in (
         (["--ray", "auto", "--nproc-per-node", 2], 2, "--ray spreads the work itself; leave out --nproc-per-node"),
         (
             ["--ray", "auto", "--device", "cuda:1"],
             2,
-            "--ray takes --device auto, cpu, cuda, not 'cuda:1'; Ray chooses the GPU of each worker",
+            "--ray takes --device auto, cpu, cuda, not 'cuda:1'; Ray chooses the GPUs",
         ),
         (
-            ["--ray", "ray://head:10001"],
+            ["--ray", "ray://a:1"],
             2,
-            "--ray takes no address of Ray's client (ray://); call htl on a node of the cluster, with --ray auto",
+            "--ray takes no address of Ray's client (ray://); call htl on a node, with --ray auto",
         ),
         (["--ray", cluster.address, "--device", "cuda"], 69, "the Ray cluster has no GPU; use --device cpu or auto"),
     ):
