@@ -137,8 +137,9 @@ def test_no_file_is_left_where_it_loses_too_much(htl, phantom, dense, tmp_path, 
 
 
 @pytest.mark.slow
-def test_bench(htl, fixed, tmp_path):
+def test_bench(htl, fixed, tmp_path, monkeypatch):
     """After the export torch and onnxruntime are timed side by side, one and sixteen images at a time."""
+    monkeypatch.setattr("htltools.commands.export.latency.TURNS", (2, 3))
     code, out, _ = htl("export", "--model", fixed.half, "-o", tmp_path / "m.onnx", "--bench", "--device", "cpu")
     assert code == 0
     headings, *lines = [line.split("\t") for line in out.decode().splitlines()]
