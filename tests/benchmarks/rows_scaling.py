@@ -24,6 +24,7 @@ from scaling import cost_of
 COLUMNS = "pruned_disagreement", "pruned_shift", "pruned_loss", "iou_drop", "loss_gap", "suspect", "loss", "el2n", "smallness", "random"
 SIDE = 32
 ENOUGH = 100_000  # rows
+LIMITED = {("view --to parquet", "own")}  # by the engine, to 1 GB
 STEPS = {  # what runs on rows alone, and the file that takes its stdout
     "view --sort": ("view rows --sort pruned_loss", "sorted"),
     "view --sort --limit 24": ("view rows --sort pruned_loss --limit 24", "hardest"),
@@ -128,12 +129,13 @@ def processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def extrapolated(points: list[tuple[int, float]], count: int) -> float | None:
+def extrapolated(what: str, kind: str, points: list[tuple[int, float]], count: int) -> float | None:
     """The value at a larger count, on the straight line through the last two points: an extrapolation, and no measurement.
 
-    None unless both are of ENOUGH rows: up to 20,000 are kept in memory, and more are not.
+    None unless both are of ENOUGH rows: up to 20,000 are kept in memory, and more are not. Nor is there one for the memory of a step that
+    goes to disk from a limit on.
     """
-    if len(points) < 2 or points[-2][0] < ENOUGH:
+    if (what, kind) in LIMITED or len(points) < 2 or points[-2][0] < ENOUGH:
         return None
     (few, low), (many, high) = points[-2:]
     return max(high + (high - low) * (count - many) / (many - few), high)
@@ -151,7 +153,7 @@ def table(costs: list[dict], beyond: int) -> str:
             points = [(cost["count"], cost[kind]) for cost in costs if cost["what"] == name]
             known = dict(points)
             cells += [figure(known[count]) if count in known else "-" for count in counts]
-            cells.append("-" if (value := extrapolated(points, beyond)) is None else figure(value))
+            cells.append("-" if (value := extrapolated(name, kind, points, beyond)) is None else figure(value))
         lines.append(cells)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -169,7 +171,7 @@ def plot(costs: list[dict], beyond: int, path: Path) -> None:
         for axis, kind in zip(axes, ("cpu", "own"), strict=True):
             points = [(cost["count"], cost[kind]) for cost in costs if cost["what"] == name]
             axis.loglog(*zip(*points, strict=True), label=name, **look)
-            if (value := extrapolated(points, beyond)) is not None:
+            if (value := extrapolated(name, kind, points, beyond)) is not None:
                 axis.loglog([points[-1][0], beyond], [points[-1][1], value], ":", color=look["color"])
     for axis, title, unit in zip(
         axes, ("Time", "Peak memory"), ("seconds of the processor", "MiB, own pages of all processes"), strict=True
