@@ -1,8 +1,12 @@
 """`--ray`: prepare, score and predict on a Ray cluster of two nodes on this machine, of which workers and a node are killed."""
 
+import contextlib
+import io
 import os
 import re
 import shutil
+import signal
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +17,13 @@ from htltools.errors import DataError, MissingInput
 from tests.conftest import ROOT, made
 
 pytest.importorskip("ray")
-psutil = pytest.importorskip("psutil")  # which Ray brings
+if not Path("/proc/self").exists():
+    pytest.skip("processes are found by way of /proc", allow_module_level=True)
 
-from htltools.commands.prepare import shards, write  # noqa: E402
-from htltools.commands.shared.ray_connection import ray_cluster  # noqa: E402
-from htltools.formats.sources.candidate import Candidate  # noqa: E402
+from htltools.commands.prepare import shards, write
+from htltools.commands.shared import ray_connection
+from htltools.commands.shared.ray_connection import ray_cluster
+from htltools.formats.sources.candidate import Candidate
 
 QUIET = {"RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT)}
 LOST = {"health_check_period_ms": 500, "health_check_timeout_ms": 30000, "health_check_failure_threshold": 3}  # when a node is given up
@@ -40,9 +46,14 @@ def cluster():
         both.shutdown()
 
 
-def busy_workers(name: str) -> list[psutil.Process]:
-    """The processes of Ray that are at work under a name."""
-    return [own for own in psutil.process_iter(["cmdline"]) if " ".join(own.info["cmdline"] or ()).startswith(f"ray::{name}")]
+def busy_workers(name: str) -> list[int]:
+    """The numbers of the processes of Ray that are at work under a name."""
+    numbers = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has just ended
+            if path.read_bytes().startswith(f"ray::{name}".encode()):
+                numbers.append(int(path.parent.name))
+    return numbers
 
 
 @pytest.fixture
@@ -50,7 +61,7 @@ def once_busy():
     """`once_busy(name, count, action)` calls an action as soon as so many workers are at work under a name, in the background."""
     ended, threads = threading.Event(), []
 
-    def begin(name: str, count: int, action: Callable[[list[psutil.Process]], None]) -> None:
+    def begin(name: str, count: int, action: Callable[[list[int]], None]) -> None:
         def watch() -> None:
             while not ended.wait(0.01):
                 if len(workers := busy_workers(name)) >= count:
@@ -64,6 +75,22 @@ def once_busy():
     ended.set()
     for thread in threads:
         thread.join()
+
+
+def test_stdout_is_for_rows(monkeypatch):
+    """What Ray prints, even at the end of the connection, does not come between the rows."""
+    import ray
+
+    monkeypatch.setattr(ray_connection, "connect", lambda address: True)
+    monkeypatch.setattr(ray_connection, "found_cluster", lambda device, jobs: None)
+    monkeypatch.setattr(ray, "shutdown", lambda: print("(raylet) a task will be retried"))
+    out = io.TextIOWrapper(io.BytesIO(), write_through=True)
+    with contextlib.redirect_stdout(out):
+        with ray_cluster("auto"):
+            print("(raylet) a node is lost")
+            sys.stdout.buffer.write(b"row\n")
+        print("done")
+    assert out.buffer.getvalue() == b"row\ndone\n"
 
 
 def test_nobody_answers(htl, phantom, dense):
@@ -111,7 +138,7 @@ def test_prepare_writes_the_same_store(cluster, htl, once_busy, tmp_path, monkey
     assert len(list((tmp_path / "store").glob("*.h5"))) == 5
     shutil.rmtree(tmp_path / "store")
     killed = []
-    once_busy("Map(once)", 1, lambda workers: (workers[0].kill(), killed.append(workers[0])))
+    once_busy("Map(once)", 1, lambda workers: (os.kill(workers[0], signal.SIGKILL), killed.append(workers[0])))
     code, out, err = htl(*args, "--ray", cluster.address)
     assert (code, out) == (0, rows), err
     assert "htl prepare: Ray cluster of 2 nodes, 2 CPUs and 0 GPUs\n" in err

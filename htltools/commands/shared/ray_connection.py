@@ -61,9 +61,11 @@ def ray_cluster(address: str | None, device: str = "cpu", jobs: int = 0) -> Iter
         signal.signal(signal.SIGTERM, handler)  # Ray sets its own
         yield found_cluster(device, jobs)
     finally:
-        sys.stdout = stdout
-        if connected:
-            sys.modules["ray"].shutdown()
+        try:
+            if connected:
+                sys.modules["ray"].shutdown()  # which prints what it has not said yet
+        finally:
+            sys.stdout = stdout
 
 
 def connect(address: str) -> bool:
