@@ -401,7 +401,7 @@ def test_folds_and_weights(htl, chain, tmp_path):
 
 def test_two_lungs_of_real_radiographs(htl, shared_data, tmp_path):
     """From a table with columns for either lung to an average precision of 0.9 at IoU 0.5 on patients not trained on."""
-    quick = "-q", "--arch", "compact_fcos", "--flip", "none", "--epochs", 6, "--batch-size", 16
+    quick = "-q", "--arch", "compact_fcos", "--flip", "none", "--epochs", 3, "--batch-size", 16
     code, rows, err = htl("prepare", shared_data / "covid-cxr-lungs", "--size", 64, "-j", 1, "-o", tmp_path / "store")
     assert code == 0, err
     samples = [row for row in split_lines(rows) if "id" in row]
