@@ -73,7 +73,12 @@ def connect(address: str) -> bool:
 
     Raises: DeviceMissing.
     """
-    quiet = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_DATA_DISABLE_PROGRESS_BARS": "1", "RAY_COLOR_PREFIX": "0"}
+    quiet = {
+        "RAY_ENABLE_AUTO_CONNECT": "0",
+        "RAY_BACKEND_LOG_LEVEL": "fatal",
+        "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+        "RAY_COLOR_PREFIX": "0",
+    }
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
     try:
