@@ -10,7 +10,7 @@ from htltools.core.statistics.dataset_summary import subgroup_summaries
 from htltools.core.statistics.subgroups import Crossing, usual_fields
 from htltools.errors import DataError
 from htltools.formats.rows.row import Row
-from htltools.formats.rows.spooled import rows_where
+from htltools.formats.rows.spooled import rows_where, text_array
 from htltools.formats.rows.vocabulary import HARDNESS
 
 COUNTS = "samples", "groups", "annotated"
@@ -42,6 +42,6 @@ def summary_table(
             *(str(getattr(part, name)) for name in COUNTS),
             *("" if np.isnan(mean) else f"{mean:.4f}" for mean in part.means),
         ]
-        for part in subgroup_summaries(once, [row.group for row in once], values, by)
+        for part in subgroup_summaries(once, text_array(row.group for row in once), values, by)
     ]
     return ["split", "subgroup", *COUNTS, *names], lines

@@ -23,7 +23,7 @@ class SubgroupSummary:
 
 
 def subgroup_summaries(
-    rows: Sequence[Mapping[str, Any]], groups: Sequence[str], columns: np.ndarray, crossings: Sequence[Crossing]
+    rows: Sequence[Mapping[str, Any]], groups: Sequence[str] | np.ndarray, columns: np.ndarray, crossings: Sequence[Crossing]
 ) -> list[SubgroupSummary]:
     """Counts and mean scores of each split, and of the levels of each crossing in it; empty levels are omitted.
 
@@ -31,6 +31,7 @@ def subgroup_summaries(
 
     Raises: DataError where no row has a field.
     """
+    member = np.unique(np.asarray(groups, str), return_inverse=True)[1]  # the number of each row's group: less than its name takes
     split = np.array([row.get("split") or "none" for row in rows])
     annotated = np.array([row.get("boxes") is not None and not row.get("pseudo") for row in rows])
     levels: list[tuple[dict[str, str], np.ndarray]] = [
@@ -42,7 +43,7 @@ def subgroup_summaries(
         for subgroup, places in levels:
             own = places[split[places] == name]
             if len(own):
-                count = len({groups[place] for place in own})
+                count = len(np.unique(member[own]))
                 means = present_means(columns[own])
                 summaries.append(SubgroupSummary(name, subgroup, len(own), count, int(annotated[own].sum()), means))
     return summaries
