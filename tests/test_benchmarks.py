@@ -66,6 +66,14 @@ def test_table_of_peers_has_ranges_over_seeds(importable):
     assert "| htl, its default | 1 | 0.600 | 1.000 | 0.500 | 0.250 | 2.0 | 3.0 | 3 commands |" in table(runs)
 
 
+@pytest.mark.parametrize("document", [PEERS / "README.md", PEERS.parents[2] / "EVIDENCE.md"], ids=lambda path: path.name)
+def test_documents_have_the_table_of_peers(document, importable):
+    """The documents have the table that the committed runs give: run.py --table results.jsonl."""
+    from run import table
+
+    assert table(list(map(json.loads, (PEERS / "results.jsonl").read_text().splitlines()))) in document.read_text()
+
+
 @pytest.mark.slow
 def test_comparison_with_peers_runs_and_resumes(tmp_path):
     """One command trains, predicts and measures, and leaves out what its file has; here the tools that need nothing installed."""

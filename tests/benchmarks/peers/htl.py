@@ -74,10 +74,10 @@ def train(data: Data, folder: Path, budget: Budget, seed: int, told: dict) -> Pa
     return out
 
 
-def predict(model: Path, samples: list[Sample]) -> Iterator[np.ndarray]:
+def predict(model: Path, samples: list[Sample], *flags: str) -> Iterator[np.ndarray]:
     """`htl predict` of files: batches of 256, its default, and its start."""
-    results = model.with_name("results.json")
-    run("predict", "-", "--model", model, "--coco-results", results, "--force", "-j", 1, lines=[str(sample.file) for sample in samples])
+    results, files = model.with_name("results.json"), [str(sample.file) for sample in samples]
+    run("predict", "-", "--model", model, "--coco-results", results, "--force", "-j", 1, *flags, lines=files)
     by_id: dict[str, list[list[float]]] = {}
     for each in json.loads(results.read_text()):
         x, y, width, height = each["bbox"]
@@ -86,4 +86,4 @@ def predict(model: Path, samples: list[Sample]) -> Iterator[np.ndarray]:
 
 
 if __name__ == "__main__":
-    main(train, predict)
+    main(train, predict, lambda model, samples: predict(model, samples, "--doubt", "none"))

@@ -49,7 +49,8 @@ with torch.inference_mode():
 
 def rows(quick: bool = False) -> list[dict[str, Any]]:
     """Images a second: htl without doubt, and with its default of two more passes, beside each peer one by one and in batches."""
-    count, repeats, python = (60, 1, peers_python()) if quick else (FILES, 3, peers_python())
+    count, repeats = (20, 1) if quick else (FILES, 3)
+    doubts, sizes, python = ("none",) if quick else ("none", "mirror"), (1,) if quick else (1, 32), peers_python()
     table = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -69,9 +70,9 @@ def rows(quick: bool = False) -> list[dict[str, Any]]:
         peers = {
             f"{tool}, batches of {batch}": peer(code, batch)
             for tool, code in {"Ultralytics YOLO26n": YOLO, "MONAI U-Net": MONAI}.items()
-            for batch in (1, 32)
+            for batch in sizes
         }
-        for doubt in ("none", "mirror"):
+        for doubt in doubts:
             for what, theirs in peers.items():
                 mine, others, *ratio = alternating(ours(doubt), theirs, repeats)
                 line = {

@@ -128,6 +128,8 @@ def table(lines: list[dict[str, Any]]) -> str:
             if runs:
                 cells = [spread([run[key] for run in runs], 3) for key in ("iou_mean", "acc@0.75", "ap", "iou_p10")]
                 speed, epochs = (spread([run[key] for run in runs], 1) for key in ("predict_cpu_ms", "epochs"))
+                plain = [run["no_doubt_predict_cpu_ms"] for run in runs if "no_doubt_predict_cpu_ms" in run]
+                speed += f", without doubt {spread(plain, 1)}" if plain else ""
                 lines_of = f"{COMMANDS} commands" if script == "htl.py" else str(code_lines(HERE / script))
                 parts.append(f"| {' | '.join([name, str(len(runs)), *cells, speed, epochs, lines_of])} |")
         parts.append("")

@@ -26,8 +26,11 @@ def timed(predict: Predict, model: Any, samples: list[Sample]) -> tuple[list[Obj
     return found, {"predict_cpu_ms": 1000 * (cpu_seconds() - start), "predict_ms": 1000 * (time.time() - clock)}
 
 
-def main(train: Train, predict: Predict) -> None:
-    """Parse the command line that run.py writes, and do it. `train` puts what it has to tell (epochs, choice) into a dict."""
+def main(train: Train, predict: Predict, without_doubt: Predict | None = None) -> None:
+    """Parse the command line that run.py writes, and do it. `train` puts what it has to tell (epochs, choice) into a dict.
+
+    without_doubt: predictions as the peers make them, of a tool that also says which to doubt; only timed.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("rows", type=Path)
     parser.add_argument("folder", type=Path)
@@ -46,9 +49,12 @@ def main(train: Train, predict: Predict) -> None:
     told |= {"train_cpu_s": budget.spent, "train_s": time.time() - clock}
     many = data.test if len(data.test) >= TIMED else data.test + data.train + data.val
     list(predict(model, data.test[:2]))  # the first call allocates
-    few, whole = (timed(predict, model, samples) for samples in (data.test[:2], many))
-    found = whole[0][: len(data.test)]
-    told |= {name: (whole[1][name] - few[1][name]) / (len(many) - 2) for name in few[1]}  # the start of a call does not count
+    found: list[Objects] = []
+    for prefix, how in {"": predict, "no_doubt_": without_doubt}.items():
+        if how:
+            (_, few), (those, whole) = (timed(how, model, samples) for samples in (data.test[:2], many))
+            found = found or those[: len(data.test)]
+            told |= {prefix + name: (whole[name] - few[name]) / (len(many) - 2) for name in few}  # the start of a call does not count
     (given.folder / "told.json").write_text(json.dumps(told))
     lines = (
         json.dumps({"id": sample.id, "objects": np.round(objects, 4).tolist()}) for sample, objects in zip(data.test, found, strict=True)
