@@ -42,7 +42,7 @@ LOADED = (
 def target_of(sample: Sample, classes: int) -> np.ndarray:
     """Lesion pixels [classes, W, H], x first as MONAI has images: the mask, or the filled box of each class where there is none."""
     if sample.mask:
-        return (np.asarray(Image.open(sample.mask)).T > 127)[None].astype(np.float32)
+        return (np.asarray(Image.open(sample.mask).convert("L")).T > 127)[None].astype(np.float32)
     target = np.zeros((classes, *sample.size), np.float32)
     for number, (x0, y0, x1, y1) in zip(sample.classes, sample.boxes.round().astype(int)):
         target[number, x0:x1, y0:y1] = 1

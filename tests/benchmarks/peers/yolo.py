@@ -33,7 +33,7 @@ def train(data: Data, folder: Path, budget: Budget, seed: int, told: dict) -> An
     table = {"path": str(folder), "train": "images/train", "val": "images/val", "names": dict(enumerate(data.names))}
     (folder / "data.yaml").write_text(yaml.safe_dump(table))
     model = YOLO("yolo26n.yaml")
-    model.add_callback("on_fit_epoch_end", lambda trainer: told.update(epochs=trainer.epoch + 1))
+    model.add_callback("on_train_batch_end", lambda trainer: told.update(epochs=told.get("epochs", 0) + 1 / len(trainer.train_loader)))
     model.train(
         data=str(folder / "data.yaml"),
         imgsz=SIZE,
