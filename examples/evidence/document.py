@@ -59,10 +59,13 @@ COLUMNS = {
     "another seed": "`seed_disagreement` with the net of another seed",
     "pruned_disagreement": "`pruned_disagreement`",
     "unpruned_disagreement": "disagreement with the copy that is not pruned",
+    "random_cut_disagreement": "disagreement with a copy that lost half of its weights at random",
     "pruned_shift": "`pruned_shift`",
     "unpruned_shift": "shift against the copy that is not pruned",
+    "random_cut_shift": "shift against the copy that lost half at random",
     "one mirror and pruned": "mean of 1 mirror image and `pruned_disagreement`",
     "one mirror and unpruned": "mean of 1 mirror image and the copy that is not pruned",
+    "one mirror and random_cut": "mean of 1 mirror image and the copy that lost half at random",
     "smallness": "smallness of the predicted box",
     "random": "`random`",
 }

@@ -8,6 +8,7 @@ from lab import ELSEWHERE, Lab, read_rows
 from looks import boxes_of
 
 MODELS = "regressor-plain", "regressor-look", "boxes-plain", "boxes-look", "masks-look"
+CUT = "regressor-look", "boxes-look"  # models of which there are copies
 MODELS_OF = {"all": "looks", "whole": "whole"}  # the setting whose models a protocol takes
 FIGURES = "failure_auroc", "selective_failure_rate@0.8", "selective_iou@0.8"
 
@@ -20,6 +21,9 @@ def doubt(lab: Lab) -> None:
         data["elsewhere"] = Path(ELSEWHERE), "test"
     for name in MODELS:
         model = folder / f"{name}.h5"
+        if name in CUT and lab.about["protocol"] == "all" and model.exists():
+            copy = folder / f"{name.partition('-')[0]}-random_cut.h5"
+            lab.pruned(copy, folder / "rows.jsonl", model, "--method", "random", "--sparsity", 0.5)
         if model.exists() and name not in lab.done:
             lab.write(name, doubt={key: figures(model, *place, lab.seed) for key, place in data.items()})
 
@@ -68,7 +72,7 @@ def figures(model: Path, rows: Path, split: str, seed: int) -> dict[str, dict[st
         opened.localizer.looks = looks
     if other := another_seed(model, seed):
         columns["another seed"] = disagreement(predicted, against(other))
-    for kind in "pruned", "unpruned":
+    for kind in "pruned", "unpruned", "random_cut":
         copy = model.with_name(f"{model.stem.partition('-')[0]}-{kind}.h5")
         if copy.exists() and model.stem.endswith("look"):
             boxes = against(copy)
