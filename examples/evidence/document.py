@@ -247,12 +247,12 @@ def weak(arms: Arms) -> str:
 
 
 def results(parts: dict[str, dict[str, Arms]]) -> str:
-    """The few results that stand in README.md: a gain, or an AUROC, on the data set trained on and on the other one."""
+    """The few results that stand in README.md: a gain of FEWEST seeds or more, or an AUROC, on the data set trained on and on the other."""
     arms, lines = parts.get("looks", {}).get("all", {}), []
 
     def line(what: str, ours: dict[int, dict], base: dict[int, dict]) -> None:
         seeds = len(ours.keys() & base.keys())
-        if seeds:
+        if seeds >= FEWEST:
             cells = (mean_and_interval(differences(ours, base, split, "iou_mean"), "+.3f", seeds) for split in DATA)
             lines.append([what, *cells, str(seeds)])
 
