@@ -49,9 +49,9 @@ WITH_MODELS = {  # command lines; {name} is a file
 }
 HELD = WITH_MODELS | {
     "train": "train {rows} -o {out}.h5 --arch compact --attend none --epochs 1 --batch-size 16",
-    "score": "score {rows} --model {dense} --pruned {pruned} --batch-size 8",
-    "predict": "predict {rows} --model {dense} --batch-size 8",
-    "evaluate": "evaluate {scored} --model {dense} --split train --hard pruned_loss --group-by sex --batch-size 8",
+    "score": "score {rows} --model {dense} --pruned {pruned} --batch-size 4",
+    "predict": "predict {rows} --model {dense} --batch-size 4",
+    "evaluate": "evaluate {scored} --model {dense} --split train --hard pruned_loss --group-by sex --batch-size 4",
     "resample": "resample {scored}",
     "view": "view {scored} --sort pruned_loss --where age>=0",
 }
