@@ -22,8 +22,9 @@ from htltools.core.runtime.prefetch import load_batches
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.adaptive_weighting import Attention
 from htltools.core.training.augmentation import Augmentation
-from htltools.core.training.loop import mean_iou, trained
+from htltools.core.training.loop import trained
 from htltools.core.training.schedule import Recipe
+from htltools.core.training.validation import mean_iou
 from htltools.errors import DataError, HtlError, UsageError
 from htltools.formats.models.checkpoint import Checkpoint
 from htltools.formats.rows.jsonlines import compact_json

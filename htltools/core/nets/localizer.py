@@ -14,7 +14,7 @@ from htltools.core.geometry.boxes import iou
 from htltools.core.geometry.class_maps_to_boxes import class_spread, map_boxes, min_max_scaled
 from htltools.core.geometry.mirroring import Mirror, mirrored_boxes
 from htltools.core.geometry.warping import unwarp_boxes, warp, warp_boxes
-from htltools.core.nets.looks import Looks, look_again
+from htltools.core.nets.looks import Looks, look_again, look_alike
 from htltools.core.runtime.predict import Predicting
 
 # ImageNet's colours: what pretrained backbones expect, and as good as any for the others.
@@ -25,7 +25,18 @@ MIRRORS: list[list[int]] = [[], [3], [2], [2, 3]]  # axes along which images are
 
 
 class Validator(Predicting, Protocol):
-    """What validation runs, a module: predictions, and their `overlap` with targets, [N] in [0, 1], 1 = the same."""
+    """What validation runs, a module.
+
+    pictures: what the localizer sees of validation images uint8 [B, H, W, C]. judged: predictions for them, as the validator gives them.
+    overlap: of these and targets, [N] in [0, 1], 1 = the same. first_look_targets: what the net should say of images in (h, w), given
+    their boxes [B, 4].
+    """
+
+    def pictures(self, images: Tensor) -> Tensor: ...
+
+    def judged(self, predictions: Tensor, images: Tensor) -> Tensor: ...
+
+    def first_look_targets(self, images: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor: ...
 
     def overlap(self, predictions: np.ndarray, targets: np.ndarray) -> np.ndarray: ...
 
@@ -94,12 +105,6 @@ class Localizer(nn.Module):
         """The loss of each output of the net, given `training_targets`: [B], 0 or more."""
         return box_loss(boxes_of(raw), targets)
 
-    def first_look_loss(self, images: Tensor, targets: Tensor) -> Tensor:
-        """The loss of the first look at images uint8 [B, H, W, C] that are not augmented, given their boxes [B, 4]: [B], 0 or more."""
-        x = self.whole(self.normalised(images))
-        plain = torch.ones(len(targets), 2, device=x.device)
-        return self.training_loss(self.net(x), self.training_targets(targets, plain, torch.zeros_like(plain), self.input_size(x)))
-
     def train(self, mode: bool = True) -> "Localizer":
         """As torch's; batch norms whose weights are frozen keep their statistics also while the rest is trained."""
         super().train(mode)
@@ -111,11 +116,25 @@ class Localizer(nn.Module):
 
     def of_one_look(self, x: Tensor, net: nn.Module) -> Tensor:
         """What a net predicts for normalised images [B, C, h, w] in its size, of one look: boxes [B, 4]."""
-        return self.decoded(net(x)).clamp(0, 1)
+        return self.read(net(x), x.shape[2:])
+
+    def read(self, raw: Tensor, size: Sequence[int]) -> Tensor:
+        """The predictions that the net's output says, for images of the size (H, W): boxes [B, 4], or what its task predicts."""
+        return self.decoded(raw).clamp(0, 1)
 
     def first_look(self, x: Tensor) -> Tensor:
         """What the first look alone predicts for normalised images [B, C, H, W]: boxes [B, 4], or what its task predicts."""
         return self.of_one_look(self.whole(x), self.glance or self.net)
+
+    def loss_and_prediction(self, images: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of the first look [B], 0 or more, and the validator's predictions after all looks [B, ...], in one pass, no glance.
+
+        Of images uint8 [B, H, W, C] as the validator takes them, not augmented, and their boxes [B, 4].
+        """
+        x = self.normalised(self.validator.pictures(images))
+        raw = self.net(self.whole(x))
+        loss = self.training_loss(raw, self.validator.first_look_targets(images, boxes, self.input_size(x)))
+        return loss, self.validator.judged(self.all_looks(x, self.read(raw, x.shape[2:])), images)
 
     def all_looks(self, x: Tensor, first: Tensor) -> Tensor:
         """What all looks predict, given the prediction of the first one, in the same form."""
@@ -173,6 +192,19 @@ class Localizer(nn.Module):
         """What validation runs: the localizer itself, unless its task predicts more than boxes."""
         return self
 
+    def pictures(self, images: Tensor) -> Tensor:
+        """As `Validator`: the images themselves."""
+        return images
+
+    def judged(self, predictions: Tensor, images: Tensor) -> Tensor:
+        """As `Validator`: the predictions themselves."""
+        return predictions
+
+    def first_look_targets(self, images: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+        """As `Validator`, by the boxes."""
+        plain = torch.ones(len(boxes), 2, device=boxes.device)
+        return self.training_targets(boxes, plain, torch.zeros_like(plain), size)
+
     def overlap(self, predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """IoU of predictions [N, *prediction_shape] and targets [N, ...]: [N] in [0, 1], 1 = the same."""
         return iou(predictions, targets)
@@ -211,6 +243,20 @@ class MapLocalizer(Localizer):
 
     def of_one_look(self, x: Tensor, net: nn.Module) -> Tensor:
         return map_boxes(self.map_of(x, net), self.threshold)
+
+
+class WaysToLook(nn.Module):
+    """What the validator of a localizer gives for each of L ways to look, in one pass: images to [B, L, *prediction_shape]."""
+
+    def __init__(self, model: Localizer, ways: Sequence[Looks]):
+        super().__init__()
+        self.model, self.ways, self.prediction_shape = model, ways, (len(ways), *model.validator.prediction_shape)
+
+    def forward(self, images: Tensor) -> Tensor:
+        model, validator = self.model, self.model.validator
+        x = model.normalised(validator.pictures(images))
+        predictions = look_alike(model, self.ways, x, model.first_look(x), model.input_size(x))
+        return torch.stack([validator.judged(each, images) for each in predictions], 1)
 
 
 def boxes_of(raw: Tensor) -> Tensor:

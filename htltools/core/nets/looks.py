@@ -1,6 +1,8 @@
 """Looking again: predict, cut the neighbourhood of the prediction out of the image, enlarge it, predict again."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -61,26 +63,53 @@ def look_again(looking: Looking, x: Tensor, first: Tensor, size: tuple[int, int]
     Tensor operations only, so that it exports; there, and where torch compiles, images that need no more looks take the time of the others.
     """
     looks = looking.looks
-    everything = looks.agree > 1 or torch.compiler.is_compiling() or torch.jit.is_tracing()
-    now, told = first, first
-    going = torch.ones(x.shape[0], dtype=torch.bool, device=x.device)
+    if looks.agree > 1 or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return in_the_end(looking, looks, after_each_look(looking, looks, x, first, size))
+    now, told = first.clone(), first.clone()
+    chosen = torch.arange(x.shape[0], device=x.device)
     for _ in range(looks.count - 1):
-        chosen = slice(None) if everything else going.nonzero().squeeze(1)
         before = now[chosen]
-        boxes = looking.boxes_of(before)
-        factor, offset = looks.windows(x[chosen], boxes)
-        after = looking.put_back(looking.predict(warp(x[chosen].float(), factor, offset, size).to(x.dtype)), factor, offset, before)
-        result = (before + after) / 2 if looks.average else after
-        if looks.agree > 1:
-            now, told = after, result
-            continue
-        goes_on = box_iou(looking.boxes_of(after), boxes) < looks.agree
-        if everything:
-            still = going.view(-1, *[1] * (now.ndim - 1))
-            now, told, going = torch.where(still, after, now), torch.where(still, result, told), going & goes_on
-        else:
-            now, told, going = now.clone(), told.clone(), going.clone()
-            now[chosen], told[chosen], going[chosen] = after, result, goes_on
-            if not going.any():
-                break
+        after = next_look(looking, looks, x[chosen], before, size)
+        now[chosen], told[chosen] = after, (before + after) / 2 if looks.average else after
+        chosen = chosen[box_iou(looking.boxes_of(after), looking.boxes_of(before)) < looks.agree]
+        if not len(chosen):
+            break
+    return told
+
+
+def look_alike(looking: Looking, ways: Sequence[Looks], x: Tensor, first: Tensor, size: tuple[int, int]) -> list[Tensor]:
+    """As `look_again`, for each of several ways to look. Those of the same windows share their looks."""
+    shared: dict[Looks, list[Tensor]] = {}
+    for way in sorted(ways, key=lambda way: -way.count):
+        windows_of = replace(way, count=1, average=False, agree=2.0)
+        if windows_of not in shared:
+            shared[windows_of] = after_each_look(looking, way, x, first, size)
+    trails = (shared[replace(way, count=1, average=False, agree=2.0)] for way in ways)
+    return [in_the_end(looking, way, trail) for way, trail in zip(ways, trails)]
+
+
+def next_look(looking: Looking, looks: Looks, x: Tensor, before: Tensor, size: tuple[int, int]) -> Tensor:
+    """The predictions [B, ...] of one look more, at the windows of the predictions before."""
+    factor, offset = looks.windows(x, looking.boxes_of(before))
+    return looking.put_back(looking.predict(warp(x.float(), factor, offset, size).to(x.dtype)), factor, offset, before)
+
+
+def after_each_look(looking: Looking, looks: Looks, x: Tensor, first: Tensor, size: tuple[int, int]) -> list[Tensor]:
+    """The predictions [B, ...] after each of `looks.count` looks, the first included, whether two of them agree or not."""
+    trail = [first]
+    for _ in range(looks.count - 1):
+        trail.append(next_look(looking, looks, x, trail[-1], size))
+    return trail
+
+
+def in_the_end(looking: Looking, looks: Looks, trail: Sequence[Tensor]) -> Tensor:
+    """What looks predict in the end [B, ...], given the predictions after each look; those after more than `looks.count` do not count."""
+    pairs = [*pairwise(trail[: looks.count])]
+    means = [(before + after) / 2 if looks.average else after for before, after in pairs]
+    if looks.agree > 1:
+        return means[-1] if means else trail[0]
+    told, going = trail[0], torch.ones(len(trail[0]), dtype=torch.bool, device=trail[0].device)
+    for (before, after), mean in zip(pairs, means):
+        told = torch.where(going.view(-1, *[1] * (told.ndim - 1)), mean, told)
+        going = going & (box_iou(looking.boxes_of(after), looking.boxes_of(before)) < looks.agree)
     return told

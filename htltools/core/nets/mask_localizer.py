@@ -55,30 +55,20 @@ class MaskLocalizer(PixelLocalizer):
         super().__init__(net, frame, mean, std)
         self.stored = tuple(stored)
 
-    def first_look_loss(self, images: Tensor, targets: Tensor) -> Tensor:
-        """As `Localizer.first_look_loss`, of images with their lesion mask as one channel more; the targets do not count."""
-        x = self.whole(self.normalised(images[..., :-1]))
-        lesion = images[..., -1:].permute(0, 3, 1, 2).float()
-        return self.training_loss(self.net(x), (self.whole(lesion)[:, 0] >= HALF).float())
-
     def masks(self, x: Tensor) -> Tensor:
         """The probability of lesion at each pixel of normalised images [B, C, H, W], after all looks: float32 [B, H, W]."""
         return self.all_looks(x, self.first_look(x))
 
     def first_look(self, x: Tensor) -> Tensor:
         """As `masks`, of the first look alone."""
-        first = self.masks_of_one_look(self.whole(x), self.glance or self.net)
-        if first.shape[1:] != x.shape[2:]:
-            first = interpolate(first.unsqueeze(1), size=x.shape[2:], mode="bilinear", align_corners=False).squeeze(1)
-        return first
+        return self.read((self.glance or self.net)(self.whole(x)), x.shape[2:])
 
-    def masks_of_one_look(self, x: Tensor, net: nn.Module) -> Tensor:
-        """The probability of lesion at each pixel of normalised images [B, C, h, w] in the size of the net: float32 [B, h, w]."""
-        return torch.sigmoid(net(x).float())
-
-    def predict(self, windows: Tensor) -> Tensor:
-        """As `Looking`, of masks."""
-        return self.masks_of_one_look(windows, self.net)
+    def read(self, raw: Tensor, size: Sequence[int]) -> Tensor:
+        """The probability of lesion at each pixel, float32 [B, *size], that the net's output says."""
+        masks = torch.sigmoid(raw.float())
+        if masks.shape[1:] == tuple(size):
+            return masks
+        return interpolate(masks.unsqueeze(1), size=tuple(size), mode="bilinear", align_corners=False).squeeze(1)
 
     def boxes_of(self, predictions: Tensor) -> Tensor:
         return mask_boxes(predictions)
@@ -142,9 +132,21 @@ class MaskValidator(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
-        masks = self.model.masks(self.model.normalised(images[..., :-1]))
-        agreement = iou_and_dice(masks >= LIMIT, images[..., -1] > 0)
-        return torch.cat([mask_boxes(masks), torch.stack(agreement, 1)], 1)
+        return self.judged(self.model.masks(self.model.normalised(self.pictures(images))), images)
+
+    def pictures(self, images: Tensor) -> Tensor:
+        """As `Validator`: without the masks."""
+        return images[..., :-1]
+
+    def judged(self, predictions: Tensor, images: Tensor) -> Tensor:
+        """As `Validator`, of masks [B, H, W]: [B, 6]."""
+        agreement = iou_and_dice(predictions >= LIMIT, images[..., -1] > 0)
+        return torch.cat([mask_boxes(predictions), torch.stack(agreement, 1)], 1)
+
+    def first_look_targets(self, images: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+        """As `Validator`, by the annotated masks; the boxes do not count."""
+        lesion = images[..., -1:].permute(0, 3, 1, 2).float()
+        return (self.model.whole(lesion)[:, 0] >= HALF).float()
 
     def overlap(self, predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """IoU of predicted and annotated masks: [N] in [0, 1]. It is part of the predictions; the boxes `targets` do not count."""

@@ -54,26 +54,3 @@ def predict_all(models: Sequence[Predicting], images: ImageSource | OnDevice, ru
     for chosen, part in zip(own, predictions(models, load_batches(images, own, runtime.device), runtime)):
         out[:, chosen[0] : chosen[-1] + 1] = part
     return distributed.summed(out).cpu().numpy()
-
-
-class Learning(Predicting, Protocol):
-    """A localizer, which knows its loss at the first look: `first_look_loss` of images uint8 [B, H, W, C] and targets [B, ...], [B]."""
-
-    def first_look_loss(self, images: Tensor, targets: Tensor) -> Tensor: ...
-
-
-def first_look_losses(model: Learning, images: ImageSource | OnDevice, targets: np.ndarray, runtime: Runtime) -> np.ndarray:
-    """The loss of each image as it is, at the first look, given the targets [N, ...]: float32 [N]. Processes share the images."""
-    own = distributed.share(batches(images.shape[0], runtime.batch_size))
-    losses = torch.zeros(images.shape[0], device=runtime.device)
-    mode = model.training
-    model.train(False)
-    try:
-        for chosen, batch in zip(own, load_batches(images, own, runtime.device)):
-            with torch.inference_mode(), runtime.autocast():
-                losses[chosen[0] : chosen[-1] + 1] = model.first_look_loss(
-                    batch, torch.from_numpy(targets[chosen]).float().to(batch.device)
-                )
-    finally:
-        model.train(mode)
-    return distributed.summed(losses).cpu().numpy()

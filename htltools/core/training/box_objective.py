@@ -10,7 +10,6 @@ from htltools.core.geometry.warping import warp_boxes
 from htltools.core.nets.localizer import Localizer
 from htltools.core.runtime import distributed
 from htltools.core.runtime.image_sources import ImageSource
-from htltools.core.runtime.predict import first_look_losses
 from htltools.core.runtime.prefetch import OnDevice
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.sampling.sample_weights import hardest, top_weights
@@ -21,9 +20,9 @@ from htltools.core.training.enlarging import DRAWS, Crops, crop_shares, cut_firs
 from htltools.core.training.epoch_objective import EpochObjective
 from htltools.core.training.pruned_branch import PrunedBranch
 from htltools.core.training.schedule import Recipe
+from htltools.core.training.validation import losses_and_mean_iou
 from htltools.errors import UsageError
 
-AT_ONCE = 64  # validation images
 Net = Callable[[Tensor], Tensor]  # normalised images [B, C, h, w] to raw outputs
 
 
@@ -147,8 +146,8 @@ class BoxObjective(EpochObjective):
         """Record the epoch."""
         self.record.add_boxes(samples, distributed.gathered(self.noted, samples))
 
-    def validation_losses(self, images: ImageSource | OnDevice, targets: np.ndarray) -> np.ndarray | None:
-        return first_look_losses(self.model, images, targets, self.runtime.at(AT_ONCE))
+    def validated(self, images: ImageSource | OnDevice, targets: np.ndarray) -> tuple[np.ndarray | None, float]:
+        return losses_and_mean_iou(self.model, images, targets, self.runtime.at(self.recipe.batch_size))
 
     def state_dict(self) -> dict[str, Tensor]:
         """State to resume from, beside that of the model."""

@@ -9,7 +9,7 @@ from htltools.core.nets.looks import Looks
 from htltools.core.runtime.image_sources import ImageSource
 from htltools.core.runtime.prefetch import OnDevice
 from htltools.core.runtime.runtime import Runtime
-from htltools.core.training.loop import mean_iou
+from htltools.core.training.validation import mean_ious
 
 ONCE = Looks()
 WINDOWS = 1.2, 1.4, 1.7
@@ -35,17 +35,17 @@ def choose_looks(
     """
     tried: dict[Looks, float] = {}
 
-    def measure(*looks: Looks) -> None:
-        for each in looks:
-            if each not in tried:
-                model.looks = each
-                tried[each] = round(mean_iou(model, images, targets, runtime), 6)
+    def measure(*ways: Looks) -> None:
+        new = [way for way in dict.fromkeys(ways) if way not in tried]
+        if new:
+            tried.update(zip(new, (round(iou, 6) for iou in mean_ious(model, new, images, targets, runtime))))
 
-    if count in (None, 1):
-        measure(ONCE)
-    if count != 1:
+    once = [ONCE] if count in (None, 1) else []
+    if count == 1:
+        measure(*once)
+    else:
         first = min(count or 2, 2)
-        measure(*(replace(rest, count=first, window=wide) for wide in ([window] if window else WINDOWS)))
+        measure(*once, *(replace(rest, count=first, window=wide) for wide in ([window] if window else WINDOWS)))
         wide = max((looks for looks in tried if looks.count == first), key=tried.__getitem__).window
         counts = [count] if count else range(2, MOST + 1)
         measure(*(replace(rest, window=wide, count=each, average=mean) for each in counts for mean in (False, True)))

@@ -55,8 +55,8 @@ class DetectionObjective(ThresholdObjective):
             torch.manual_seed(seed)
             return self.net(x.contiguous(memory_format=torch.channels_last), targets)
 
-    def validation_losses(self, images: ImageSource | OnDevice, targets: np.ndarray) -> np.ndarray | None:
-        return object_losses(self.model, images, targets, self.runtime.at(self.recipe.batch_size))
+    def validated(self, images: ImageSource | OnDevice, targets: np.ndarray) -> tuple[np.ndarray | None, float]:
+        return object_losses(self.model, images, targets, self.runtime.at(self.recipe.batch_size)), super().validated(images, targets)[1]
 
     def calibrate(self, images: ImageSource | OnDevice, targets: np.ndarray) -> None:
         calibrate_score_threshold(self.model, images, targets, self.runtime.at(self.recipe.batch_size))

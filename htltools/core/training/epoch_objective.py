@@ -15,6 +15,7 @@ from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import draw_changes
 from htltools.core.training.loop import epoch_seed
 from htltools.core.training.schedule import Recipe
+from htltools.core.training.validation import mean_iou
 from htltools.errors import UsageError
 
 
@@ -89,9 +90,9 @@ class EpochObjective:
         """
         raise NotImplementedError
 
-    def validation_losses(self, images: ImageSource | OnDevice, targets: np.ndarray) -> np.ndarray | None:
-        """The loss of each validation image, [N]; None: not every objective has targets for these."""
-        return None
+    def validated(self, images: ImageSource | OnDevice, targets: np.ndarray) -> tuple[np.ndarray | None, float]:
+        """As `Objective.validated`, without the loss: not every objective has targets for it."""
+        return None, mean_iou(self.evaluated, images, targets, self.runtime.at(self.recipe.batch_size))
 
     def state_dict(self) -> dict[str, Tensor]:
         """State to resume from, beside that of the model: none."""

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from htltools.core.nets.localizer import Localizer
 from htltools.core.runtime import distributed
 from htltools.core.runtime.image_sources import ImageSource
-from htltools.core.runtime.predict import predict_all
 from htltools.core.runtime.prefetch import OnDevice, on_device_if_it_fits
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.schedule import Recipe, Schedule, cooling
+from htltools.core.training.validation import mean_iou
 from htltools.errors import HtlError, UsageError
 
 
@@ -58,8 +58,8 @@ class Objective(Protocol):
     def losses(self, epoch: int) -> Iterator[Tensor]:
         """The loss of each step of an epoch (from 0), []; the loop takes the step before it asks for the next one."""
 
-    def validation_losses(self, images: ImageSource | OnDevice, targets: np.ndarray) -> np.ndarray | None:
-        """The loss of `evaluated` on validation images as they are, at the first look: [N]; None where the targets do not tell."""
+    def validated(self, images: ImageSource | OnDevice, targets: np.ndarray) -> tuple[np.ndarray | None, float]:
+        """Of `evaluated` on validation images as they are: the first look's loss [N], None where targets do not tell; mean IoU."""
 
     def state_dict(self) -> dict[str, Tensor]: ...
 
@@ -117,9 +117,12 @@ def trained(
             raise HtlError(f"the training diverged in epoch {epoch + 1}: the loss is {record['loss']}", "try a lower learning rate")
         evaluated = objective.evaluated
         if held_out:
-            losses = objective.validation_losses(*held_out) if measures_loss else None
+            if measures_loss:
+                losses, reached = objective.validated(*held_out)
+            else:
+                losses, reached = None, mean_iou(evaluated, *held_out, runtime.at(recipe.batch_size))
             record |= {} if losses is None else {"val_loss": round(float(np.nanmean(losses)), 6)}
-            record["val_iou"] = round(mean_iou(evaluated, *held_out, runtime.at(recipe.batch_size)), 6)
+            record["val_iou"] = round(reached, 6)
         better = not held_out or not state.log or record["val_iou"] > max(entry["val_iou"] for entry in state.log)
         now = copied(model.state_dict())
         kept = now if evaluated is model else copied(evaluated.state_dict())
@@ -154,13 +157,6 @@ def optimizer_for(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     matrices, others = [p for p in moving if p.ndim > 1], [p for p in moving if p.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": recipe.decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=recipe.rate, fused=True)
-
-
-def mean_iou(model: Localizer, images: ImageSource | OnDevice, targets: np.ndarray, runtime: Runtime) -> float:
-    """Mean overlap of the model's predictions and the targets of its task, boxes [N, 4] or others, in [0, 1]."""
-    validator = model.validator
-    predictions = predict_all([validator], images, runtime.at(max(runtime.batch_size, 64)))[0]
-    return float(validator.overlap(predictions, targets).mean())
 
 
 def copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:

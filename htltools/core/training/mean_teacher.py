@@ -16,7 +16,6 @@ from htltools.core.nets.localizer import Localizer
 from htltools.core.runtime import distributed
 from htltools.core.runtime.batches import number_of_batches
 from htltools.core.runtime.image_sources import ImageSource
-from htltools.core.runtime.predict import first_look_losses
 from htltools.core.runtime.prefetch import OnDevice, load_batches, on_device_if_it_fits
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.sampling.sample_weights import top_weights
@@ -25,9 +24,9 @@ from htltools.core.training.enlarging import Crops, cut_first, draw_crops
 from htltools.core.training.loop import epoch_seed
 from htltools.core.training.pruned_branch import PrunedBranch
 from htltools.core.training.schedule import Recipe
+from htltools.core.training.validation import losses_and_mean_iou
 from htltools.errors import UsageError
 
-AT_ONCE = 64  # validation images
 DECAY = 0.99  # of the teacher's weights
 STRONG = Augmentation(shift=0.15, scale=0.3, stretch=0.15, light=0.4, colour=0.2)
 RAMP = 0.3  # of the steps, over which the unlabelled samples gain their weight
@@ -187,8 +186,8 @@ class MeanTeacher:
             raw = net(x.contiguous(memory_format=torch.channels_last))
         return self.model.training_loss(raw, targets)
 
-    def validation_losses(self, images: ImageSource | OnDevice, targets: np.ndarray) -> np.ndarray | None:
-        return first_look_losses(self.evaluated, images, targets, self.runtime.at(AT_ONCE))
+    def validated(self, images: ImageSource | OnDevice, targets: np.ndarray) -> tuple[np.ndarray | None, float]:
+        return losses_and_mean_iou(self.evaluated, images, targets, self.runtime.at(self.recipe.batch_size))
 
     def state_dict(self) -> dict[str, Tensor]:
         """State to resume from, beside that of the student."""

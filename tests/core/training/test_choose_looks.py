@@ -19,7 +19,7 @@ class Model:
 def chosen(monkeypatch, reached, **asked):
     """The looks of a model whose mean IoU is a function of its looks, and all that was tried."""
     model = Model()
-    monkeypatch.setattr(module, "mean_iou", lambda model, images, targets, runtime: reached(model.looks))
+    monkeypatch.setattr(module, "mean_ious", lambda model, ways, images, targets, runtime: [reached(way) for way in ways])
     tried = choose_looks(model, torch.zeros(1), np.zeros(1), Runtime("cpu"), **asked)
     return model.looks, tried
 

@@ -18,8 +18,9 @@ from htltools.core.training.detection_objective import (
     object_losses,
     visible_classes,
 )
-from htltools.core.training.loop import mean_iou, trained
+from htltools.core.training.loop import trained
 from htltools.core.training.schedule import Recipe
+from htltools.core.training.validation import mean_iou
 
 CPU = Runtime("cpu")
 SHAPE = architecture("compact_fcos", (64, 64, 3), "detect", classes=["bright", "red"], most=10)

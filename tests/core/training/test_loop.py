@@ -8,8 +8,9 @@ from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.freezing import freeze
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.box_objective import BoxObjective
-from htltools.core.training.loop import mean_iou, trained
+from htltools.core.training.loop import trained
 from htltools.core.training.schedule import Recipe
+from htltools.core.training.validation import mean_iou
 from htltools.errors import HtlError, UsageError
 
 CPU = Runtime("cpu")
@@ -127,7 +128,8 @@ def test_validation_loss_is_that_of_training(shelf):
     """The validation loss is the loss of the net for images that are not augmented, and leaves the training as it was."""
     objective = BoxObjective(fresh(), shelf, shelf.boxes, ONES, RECIPE, CPU)
     model = objective.model.train()
-    losses = objective.validation_losses(shelf, shelf.boxes)
+    losses, reached = objective.validated(shelf, shelf.boxes)
+    assert reached == pytest.approx(mean_iou(model, shelf, shelf.boxes, CPU), abs=1e-6)
     assert model.training
     model.eval()
     with torch.no_grad():
