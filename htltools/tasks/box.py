@@ -79,8 +79,8 @@ class Box:
         extras: Extras,
     ) -> "Objective":
         """The box loss, with attention or with unlabelled images where there are such."""
-        from htltools.core.training.box_objective import BoxObjective
-        from htltools.core.training.mean_teacher import MeanTeacher
+        from htltools.core.training.objectives.box import BoxObjective
+        from htltools.core.training.objectives.mean_teacher import MeanTeacher
 
         if extras.pseudo_labels and extras.unlabelled:
             labelled = training.images, training.targets, weights

@@ -72,7 +72,7 @@ class ClassMap(Box):
         extras: Extras,
     ) -> "Objective":
         """The cross-entropy of the class maps."""
-        from htltools.core.training.class_map_objective import ClassMapObjective
+        from htltools.core.training.objectives.class_map import ClassMapObjective
 
         held_out = (validation.images, validation.targets) if validation else None
         attention, compiled = extras.attention, extras.compiled
@@ -82,7 +82,7 @@ class ClassMap(Box):
 
     def calibrate(self, model: Model, validation: Data, runtime: Runtime) -> None:
         """Set the threshold of the map, on validation boxes."""
-        from htltools.core.training.class_map_objective import calibrate_map_threshold
+        from htltools.core.training.objectives.class_map import calibrate_map_threshold
 
         calibrate_map_threshold(model, validation.images, validation.targets, runtime)
 
@@ -97,7 +97,7 @@ class ClassMap(Box):
         from htltools.core.geometry.class_maps_to_boxes import map_boxes
         from htltools.core.runtime.predict import predictions
         from htltools.core.runtime.prefetch import load_batches
-        from htltools.core.training.class_map_objective import MapOf
+        from htltools.core.training.objectives.class_map import MapOf
 
         thresholds = [float(model.threshold), *SWEEP]
         ious, counts = np.zeros((len(thresholds), len(data.rows))), np.zeros((2, LEVELS), int)

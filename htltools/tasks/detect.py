@@ -90,20 +90,20 @@ class Detect:
         extras: Extras,
     ) -> "Objective":
         """The loss of torchvision's detectors."""
-        from htltools.core.training.detection_objective import DetectionObjective
+        from htltools.core.training.objectives.detection import DetectionObjective
 
         held_out = (validation.images, validation.targets) if validation else None
         return DetectionObjective(model, training.images, training.targets, weights, held_out, recipe, runtime, compiled=extras.compiled)
 
     def calibrate(self, model: Model, validation: Data, runtime: Runtime) -> None:
         """Set the score from which on an object counts, on validation objects."""
-        from htltools.core.training.detection_objective import calibrate_score_threshold
+        from htltools.core.training.objectives.detection import calibrate_score_threshold
 
         calibrate_score_threshold(model, validation.images, validation.targets, runtime)
 
     def constant_baseline(self, training: Data, validation: Data) -> tuple[str, float] | None:
         """The set of median boxes of the usual number of objects."""
-        from htltools.core.training.detection_objective import constant_set_overlap
+        from htltools.core.training.objectives.detection import constant_set_overlap
 
         return "set of objects", constant_set_overlap(training.targets, validation.targets)
 
@@ -125,7 +125,7 @@ class Detect:
         self, models: Sequence[Model], images: ImageSource, predictions: np.ndarray, annotation: np.ndarray, runtime: Runtime
     ) -> np.ndarray:
         """The training loss of each image, which follows from the net and not from the predictions alone."""
-        from htltools.core.training.detection_objective import object_losses
+        from htltools.core.training.objectives.detection import object_losses
 
         return np.array([object_losses(model, images, annotation, runtime) for model in models])
 

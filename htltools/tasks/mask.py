@@ -89,7 +89,7 @@ class Mask(Box):
         extras: Extras,
     ) -> "Objective":
         """The mask loss."""
-        from htltools.core.training.mask_objective import MaskObjective
+        from htltools.core.training.objectives.mask import MaskObjective
 
         boxes, has_mask = training.targets[:, :4], training.targets[:, 4] > 0
         return MaskObjective(
@@ -106,7 +106,7 @@ class Mask(Box):
 
     def constant_baseline(self, training: Data, validation: Data) -> tuple[str, float] | None:
         """The pixels that are lesion in half of the training masks."""
-        from htltools.core.training.mask_objective import constant_mask_iou
+        from htltools.core.training.objectives.mask import constant_mask_iou
 
         return "mask", constant_mask_iou(training.images, validation.images)
 

@@ -18,7 +18,7 @@ from htltools.formats.store.shard import Placement
 if TYPE_CHECKING:  # a task predicts without torch, which its training needs
     from htltools.core.training.adaptive_weighting import Attention
     from htltools.core.training.loop import Objective
-    from htltools.core.training.mean_teacher import PseudoLabels
+    from htltools.core.training.objectives.mean_teacher import PseudoLabels
     from htltools.core.training.schedule import Recipe
 
 Model = Any  # the class of localizer that belongs to the task, see core.nets

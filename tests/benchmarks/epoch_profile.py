@@ -21,9 +21,9 @@ from htltools.core.nets.factory import architecture, build
 from htltools.core.runtime.image_sources import ImagesInMemory
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.adaptive_weighting import Attention
-from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.choose_looks import choose_looks
 from htltools.core.training.loop import State, trained
+from htltools.core.training.objectives.box import BoxObjective
 from htltools.core.training.schedule import Recipe
 from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Images, write_shard

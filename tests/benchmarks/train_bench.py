@@ -23,8 +23,8 @@ from htltools.core.nets.localizer import NORMALISATION, boxes_of
 from htltools.core.runtime.batches import batches
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import augmented, draw_changes
-from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import optimizer_for, trained
+from htltools.core.training.objectives.box import BoxObjective
 from htltools.core.training.schedule import Recipe
 from htltools.formats.rows.row import Row
 from htltools.formats.store.shard import Images, write_shard

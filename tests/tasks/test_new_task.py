@@ -12,7 +12,7 @@ from htltools.core.nets.compact import compact
 from htltools.core.nets.localizer import NORMALISATION, Localizer
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.statistics.sample_metrics import BoxMetrics
-from htltools.core.training.epoch_objective import EpochObjective
+from htltools.core.training.objectives.epoch import EpochObjective
 from htltools.formats.models.checkpoint import Checkpoint
 from htltools.formats.rows.jsonlines import joined_lines, split_lines
 from htltools.formats.rows.row import Row

@@ -9,7 +9,7 @@ from htltools.core.hardness.cross_fitting import Fold
 from htltools.core.nets.factory import predicts_pixels, task_of_net
 from htltools.core.nets.names import DEFAULT, DEFAULT_OF_MAPS
 from htltools.core.training.adaptive_weighting import DAMAGE, Attention
-from htltools.core.training.mean_teacher import PseudoLabels
+from htltools.core.training.objectives.mean_teacher import PseudoLabels
 from htltools.errors import UsageError
 from htltools.formats.models.checkpoint import architecture_of
 from htltools.formats.models.torch_weights import is_torch_weights

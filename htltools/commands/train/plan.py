@@ -9,7 +9,7 @@ from htltools.core.nets.factory import predicts_pixels
 from htltools.core.nets.looks import Looks
 from htltools.core.training.adaptive_weighting import Attention
 from htltools.core.training.augmentation import Augmentation
-from htltools.core.training.mean_teacher import PseudoLabels
+from htltools.core.training.objectives.mean_teacher import PseudoLabels
 from htltools.core.training.schedule import EPOCHS, Recipe, usual_epochs
 from htltools.errors import UsageError
 from htltools.formats.models.checkpoint import resume_path

@@ -1,1 +1,1 @@
-"""The training loop and its objectives."""
+"""The training loop and all that belongs to it; what it minimises is in `objectives`."""

@@ -12,8 +12,8 @@ from htltools.core.nets.factory import architecture, build
 from htltools.core.runtime import distributed
 from htltools.core.runtime.predict import predict_all
 from htltools.core.runtime.runtime import Runtime
-from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import trained
+from htltools.core.training.objectives.box import BoxObjective
 from htltools.core.training.schedule import Recipe
 from htltools.errors import UsageError
 

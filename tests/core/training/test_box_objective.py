@@ -7,8 +7,8 @@ import torch
 from htltools.core.nets.factory import architecture, build
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.adaptive_weighting import Attention
-from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import trained
+from htltools.core.training.objectives.box import BoxObjective
 from htltools.core.training.schedule import Recipe
 
 CPU = Runtime("cpu")

@@ -8,8 +8,8 @@ from htltools.core.geometry.boxes import iou
 from htltools.core.nets.factory import architecture, build
 from htltools.core.runtime.predict import predict_all
 from htltools.core.runtime.runtime import Runtime
-from htltools.core.training.class_map_objective import THRESHOLDS, ClassMapObjective, calibrate_map_threshold, class_balance
 from htltools.core.training.loop import trained
+from htltools.core.training.objectives.class_map import THRESHOLDS, ClassMapObjective, calibrate_map_threshold, class_balance
 from htltools.core.training.schedule import Recipe
 
 CPU = Runtime("cpu")

@@ -9,7 +9,8 @@ from htltools.core.nets.detection.detector import room_for
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.state_arrays import from_weights, weights_of
 from htltools.core.runtime.runtime import Runtime
-from htltools.core.training.detection_objective import (
+from htltools.core.training.loop import trained
+from htltools.core.training.objectives.detection import (
     THRESHOLDS,
     DetectionObjective,
     calibrate_score_threshold,
@@ -18,7 +19,6 @@ from htltools.core.training.detection_objective import (
     object_losses,
     visible_classes,
 )
-from htltools.core.training.loop import trained
 from htltools.core.training.schedule import Recipe
 from htltools.core.training.validation import mean_iou
 

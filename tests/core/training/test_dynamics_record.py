@@ -11,9 +11,9 @@ from htltools.core.geometry.box_loss import box_iou
 from htltools.core.geometry.boxes import iou
 from htltools.core.nets.factory import architecture, build
 from htltools.core.runtime.runtime import Runtime
-from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.dynamics_record import Record
 from htltools.core.training.loop import trained
+from htltools.core.training.objectives.box import BoxObjective
 from htltools.core.training.schedule import Recipe
 
 CPU = Runtime("cpu")

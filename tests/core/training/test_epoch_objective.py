@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from htltools.core.runtime.runtime import Runtime
-from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import trained
+from htltools.core.training.objectives.box import BoxObjective
 from htltools.core.training.schedule import Recipe
 from htltools.errors import UsageError
 

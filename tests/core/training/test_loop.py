@@ -7,8 +7,8 @@ import torch
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.freezing import freeze
 from htltools.core.runtime.runtime import Runtime
-from htltools.core.training.box_objective import BoxObjective
 from htltools.core.training.loop import trained
+from htltools.core.training.objectives.box import BoxObjective
 from htltools.core.training.schedule import Recipe
 from htltools.core.training.validation import mean_iou
 from htltools.errors import HtlError, UsageError

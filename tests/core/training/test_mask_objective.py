@@ -11,7 +11,7 @@ from htltools.core.pruning.structured import prune_channels
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import Augmentation, augmented, changed_with_masks, draw_changes
 from htltools.core.training.loop import trained
-from htltools.core.training.mask_objective import MaskObjective, constant_mask_iou, mask_margins
+from htltools.core.training.objectives.mask import MaskObjective, constant_mask_iou, mask_margins
 from htltools.core.training.schedule import Recipe
 from htltools.core.training.validation import mean_iou
 from htltools.errors import UsageError

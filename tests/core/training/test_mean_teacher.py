@@ -7,7 +7,7 @@ import torch
 from htltools.core.nets.factory import architecture, build
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.loop import trained
-from htltools.core.training.mean_teacher import MeanTeacher, PseudoLabels, ema_update, mirror_images, repeated_order
+from htltools.core.training.objectives.mean_teacher import MeanTeacher, PseudoLabels, ema_update, mirror_images, repeated_order
 from htltools.core.training.schedule import Recipe
 
 CPU = Runtime("cpu")

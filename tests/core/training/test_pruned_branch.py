@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from htltools.core.pruning.unstructured import baked, prune_weights
-from htltools.core.training.pruned_branch import PrunedBranch
+from htltools.core.training.objectives.pruned_branch import PrunedBranch
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.adaptive_weighting import Attention
 from htltools.core.training.augmentation import changed_images
 from htltools.core.training.enlarging import DRAWS, Crops, cut_first, draw_crops
+from htltools.core.training.objectives.threshold import ThresholdObjective
 from htltools.core.training.schedule import Recipe
-from htltools.core.training.threshold_objective import ThresholdObjective
 
 THRESHOLDS = np.linspace(0.1, 0.6, 21).round(3)  # that are tried
 AT_ONCE = 128  # images in calibration

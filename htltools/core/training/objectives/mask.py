@@ -14,7 +14,7 @@ from htltools.core.runtime.image_sources import ImageSource
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.adaptive_weighting import Attention
 from htltools.core.training.augmentation import changed_with_masks
-from htltools.core.training.box_objective import BoxObjective
+from htltools.core.training.objectives.box import BoxObjective
 from htltools.core.training.schedule import Recipe
 from htltools.errors import UsageError
 

@@ -9,7 +9,7 @@ from htltools.core.nets.localizer import Localizer
 from htltools.core.runtime.image_sources import ImageSource
 from htltools.core.runtime.prefetch import OnDevice, on_device_if_it_fits
 from htltools.core.runtime.runtime import Runtime
-from htltools.core.training.epoch_objective import EpochObjective
+from htltools.core.training.objectives.epoch import EpochObjective
 from htltools.core.training.schedule import Recipe
 
 

@@ -22,7 +22,7 @@ from htltools.core.sampling.sample_weights import top_weights
 from htltools.core.training.augmentation import Augmentation, changed_images, draw_changes
 from htltools.core.training.enlarging import Crops, cut_first, draw_crops
 from htltools.core.training.loop import epoch_seed
-from htltools.core.training.pruned_branch import PrunedBranch
+from htltools.core.training.objectives.pruned_branch import PrunedBranch
 from htltools.core.training.schedule import Recipe
 from htltools.core.training.validation import losses_and_mean_iou
 from htltools.errors import UsageError

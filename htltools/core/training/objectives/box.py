@@ -17,8 +17,8 @@ from htltools.core.training.adaptive_weighting import Attention, hardness_now
 from htltools.core.training.augmentation import changed_images, draw_changes
 from htltools.core.training.dynamics_record import Record
 from htltools.core.training.enlarging import DRAWS, Crops, crop_shares, cut_first, draw_crops
-from htltools.core.training.epoch_objective import EpochObjective
-from htltools.core.training.pruned_branch import PrunedBranch
+from htltools.core.training.objectives.epoch import EpochObjective
+from htltools.core.training.objectives.pruned_branch import PrunedBranch
 from htltools.core.training.schedule import Recipe
 from htltools.core.training.validation import losses_and_mean_iou
 from htltools.errors import UsageError

@@ -14,8 +14,8 @@ from htltools.core.runtime.predict import predict_all
 from htltools.core.runtime.prefetch import OnDevice, load_batches
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.augmentation import augmented
+from htltools.core.training.objectives.threshold import ThresholdObjective
 from htltools.core.training.schedule import Recipe
-from htltools.core.training.threshold_objective import ThresholdObjective
 
 LEAST = 0.25  # share of an object that must be left where the image's new border cuts it
 KINDS = 3  # of images, whose median sets are tried as the constant one
