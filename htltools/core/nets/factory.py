@@ -13,8 +13,9 @@ from htltools.core.nets.compact import compact
 from htltools.core.nets.detection.detector import Detector
 from htltools.core.nets.detection.detectors import detection_net
 from htltools.core.nets.detection.names import DETECTORS
-from htltools.core.nets.localizer import NORMALISATION, Localizer, MapLocalizer
+from htltools.core.nets.localizer import NORMALISATION, Localizer
 from htltools.core.nets.looks import Looks
+from htltools.core.nets.map_localizer import MapLocalizer
 from htltools.core.nets.mask_localizer import MaskLocalizer, PixelLocalizer
 from htltools.core.nets.names import COMPACT_UNET
 from htltools.core.nets.unet import EncoderDecoder, Segmentation

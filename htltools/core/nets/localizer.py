@@ -1,27 +1,22 @@
 """Localizers: an image in, one box out."""
 
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from htltools.core.geometry.box_loss import box_iou, box_loss
 from htltools.core.geometry.boxes import iou
-from htltools.core.geometry.class_maps_to_boxes import class_spread, map_boxes, min_max_scaled
 from htltools.core.geometry.mirroring import Mirror, mirrored_boxes
 from htltools.core.geometry.warping import unwarp_boxes, warp, warp_boxes
-from htltools.core.nets.looks import Looks, look_again, look_alike
+from htltools.core.nets.looks import Looks, look_again
 from htltools.core.runtime.predict import Predicting
 
 # ImageNet's colours: what pretrained backbones expect, and as good as any for the others.
 NORMALISATION = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
-
-THRESHOLD = 0.225  # of a map, where no annotated image calibrates it
-MIRRORS: list[list[int]] = [[], [3], [2], [2, 3]]  # axes along which images are mirrored
 
 
 class Validator(Predicting, Protocol):
@@ -208,55 +203,6 @@ class Localizer(nn.Module):
     def overlap(self, predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """IoU of predictions [N, *prediction_shape] and targets [N, ...]: [N] in [0, 1], 1 = the same."""
         return iou(predictions, targets)
-
-
-class MapLocalizer(Localizer):
-    """A localizer that learned from class labels alone: its box is drawn around the peak of its map of class evidence.
-
-    `threshold` is where the map counts as the object, in [0, 1]; it is stored with the weights.
-    """
-
-    task = "class_map"
-    threshold: Tensor
-
-    def __init__(self, net: nn.Module, mean: list[float], std: list[float]):
-        super().__init__(net, mean, std)
-        self.register_buffer("threshold", torch.tensor(THRESHOLD))
-
-    @property
-    def prediction_layers(self) -> list[nn.Module]:
-        return list(cast(nn.ModuleList, self.net.heads))
-
-    def map(self, x: Tensor) -> Tensor:
-        """The class evidence at each place of normalised images [B, C, H, W] and their mirror images, in [0, 1]: [B, h, w].
-
-        Twice as fine as the net's map, by cubic interpolation, which gained .007 of validation IoU on HAM10000 in each of two nets;
-        linear interpolation gained nothing.
-        """
-        return self.map_of(self.whole(x), self.net)
-
-    def map_of(self, x: Tensor, net: nn.Module) -> Tensor:
-        """As `map`, of any net of the same kind and images in its size."""
-        views = [class_spread(net(x.flip(axes))[0]).flip([axis - 1 for axis in axes]) for axes in MIRRORS]
-        mean = torch.stack(views).mean(0).unsqueeze(1)
-        return min_max_scaled(interpolate(mean, scale_factor=2, mode="bicubic", align_corners=False).squeeze(1))
-
-    def of_one_look(self, x: Tensor, net: nn.Module) -> Tensor:
-        return map_boxes(self.map_of(x, net), self.threshold)
-
-
-class WaysToLook(nn.Module):
-    """What the validator of a localizer gives for each of L ways to look, in one pass: images to [B, L, *prediction_shape]."""
-
-    def __init__(self, model: Localizer, ways: Sequence[Looks]):
-        super().__init__()
-        self.model, self.ways, self.prediction_shape = model, ways, (len(ways), *model.validator.prediction_shape)
-
-    def forward(self, images: Tensor) -> Tensor:
-        model, validator = self.model, self.model.validator
-        x = model.normalised(validator.pictures(images))
-        predictions = look_alike(model, self.ways, x, model.first_look(x), model.input_size(x))
-        return torch.stack([validator.judged(each, images) for each in predictions], 1)
 
 
 def boxes_of(raw: Tensor) -> Tensor:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
-from htltools.core.nets.localizer import Localizer, WaysToLook
-from htltools.core.nets.looks import Looks
+from htltools.core.nets.localizer import Localizer
+from htltools.core.nets.looks import Looks, look_alike
 from htltools.core.runtime import distributed
 from htltools.core.runtime.batches import batches
 from htltools.core.runtime.image_sources import ImageSource
@@ -52,3 +53,17 @@ def losses_and_mean_iou(
         model.train(mode)
     reached = validator.overlap(distributed.summed(predictions).cpu().numpy(), targets).mean()
     return distributed.summed(losses).cpu().numpy(), float(reached)
+
+
+class WaysToLook(nn.Module):
+    """What the validator of a localizer gives for each of L ways to look, in one pass: images to [B, L, *prediction_shape]."""
+
+    def __init__(self, model: Localizer, ways: Sequence[Looks]):
+        super().__init__()
+        self.model, self.ways, self.prediction_shape = model, ways, (len(ways), *model.validator.prediction_shape)
+
+    def forward(self, images: Tensor) -> Tensor:
+        model, validator = self.model, self.model.validator
+        x = model.normalised(validator.pictures(images))
+        predictions = look_alike(model, self.ways, x, model.first_look(x), model.input_size(x))
+        return torch.stack([validator.judged(each, images) for each in predictions], 1)

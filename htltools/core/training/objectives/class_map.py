@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 
 from htltools.core.geometry.boxes import iou
 from htltools.core.geometry.class_maps_to_boxes import map_boxes
-from htltools.core.nets.localizer import MapLocalizer
+from htltools.core.nets.map_localizer import MapLocalizer
 from htltools.core.runtime import distributed
 from htltools.core.runtime.batches import batches
 from htltools.core.runtime.image_sources import ImageSource
