@@ -67,8 +67,14 @@ def test_doubt_and_supervision(page):
     runs = [{"setting": "doubt", "protocol": "all", "seed": 0, "arm": "boxes-look", "doubt": found}]
     runs += [run_of("few", 0, f"boxes:{arm}", iou, protocol="1%") for arm, iou in (("plain", 0.5), ("teacher:look", 0.75))]
     runs += [run_of("weaklooks", 0, arm, iou) for arm, iou in (("maps", 0.5), ("boxes:look", 0.625))]
-    text = "\n".join(page(runs, "doubt", "few", "weaklooks"))
+    rare = {"plain": (0.5, 0.25, 0.75), "look": (0.625, 0.5, 0.75)}
+    for arm, figures in rare.items():
+        splits = dict(zip(("iou_mean", "rare.iou_mean", "others.iou_mean"), figures, strict=True))
+        runs.append({"setting": "rarelooks", "protocol": "small", "seed": 0, "arm": f"boxes:{arm}", "test": splits})
+    text = "\n".join(page(runs, "doubt", "few", "weaklooks", "rarelooks"))
     assert "**pixels, from boxes alone, looks, HAM10000**: mean IoU .800, failures .200, 1 seed\n" in text
     assert "\n| `mirror_disagreement`, 2 mirror images | .900 | – | .100 | .850 |\n| new | .800 | -.100 | .100 | .850 |\n" in text
     assert "**1% of the boxes, pixels, from boxes alone**" in text and "\n| mean teacher, looks again | 1 | +.250 |" in text
     assert "\n| pixels, from boxes alone: the same, looks again | 1 | +.125 |" in text
+    assert "; pixels, from boxes alone, one look | 1 | .250 | – | .750 | .500 |\n" in text
+    assert "; pixels, from boxes alone, looks again, minus one look | 1 | +.250 | – | +.000 | +.125 |\n" in text

@@ -45,6 +45,7 @@ ARMS = {  # what an arm is, in words; others stand under their own names
 }
 FEW = ARMS | {"plain": "labels alone, one look", "look": "labels alone, looks again"}
 WEAK = ARMS | {"plain": "a localizer trained on boxes of the map, one look", "look": "the same, looks again"}
+RARE = {"small": "the smallest quarter of the lesions", "clinic": "one of the clinics"}  # by protocol
 WITHOUT = {"masks": ("look:once", "look:twice")}  # arms that say nothing: masks are learned without crops, so one look is `plain`
 MEASURES = {"mean IoU": ("test", "iou_mean"), "10th percentile": ("test", "iou_p10"), "Acc@.75": ("test", "acc@0.75")}
 MEASURES |= {"IoU < .1": ("test", "failure_rate"), "ISIC 2017: mean IoU": ("elsewhere", "iou_mean")}
@@ -246,6 +247,22 @@ def weak(arms: Arms) -> str:
     return against(own, "maps", words, "minus the map")
 
 
+def rare(protocols: dict[str, Arms]) -> str:
+    """A rare group in the training split: each net minus its plain training, on the rare test samples, on the others, and on all."""
+    measures = {"rare: mean IoU": "rare.iou_mean", "rare: 10th percentile": "rare.iou_p10", "others": "others.iou_mean", "all": "iou_mean"}
+    lines = []
+    for protocol, arms in protocols.items():
+        for net, words in NETS.items():
+            own = of_net(arms, net)
+            if "plain" not in own:
+                continue
+            start, seeds = f"{RARE.get(protocol, protocol)}; {words}", str(len(own["plain"]))
+            lines.append([f"{start}, one look", seeds, *(means(own["plain"], "test", name) for name in measures.values())])
+            gains = (differences(own.get("look", {}), own["plain"], "test", name) for name in measures.values())
+            lines.append([f"{start}, looks again, minus one look", seeds, *(mean_and_interval(each, "+.3f", int(seeds)) for each in gains)])
+    return table(["rare group; net", "seeds", *measures], lines)
+
+
 def results(parts: dict[str, dict[str, Arms]]) -> str:
     """The few results that stand in README.md: a gain of FEWEST seeds or more, or an AUROC, on the data set trained on and on the other."""
     arms, lines = parts.get("looks", {}).get("all", {}), []
@@ -309,6 +326,7 @@ def blocks(runs: Path) -> dict[str, str]:
         "promise": made(promise, "promise"),
         "few": few(parts.get("few", {})) or "No run of the setting `few` is in the repository.",
         "weaklooks": made(weak, "weaklooks"),
+        "rarelooks": rare(parts.get("rarelooks", {})) or "No run of the setting `rarelooks` is in the repository.",
     }
 
 

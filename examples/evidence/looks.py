@@ -188,6 +188,14 @@ def few(lab: Lab, share: float, hide) -> None:
                 measure_all(lab, "rows.jsonl", {f"{net}:{name}": model})
 
 
+def rare_looks(lab: Lab, rows: str) -> None:
+    """Rows of which a few are marked as rare: two nets, plain and trained for looks, measured on the rare samples and on the others."""
+    for net in "regressor", "boxes":
+        for name, more in {"plain": PLAIN, "look": ()}.items():
+            if f"{net}:{name}" not in lab.done:
+                measure_all(lab, rows, {f"{net}:{name}": lab.trained(f"{net}-{name}.h5", rows, *NETS[net], *more)})
+
+
 def weak_looks(lab: Lab) -> None:
     """Labels alone: a map, and localizers trained on its boxes that look once, or again."""
     rows = read_rows(lab.source)

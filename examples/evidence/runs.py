@@ -4,7 +4,7 @@
 usage: runs.py ROWS RUNS WORK [SETTING...]
     htl prepare ham10000 -o store --size 48 > rows.jsonl && examples/evidence/runs.py rows.jsonl runs.jsonl work
 
-ROWS are those of HAM10000 (for other data: edit GROUPS). A setting is looks, whole, few, weaklooks (looking again),
+ROWS are those of HAM10000 (for other data: edit GROUPS). A setting is looks, whole, few, weaklooks, rarelooks (looking again),
 doubt, promise (on the models of looks and whole), natural, rare, semi, weak, annotate or wrong (weights and scores, of a regressor that
 looks once); without one all run. SETTING:PROTOCOL is a part of it, such as few:1%.
 One line of RUNS is one trained model: setting, protocol, seed, arm, metrics on val and test. Lines that exist are not run again.
@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from doubt import doubt
 from lab import COUNT, Lab, read_rows, write_rows
-from looks import few, looks, weak_looks, whole
+from looks import few, looks, rare_looks, weak_looks, whole
 from promise import promise
 from wrong_boxes import auroc, planted
 
@@ -61,12 +61,22 @@ def natural(lab: Lab) -> None:
 
 def rare(lab: Lab) -> None:
     """A group that is rare by construction, and unknown to the method."""
+    attended(lab, rare_rows(lab), 2.0)
+
+
+def rare_and_looks(lab: Lab) -> None:
+    """The same, of nets that look again."""
+    rare_looks(lab, rare_rows(lab))
+
+
+def rare_rows(lab: Lab) -> str:
+    """COUNT training rows, of which the group of the protocol has a small share, all marked."""
     words, share = GROUPS[lab.about["protocol"]]
     grouped = lab.path("grouped.jsonl")
     if not grouped.exists():
         write_rows(grouped, [with_groups(row) for row in read_rows(lab.source)])
     flags = "--mode", "select", *words, "--share", share, "--count", COUNT, "--mark", "rare", "--seed", lab.seed
-    attended(lab, lab.made("rows.jsonl", "resample", grouped, *flags), 2.0)
+    return lab.made("rows.jsonl", "resample", grouped, *flags)
 
 
 def with_groups(row: dict) -> dict:
@@ -229,6 +239,7 @@ SETTINGS = {
     "whole": (whole, ["all"]),
     "few": (few_labels, SHARES),
     "weaklooks": (weak_looks, ["all"]),
+    "rarelooks": (rare_and_looks, ATTENDED),
     "doubt": (doubt, ["all", "whole"]),  # after looks, and whole
     "promise": (promise, ["all"]),  # after looks
     "rare": (rare, GROUPS),

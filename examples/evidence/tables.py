@@ -12,7 +12,7 @@ import numpy as np
 from lab import read_runs
 from scipy import stats
 
-BY_NET = "looks", "few", "weaklooks"  # settings whose arms are NET:ARM, each net with a `plain` one of its own
+BY_NET = "looks", "few", "weaklooks", "rarelooks"  # settings whose arms are NET:ARM, each net with a `plain` one of its own
 BASELINES = {"natural": "uniform", "rare": "uniform", "semi": "none", "weak": "constant", "wrong": "noisy"}
 FIGURES = "iou_mean", "iou_p10", "acc@0.75", "failure_rate", "rare.iou_mean", "others.iou_mean", "balanced"
 
