@@ -46,6 +46,8 @@ def odd_contrast(name: str, image: np.ndarray) -> list[Issue]:
     >>> odd_contrast("a", np.zeros((2, 2, 3), np.uint8))[0].reason
     'all pixels are [0, 0, 0]'
     """
+    if surely_contrasted(image):
+        return []
     first = image[0, 0]
     if (image == first).all():
         return [Issue(name, "an image of one value", f"all pixels are {first.tolist()}")]
@@ -58,6 +60,24 @@ def odd_contrast(name: str, image: np.ndarray) -> list[Issue]:
             return []
     reason = f"96% of its pixels, or of those neither black nor white, are within {max(spans)} of 256 grey levels"
     return [Issue(name, "an image of next to no contrast", reason)]
+
+
+def surely_contrasted(image: np.ndarray) -> bool:
+    """Whether the last channel of an image uint8 [H, W, C] shows by a few of its pixels, and by counting all, that it has contrast.
+
+    What it says of most images takes a sixth of the time of a histogram. Two levels are guessed, FAINT or more apart; where more than a
+    share of all pixels are at or below the one, and not black, and as many at or above the other, and not white, the quantiles MIDDLE lie
+    outside of them, with black and white and without.
+    """
+    channel = np.ascontiguousarray(image[..., -1]).ravel()
+    some = channel[:: max(channel.size // 256, 1)]
+    some = np.sort(some[(some > 0) & (some < 255)])
+    if len(some) < 32:
+        return False
+    low, high = int(some[len(some) // 8]), int(some[-len(some) // 8])
+    enough = 1.5 * MIDDLE[0] * channel.size
+    dark = np.count_nonzero(channel <= low) - np.count_nonzero(channel == 0)
+    return high - low >= FAINT and dark > enough and np.count_nonzero(channel >= high) - np.count_nonzero(channel == 255) > enough
 
 
 def levels_spanned(counts: np.ndarray) -> int:

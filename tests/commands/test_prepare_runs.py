@@ -15,6 +15,7 @@ import h5py
 import pytest
 from PIL import Image
 
+from htltools.commands.prepare import shards, write
 from htltools.commands.prepare.decode import Settings, Skip
 from htltools.commands.prepare.workers import decoded_samples
 from htltools.formats.sources.candidate import Candidate
@@ -93,6 +94,32 @@ def test_memory_does_not_grow_with_the_number_of_images():
         assert sample.reason == name
         workers.waiting -= 1
     assert workers.waiting == 0 and 512 <= workers.most <= 512 + 2 * 8
+
+
+def test_workers_make_whole_shards(tmp_path, htl, save_image, monkeypatch):
+    """Where there are many shards, each is made by one worker: rows and shards are those of one process, and all images are counted."""
+    save_image(tmp_path / "images/0000.png", size=(8, 8))
+    for i in range(1, 2100):
+        os.link(tmp_path / "images/0000.png", tmp_path / f"images/{i:04d}.png")
+    (tmp_path / "images/1000.png").unlink()
+    (tmp_path / "images/1000.png").write_bytes(b"no image")
+    counted, made = [], shards.made_by_workers
+    monkeypatch.setattr(
+        write, "made_by_workers", lambda workers, todo, settings, advance, **about: made(workers, todo, settings, counted.append, **about)
+    )
+    stores = {}
+    for jobs in 1, 2:
+        folder = tmp_path / f"s{jobs}"
+        code, out, err = htl("prepare", tmp_path / "images", "-o", folder, "--size", 8, "--keep-unlabelled", "-j", jobs, "--no-history")
+        assert code == 0, err
+        rows = [{**row, "store": row["store"].replace(f"s{jobs}/", "s/")} for row in rows_of(out)]
+        arrays = []
+        for path in sorted(folder.glob("*.h5")):
+            with h5py.File(path) as file:
+                arrays += [file[name][()].tobytes().replace(f"s{jobs}/".encode(), b"s/") for name in ("images", "rows", "skips", "digests")]
+        stores[jobs] = rows, arrays, reasons_in(folder)
+    assert stores[1] == stores[2] and len(stores[1][0]) == 2099 and len(stores[1][1]) == 5 * 4 and list(stores[1][2]) == ["1000"]
+    assert sum(counted) == 2100
 
 
 def test_out_cannot_be_made(study, tmp_path, htl):
@@ -176,7 +203,6 @@ def test_a_list_on_stdin(study, save_image):
 
 def test_ctrl_c_tells_how_to_go_on(htl, tmp_path, monkeypatch):
     """An interrupted prepare ends with 130 and says that the same command takes the store up, and so it does."""
-    from htltools.commands.prepare import shards
 
     def interrupted(*args, **how):
         raise KeyboardInterrupt

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from htltools.core import data_checks
 from htltools.core.data_checks import Issue, odd_ages, odd_boxes, odd_contrast, odd_conventions, plain_word, same_images, spellings
 
 
@@ -70,6 +71,22 @@ def test_images_that_show_something():
     red[..., 0] = noise(0, 90, (64, 64))
     for image in noise(5, 40), alone, letters, red:
         assert not odd_contrast("a", image)
+
+
+def test_contrast_that_a_few_pixels_show(monkeypatch):
+    """The short way says the same as the histograms, of images of few and many levels, with black, white and one more level in places."""
+    draw, images = np.random.default_rng(0), []
+    for _ in range(1500):
+        spread = draw.integers(1, 60)
+        image = noise(0, 255, (*draw.integers(1, 40, 2), 3)) % spread + draw.integers(0, 256 - spread).astype(np.uint8)
+        for level, share in (draw.choice([0, 255]), draw.choice([0, 1])), (draw.integers(256), 0.05):
+            image[draw.random(image.shape[:2]) < share * draw.random()] = level
+        images.append(image)
+    short = [odd_contrast("a", image) for image in images]
+    taken = sum(data_checks.surely_contrasted(image) for image in images)
+    monkeypatch.setattr(data_checks, "surely_contrasted", lambda image: False)
+    assert short == [odd_contrast("a", image) for image in images]
+    assert 500 < taken < 1400 and any(short)
 
 
 def conventions(boxes, size=(100, 80)):

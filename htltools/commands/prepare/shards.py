@@ -1,7 +1,9 @@
 """How shards are made of candidates: in this process, with others that decode, or by a node of a cluster."""
 
+import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -10,15 +12,17 @@ from typing import Any
 import numpy as np
 
 from htltools.commands.prepare.decode import Sample, Settings, Skip
-from htltools.commands.prepare.workers import decoded_samples
+from htltools.commands.prepare.workers import Workers, count_done, decoded_samples, result_of
 from htltools.commands.shared.cluster import Cluster
+from htltools.commands.shared.memory import physical_memory
 from htltools.errors import DataError, MissingInput
 from htltools.formats.files.atomic import remove_leftovers
 from htltools.formats.rows.row import Row
 from htltools.formats.sources.candidate import Candidate
-from htltools.formats.store.shard import plan_of_shard, write_shard
+from htltools.formats.store.shard import SHARD_SAMPLES, plan_of_shard, write_shard
 
 Advance = Callable[[int], None]  # counts images as done
+MEMORY_SHARE = 0.25  # of the memory, that the shards of all workers may take
 SHARED = "all nodes must see the same files under the same names, see RAY CLUSTERS in htl(1)"
 
 
@@ -32,6 +36,39 @@ def made_here(
     for path, batch in todo.items():
         write_next_shard(path, batch, samples, buffers, **about)
         yield path
+
+
+def made_by_workers(
+    workers: Workers, todo: Mapping[Path, Sequence[Candidate]], settings: Settings, advance: Advance, **about: Any
+) -> Iterator[Path]:
+    """As `made_here`: each shard by one worker, from the images to the file, so that no image goes from process to process.
+
+    A few shards more than there are workers are at work or done before they are asked for.
+
+    Raises: TryAgain where a worker was killed.
+    """
+    waiting, ahead, seen = iter(todo.items()), deque[Future[Path]](), 0
+    for _ in todo:
+        while len(ahead) <= workers.jobs and (order := next(waiting, None)):
+            ahead.append(workers.submit(make_shard, *order, settings, about))
+        finished = False
+        while not finished:
+            finished = bool(wait([ahead[0]], 0.2).done)
+            before, seen = seen, workers.done.value
+            advance(seen - before)
+        yield result_of(ahead.popleft())
+
+
+def make_shard(path: Path, batch: Sequence[Candidate], settings: Settings, about: dict[str, Any]) -> Path:
+    """Make one shard in a worker, one image after the other."""
+    for _ in made_here(None, {path: batch}, settings, count_done, **about):
+        pass
+    return path
+
+
+def fit_in_memory(jobs: int, frame: tuple[int, int]) -> bool:
+    """Whether each worker may hold a whole shard, of images in (H, W) and their masks."""
+    return jobs * SHARD_SAMPLES * math.prod(frame) * 4 <= MEMORY_SHARE * physical_memory()
 
 
 def made_on_cluster(

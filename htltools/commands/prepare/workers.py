@@ -10,11 +10,15 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
+from multiprocessing.context import BaseContext
+from typing import Any, TypeVar
 
 from htltools.commands.prepare.decode import Sample, Settings, Skip, decoded
 from htltools.errors import TryAgain
 from htltools.formats.sources.candidate import Candidate
 
+Result = TypeVar("Result")
+counter: Any = None  # in a worker, `Workers.done`
 CHUNK = 8  # candidates per message to a worker
 AHEAD = 512  # candidates at work or done while a shard is written: enough that no worker waits, and no more images in memory
 
@@ -38,13 +42,19 @@ def decoded_samples(executor: Executor | None, candidates: Iterable[Candidate], 
     while chunk := list(islice(candidates, CHUNK)):
         ahead.append(executor.submit(decoded_chunk, chunk, settings))
         if len(ahead) > AHEAD // CHUNK:
-            yield from chunk_result(ahead.popleft())
+            yield from result_of(ahead.popleft())
     while ahead:
-        yield from chunk_result(ahead.popleft())
+        yield from result_of(ahead.popleft())
 
 
-def chunk_result(future: Future) -> list[Sample | Skip]:
-    """The samples of one chunk.
+def count_done(images: int) -> None:
+    """In a worker: so many images more are done."""
+    with counter.get_lock():
+        counter.value += images
+
+
+def result_of(future: Future[Result]) -> Result:
+    """What a task came to, such as the samples of one chunk.
 
     Raises: TryAgain where its worker was killed.
     """
@@ -54,8 +64,16 @@ def chunk_result(future: Future) -> list[Sample | Skip]:
         raise TryAgain("a decoding process was killed, perhaps for want of memory", "run again with fewer --jobs") from None
 
 
+class Workers(ProcessPoolExecutor):
+    """Worker processes. `done`: a number that tasks may count up, to say how far they are."""
+
+    def __init__(self, jobs: int, context: BaseContext):
+        self.jobs, self.done = jobs, context.Value("q", 0)
+        super().__init__(jobs, context, initialise_worker, (self.done,))
+
+
 @contextmanager
-def pool(jobs: int) -> Iterator[Executor | None]:
+def pool(jobs: int) -> Iterator[Workers | None]:
     """Worker processes; None for one job. If the work is broken off, for whatever reason, they end at once."""
     if jobs <= 1:
         yield None
@@ -63,7 +81,7 @@ def pool(jobs: int) -> Iterator[Executor | None]:
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     context.set_forkserver_preload([__name__, "htltools.formats.images.jpeg", "htltools.cli"])
-    executor = ProcessPoolExecutor(jobs, context, initialise_worker)
+    executor = Workers(jobs, context)
     try:
         with sigint_blocked():
             executor.submit(os.getpid)  # starts the processes
@@ -102,8 +120,10 @@ def use_one_thread() -> None:
     jpeg.use_one_thread()
 
 
-def initialise_worker() -> None:
+def initialise_worker(done: Any) -> None:
     """Leave SIGINT to the parent, close its stdout, and end when it does, even by SIGKILL: a pipe would hang."""
+    global counter
+    counter = done
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in 0, 1:

@@ -12,7 +12,7 @@ from htltools.commands.prepare.decode import Settings
 from htltools.commands.prepare.findings import PrepareFindings
 from htltools.commands.prepare.messages import say_issues, say_left_out
 from htltools.commands.prepare.quality_checks import QualityChecks
-from htltools.commands.prepare.shards import made_here, made_on_cluster
+from htltools.commands.prepare.shards import fit_in_memory, made_by_workers, made_here, made_on_cluster
 from htltools.commands.prepare.workers import pool
 from htltools.commands.shared.cluster import Cluster
 from htltools.commands.shared.corrections import Corrections, say_corrections
@@ -81,12 +81,17 @@ def write_store(
 
     with (
         console.hint_if_stopped(so_far),
-        pool(1 if cluster else worthwhile_jobs(jobs, sum(map(len, todo.values())))) as executor,
+        pool(1 if cluster else worthwhile_jobs(jobs, sum(map(len, todo.values())))) as workers,
         RowWriter(run, store.history) as writer,
         console.progress("images", len(store.candidates)) as steps,
     ):
         how = todo, store.settings, steps.advance
-        made = made_on_cluster(cluster, *how, **about) if cluster else made_here(executor, *how, **about)
+        if cluster:
+            made = made_on_cluster(cluster, *how, **about)
+        elif workers and len(todo) >= 2 * workers.jobs and fit_in_memory(workers.jobs, store.settings.frame):
+            made = made_by_workers(workers, *how, **about)
+        else:
+            made = made_here(workers, *how, **about)
         for number, batch in enumerate(batches):
             path = shard_path(store.folder, number)
             if number in standing:

@@ -1,11 +1,10 @@
 """How a training draws its images: from all of them, or from a few shards at a time where they exceed memory."""
 
 import math
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from htltools import console
+from htltools.commands.shared.memory import physical_memory
 from htltools.commands.train.plan import Plan
 from htltools.core.sampling.shuffle import ShardShuffle, shards_at_once
 from htltools.formats.rows.row import Row
@@ -28,12 +27,3 @@ def chosen_shuffle(plan: Plan, rows: Sequence[Row], frame: Sequence[int]) -> Sha
         "at a time; --shuffle full or shards settles it for any machine"
     )
     return ShardShuffle(of_sample, window)
-
-
-def physical_memory() -> float:
-    """Bytes of memory that this machine has, or that its control group may use."""
-    try:
-        granted = float(Path("/sys/fs/cgroup/memory.max").read_text())
-    except (OSError, ValueError):  # no control group, or "max"
-        granted = math.inf
-    return min(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), granted) if hasattr(os, "sysconf") else granted

@@ -13,7 +13,6 @@ from htltools.core.runtime.image_sources import ImageSource
 from htltools.core.runtime.prefetch import OnDevice, load_batches
 from htltools.core.runtime.runtime import Runtime
 
-
 AT_ONCE_ON_CPU = 32  # images; of 256 at once the maps fall out of its caches, which takes a sixth more time (compact nets, 96 px)
 
 
