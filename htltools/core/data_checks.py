@@ -77,7 +77,8 @@ def surely_contrasted(image: np.ndarray) -> bool:
     low, high = int(some[len(some) // 8]), int(some[-len(some) // 8])
     enough = 1.5 * MIDDLE[0] * channel.size
     dark = np.count_nonzero(channel <= low) - np.count_nonzero(channel == 0)
-    return high - low >= FAINT and dark > enough and np.count_nonzero(channel >= high) - np.count_nonzero(channel == 255) > enough
+    bright = np.count_nonzero(channel >= high) - np.count_nonzero(channel == 255)
+    return bool(high - low >= FAINT and min(dark, bright) > enough)
 
 
 def levels_spanned(counts: np.ndarray) -> int:

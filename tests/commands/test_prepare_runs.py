@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import pytest
@@ -18,6 +20,7 @@ from PIL import Image
 from htltools.commands.prepare import shards, write
 from htltools.commands.prepare.decode import Settings, Skip
 from htltools.commands.prepare.workers import decoded_samples
+from htltools.errors import TryAgain
 from htltools.formats.sources.candidate import Candidate
 
 ROOT = Path(__file__).parents[2]
@@ -120,6 +123,38 @@ def test_workers_make_whole_shards(tmp_path, htl, save_image, monkeypatch):
         stores[jobs] = rows, arrays, reasons_in(folder)
     assert stores[1] == stores[2] and len(stores[1][0]) == 2099 and len(stores[1][1]) == 5 * 4 and list(stores[1][2]) == ["1000"]
     assert sum(counted) == 2100
+
+
+@pytest.mark.parametrize("when", ["submit", "result"])
+def test_a_worker_that_was_killed(when, tmp_path):
+    """It is a reason to try again with fewer of them, whether it is noticed when work is given or when it is taken."""
+
+    class Broken:
+        jobs, done = 2, SimpleNamespace(value=0)
+
+        def submit(self, *task):
+            if when == "submit":
+                raise BrokenProcessPool
+            future = Future()
+            future.set_exception(BrokenProcessPool())
+            return future
+
+    candidates = [Candidate("0")]
+    for made in (
+        shards.made_by_workers(Broken(), {tmp_path / "0.h5": candidates}, Settings((8, 8)), print),
+        decoded_samples(Broken(), candidates, Settings((8, 8))),
+    ):
+        with pytest.raises(TryAgain, match="a decoding process was killed"):
+            next(made)
+
+
+def test_half_a_shard_is_removed(tmp_path):
+    """What a killed worker has begun to write does not stay behind; whole shards do."""
+    for name in "00000.h5", ".00000.h5.ab12.tmp", ".00001.h5.cd34.tmp":
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(KeyboardInterrupt), write.nothing_half_written([tmp_path / "00000.h5", tmp_path / "00001.h5"]):
+        raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir()] == ["00000.h5"]
 
 
 def test_out_cannot_be_made(study, tmp_path, htl):

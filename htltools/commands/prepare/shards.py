@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from htltools.commands.prepare.decode import Sample, Settings, Skip
-from htltools.commands.prepare.workers import Workers, count_done, decoded_samples, result_of
+from htltools.commands.prepare.workers import Workers, count_done, decoded_samples, loss_of_a_worker_explained
 from htltools.commands.shared.cluster import Cluster
 from htltools.commands.shared.memory import physical_memory
 from htltools.errors import DataError, MissingInput
@@ -48,15 +48,16 @@ def made_by_workers(
     Raises: TryAgain where a worker was killed.
     """
     waiting, ahead, seen = iter(todo.items()), deque[Future[Path]](), 0
-    for _ in todo:
-        while len(ahead) <= workers.jobs and (order := next(waiting, None)):
-            ahead.append(workers.submit(make_shard, *order, settings, about))
-        finished = False
-        while not finished:
-            finished = bool(wait([ahead[0]], 0.2).done)
-            before, seen = seen, workers.done.value
-            advance(seen - before)
-        yield result_of(ahead.popleft())
+    with loss_of_a_worker_explained():
+        for _ in todo:
+            while len(ahead) <= workers.jobs and (order := next(waiting, None)):
+                ahead.append(workers.submit(make_shard, *order, settings, about))
+            finished = False
+            while not finished:
+                finished = bool(wait([ahead[0]], 0.2).done)
+                before, seen = seen, workers.done.value
+                advance(seen - before)
+            yield ahead.popleft().result()
 
 
 def make_shard(path: Path, batch: Sequence[Candidate], settings: Settings, about: dict[str, Any]) -> Path:

@@ -11,13 +11,12 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
 from multiprocessing.context import BaseContext
-from typing import Any, TypeVar
+from typing import Any
 
 from htltools.commands.prepare.decode import Sample, Settings, Skip, decoded
 from htltools.errors import TryAgain
 from htltools.formats.sources.candidate import Candidate
 
-Result = TypeVar("Result")
 counter: Any = None  # in a worker, `Workers.done`
 CHUNK = 8  # candidates per message to a worker
 AHEAD = 512  # candidates at work or done while a shard is written: enough that no worker waits, and no more images in memory
@@ -39,12 +38,13 @@ def decoded_samples(executor: Executor | None, candidates: Iterable[Candidate], 
         return
     ahead: deque[Future] = deque()
     candidates = iter(candidates)
-    while chunk := list(islice(candidates, CHUNK)):
-        ahead.append(executor.submit(decoded_chunk, chunk, settings))
-        if len(ahead) > AHEAD // CHUNK:
-            yield from result_of(ahead.popleft())
-    while ahead:
-        yield from result_of(ahead.popleft())
+    with loss_of_a_worker_explained():
+        while chunk := list(islice(candidates, CHUNK)):
+            ahead.append(executor.submit(decoded_chunk, chunk, settings))
+            if len(ahead) > AHEAD // CHUNK:
+                yield from ahead.popleft().result()
+        while ahead:
+            yield from ahead.popleft().result()
 
 
 def count_done(images: int) -> None:
@@ -53,13 +53,11 @@ def count_done(images: int) -> None:
         counter.value += images
 
 
-def result_of(future: Future[Result]) -> Result:
-    """What a task came to, such as the samples of one chunk.
-
-    Raises: TryAgain where its worker was killed.
-    """
+@contextmanager
+def loss_of_a_worker_explained() -> Iterator[None]:
+    """Raises: TryAgain where a worker was killed."""
     try:
-        return future.result()
+        yield
     except BrokenProcessPool:
         raise TryAgain("a decoding process was killed, perhaps for want of memory", "run again with fewer --jobs") from None
 

@@ -2,7 +2,8 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from htltools.commands.shared.corrections import Corrections, say_corrections
 from htltools.commands.shared.parts import PartRecord, write_part_note
 from htltools.core.data_checks import Issue
 from htltools.errors import DataError
+from htltools.formats.files.atomic import remove_leftovers
 from htltools.formats.rows.provenance import Run
 from htltools.formats.rows.row import Row
 from htltools.formats.rows.stream import RowWriter
@@ -81,6 +83,7 @@ def write_store(
 
     with (
         console.hint_if_stopped(so_far),
+        nothing_half_written(todo),
         pool(1 if cluster else worthwhile_jobs(jobs, sum(map(len, todo.values())))) as workers,
         RowWriter(run, store.history) as writer,
         console.progress("images", len(store.candidates)) as steps,
@@ -115,6 +118,16 @@ def write_store(
         say_left_out(findings)
         refuse_losses(findings, strict, may_be_empty=record is not None)
         write_part_note(writer, record, None, run, inputs)
+
+
+@contextmanager
+def nothing_half_written(paths: Collection[Path]) -> Iterator[None]:
+    """If the work is broken off, remove what workers that were killed have begun to write."""
+    try:
+        yield
+    except BaseException:
+        remove_leftovers(*paths)
+        raise
 
 
 def refuse_losses(findings: PrepareFindings, strict: bool, *, may_be_empty: bool) -> None:
