@@ -33,7 +33,7 @@ parser.add_argument("checkout", nargs="?", type=Path, help="whose code is timed 
 parser.add_argument("--arch", default="compact", help="[compact]")
 parser.add_argument("--looks", action="store_true", help="enlarged crops in training, and the choice of looks at its end")
 parser.add_argument("--size", type=int, default=128, help="of images [128]")
-ASKED = parser.parse_args()
+ASKED = parser.parse_args(None if __name__ == "__main__" else [])
 SIDE, COUNT, BATCH, EPOCHS = ASKED.size, 1024, 32, 4
 HELD_OUT = COUNT // 6  # validation images, the share that HAM10000 has
 KINDS = {  # parts of an operator's name; the first that fits counts
