@@ -60,8 +60,14 @@ def test_table_of_peers_has_ranges_over_seeds(importable):
     from run import table
 
     usual = {"data": "lesions", "tool": "htl", "acc@0.75": 1.0, "ap": 0.5, "iou_p10": 0.25, "predict_cpu_ms": 2.0, "epochs": 3}
-    runs = [usual | {"minutes": 2, "iou_mean": iou} for iou in (0.7, 0.9)] + [usual | {"minutes": 4, "iou_mean": 0.6}]
-    assert "| htl, its default | 2 | 0.800 (0.700 to 0.900) | 1.000 (1.000 to 1.000) |" in table(runs)
+    runs = [usual | {"minutes": 2, "seed": seed, "iou_mean": iou} for seed, iou in enumerate((0.7, 0.9))]
+    runs += [usual | {"minutes": 4, "seed": 0, "iou_mean": 0.6}]
+    assert "| htl, its default | 2 | 0.800 (0.700 to 0.900) | 1.000 (1.000 to 1.000) |" in table(runs) and "minus" not in table(runs)
+    runs += [usual | {"minutes": 2, "seed": 2, "iou_mean": 0.8}]
+    runs += [usual | {"tool": "yolo", "minutes": 2, "seed": seed, "iou_mean": iou} for seed, iou in enumerate((0.6, 0.7, 0.5))]
+    # t of 2 degrees of freedom 4.3027, standard error of .1, .2 and .3: .1 / sqrt(3)
+    assert "| Ultralytics YOLO26n | +0.200 [-0.048, +0.448] | +0.000 [+0.000, +0.000] |" in table(runs)
+    runs = runs[2:3]
     assert "**lesions**, 4 minutes of two cores" in table(runs)
     assert "| htl, its default | 1 | 0.600 | 1.000 | 0.500 | 0.250 | 2.0 | 3.0 | 3 commands |" in table(runs)
 

@@ -134,7 +134,7 @@ def table(lines: list[dict[str, Any]]) -> str:
                 speed += f", without doubt {spread(plain, 1)}" if plain else ""
                 lines_of = f"{COMMANDS} commands" if script == "htl.py" else str(code_lines(HERE / script))
                 parts.append(f"| {' | '.join([name, str(len(runs)), *cells, speed, epochs, lines_of])} |")
-        parts += ["", *gains(own), ""]
+        parts += ["", *(ahead := gains(own)), *([""] if ahead else [])]
     return "\n".join(parts)
 
 
