@@ -2,12 +2,14 @@
 
 import os
 import re
+from functools import cache
 from pathlib import Path
 
 from htltools.errors import DataError, UsageError
 
 MODULES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}  # by scheme, what fsspec needs for it
 ADDRESS = re.compile(rf"({'|'.join(MODULES)}):/+([^/]*)/*(.*?)/*", re.DOTALL)
+STARTS = tuple(f"{scheme}:/" for scheme in MODULES)
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 DEFAULT_SIZE = "100G"
 
@@ -19,7 +21,7 @@ def address_of(path: str | Path) -> str | None:
     ('s3://bucket/ham', 'gs://bucket/dense.h5', None)
     """
     text = str(path)
-    if not text.startswith(tuple(f"{scheme}:/" for scheme in MODULES)):
+    if not text.startswith(STARTS):
         return None
     scheme, bucket, key = ADDRESS.fullmatch(text).groups()  # type: ignore[union-attr]
     return f"{scheme}://{bucket}/{key}" if key else f"{scheme}://{bucket}"
@@ -27,8 +29,18 @@ def address_of(path: str | Path) -> str | None:
 
 def cache_folder() -> Path:
     """The folder of the cache: HTL_CACHE, or ~/.cache/htl."""
-    usual = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "htl")
-    return Path(os.path.abspath(os.environ.get("HTL_CACHE") or usual))
+    return Path(cache_text())
+
+
+def cache_text() -> str:
+    """The same as text: millions of rows ask for it, and it changes with the environment alone."""
+    return os.path.abspath(cache_in(*map(os.environ.get, ("HTL_CACHE", "XDG_CACHE_HOME", "HOME"))))
+
+
+@cache
+def cache_in(asked: str | None, shared: str | None, home: str | None) -> str:
+    """The folder of the cache in an environment, as that names it; `home` decides where ~ is."""
+    return asked or os.path.join(shared or os.path.expanduser("~/.cache"), "htl")
 
 
 def cache_size() -> int:
@@ -57,7 +69,7 @@ def cached_path(address: str) -> Path:
 
 def shown(path: str | Path) -> str:
     """A path as people and rows name it: the address of what lies in the cache or in object storage, any other path as it is."""
-    text, data = address_of(path) or str(path), os.path.join(cache_folder(), "data", "")
+    text, data = address_of(path) or str(path), os.path.join(cache_text(), "data", "")
     if not text.startswith(data):
         return text
     scheme, _, rest = text.removeprefix(data).partition(os.sep)
