@@ -76,5 +76,5 @@ def test_doubt_and_supervision(page):
     assert "\n| `mirror_disagreement`, 2 mirror images | .900 | – | .100 | .850 |\n| new | .800 | -.100 | .100 | .850 |\n" in text
     assert "**1% of the boxes, pixels, from boxes alone**" in text and "\n| mean teacher, looks again | 1 | +.250 |" in text
     assert "\n| pixels, from boxes alone: the same, looks again | 1 | +.125 |" in text
-    assert "; pixels, from boxes alone, one look | 1 | .250 | – | .750 | .500 |\n" in text
-    assert "; pixels, from boxes alone, looks again, minus one look | 1 | +.250 | – | +.000 | +.125 |\n" in text
+    assert "\n| trained on whole images, one look | 1 | .250 | – | .750 | .500 |\n" in text
+    assert "\n| `train --attend look`, the default | 1 | +.250 | – | +.000 | +.125 |\n" in text

@@ -49,6 +49,8 @@ RARE = {"small": "the smallest quarter of the lesions", "clinic": "one of the cl
 WITHOUT = {"masks": ("look:once", "look:twice")}  # arms that say nothing: masks are learned without crops, so one look is `plain`
 MEASURES = {"mean IoU": ("test", "iou_mean"), "10th percentile": ("test", "iou_p10"), "Acc@.75": ("test", "acc@0.75")}
 MEASURES |= {"IoU < .1": ("test", "failure_rate"), "ISIC 2017: mean IoU": ("elsewhere", "iou_mean")}
+RARE_MEASURES = {"rare: mean IoU": ("test", "rare.iou_mean"), "rare: 10th percentile": ("test", "rare.iou_p10")}
+RARE_MEASURES |= {"others: mean IoU": ("test", "others.iou_mean"), "all": ("test", "iou_mean")}
 DATA = {"test": "HAM10000", "elsewhere": "ISIC 2017"}
 MODELS = {f"{net}-{way}": f"{words}, {look}" for net, words in NETS.items() for way, look in (("plain", "one look"), ("look", "looks"))}
 COLUMNS = {
@@ -123,18 +125,18 @@ def table(heading: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def against(arms: Arms, baseline: str, words: dict[str, str], heading: str) -> str:
+def against(arms: Arms, baseline: str, words: dict[str, str], heading: str, measures: dict[str, tuple[str, str]] | None = None) -> str:
     """A table of every arm minus a baseline, whose own line has its means; empty where the baseline was not run."""
     if baseline not in arms:
         return ""
-    base = arms[baseline]
-    lines = [[words.get(baseline, baseline), str(len(base)), *(means(base, *measure) for measure in MEASURES.values())]]
+    base, measures = arms[baseline], measures or MEASURES
+    lines = [[words.get(baseline, baseline), str(len(base)), *(means(base, *measure) for measure in measures.values())]]
     for arm in sorted(arms, key=lambda arm: (list(words) + [arm]).index(arm)):
         seeds = arms[arm].keys() & base.keys()
         if arm != baseline and seeds:
-            cells = (mean_and_interval(differences(arms[arm], base, *measure), "+.3f", len(seeds)) for measure in MEASURES.values())
+            cells = (mean_and_interval(differences(arms[arm], base, *measure), "+.3f", len(seeds)) for measure in measures.values())
             lines.append([words.get(arm, arm), str(len(seeds)), *cells])
-    return table([heading, "seeds", *MEASURES], lines)
+    return table([heading, "seeds", *measures], lines)
 
 
 def of_net(arms: Arms, net: str) -> Arms:
@@ -248,19 +250,15 @@ def weak(arms: Arms) -> str:
 
 
 def rare(protocols: dict[str, Arms]) -> str:
-    """A rare group in the training split: each net minus its plain training, on the rare test samples, on the others, and on all."""
-    measures = {"rare: mean IoU": "rare.iou_mean", "rare: 10th percentile": "rare.iou_p10", "others": "others.iou_mean", "all": "iou_mean"}
-    lines = []
+    """A rare group in the training split, by protocol and net: its test samples, the others, and all."""
+    parts = []
     for protocol, arms in protocols.items():
         for net, words in NETS.items():
             own = of_net(arms, net)
-            if "plain" not in own:
-                continue
-            start, seeds = f"{RARE.get(protocol, protocol)}; {words}", str(len(own["plain"]))
-            lines.append([f"{start}, one look", seeds, *(means(own["plain"], "test", name) for name in measures.values())])
-            gains = (differences(own.get("look", {}), own["plain"], "test", name) for name in measures.values())
-            lines.append([f"{start}, looks again, minus one look", seeds, *(mean_and_interval(each, "+.3f", int(seeds)) for each in gains)])
-    return table(["rare group; net", "seeds", *measures], lines)
+            if "plain" in own:
+                title = f"**{RARE.get(protocol, protocol)}, {words}**"
+                parts.append(f"{title}\n\n{against(own, 'plain', ARMS, 'minus one look', RARE_MEASURES)}")
+    return "\n\n".join(parts)
 
 
 def results(parts: dict[str, dict[str, Arms]]) -> str:
@@ -286,6 +284,12 @@ def results(parts: dict[str, dict[str, Arms]]) -> str:
         line(what, arms.get(f"{net}:plain", {}), arms.get("regressor:plain", {}))
     for net, words in NETS.items():
         line(f"gain of looking again: {words}", arms.get(f"{net}:look", {}), arms.get(f"{net}:plain", {}))
+    for net, words in NETS.items():
+        rare_arms = of_net(parts.get("rarelooks", {}).get("small", {}), net)
+        gains = differences(rare_arms.get("look", {}), rare_arms.get("plain", {}), "test", "rare.iou_mean")
+        if len(gains) >= FEWEST:
+            what = f"the same where small lesions are rare in training, on these: {words}"
+            lines.append([what, mean_and_interval(gains, "+.3f", len(gains)), "–", str(len(gains))])
     for share, few_arms in parts.get("few", {}).items():
         what = f"gain of looking again and a mean teacher, of {share} of the boxes: {NETS['boxes']}"
         line(what, few_arms.get("boxes:teacher:look", {}), few_arms.get("boxes:plain", {}))

@@ -38,9 +38,7 @@ def looks(lab: Lab) -> None:
         if net != "masks":
             glances(lab, rows, net, model)
             gates(lab, rows, net, model)
-        if LARGER and f"{net}:larger" not in lab.done:
-            images = larger(lab, rows)
-            lab.measure(f"{net}:larger", lab.trained(f"{net}-larger.h5", images, *flags, *PLAIN), images, elsewhere=LARGER_ELSEWHERE)
+        measure_larger(lab, rows, net)
     for by in "pruned_loss", "random":
         if f"boxes:hard:{by}" not in lab.done:
             hard = lab.trained(f"boxes-hard-{by}.h5", rows, "--targets", "boxes", "--attend", "look", "--attend-by", by)
@@ -58,11 +56,14 @@ def whole(lab: Lab) -> None:
             lab.measure(arm, model, "rows.jsonl", cpu_seconds=round(time.process_time() - start))
 
 
-def larger(lab: Lab, rows: str) -> str:
-    """The same samples with larger images, of LARGER: with twice the pixels, one look costs what two looks cost."""
-    ids = {row["id"]: row["split"] for row in read_rows(lab.path(rows))}
-    write_rows(lab.path("larger.jsonl"), [row | {"split": ids[row["id"]]} for row in read_rows(Path(str(LARGER))) if row["id"] in ids])
-    return "larger.jsonl"
+def measure_larger(lab: Lab, rows: str, net: str) -> None:
+    """The control of the same samples with larger images, of LARGER: with twice the pixels, one look costs what two looks cost."""
+    if not LARGER or f"{net}:larger" in lab.done:
+        return
+    chosen = {row["id"]: {name: row[name] for name in ("split", "meta") if name in row} for row in read_rows(lab.path(rows))}
+    write_rows(lab.path("larger.jsonl"), [row | chosen[row["id"]] for row in read_rows(Path(str(LARGER))) if row["id"] in chosen])
+    model = lab.trained(f"{net}-larger.h5", "larger.jsonl", *NETS[net], *PLAIN)
+    lab.measure(f"{net}:larger", model, "larger.jsonl", elsewhere=LARGER_ELSEWHERE)
 
 
 def looking(lab: Lab, rows: str, name: str, model, *flags: object):
@@ -191,9 +192,12 @@ def few(lab: Lab, share: float, hide) -> None:
 def rare_looks(lab: Lab, rows: str) -> None:
     """Rows of which a few are marked as rare: two nets, plain and trained for looks, measured on the rare samples and on the others."""
     for net in "regressor", "boxes":
-        for name, more in {"plain": PLAIN, "look": ()}.items():
-            if f"{net}:{name}" not in lab.done:
-                measure_all(lab, rows, {f"{net}:{name}": lab.trained(f"{net}-{name}.h5", rows, *NETS[net], *more)})
+        plain = lab.trained(f"{net}-plain.h5", rows, *NETS[net], *PLAIN)
+        model = lab.trained(f"{net}-look.h5", rows, *NETS[net])
+        measure_all(lab, rows, {f"{net}:plain": plain, f"{net}:look": model})
+        for name, (found, count) in {"plain+look": (plain, 2), "look:once": (model, 1)}.items():
+            measure_all(lab, rows, {f"{net}:{name}": looking(lab, rows, f"{net}-{name}.h5", found, "--looks", count)})
+        measure_larger(lab, rows, net)
 
 
 def weak_looks(lab: Lab) -> None:
