@@ -23,38 +23,38 @@ class SubgroupSummary:
 
 
 def subgroup_summaries(
-    rows: Sequence[Mapping[str, Any]], groups: Sequence[str] | np.ndarray, columns: np.ndarray, crossings: Sequence[Crossing]
+    rows: Sequence[Mapping[str, Any]], groups: np.ndarray, columns: np.ndarray, crossings: Sequence[Crossing]
 ) -> list[SubgroupSummary]:
     """Counts and mean scores of each split, and of the levels of each crossing in it; empty levels are omitted.
 
-    groups: the group of each of the N rows; columns: hardness [N, C], NaN = unknown. Pseudo-boxes do not count as annotation.
+    groups: the group of each of the N rows, a number or a text; columns: hardness [N, C], NaN = unknown. Pseudo-boxes do not count as
+    annotation.
 
     Raises: DataError where no row has a field.
     """
-    member = np.unique(np.asarray(groups, str), return_inverse=True)[1]  # the number of each row's group: less than its name takes
-    split = np.array([row.get("split") or "none" for row in rows])
-    annotated = np.array([row.get("boxes") is not None and not row.get("pseudo") for row in rows])
+    names = *SPLITS, "none"
+    split = np.fromiter((names.index(row.get("split") or "none") for row in rows), np.int8, len(rows))
+    annotated = np.fromiter((row.get("boxes") is not None and not row.get("pseudo") for row in rows), bool, len(rows))
     levels: list[tuple[dict[str, str], np.ndarray]] = [
         ({}, np.arange(len(rows))),
         *(own for crossing in crossings for own in subgroups(rows, crossing)),
     ]
     summaries = []
-    for name in (*SPLITS, "none"):
+    for number, name in enumerate(names):
         for subgroup, places in levels:
-            own = places[split[places] == name]
+            own = places[split[places] == number]
             if len(own):
-                count = len(np.unique(member[own]))
-                means = present_means(columns[own])
+                count = len(np.unique(groups[own]))
+                means = present_means(columns, own)
                 summaries.append(SubgroupSummary(name, subgroup, len(own), count, int(annotated[own].sum()), means))
     return summaries
 
 
-def present_means(columns: np.ndarray) -> np.ndarray:
-    """The mean [C] of each column of [N, C] over the rows that have it, NaN where none has.
+def present_means(columns: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The mean [C] of each column of [N, C] over those of the rows at `places` that have it, NaN where none has. One column at a time.
 
-    >>> present_means(np.array([[1, np.nan], [3, np.nan]]))
+    >>> present_means(np.array([[1, np.nan], [3, np.nan], [8, 8]]), np.array([0, 1]))
     array([ 2., nan])
     """
-    known = ~np.isnan(columns)
-    count = known.sum(0)
-    return np.where(count > 0, np.where(known, columns, 0).sum(0) / np.maximum(count, 1), np.nan)
+    present = (own[~np.isnan(own)] for own in (column[places] for column in columns.T))
+    return np.array([own.mean() if len(own) else np.nan for own in present])

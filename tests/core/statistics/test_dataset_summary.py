@@ -14,7 +14,7 @@ ROWS = [
     {"id": "d", "split": "train"},
     {"id": "e"},
 ]
-GROUPS = ["p", "q", "q", "r", "s"]
+GROUPS = np.array(["p", "q", "q", "r", "s"])
 NAN = float("nan")
 HARDNESS = np.array([[1, NAN], [2, 4], [5, NAN], [NAN, NAN], [7, 7]])
 
