@@ -49,6 +49,7 @@ RARE = {"small": "the smallest quarter of the lesions", "clinic": "one of the cl
 WITHOUT = {"masks": ("look:once", "look:twice")}  # arms that say nothing: masks are learned without crops, so one look is `plain`
 MEASURES = {"mean IoU": ("test", "iou_mean"), "10th percentile": ("test", "iou_p10"), "Acc@.75": ("test", "acc@0.75")}
 MEASURES |= {"IoU < .1": ("test", "failure_rate"), "ISIC 2017: mean IoU": ("elsewhere", "iou_mean")}
+REVERSED = {name.replace("ISIC 2017", "HAM10000"): where for name, where in MEASURES.items()}
 RARE_MEASURES = {"rare: mean IoU": ("test", "rare.iou_mean"), "rare: 10th percentile": ("test", "rare.iou_p10")}
 RARE_MEASURES |= {"others: mean IoU": ("test", "others.iou_mean"), "all": ("test", "iou_mean")}
 DATA = {"test": "HAM10000", "elsewhere": "ISIC 2017"}
@@ -223,12 +224,12 @@ def promise(arms: Arms) -> str:
     )
 
 
-def whole(arms: Arms) -> str:
+def whole(arms: Arms, measures: dict[str, tuple[str, str]] | None = None) -> str:
     """All training images: each net minus plain training of the net of four numbers."""
     own = {name.replace(":", ", "): runs for name, runs in arms.items()}
     ways = {"plain": "one look", "look": "the default"}
     words = {f"{net}, {way}": f"{NETS[net]}, {look}" for net in NETS for way, look in ways.items()}
-    return against(own, "regressor, plain", words, "minus four numbers, one look")
+    return against(own, "regressor, plain", words, "minus four numbers, one look", measures)
 
 
 def few(protocols: dict[str, Arms]) -> str:
@@ -325,6 +326,7 @@ def blocks(runs: Path) -> dict[str, str]:
         "nets": made(nets, "looks"),
         "gates": made(gates, "looks"),
         "whole": made(whole, "whole"),
+        "whole.reverse": made(lambda arms: whole(arms, REVERSED), "whole", "reverse"),
         "doubt": made(doubt, "doubt"),
         "doubt.whole": made(doubt, "doubt", "whole"),
         "promise": made(promise, "promise"),

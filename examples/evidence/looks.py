@@ -46,14 +46,18 @@ def looks(lab: Lab) -> None:
 
 
 def whole(lab: Lab) -> None:
-    """All training images, in as many epochs as two cores take ten minutes for: three nets by default, and a plain regressor."""
-    write_rows(lab.path("rows.jsonl"), read_rows(lab.source))
+    """All training images, in as many epochs as two cores take ten minutes for: three nets by default, and a plain regressor.
+
+    The protocol `reverse` trains on ELSEWHERE, and measures ROWS as the other data set.
+    """
+    there, other = (Path(str(ELSEWHERE)), str(lab.source)) if lab.about["protocol"] == "reverse" else (lab.source, ELSEWHERE)
+    write_rows(lab.path("rows.jsonl"), read_rows(there))
     plain = {"regressor:plain": (*NETS["regressor"], *PLAIN)}
     for arm, flags in (plain | {f"{net}:look": flags for net, flags in NETS.items()}).items():
         if arm not in lab.done:
             start = time.process_time()
             model = lab.trained(f"{arm.replace(':', '-')}.h5", "rows.jsonl", *flags, epochs=WHOLE_EPOCHS)
-            lab.measure(arm, model, "rows.jsonl", cpu_seconds=round(time.process_time() - start))
+            lab.measure(arm, model, "rows.jsonl", elsewhere=other, cpu_seconds=round(time.process_time() - start))
 
 
 def measure_larger(lab: Lab, rows: str, net: str) -> None:

@@ -236,7 +236,7 @@ def few_labels(lab: Lab) -> None:
 
 SETTINGS = {
     "looks": (looks, ["all"]),
-    "whole": (whole, ["all"]),
+    "whole": (whole, ["all", "reverse"]),
     "few": (few_labels, SHARES),
     "weaklooks": (weak_looks, ["all"]),
     "rarelooks": (rare_and_looks, ATTENDED),
