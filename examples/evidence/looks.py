@@ -48,9 +48,13 @@ def looks(lab: Lab) -> None:
 def whole(lab: Lab) -> None:
     """All training images, in as many epochs as two cores take ten minutes for: three nets by default, and a plain regressor.
 
-    The protocol `reverse` trains on ELSEWHERE, and measures ROWS as the other data set.
+    The protocol `reverse` trains on ELSEWHERE, and measures ROWS as the other data set; without it there is nothing to do.
     """
-    there, other = (Path(str(ELSEWHERE)), str(lab.source)) if lab.about["protocol"] == "reverse" else (lab.source, ELSEWHERE)
+    there, other = lab.source, ELSEWHERE
+    if lab.about["protocol"] == "reverse":
+        if not ELSEWHERE:
+            return
+        there, other = Path(ELSEWHERE), str(lab.source)
     write_rows(lab.path("rows.jsonl"), read_rows(there))
     plain = {"regressor:plain": (*NETS["regressor"], *PLAIN)}
     for arm, flags in (plain | {f"{net}:look": flags for net, flags in NETS.items()}).items():
