@@ -7,6 +7,7 @@ import torch
 from htltools.core.nets.factory import architecture, build
 from htltools.core.nets.looks import Looks
 from htltools.core.runtime.image_sources import ImagesInMemory
+from htltools.core.runtime.predict import AT_ONCE_ON_CPU
 from htltools.core.runtime.runtime import Runtime
 from htltools.core.training.validation import losses_and_mean_iou, mean_iou, mean_ious
 
@@ -42,7 +43,7 @@ def test_ways_to_look_share_their_passes(shelf, arch, task):
     passes = []
     model.net.register_forward_hook(lambda *_: passes.append(1))
     together = mean_ious(model, WAYS, images, shelf.boxes, CPU)
-    batches = -(-len(shelf.boxes) // 64)
+    batches = -(-len(shelf.boxes) // AT_ONCE_ON_CPU)
     assert len(passes) == batches * (1 + 2 + 1 + 1 + 1)  # the whole; windows of 1.2, twice; of 1.7; two controls
     alone = []
     for model.looks in WAYS:
