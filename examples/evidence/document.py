@@ -13,6 +13,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from lab import read_runs
@@ -232,15 +233,20 @@ def whole(arms: Arms, measures: dict[str, tuple[str, str]] | None = None) -> str
     return against(own, "regressor, plain", words, "minus four numbers, one look", measures)
 
 
-def few(protocols: dict[str, Arms]) -> str:
-    """Few boxes, by share and net."""
+def each_net(protocols: dict[str, Arms], title: Callable[[str], str], *how: Any) -> str:
+    """A table for each protocol and net, of its arms minus plain training. title: of a protocol; how: the rest that `against` takes."""
     parts = []
     for protocol, arms in protocols.items():
         for net, words in NETS.items():
             own = of_net(arms, net)
             if "plain" in own:
-                parts.append(f"**{protocol} of the boxes, {words}**\n\n{against(own, 'plain', FEW, 'minus labels alone')}")
+                parts.append(f"**{title(protocol)}, {words}**\n\n{against(own, 'plain', *how)}")
     return "\n\n".join(parts)
+
+
+def few(protocols: dict[str, Arms]) -> str:
+    """Few boxes, by share and net."""
+    return each_net(protocols, lambda share: f"{share} of the boxes", FEW, "minus labels alone")
 
 
 def weak(arms: Arms) -> str:
@@ -252,14 +258,7 @@ def weak(arms: Arms) -> str:
 
 def rare(protocols: dict[str, Arms]) -> str:
     """A rare group in the training split, by protocol and net: its test samples, the others, and all."""
-    parts = []
-    for protocol, arms in protocols.items():
-        for net, words in NETS.items():
-            own = of_net(arms, net)
-            if "plain" in own:
-                title = f"**{RARE.get(protocol, protocol)}, {words}**"
-                parts.append(f"{title}\n\n{against(own, 'plain', ARMS, 'minus one look', RARE_MEASURES)}")
-    return "\n\n".join(parts)
+    return each_net(protocols, lambda group: RARE.get(group, group), ARMS, "minus one look", RARE_MEASURES)
 
 
 def results(parts: dict[str, dict[str, Arms]]) -> str:
@@ -289,7 +288,7 @@ def results(parts: dict[str, dict[str, Arms]]) -> str:
         rare_arms = of_net(parts.get("rarelooks", {}).get("small", {}), net)
         gains = differences(rare_arms.get("look", {}), rare_arms.get("plain", {}), "test", "rare.iou_mean")
         if len(gains) >= FEWEST:
-            what = f"the same where small lesions are rare in training, on these: {words}"
+            what = f"gain of looking again on small lesions, where these are rare in training: {words}"
             lines.append([what, mean_and_interval(gains, "+.3f", len(gains)), "–", str(len(gains))])
     for share, few_arms in parts.get("few", {}).items():
         what = f"gain of looking again and a mean teacher, of {share} of the boxes: {NETS['boxes']}"

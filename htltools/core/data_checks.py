@@ -46,7 +46,7 @@ def odd_contrast(name: str, image: np.ndarray) -> list[Issue]:
     >>> odd_contrast("a", np.zeros((2, 2, 3), np.uint8))[0].reason
     'all pixels are [0, 0, 0]'
     """
-    if surely_contrasted(image):
+    if has_clear_contrast(image):
         return []
     first = image[0, 0]
     if (image == first).all():
@@ -62,12 +62,12 @@ def odd_contrast(name: str, image: np.ndarray) -> list[Issue]:
     return [Issue(name, "an image of next to no contrast", reason)]
 
 
-def surely_contrasted(image: np.ndarray) -> bool:
+def has_clear_contrast(image: np.ndarray) -> bool:
     """Whether the last channel of an image uint8 [H, W, C] shows by a few of its pixels, and by counting all, that it has contrast.
 
-    What it says of most images takes a sixth of the time of a histogram. Two levels are guessed, FAINT or more apart; where more than a
-    share of all pixels are at or below the one, and not black, and as many at or above the other, and not white, the quantiles MIDDLE lie
-    outside of them, with black and white and without.
+    It takes a ninth of the time of the histograms (256 x 256). Two levels are guessed, FAINT or more apart. Where more than a share of all
+    pixels are at or below the one, and not black, and as many at or above the other, and not white, the quantiles MIDDLE lie outside of
+    them, with black and white and without. False says nothing.
     """
     channel = np.ascontiguousarray(image[..., -1]).ravel()
     some = channel[:: max(channel.size // 256, 1)]
