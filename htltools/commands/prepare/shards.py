@@ -67,7 +67,7 @@ def make_shard(path: Path, batch: Sequence[Candidate], settings: Settings, about
     return path
 
 
-def fit_in_memory(jobs: int, frame: tuple[int, int]) -> bool:
+def shards_fit_in_memory(jobs: int, frame: tuple[int, int]) -> bool:
     """Whether each worker may hold a whole shard, of images in (H, W) and their masks."""
     return jobs * SHARD_SAMPLES * math.prod(frame) * 4 <= MEMORY_SHARE * physical_memory()
 

@@ -13,7 +13,7 @@ from htltools.commands.prepare.decode import Settings
 from htltools.commands.prepare.findings import PrepareFindings
 from htltools.commands.prepare.messages import say_issues, say_left_out
 from htltools.commands.prepare.quality_checks import QualityChecks
-from htltools.commands.prepare.shards import fit_in_memory, made_by_workers, made_here, made_on_cluster
+from htltools.commands.prepare.shards import made_by_workers, made_here, made_on_cluster, shards_fit_in_memory
 from htltools.commands.prepare.workers import pool
 from htltools.commands.shared.cluster import Cluster
 from htltools.commands.shared.corrections import Corrections, say_corrections
@@ -91,7 +91,7 @@ def write_store(
         how = todo, store.settings, steps.advance
         if cluster:
             made = made_on_cluster(cluster, *how, **about)
-        elif workers and len(todo) >= 2 * workers.jobs and fit_in_memory(workers.jobs, store.settings.frame):
+        elif workers and len(todo) >= 2 * workers.jobs and shards_fit_in_memory(workers.jobs, store.settings.frame):
             made = made_by_workers(workers, *how, **about)
         else:
             made = made_here(workers, *how, **about)

@@ -22,14 +22,14 @@ NORMALISATION = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 class Validator(Predicting, Protocol):
     """What validation runs, a module.
 
-    pictures: what the localizer sees of validation images uint8 [B, H, W, C]. judged: predictions for them, as the validator gives them.
-    overlap: of these and targets, [N] in [0, 1], 1 = the same. first_look_targets: what the net should say of images in (h, w), given
-    their boxes [B, 4].
+    model_input: what the localizer sees of validation images uint8 [B, H, W, C]. compared: predictions for them, as the validator gives
+    them. overlap: of these and targets, [N] in [0, 1], 1 = the same. first_look_targets: what the net should say of images in (h, w),
+    given their boxes [B, 4].
     """
 
-    def pictures(self, images: Tensor) -> Tensor: ...
+    def model_input(self, images: Tensor) -> Tensor: ...
 
-    def judged(self, predictions: Tensor, images: Tensor) -> Tensor: ...
+    def compared(self, predictions: Tensor, images: Tensor) -> Tensor: ...
 
     def first_look_targets(self, images: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor: ...
 
@@ -126,10 +126,10 @@ class Localizer(nn.Module):
 
         Of images uint8 [B, H, W, C] as the validator takes them, not augmented, and their boxes [B, 4].
         """
-        x = self.normalised(self.validator.pictures(images))
+        x = self.normalised(self.validator.model_input(images))
         raw = self.net(self.whole(x))
         loss = self.training_loss(raw, self.validator.first_look_targets(images, boxes, self.input_size(x)))
-        return loss, self.validator.judged(self.all_looks(x, self.read(raw, x.shape[2:])), images)
+        return loss, self.validator.compared(self.all_looks(x, self.read(raw, x.shape[2:])), images)
 
     def all_looks(self, x: Tensor, first: Tensor) -> Tensor:
         """What all looks predict, given the prediction of the first one, in the same form."""
@@ -187,11 +187,11 @@ class Localizer(nn.Module):
         """What validation runs: the localizer itself, unless its task predicts more than boxes."""
         return self
 
-    def pictures(self, images: Tensor) -> Tensor:
+    def model_input(self, images: Tensor) -> Tensor:
         """As `Validator`: the images themselves."""
         return images
 
-    def judged(self, predictions: Tensor, images: Tensor) -> Tensor:
+    def compared(self, predictions: Tensor, images: Tensor) -> Tensor:
         """As `Validator`: the predictions themselves."""
         return predictions
 

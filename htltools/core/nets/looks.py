@@ -1,7 +1,7 @@
 """Looking again: predict, cut the neighbourhood of the prediction out of the image, enlarge it, predict again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
@@ -28,6 +28,11 @@ class Looks:
     agree: float = 2.0
     at: str = "prediction"
     box: tuple[float, ...] | None = None
+
+    @property
+    def place(self) -> "Looks":
+        """What says where the windows lie, and nothing else."""
+        return Looks(window=self.window, at=self.at, box=self.box)
 
     def windows(self, x: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
         """Factor and offset [B, 2] of the windows of images [B, C, H, W] with predicted boxes [B, 4]."""
@@ -77,15 +82,13 @@ def look_again(looking: Looking, x: Tensor, first: Tensor, size: tuple[int, int]
     return told
 
 
-def look_alike(looking: Looking, ways: Sequence[Looks], x: Tensor, first: Tensor, size: tuple[int, int]) -> list[Tensor]:
+def look_each_way(looking: Looking, ways: Sequence[Looks], x: Tensor, first: Tensor, size: tuple[int, int]) -> list[Tensor]:
     """As `look_again`, for each of several ways to look. Those of the same windows share their looks."""
-    shared: dict[Looks, list[Tensor]] = {}
+    shared: dict[Looks, list[Tensor]] = {}  # the predictions after each look, by where the windows lie
     for way in sorted(ways, key=lambda way: -way.count):
-        windows_of = replace(way, count=1, average=False, agree=2.0)
-        if windows_of not in shared:
-            shared[windows_of] = after_each_look(looking, way, x, first, size)
-    trails = (shared[replace(way, count=1, average=False, agree=2.0)] for way in ways)
-    return [in_the_end(looking, way, trail) for way, trail in zip(ways, trails)]
+        if way.place not in shared:
+            shared[way.place] = after_each_look(looking, way, x, first, size)
+    return [in_the_end(looking, way, shared[way.place]) for way in ways]
 
 
 def next_look(looking: Looking, looks: Looks, x: Tensor, before: Tensor, size: tuple[int, int]) -> Tensor:

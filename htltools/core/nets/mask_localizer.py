@@ -132,13 +132,13 @@ class MaskValidator(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.judged(self.model.masks(self.model.normalised(self.pictures(images))), images)
+        return self.compared(self.model.masks(self.model.normalised(self.model_input(images))), images)
 
-    def pictures(self, images: Tensor) -> Tensor:
+    def model_input(self, images: Tensor) -> Tensor:
         """As `Validator`: without the masks."""
         return images[..., :-1]
 
-    def judged(self, predictions: Tensor, images: Tensor) -> Tensor:
+    def compared(self, predictions: Tensor, images: Tensor) -> Tensor:
         """As `Validator`, of masks [B, H, W]: [B, 6]."""
         agreement = iou_and_dice(predictions >= LIMIT, images[..., -1] > 0)
         return torch.cat([mask_boxes(predictions), torch.stack(agreement, 1)], 1)

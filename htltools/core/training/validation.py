@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from htltools.core.nets.localizer import Localizer
-from htltools.core.nets.looks import Looks, look_alike
+from htltools.core.nets.looks import Looks, look_each_way
 from htltools.core.runtime import distributed
 from htltools.core.runtime.batches import batches
 from htltools.core.runtime.image_sources import ImageSource
@@ -64,6 +64,6 @@ class WaysToLook(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         model, validator = self.model, self.model.validator
-        x = model.normalised(validator.pictures(images))
-        predictions = look_alike(model, self.ways, x, model.first_look(x), model.input_size(x))
-        return torch.stack([validator.judged(each, images) for each in predictions], 1)
+        x = model.normalised(validator.model_input(images))
+        predictions = look_each_way(model, self.ways, x, model.first_look(x), model.input_size(x))
+        return torch.stack([validator.compared(each, images) for each in predictions], 1)
