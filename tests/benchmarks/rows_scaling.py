@@ -201,6 +201,7 @@ def main() -> None:
         if chosen.costs:
             with chosen.costs.open("a") as file:
                 file.write(json.dumps(cost) + "\n")
+    costs.sort(key=lambda cost: cost["count"])  # whatever the order in which they were measured
     print(table(costs, chosen.beyond))
     if chosen.png:
         plot(costs, chosen.beyond, chosen.png)
