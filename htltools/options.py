@@ -30,7 +30,7 @@ class Choice(StrEnum):
 class Precision(Choice):
     """The type of the heavy arithmetic."""
 
-    auto, fp32, bf16 = "auto", "fp32", "bf16"
+    auto, fp32, tf32, bf16 = "auto", "fp32", "tf32", "bf16"
 
 
 Rows = Annotated[

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from lab import ELSEWHERE, Lab, read_rows
+from lab import DEVICE, ELSEWHERE, Lab, read_rows
 from looks import boxes_of
 
 MODELS = "regressor-plain", "regressor-look", "boxes-plain", "boxes-look", "masks-look"
@@ -48,13 +48,13 @@ def figures(model: Path, rows: Path, split: str, seed: int) -> dict[str, dict[st
     from htltools.tasks.predictor import CheckpointPredictor
     from htltools.tasks.rows import matching_images, target_boxes
 
-    opened = CheckpointPredictor(model, Runtime("auto"))
+    opened = CheckpointPredictor(model, Runtime(DEVICE))
     chosen = [Row(row) for row in read_rows(rows) if row["split"] == split and row.get("boxes")]
     images, targets = matching_images(chosen, opened.frame, model), target_boxes(chosen)
     predicted = boxes_of(opened, images)
 
     def against(path: Path) -> np.ndarray:
-        return boxes_of(CheckpointPredictor(path, Runtime("auto")), images)
+        return boxes_of(CheckpointPredictor(path, Runtime(DEVICE)), images)
 
     mirrored = [disagreement(predicted, boxes_of(opened, images, flips)) for flips in ((2,), (1,), (1, 2))]
     columns = {

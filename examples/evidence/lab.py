@@ -91,8 +91,15 @@ class Lab:
     def write(self, arm: str, **figures: object) -> None:
         """Append a line in one write, so that lines of several processes are not mixed."""
         with open(self.runs, "ab", buffering=0) as file:
-            file.write(json.dumps(self.about | {"arm": arm} | figures).encode() + b"\n")
+            file.write(json.dumps(self.about | {"arm": arm} | figures | {"device": device_name()}).encode() + b"\n")
         self.done.add(arm)
+
+
+def device_name() -> str:
+    """What the models were trained on: the name of the GPU, or cpu."""
+    import torch
+
+    return "cpu" if DEVICE == "cpu" or not torch.cuda.is_available() else torch.cuda.get_device_name()
 
 
 def read_runs(path: Path) -> list[dict]:

@@ -8,13 +8,14 @@ import time
 from pathlib import Path
 
 import numpy as np
-from lab import COUNT, ELSEWHERE, EPOCHS, Lab, read_rows, write_rows
+from lab import COUNT, DEVICE, ELSEWHERE, EPOCHS, Lab, read_rows, write_rows
 
 NETS = {"regressor": ("--arch", "compact"), "boxes": ("--targets", "boxes"), "masks": ("--targets", "masks")}
 PLAIN = "--attend", "none"
 SPLITS = "val", "test"
 LARGER, LARGER_ELSEWHERE = os.environ.get("LARGER"), os.environ.get("LARGER_ELSEWHERE", ELSEWHERE)
-WHOLE_EPOCHS = 16
+WHOLE_EPOCHS = int(os.environ.get("WHOLE_EPOCHS", "16"))
+BATCH = 32  # the default of train
 GATED = 0.3  # share of the images that are looked at again
 
 
@@ -78,7 +79,7 @@ def looking(lab: Lab, rows: str, name: str, model, *flags: object):
     """A model with other looks, unless it exists."""
     path = lab.path(name.replace(":", "-"))
     if not path.exists():
-        lab.htl("look", lab.path(rows), "--model", model, "-o", path, "--device", "auto", *flags)
+        lab.htl("look", lab.path(rows), "--model", model, "-o", path, "--device", DEVICE, *flags)
     return path
 
 
@@ -111,7 +112,7 @@ def predictor(lab: Lab, model, rows: str, split: str):
     from htltools.tasks.predictor import CheckpointPredictor
     from htltools.tasks.rows import matching_images, target_boxes
 
-    opened = CheckpointPredictor(model, Runtime("auto"))
+    opened = CheckpointPredictor(model, Runtime(DEVICE))
     chosen = [Row(row) for row in read_rows(lab.path(rows)) if row["split"] == split and row.get("boxes")]
     return opened, matching_images(chosen, opened.frame, model), target_boxes(chosen)
 
@@ -181,19 +182,26 @@ def gates(lab: Lab, rows: str, net: str, model) -> None:
 
 
 def few(lab: Lab, share: float, hide) -> None:
-    """A share of the labels, and COUNT images without: labels alone, and pseudo-boxes of a teacher that looks once, or again."""
+    """A share of the labels, and COUNT images without: labels alone, and pseudo-boxes of a teacher that looks once, or again.
+
+    Masks have no pseudo-labels: their nets learn from labels alone, in so many epochs that they take the same number of steps.
+    """
     if not lab.path("rows.jsonl").exists():
         hide(lab.source, lab.path("rows.jsonl"), share, lab.seed)
-    semi = "--supervision", "semi", "--pseudo-labels"
-    for net, flags in {"regressor": NETS["regressor"], "boxes": NETS["boxes"]}.items():
-        for name, more in {
-            "plain": (*semi, "none", *PLAIN),
-            "look": (*semi, "none"),
-            "teacher": (*semi, "teacher", *PLAIN),
-            "teacher:look": (*semi, "teacher"),
-        }.items():
+    known = [row for row in read_rows(lab.path("rows.jsonl")) if row.get("boxes")]
+    write_rows(lab.path("known.jsonl"), known)
+    labels = sum(row["split"] == "train" for row in known)
+    semi, full = ("--supervision", "semi", "--pseudo-labels"), {"epochs": max(1, round(EPOCHS * -(-COUNT // BATCH) / -(-labels // BATCH)))}
+    for net, flags in NETS.items():
+        alone = ("known.jsonl", (), full) if net == "masks" else ("rows.jsonl", (*semi, "none"), {})
+        pseudo = "rows.jsonl", (*semi, "teacher"), {}
+        for name, (rows, how, more), looks in (
+            ("plain", alone, PLAIN),
+            ("look", alone, ()),
+            *(() if net == "masks" else (("teacher", pseudo, PLAIN), ("teacher:look", pseudo, ()))),
+        ):
             if f"{net}:{name}" not in lab.done:
-                model = lab.trained(f"{net}-{name}.h5".replace(":", "-"), "rows.jsonl", *flags, *more)
+                model = lab.trained(f"{net}-{name}.h5".replace(":", "-"), rows, *flags, *how, *looks, **more)
                 measure_all(lab, "rows.jsonl", {f"{net}:{name}": model})
 
 

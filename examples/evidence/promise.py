@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from doubt import MODELS
-from lab import Lab, read_rows
+from lab import DEVICE, Lab, read_rows
 from looks import boxes_of
 
 HALVES = 100
@@ -32,7 +32,7 @@ def failures(model: Path, rows: Path) -> tuple[np.ndarray, np.ndarray, np.ndarra
     from htltools.tasks.predictor import CheckpointPredictor
     from htltools.tasks.rows import matching_images, target_boxes
 
-    opened = CheckpointPredictor(model, Runtime("auto"))
+    opened = CheckpointPredictor(model, Runtime(DEVICE))
     chosen = [Row(row) for row in read_rows(rows) if row["split"] in ("val", "test") and row.get("boxes")]
     images = matching_images(chosen, opened.frame, model)
     predicted = boxes_of(opened, images)

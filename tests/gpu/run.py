@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,8 @@ def cuda_tests(folder: Path) -> dict[str, Any]:
     """The tests that need CUDA, and those of the rooms that compute."""
     chosen = ["tests/formats/models/test_onnx.py", "tests/commands/test_export.py", "tests/core/runtime", "tests/core/training"]
     fewer = ["-k", "cuda"] if ON_CPU else []
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *fewer, *chosen]
+    spread = ["-n", str(min(os.cpu_count() or 1, 8))] if find_spec("xdist") else []
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *spread, *fewer, *chosen]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=max(min(left(), 180), 1))
     last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr[-600:]
     failed = re.findall(r"^FAILED (.*)", done.stdout, re.M)
@@ -139,6 +141,8 @@ def one_process(folder: Path) -> dict[str, Any]:
 
 def onnx(folder: Path) -> dict[str, Any]:
     """The ONNX file of a model on the device of that name."""
+    if not (folder / f"{DEVICE}.h5").exists():  # of the step chain
+        trained(folder / "rows.jsonl", folder / f"{DEVICE}.h5")
     lines = htl("export", "--model", folder / f"{DEVICE}.h5", "-o", folder / "m.onnx", "--bench", "--device", DEVICE, "--force", "-q")
     heads, *rows = [line.split("\t") for line in lines.splitlines()]
     return {"latency": [dict(zip(heads, row)) for row in rows], "iou_mean": mean_iou(folder / "rows.jsonl", folder / "m.onnx")}
@@ -171,11 +175,12 @@ STEPS: tuple[Callable[[Path], Any], ...] = environment, cuda_tests, chain, feed,
 def main() -> int:
     """Run the steps, and write what they found after each: 1 where one failed."""
     out, found, failed = Path(sys.argv[1]), {}, False
+    names = os.environ.get("STEPS", "").split()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepared = htl("prepare", "--phantom", COUNT, "-o", folder / "store", "--size", 32 if ON_CPU else 64, "-q")
         (folder / "rows.jsonl").write_text(prepared)
-        for step in STEPS:
+        for step in [step for step in STEPS if not names or step.__name__ in names]:
             start = time.monotonic()
             if left() < LEAST or (step is evidence and len(sys.argv) < 3):
                 found[step.__name__] = {"left_out": "no rows were given" if left() >= LEAST else "no time"}

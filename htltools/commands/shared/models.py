@@ -58,7 +58,8 @@ def explain_runtime(runtime: Runtime, paths: Iterable[Path] | None = None) -> No
         raise torch_missing(error, who or "a job of several processes") from None
     faster = ""
     if runtime.precision == "auto" and multiplies_bf16_fast(runtime.device):
-        faster = "; --precision bf16 is faster here, and may cost a little IoU"
+        fast = "tf32 or bf16" if runtime.device.type == "cuda" else "bf16"
+        faster = f"; --precision {fast} is faster here, and may cost a little IoU"
     console.explain(f"computing on {runtime.device} in {str(runtime.dtype).removeprefix('torch.')}{faster}")
 
 

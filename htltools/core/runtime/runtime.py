@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Runtime:
     """The device, the arithmetic and the batch size of predictions, as flags name them; torch is imported when they are first used.
 
-    device_name: auto, cpu, cuda or cuda:N. precision: auto, fp32 or bf16. batch_size: images at a time, wherever a model only
+    device_name: auto, cpu, cuda or cuda:N. precision: auto, fp32, tf32 or bf16. batch_size: images at a time, wherever a model only
     predicts. seed: of everything random. trusted: names of the user's own nets that may run.
     """
 
@@ -28,12 +28,16 @@ class Runtime:
     def device(self) -> "torch.device":
         """The device. Processes that torchrun started join their group here, and each takes a GPU of its own.
 
+        A GPU's arithmetic is set for the whole process, see `set_cuda_arithmetic`.
+
         Raises: DeviceMissing, UsageError.
         """
         from htltools.core.runtime import distributed
-        from htltools.core.runtime.device import chosen_device
+        from htltools.core.runtime.device import chosen_device, set_cuda_arithmetic
 
         device = chosen_device(self.device_name)
+        if device.type == "cuda":
+            set_cuda_arithmetic(self.precision)
         return distributed.join(device) if several_processes() else device
 
     @cached_property

@@ -99,7 +99,7 @@ def providers(device: str, available: list[str]) -> list[tuple[str, dict[str, st
     kind, _, number = device.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdigit())):
         raise UsageError(f"--device takes auto, cpu, cuda or cuda:N, not {device!r}")
-    cuda = [(CUDA, {"device_id": number or "0"})]
+    cuda = [(CUDA, {"device_id": number or "0", "use_tf32": "0"})]  # all bits of fp32, as in torch
     return [*(cuda if kind != "cpu" and CUDA in available else []), ("CPUExecutionProvider", {})]
 
 

@@ -20,10 +20,12 @@ CPU = Runtime("cpu")
 RECIPE = Recipe(epochs=3, batch_size=20)  # of 48: batches of 16
 
 
-def recorded(shelf, resume=None):
+def recorded(shelf, resume=None, at_once=1):
     """The states of a training, and its record in the end."""
     torch.manual_seed(0)
     objective = BoxObjective(build(architecture("compact", (32, 32, 3))), shelf, shelf.boxes, np.ones(48, np.float32), RECIPE, CPU)
+    assert objective.decoded_at_once == 1
+    objective.decoded_at_once = at_once
     return list(trained(objective, None, RECIPE, CPU, resume=resume)), objective.record
 
 
@@ -67,6 +69,15 @@ def test_every_epoch_is_there(undisturbed):
     assert (~record.iou.isnan()).sum(1).tolist() == [48, 48, 48]
     assert torch.equal(record.iou.isnan(), record.margin.isnan())
     assert (record.margin[~record.margin.isnan()] <= record.iou[~record.iou.isnan()]).all()
+
+
+@pytest.mark.parametrize("at_once", [20, 1000])
+def test_predictions_of_several_steps_are_decoded_together(shelf, undisturbed, at_once):
+    """A GPU decodes the predictions of several steps at once, the last of an epoch with fewer: the record is the same."""
+    states, whole = undisturbed
+    again, record = recorded(shelf, at_once=at_once)
+    assert torch.equal(record.iou, whole.iou) and torch.equal(record.margin, whole.margin)
+    assert all(torch.equal(again[-1].weights[name], value) for name, value in states[-1].weights.items())
 
 
 @pytest.mark.parametrize("stopped_after", [1, 2])

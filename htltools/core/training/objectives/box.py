@@ -24,6 +24,7 @@ from htltools.core.training.validation import losses_and_mean_iou
 from htltools.errors import UsageError
 
 Net = Callable[[Tensor], Tensor]  # normalised images [B, C, h, w] to raw outputs
+DECODED_AT_ONCE = 512  # predictions on a GPU, where decoding maps takes as long for many images as for few; a CPU decodes each batch
 
 
 class BoxObjective(EpochObjective):
@@ -58,6 +59,8 @@ class BoxObjective(EpochObjective):
         self.hardness = np.full(len(boxes), np.nan)  # when it was last measured
         self.record = Record(len(boxes))
         self.noted: list[Tensor] = []  # [own share, 2, 4] of each step of an epoch: predictions beside targets
+        self.waiting: list[tuple[Tensor, Tensor]] = []  # raw predictions and boxes [own share, 4] of steps that are not noted yet
+        self.decoded_at_once = DECODED_AT_ONCE if runtime.device.type == "cuda" else 1
 
     @property
     def views(self) -> int:
@@ -66,7 +69,7 @@ class BoxObjective(EpochObjective):
 
     def begin_epoch(self, epoch: int, seed: int) -> None:
         """Measure hardness and renew the pruned branch, where they are due."""
-        self.noted = []
+        self.noted, self.waiting = [], []
         attention = self.attention
         if attention.is_due(epoch, self.recipe.epochs):
             self.hardness = hardness_now(self.model, self.images, self.boxes, attention, seed, self.runtime)
@@ -139,11 +142,20 @@ class BoxObjective(EpochObjective):
     def note(self, chosen: Tensor, raw: Tensor, target: Tensor, change: Tensor) -> None:
         """Keep what the record of the epoch needs of a step: the predicted and the annotated boxes."""
         change = self.cut_first(chosen, change)
-        boxes = warp_boxes(self.targets[chosen], change[:, :2], change[:, 2:4])
-        self.noted.append(torch.stack([self.model.decoded(raw), boxes], 1))
+        self.waiting.append((raw, warp_boxes(self.targets[chosen], change[:, :2], change[:, 2:4])))
+        if sum(len(own) for _, own in self.waiting) >= self.decoded_at_once:
+            self.decode_waiting()
+
+    def decode_waiting(self) -> None:
+        """Note the boxes of the steps whose predictions are not decoded yet."""
+        if self.waiting:
+            raw, boxes = map(torch.cat, zip(*self.waiting))
+            self.noted += torch.stack([self.model.decoded(raw), boxes], 1).split([len(own) for _, own in self.waiting])
+            self.waiting = []
 
     def end_epoch(self, samples: Sequence[Tensor]) -> None:
         """Record the epoch."""
+        self.decode_waiting()
         self.record.add_boxes(samples, distributed.gathered(self.noted, samples))
 
     def validated(self, images: ImageSource | OnDevice, targets: np.ndarray) -> tuple[np.ndarray | None, float]:
