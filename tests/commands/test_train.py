@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 
+from htltools.commands.shared.models import warn_if_late
 from htltools.core.hardness.cross_fitting import fold_of
 from htltools.formats.models.checkpoint import Checkpoint, read_arrays
 from htltools.formats.rows.jsonlines import joined_lines, split_lines
@@ -557,3 +558,16 @@ def test_flags_without_effect_are_refused(htl, phantom, tmp_path, flags, said):
     assert (code, out) == (2, b"")
     assert said in err
     assert not (tmp_path / "m.h5").exists()
+
+
+def test_a_late_start_is_told(capsys):
+    """A training that was hardly better than a constant box after a fifth of its epochs says so; a short one has no fifth."""
+    late, early = [0.51, 0.53, 0.6, 0.7, 0.71, 0.72, 0.73, 0.74, 0.75, 0.76], [0.51, 0.6, *[0.8] * 8]
+    for ious in early, late[:4], []:
+        warn_if_late(ious, 0.5, "box")
+    assert capsys.readouterr().err == ""
+    warn_if_late(late, 0.5, "box")
+    assert (
+        "after 2 of 10 epochs its validation IoU 0.5300 was hardly better than that of one constant box (0.5000); "
+        in capsys.readouterr().err
+    )

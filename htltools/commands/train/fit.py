@@ -12,7 +12,7 @@ import numpy as np
 from htltools import console
 from htltools.commands.shared.chosen_rows import ChosenRows, read_many_chosen
 from htltools.commands.shared.folds import exclude_fold
-from htltools.commands.shared.models import explain_looks, explain_runtime, warn_if_constant, warn_if_sides_are_mirrored
+from htltools.commands.shared.models import explain_looks, explain_runtime, warn_if_constant, warn_if_late, warn_if_sides_are_mirrored
 from htltools.commands.train.duration import ending_text, epoch_text, with_epochs
 from htltools.commands.train.dynamics import Dynamics, training_dynamics, with_training_dynamics
 from htltools.commands.train.initial_model import fresh_localizer
@@ -154,6 +154,7 @@ def train_localizer(
     if validation and (baseline := task.constant_baseline(training, validation)):
         metrics["constant_val_iou"] = round(baseline[1], 6)
         warn_if_constant(metrics["val_iou"], metrics["constant_val_iou"], baseline[0])
+        warn_if_late([entry["val_iou"] for entry in state.log], metrics["constant_val_iou"], baseline[0])
     checkpoint = Checkpoint(
         weights_of(model), architecture, {"size": frame, **NORMALISATION}, metrics, None, state.log, history(plan.epochs)
     )
