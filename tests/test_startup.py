@@ -70,6 +70,15 @@ def test_plumbing_is_quick(args):
     assert not modules & SLOW
 
 
+@pytest.mark.parametrize("command", ["evaluate", "predict", "score"])
+def test_own_nets_predict_without_torchvision(phantom, dense, pruned, command):
+    """Where a model is one of htl's own nets, neither torchvision nor torch's compiler is imported: each takes as long as torch itself."""
+    copy = ("--pruned", str(pruned)) if command == "score" else ()
+    code, _, err, modules = start(command, str(phantom.rows), "--model", str(dense), *copy, "-q")
+    assert code == 0, err
+    assert "torch" in modules and not modules & {"torchvision", "torch._dynamo", "sympy"}
+
+
 def test_wrong_flags_are_told_in_one_line():
     """A wrong flag is one line and exit code 2, without torch."""
     code, out, err, modules = start("train", "--dev", "cpu")

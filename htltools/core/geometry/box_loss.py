@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
-from torchvision.ops import generalized_box_iou_loss
 
 from htltools.core.geometry.boxes import EDGES, SMOOTH
 
@@ -14,6 +13,8 @@ def box_loss(predicted: Tensor, annotated: Tensor) -> Tensor:
     Smooth L1 on the four edges plus the generalized IoU loss, in [0, 2] (Rezatofighi et al. 2019). The IoU loss alone depends
     little on distance once boxes are far apart; smooth L1 alone ignores that the same error matters more for a small box.
     """
+    from torchvision.ops import generalized_box_iou_loss  # not above: what only predicts does without torchvision
+
     predicted, annotated = torch.broadcast_tensors(predicted.float(), annotated.float())
     edges = smooth_l1_loss(predicted, annotated, beta=SMOOTH, reduction="none").mean(-1)
     return EDGES * edges + generalized_box_iou_loss(predicted, annotated)

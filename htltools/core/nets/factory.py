@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
 from torch import nn
@@ -10,17 +10,18 @@ from torch import nn
 from htltools.core.nets.box_head import BoxHead
 from htltools.core.nets.class_maps import backbone_maps, compact_maps
 from htltools.core.nets.compact import compact
-from htltools.core.nets.detection.detector import Detector
-from htltools.core.nets.detection.detectors import detection_net
 from htltools.core.nets.detection.names import DETECTORS
 from htltools.core.nets.localizer import NORMALISATION, Localizer
 from htltools.core.nets.looks import Looks
 from htltools.core.nets.map_localizer import MapLocalizer
 from htltools.core.nets.mask_localizer import MaskLocalizer, PixelLocalizer
-from htltools.core.nets.names import COMPACT_UNET
+from htltools.core.nets.names import COMPACT, COMPACT_UNET
 from htltools.core.nets.unet import EncoderDecoder, Segmentation
 from htltools.core.nets.user_net import build_user_net, is_user_net
 from htltools.errors import MissingInput, UsageError
+
+if TYPE_CHECKING:  # torchvision, which takes as long to import as torch
+    from htltools.core.nets.detection.detector import Detector
 
 
 def architecture(name: str, size: Sequence[int], task: str = "box", **more: Any) -> dict[str, Any]:
@@ -35,9 +36,11 @@ def architecture(name: str, size: Sequence[int], task: str = "box", **more: Any)
 
 def predicts_pixels(name: str) -> bool:
     """Whether the net of a name says at each pixel whether it is lesion: it can learn from lesion masks, and from boxes."""
+    if name in (COMPACT, COMPACT_UNET):
+        return name == COMPACT_UNET
     from torchvision import models
 
-    return name == COMPACT_UNET or name in models.list_models(module=models.segmentation)
+    return name in models.list_models(module=models.segmentation)
 
 
 def task_of_net(name: str, *, labels_alone: bool = False, masks: bool = False) -> str:
@@ -94,7 +97,7 @@ def box_localizer(architecture: dict[str, Any], imagenet: bool, trusted: Collect
     if is_user_net(name):
         return Localizer(build_user_net(name, size, trusted), **NORMALISATION)
     height, width, channels = size
-    return Localizer(compact(height, width, channels) if name == "compact" else backbone(name, imagenet), **NORMALISATION)
+    return Localizer(compact(height, width, channels) if name == COMPACT else backbone(name, imagenet), **NORMALISATION)
 
 
 def mask_localizer(architecture: dict[str, Any], imagenet: bool, trusted: Collection[str]) -> MaskLocalizer:
@@ -109,8 +112,11 @@ def pixel_net(name: str, size: Sequence[int], imagenet: bool) -> nn.Module:
     return EncoderDecoder(height, width, channels) if name == COMPACT_UNET else Segmentation(segmentation_net(name, imagenet))
 
 
-def object_detector(architecture: dict[str, Any], imagenet: bool, trusted: Collection[str]) -> Detector:
+def object_detector(architecture: dict[str, Any], imagenet: bool, trusted: Collection[str]) -> "Detector":
     """A localizer for objects of the `classes`, at most `most` on an image."""
+    from htltools.core.nets.detection.detector import Detector
+    from htltools.core.nets.detection.detectors import detection_net
+
     classes = architecture["classes"]
     net = detection_net(architecture["name"], architecture["size"], len(classes), architecture["most"], imagenet)
     return Detector(net, **NORMALISATION, classes=classes)
@@ -119,7 +125,7 @@ def object_detector(architecture: dict[str, Any], imagenet: bool, trusted: Colle
 def map_localizer(architecture: dict[str, Any], imagenet: bool, trusted: Collection[str]) -> MapLocalizer:
     """A localizer by maps of the `classes`."""
     name, size, count = architecture["name"], input_size(architecture), len(architecture["classes"])
-    net = compact_maps(size, count) if name == "compact" else backbone_maps(torchvision_net(name, imagenet), size, count)
+    net = compact_maps(size, count) if name == COMPACT else backbone_maps(torchvision_net(name, imagenet), size, count)
     return MapLocalizer(net, **NORMALISATION)
 
 

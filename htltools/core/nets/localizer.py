@@ -57,9 +57,11 @@ class Localizer(nn.Module):
         super().__init__()
         self.net = net
         self.glance: nn.Module | None = None
-        gain = 1 / (255 * torch.tensor(std).view(1, -1, 1, 1))
+        with torch.device("cpu"):  # division on the device meta would import torch's compiler, which takes as long as torch itself
+            gain = 1 / (255 * torch.tensor(std).view(1, -1, 1, 1))
+            bias = -255 * torch.tensor(mean).view(1, -1, 1, 1) * gain
         self.register_buffer("gain", gain, persistent=False)
-        self.register_buffer("bias", -255 * torch.tensor(mean).view(1, -1, 1, 1) * gain, persistent=False)
+        self.register_buffer("bias", bias, persistent=False)
 
     @property
     def output_shape(self) -> tuple[int, ...]:

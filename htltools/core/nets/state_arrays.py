@@ -1,12 +1,12 @@
 """The weights of a localizer as arrays, and a localizer from them."""
 
+import math
 from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from torchvision.ops import FrozenBatchNorm2d
 
 from htltools.core.nets.factory import build, input_size
 from htltools.core.nets.localizer import Localizer
@@ -34,6 +34,8 @@ def from_weights(architecture: dict[str, Any], weights: dict[str, np.ndarray], t
         freeze_norms(model, weights)
         fit_shapes(model, weights)
         model.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in weights.items()})
+        if is_small(architecture, model) and not is_user_net(architecture["name"]):
+            check_output(model.eval(), architecture)
     except (RuntimeError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
         raise DataError(f"the weights do not fit the architecture {architecture.get('name')!r} ({reason})") from None
@@ -60,16 +62,33 @@ def check_architecture(architecture: dict[str, Any], weights: dict[str, np.ndarr
         if planned > SPARE + NARROWEST * stored:
             raise ValueError(f"it would take {planned} numbers, stored are {stored}")
         fit_shapes(plan, weights)
-        height, width, channels = input_size(architecture)
-        output = plan.net(torch.zeros(1, channels, height, width))
-        if plan.task != "class_map" and output.shape[1:] != plan.output_shape:
-            raise ValueError(f"its output is {list(output.shape[1:])}, not {list(plan.output_shape)}")
+        if not is_small(architecture, plan):  # else with its weights: computing on meta imports torch's compiler, as long as torch itself
+            check_output(plan, architecture)
+
+
+def is_small(architecture: dict[str, Any], model: Localizer) -> bool:
+    """Whether it costs next to nothing to run a model on one image."""
+    return max(sum(weights.numel() for weights in model.parameters()), math.prod(input_size(architecture))) <= SPARE
+
+
+def check_output(model: Localizer, architecture: dict[str, Any]) -> None:
+    """Run the net of a model on one image.
+
+    Raises: ValueError where its output has not the shape that its task needs; RuntimeError where its layers do not fit together.
+    """
+    height, width, channels = input_size(architecture)
+    with torch.inference_mode():
+        output = model.net(torch.zeros(1, channels, height, width))
+    if model.task != "class_map" and output.shape[1:] != model.output_shape:
+        raise ValueError(f"its output is {list(output.shape[1:])}, not {list(model.output_shape)}")
 
 
 def freeze_norms(model: Localizer, weights: dict[str, np.ndarray]) -> None:
     """Freeze the batch norms of a detector whose stored statistics count no batches: torchvision freezes those of ImageNet backbones."""
     if model.task != "detect":
         return
+    from torchvision.ops import FrozenBatchNorm2d
+
     for path, module in list(model.named_modules()):
         if type(module) is nn.BatchNorm2d and f"{path}.num_batches_tracked" not in weights:
             model.set_submodule(path, FrozenBatchNorm2d(module.num_features, module.eps))
