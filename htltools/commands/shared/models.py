@@ -60,7 +60,7 @@ def explain_runtime(runtime: Runtime, paths: Iterable[Path] | None = None) -> No
     faster = ""
     if runtime.precision == "auto" and multiplies_bf16_fast(runtime.device):
         fast = "tf32 or bf16" if runtime.device.type == "cuda" else "bf16"
-        faster = f"; --precision {fast} is faster here, and may cost a little IoU"
+        faster = f"; --precision {fast} can be faster here, and may cost a little IoU"
     console.explain(f"computing on {runtime.device} in {str(runtime.dtype).removeprefix('torch.')}{faster}")
 
 
