@@ -290,6 +290,9 @@ def results(parts: dict[str, dict[str, Arms]]) -> str:
         if len(gains) >= FEWEST:
             what = f"gain of looking again on small lesions, where these are rare in training: {words}"
             lines.append([what, mean_and_interval(gains, "+.3f", len(gains)), "–", str(len(gains))])
+    whole_arms = parts.get("whole", {}).get("all", {})
+    what = "gain of the default over four numbers and one look, with all 6,048 training images"
+    line(what, whole_arms.get("boxes:look", {}), whole_arms.get("regressor:plain", {}))
     for share, few_arms in parts.get("few", {}).items():
         what = f"gain of looking again and a mean teacher, of {share} of the boxes: {NETS['boxes']}"
         line(what, few_arms.get("boxes:teacher:look", {}), few_arms.get("boxes:plain", {}))

@@ -7,10 +7,11 @@ usage: runs.py ROWS RUNS WORK [SETTING...]
 ROWS are those of HAM10000 (for other data: edit GROUPS). A setting is looks, whole, few, weaklooks, rarelooks (looking again),
 doubt, promise (on the models of looks and whole), natural, rare, semi, weak, annotate or wrong (weights and scores, of a regressor that
 looks once); without one all run. SETTING:PROTOCOL is a part of it, such as few:1%.
-One line of RUNS is one trained model: setting, protocol, seed, arm, metrics on val and test. Lines that exist are not run again.
+One line of RUNS is one trained model: setting, protocol, seed, arm, metrics on val and test, device. Lines that exist are not run again.
 All arms of one setting, protocol and seed take the same number of gradient steps. Environment, with its defaults:
-SEEDS="0 1 2 3 4" EPOCHS=10 COUNT=1200 (training rows) VAL=400 JOBS=2 (processes) DEVICE=auto ELSEWHERE= (rows of another data set,
-prepared alike, whose test split is measured as well) LARGER= LARGER_ELSEWHERE= (the same two with images of twice the pixels)
+SEEDS="0 1 2 3 4" EPOCHS=10 WHOLE_EPOCHS=30 (of the setting whole) COUNT=1200 (training rows) VAL=400 JOBS=2 (processes) DEVICE=auto
+ELSEWHERE= (rows of another data set, prepared alike, whose test split is measured as well) LARGER= LARGER_ELSEWHERE= (the same two
+with images of twice the pixels)
 """
 
 import multiprocessing

@@ -76,18 +76,34 @@ def environment(folder: Path) -> dict[str, Any]:
     return about
 
 
+def tests(*chosen: str, seconds: float) -> dict[str, Any]:
+    """Run tests that are not slow, in several processes where pytest-xdist is there, and not longer than these seconds.
+
+    Raises: RuntimeError with the names of those that failed, also where the time was too short for all.
+    """
+    spread = ["-n", str(min(os.cpu_count() or 1, 12))] if find_spec("xdist") else []
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-m", "not slow", *spread, *chosen]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=max(min(left(), seconds), 1))
+        out, code = done.stdout, done.returncode
+        last = out.strip().splitlines()[-1] if out.strip() else done.stderr[-600:]
+    except subprocess.TimeoutExpired as error:
+        out, code, last = (error.stdout or b"").decode(errors="replace"), 1, f"stopped after {error.timeout:.0f} s"
+    failed = sorted(set(re.findall(r"(?:FAILED|ERROR) (tests/\S+)", out)))
+    if code not in (0, 5):
+        raise RuntimeError(f"{last}; {out.count(' PASSED')} passed; failed: {' '.join(failed)}")
+    return {"summary": last}
+
+
 def cuda_tests(folder: Path) -> dict[str, Any]:
     """The tests that need CUDA, and those of the rooms that compute."""
-    chosen = ["tests/formats/models/test_onnx.py", "tests/commands/test_export.py", "tests/core/runtime", "tests/core/training"]
-    fewer = ["-k", "cuda"] if ON_CPU else []
-    spread = ["-n", str(min(os.cpu_count() or 1, 8))] if find_spec("xdist") else []
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *spread, *fewer, *chosen]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=max(min(left(), 180), 1))
-    last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr[-600:]
-    failed = re.findall(r"^FAILED (.*)", done.stdout, re.M)
-    if done.returncode not in (0, 5):
-        raise RuntimeError(f"{last}: {failed}")
-    return {"summary": last}
+    rooms = ["tests/formats/models/test_onnx.py", "tests/commands/test_export.py", "tests/core/runtime", "tests/core/training"]
+    return tests(*(["-k", "cuda"] if ON_CPU else []), *rooms, seconds=180)
+
+
+def suite(folder: Path) -> dict[str, Any]:
+    """All tests that are not slow: on a machine with a GPU every command chooses it. Some fail for want of other packages."""
+    return tests(*(["-k", "cuda"] if ON_CPU else []), "tests", seconds=300)
 
 
 def chain(folder: Path) -> dict[str, Any]:
@@ -169,7 +185,7 @@ def evidence(folder: Path) -> dict[str, Any]:
     return figures
 
 
-STEPS: tuple[Callable[[Path], Any], ...] = environment, cuda_tests, chain, feed, precision, compiled, one_process, onnx, evidence
+STEPS: tuple[Callable[[Path], Any], ...] = environment, cuda_tests, chain, feed, precision, compiled, one_process, onnx, suite, evidence
 
 
 def main() -> int:
