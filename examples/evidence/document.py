@@ -167,8 +167,12 @@ def nets(arms: Arms) -> str:
 
 def gates(arms: Arms) -> str:
     """Mean IoU where 30 % are looked at again, by the column that chose them."""
-    found = {net: [run["gates"] for run in arms.get(f"{net}:gates", {}).values()] for net in NETS}
-    found = {net: runs for net, runs in found.items() if runs}
+    found = {
+        (net, split): [run["gates"][split] for run in arms.get(f"{net}:gates", {}).values() if split in run["gates"]]
+        for net in NETS
+        for split in DATA
+    }
+    found = {place: runs for place, runs in found.items() if runs}
     names = [name for name in GATES if any(name in run for runs in found.values() for run in runs)]
     lines = []
     for name in names:
@@ -180,7 +184,8 @@ def gates(arms: Arms) -> str:
             for runs in found.values()
         )
         lines.append([GATES[name], *cells])
-    return table(["looked at again", *(f"{NETS[net]}, {counted(len(runs))}" for net, runs in found.items())], lines)
+    heading = (f"{NETS[net]}, {DATA[split]}, {counted(len(runs))}" for (net, split), runs in found.items())
+    return table(["looked at again", *heading], lines)
 
 
 def doubt(arms: Arms) -> str:
