@@ -24,7 +24,7 @@ from htltools.core.training.validation import losses_and_mean_iou
 from htltools.errors import UsageError
 
 Net = Callable[[Tensor], Tensor]  # normalised images [B, C, h, w] to raw outputs
-DECODED_AT_ONCE = 512  # predictions on a GPU, where decoding maps takes as long for many images as for few; a CPU decodes each batch
+DECODED_AT_ONCE = 2**22  # numbers on a GPU, where decoding maps takes as long for many images as for few; a CPU decodes each batch
 
 
 class BoxObjective(EpochObjective):
@@ -143,7 +143,7 @@ class BoxObjective(EpochObjective):
         """Keep what the record of the epoch needs of a step: the predicted and the annotated boxes."""
         change = self.cut_first(chosen, change)
         self.waiting.append((raw, warp_boxes(self.targets[chosen], change[:, :2], change[:, 2:4])))
-        if sum(len(own) for _, own in self.waiting) >= self.decoded_at_once:
+        if sum(raw.numel() for raw, _ in self.waiting) >= self.decoded_at_once:
             self.decode_waiting()
 
     def decode_waiting(self) -> None:
