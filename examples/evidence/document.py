@@ -255,10 +255,11 @@ def few(protocols: dict[str, Arms]) -> str:
 
 
 def weak(arms: Arms) -> str:
-    """Image labels alone: the map, and localizers trained on its boxes minus the map."""
+    """Image labels alone: the map, and localizers trained on its boxes, minus the map and minus one look."""
     own = {name.replace(":", ", "): runs for name, runs in arms.items()}
     words = {"maps": "class activation map"} | {f"{net}, {arm}": f"{NETS[net]}: {WEAK[arm]}" for net in NETS for arm in ("plain", "look")}
-    return against(own, "maps", words, "minus the map")
+    again = each_net({"all": arms}, lambda _: "Looking again", WEAK, "minus one look")
+    return f"{against(own, 'maps', words, 'minus the map')}\n\n{again}"
 
 
 def rare(protocols: dict[str, Arms]) -> str:
