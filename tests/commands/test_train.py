@@ -561,12 +561,12 @@ def test_flags_without_effect_are_refused(htl, phantom, tmp_path, flags, said):
 
 
 def test_a_late_start_is_told(capsys):
-    """A training that was hardly better than a constant box after a fifth of its epochs says so; a short one has no fifth."""
+    """A training that was hardly better than a constant box after a fifth of its epochs says so; one of few epochs or steps is not late."""
     late, early = [0.51, 0.53, 0.6, 0.7, 0.71, 0.72, 0.73, 0.74, 0.75, 0.76], [0.51, 0.6, *[0.8] * 8]
-    for ious in early, late[:4], []:
-        warn_if_late(ious, 0.5, "box")
+    for ious, steps in ((early, 40), (late[:4], 40), ([], 40), (late, 20)):
+        warn_if_late(ious, steps, 0.5, "box")
     assert capsys.readouterr().err == ""
-    warn_if_late(late, 0.5, "box")
+    warn_if_late(late, 40, 0.5, "box")
     assert (
         "after 2 of 10 epochs its validation IoU 0.5300 was hardly better than that of one constant box (0.5000); "
         in capsys.readouterr().err

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FLAGS = {"dense": "--model", "pruned": "--pruned"}  # that name a model of a role
 NAMED = 3  # dead layers that a warning names
 LATE = 0.05  # of IoU, above a constant box: what a training that began to learn has after a fifth of its epochs
+STEPS = 50  # of the optimizer, before which a training can not be late
 
 
 def model_path(flag: Path | None, reader: RowReader, role: str, name: str | None = None) -> Path:
@@ -85,13 +86,15 @@ def warn_if_constant(val_iou: float, constant: float, prediction: str) -> None:
         )
 
 
-def warn_if_late(val_ious: Sequence[float], constant: float, prediction: str) -> None:
+def warn_if_late(val_ious: Sequence[float], steps: int, constant: float, prediction: str) -> None:
     """Report, also with -q, where a training of 5 epochs or more was hardly better than a constant box, or mask, after a fifth of them.
+
+    steps: of the optimizer in an epoch.
 
     On HAM10000, of 20 trainings of `compact` on 5 and 10 % of the boxes 3 began so late, and ended .03 to .10 below the others.
     """
     early = round(len(val_ious) / 5)
-    if early and len(val_ious) >= 5 and val_ious[early - 1] <= constant + LATE:
+    if len(val_ious) >= 5 and early * steps >= STEPS and val_ious[early - 1] <= constant + LATE:
         console.warn(
             f"after {early} of {len(val_ious)} epochs its validation IoU {val_ious[early - 1]:.4f} was hardly better than that of one "
             f"constant {prediction} ({constant:.4f}); so late a start can cost IoU: try another --seed"

@@ -155,7 +155,7 @@ def train_localizer(
         metrics["constant_val_iou"] = round(baseline[1], 6)
         warn_if_constant(metrics["val_iou"], metrics["constant_val_iou"], baseline[0])
         if task.name in ("box", "mask"):
-            warn_if_late([entry["val_iou"] for entry in state.log], metrics["constant_val_iou"], baseline[0])
+            warn_if_late([entry["val_iou"] for entry in state.log], objective.steps, metrics["constant_val_iou"], baseline[0])
     checkpoint = Checkpoint(
         weights_of(model), architecture, {"size": frame, **NORMALISATION}, metrics, None, state.log, history(plan.epochs)
     )
