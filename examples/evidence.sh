@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The runs and tables of EVIDENCE.md, from images to tables: evidence.sh HAM10000 OUT [SETTING...]
 # HAM10000 is a folder for `htl prepare`; OUT/runs.jsonl gets one line for each trained model; a repeated call resumes.
-# SEEDS="0 1 2 3 4" EPOCHS=10 COUNT=1200 SIZE=48 JOBS=(cores) WORK=OUT/work ELSEWHERE=(a folder of another data set, measured on its test split)
+# SEEDS="0 1 2 3 4" EPOCHS=10 COUNT=1200 SIZE=48 JOBS=(cores) WORK=OUT/work
+# ELSEWHERE=(a folder of another data set, measured on its test split)
 # On two CPU cores it takes hours at these defaults; on a GPU: DEVICE=cuda COUNT=6000 EPOCHS=30 SIZE=128.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

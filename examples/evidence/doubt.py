@@ -16,16 +16,16 @@ FIGURES = "failure_auroc", "selective_failure_rate@0.8", "selective_iou@0.8"
 def doubt(lab: Lab) -> None:
     """Write a line for each model that there is: AUROC of IoU < .5, failures and mean IoU at 80 % coverage, by column and data set."""
     folder = lab.folder.parent / f"{MODELS_OF[lab.about['protocol']]}-all-{lab.seed}"
-    data = {split: (folder / "rows.jsonl", split) for split in ("val", "test")}
+    data = {"test": folder / "rows.jsonl"}
     if ELSEWHERE:
-        data["elsewhere"] = Path(ELSEWHERE), "test"
+        data["elsewhere"] = Path(ELSEWHERE)
     for name in MODELS:
         model = folder / f"{name}.h5"
         if name in CUT and lab.about["protocol"] == "all" and model.exists():
             copy = folder / f"{name.partition('-')[0]}-random_cut.h5"
             lab.pruned(copy, folder / "rows.jsonl", model, "--method", "random", "--sparsity", 0.5)
         if model.exists() and name not in lab.done:
-            lab.write(name, doubt={key: figures(model, *place, lab.seed) for key, place in data.items()})
+            lab.write(name, doubt={key: figures(model, rows, lab.seed) for key, rows in data.items()})
 
 
 def another_seed(model: Path, seed: int) -> Path | None:
@@ -38,8 +38,8 @@ def another_seed(model: Path, seed: int) -> Path | None:
     return folders[others[0]] / model.name if others else None
 
 
-def figures(model: Path, rows: Path, split: str, seed: int) -> dict[str, dict[str, float]]:
-    """The figures of each column on a split of some rows."""
+def figures(model: Path, rows: Path, seed: int) -> dict[str, dict[str, float]]:
+    """The figures of each column on the test split of some rows."""
     from htltools.core.geometry.boxes import iou
     from htltools.core.hardness.scores import disagreement, edge_distance
     from htltools.core.runtime.runtime import Runtime
@@ -49,7 +49,7 @@ def figures(model: Path, rows: Path, split: str, seed: int) -> dict[str, dict[st
     from htltools.tasks.rows import matching_images, target_boxes
 
     opened = CheckpointPredictor(model, Runtime(DEVICE))
-    chosen = [Row(row) for row in read_rows(rows) if row["split"] == split and row.get("boxes")]
+    chosen = [Row(row) for row in read_rows(rows) if row["split"] == "test" and row.get("boxes")]
     images, targets = matching_images(chosen, opened.frame, model), target_boxes(chosen)
     predicted = boxes_of(opened, images)
 

@@ -13,6 +13,7 @@ EPOCHS, COUNT = int(os.environ.get("EPOCHS", "10")), int(os.environ.get("COUNT",
 ELSEWHERE = os.environ.get("ELSEWHERE")  # rows of another data set
 DEVICE = os.environ.get("DEVICE", "auto")
 REGRESSOR = "--arch", "compact"
+KEPT = "iou_mean", "iou_p10", "acc@0.75", "failure_rate"  # metrics that the tables have
 PREFIXES = {None: "", "yes": "rare.", "no": "others."}  # of metrics, by the mark of a subgroup
 
 
@@ -80,11 +81,13 @@ class Lab:
         self.write(arm, **figures, **more)
 
     def metrics(self, model: Path, rows: Path, split: str) -> dict[str, float]:
-        """The metrics of `htl evaluate`; where rows are marked, also those of the rare and the other samples, with a prefix."""
+        """The metrics that are KEPT; where rows are marked, also those of the rare and of the other samples, with a prefix."""
         is_marked = any("rare" in row.get("meta", {}) for row in read_rows(rows))
         flags = "--split", split, "--device", DEVICE, *(("--group-by", "rare") if is_marked else ())
         self.htl("evaluate", rows, "--model", model, *flags, out="metrics.jsonl")
-        lines = [line for line in map(json.loads, self.path("metrics.jsonl").open()) if "by" not in line]  # without gaps
+        lines = [
+            line for line in map(json.loads, self.path("metrics.jsonl").open()) if "by" not in line and line["metric"] in KEPT
+        ]  # without gaps
         marks = [(line["subgroup"] or {}).get("rare") for line in lines]
         return {PREFIXES[mark] + line["metric"]: line["value"] for mark, line in zip(marks, lines) if mark in PREFIXES}
 

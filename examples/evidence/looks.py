@@ -47,7 +47,7 @@ def looks(lab: Lab) -> None:
 
 
 def whole(lab: Lab) -> None:
-    """All training images, in 30 epochs, for which two cores take ten minutes: three nets by default, and a plain regressor.
+    """All training images: three nets by default, and a plain regressor.
 
     The protocol `reverse` trains on ELSEWHERE, and measures ROWS as the other data set; without it there is nothing to do.
     """
@@ -196,18 +196,20 @@ def few(lab: Lab, share: float, hide) -> None:
     known = [row for row in read_rows(lab.path("rows.jsonl")) if row.get("boxes")]
     write_rows(lab.path("known.jsonl"), known)
     labels = sum(row["split"] == "train" for row in known)
-    semi, full = ("--supervision", "semi", "--pseudo-labels"), {"epochs": max(1, round(EPOCHS * -(-COUNT // BATCH) / -(-labels // BATCH)))}
+    as_many = max(1, round(EPOCHS * -(-COUNT // BATCH) / -(-labels // BATCH)))
+
+    def add(arm: str, rows: str, *flags: object, epochs: int = EPOCHS) -> None:
+        if arm not in lab.done:
+            measure_all(lab, "rows.jsonl", {arm: lab.trained(f"{arm}.h5".replace(":", "-"), rows, *flags, epochs=epochs)})
+
+    semi = "--supervision", "semi", "--pseudo-labels"
     for net, flags in NETS.items():
-        alone = ("known.jsonl", (), full) if net == "masks" else ("rows.jsonl", (*semi, "none"), {})
-        pseudo = "rows.jsonl", (*semi, "teacher"), {}
-        for name, (rows, how, more), looks in (
-            ("plain", alone, PLAIN),
-            ("look", alone, ()),
-            *(() if net == "masks" else (("teacher", pseudo, PLAIN), ("teacher:look", pseudo, ()))),
-        ):
-            if f"{net}:{name}" not in lab.done:
-                model = lab.trained(f"{net}-{name}.h5".replace(":", "-"), rows, *flags, *how, *looks, **more)
-                measure_all(lab, "rows.jsonl", {f"{net}:{name}": model})
+        for name, teacher, looks in ("plain", "teacher", PLAIN), ("look", "teacher:look", ()):
+            if net == "masks":
+                add(f"{net}:{name}", "known.jsonl", *flags, *looks, epochs=as_many)
+            else:
+                add(f"{net}:{name}", "rows.jsonl", *flags, *semi, "none", *looks)
+                add(f"{net}:{teacher}", "rows.jsonl", *flags, *semi, "teacher", *looks)
 
 
 def rare_looks(lab: Lab, rows: str) -> None:

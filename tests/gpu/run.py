@@ -76,7 +76,7 @@ def environment(folder: Path) -> dict[str, Any]:
     return about
 
 
-def tests(*chosen: str, seconds: float) -> dict[str, Any]:
+def run_tests(*chosen: str, seconds: float) -> dict[str, Any]:
     """Run tests that are not slow, in several processes where pytest-xdist is there, and not longer than these seconds.
 
     Raises: RuntimeError with the names of those that failed, also where the time was too short for all.
@@ -98,12 +98,12 @@ def tests(*chosen: str, seconds: float) -> dict[str, Any]:
 def cuda_tests(folder: Path) -> dict[str, Any]:
     """The tests that need CUDA, and those of the rooms that compute."""
     rooms = ["tests/formats/models/test_onnx.py", "tests/commands/test_export.py", "tests/core/runtime", "tests/core/training"]
-    return tests(*(["-k", "cuda"] if ON_CPU else []), *rooms, seconds=180)
+    return run_tests(*(["-k", "cuda"] if ON_CPU else []), *rooms, seconds=180)
 
 
 def suite(folder: Path) -> dict[str, Any]:
     """All tests that are not slow: on a machine with a GPU every command chooses it. Some fail for want of other packages."""
-    return tests(*(["-k", "cuda"] if ON_CPU else []), "tests", seconds=300)
+    return run_tests(*(["-k", "cuda"] if ON_CPU else []), "tests", seconds=300)
 
 
 def chain(folder: Path) -> dict[str, Any]:
